@@ -1,0 +1,1 @@
+"""Our own ops, one folder each: what it computes (`op`), the naive truth (`reference`), and its kernels."""

@@ -1,0 +1,1 @@
+"""The routed part of a (latent) mixture of experts."""

@@ -1,0 +1,1 @@
+"""The Mamba-2 mixer between its two projections."""

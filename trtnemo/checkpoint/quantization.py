@@ -1,0 +1,131 @@
+"""Which module is stored in which format: the checkpoint's own map, from either of its two files.
+
+`hf_quant_config.json` and the `quantization_config` block of config.json say the same in different words; both are
+read, and the first wins. Which layer is quantized comes from here, never from the layer's kind.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from trtnemo.checkpoint.json_file import read_json_object
+from trtnemo.errors import CheckpointError
+
+BLOCK_SIZE = 16
+# ModelOpt 0.47 appends this to every exclusion of this family, so that a literal reader finds none.
+SENTINEL = ".\0backbone.pt_name_sentinel"
+
+
+class WeightFormat(str, Enum):
+    """How a linear layer's weight is stored."""
+
+    PLAIN = "plain"
+    FP8 = "fp8"
+    NVFP4 = "nvfp4"
+    NVFP4_WEIGHT_ONLY = "nvfp4_weight_only"
+
+    @property
+    def is_nvfp4(self) -> bool:
+        """Whether the weight is packed E2M1 codes with block scales."""
+        return self in (WeightFormat.NVFP4, WeightFormat.NVFP4_WEIGHT_ONLY)
+
+
+_ALGORITHMS = {
+    "FP8": WeightFormat.FP8,
+    "NVFP4": WeightFormat.NVFP4,
+    "W4A16_NVFP4": WeightFormat.NVFP4_WEIGHT_ONLY,
+}
+
+
+@dataclass(frozen=True)
+class QuantizationMap:
+    """The format of every module; modules that neither map nor rule names are plain."""
+
+    layers: dict[str, WeightFormat] = field(default_factory=dict)
+    uniform: WeightFormat = WeightFormat.PLAIN
+    excluded: frozenset[str] = frozenset()
+    excluded_patterns: tuple[str, ...] = ()
+    fp8_kv_cache: bool = False
+    producer: str | None = None
+    damaged_exclusions: bool = False
+
+    def format_of(self, module: str) -> WeightFormat:
+        """Return the format of a linear module such as `backbone.layers.0.mixer.in_proj`."""
+        if module in self.layers:
+            return self.layers[module]
+        # transformers drops the MTP head before ModelOpt sees it, so a uniform algorithm never covers it.
+        if self.uniform is WeightFormat.PLAIN or module.startswith("mtp.") or self._is_excluded(module):
+            return WeightFormat.PLAIN
+        return self.uniform
+
+    def _is_excluded(self, module: str) -> bool:
+        parents = module.split(".")
+        if any(".".join(parents[:depth]) in self.excluded for depth in range(1, len(parents) + 1)):
+            return True
+        return any(fnmatch.fnmatchcase(module, pattern) for pattern in self.excluded_patterns)
+
+
+def read_quantization(directory: Path, config: dict[str, Any]) -> QuantizationMap:
+    """Return the map of the checkpoint in `directory`, whose config.json holds `config`."""
+    file = directory / "hf_quant_config.json"
+    if file.is_file():
+        content = read_json_object(file)
+        block = content.get("quantization")
+        if not isinstance(block, dict):
+            raise CheckpointError("has no 'quantization' object", where=str(file))
+        return _parse(block, block.get("exclude_modules"), _producer(content), str(file))
+    block = config.get("quantization_config")
+    if isinstance(block, dict):
+        where = f"{directory / 'config.json'}: quantization_config"
+        return _parse(block, block.get("ignore"), _producer(block), where)
+    return QuantizationMap()
+
+
+def _producer(block: dict[str, Any]) -> str | None:
+    producer = block.get("producer")
+    if not isinstance(producer, dict):
+        return None
+    return f"{producer.get('name', '?')} {producer.get('version', '?')}"
+
+
+def _parse(block: dict[str, Any], exclusions: Any, producer: str | None, where: str) -> QuantizationMap:
+    algorithm = block.get("quant_algo")
+    names = exclusions if isinstance(exclusions, list) else []
+    if not all(isinstance(name, str) for name in names):
+        raise CheckpointError("its exclusions are not all names", where=where)
+    clean = [name.replace(SENTINEL, "") for name in names]
+    mixed = algorithm == "MIXED_PRECISION"
+    return QuantizationMap(
+        layers=_layers(block.get("quantized_layers"), where) if mixed else {},
+        uniform=WeightFormat.PLAIN if mixed or algorithm is None else _format(algorithm, block, where),
+        excluded=frozenset(name for name in clean if "*" not in name),
+        excluded_patterns=tuple(name for name in clean if "*" in name),
+        fp8_kv_cache=block.get("kv_cache_quant_algo") == "FP8" or block.get("kv_cache_scheme") is not None,
+        producer=producer,
+        damaged_exclusions=clean != names,
+    )
+
+
+def _layers(value: Any, where: str) -> dict[str, WeightFormat]:
+    if not isinstance(value, dict) or not value:
+        raise CheckpointError("is MIXED_PRECISION without a 'quantized_layers' map", where=where)
+    result = {}
+    for module, entry in value.items():
+        if not isinstance(entry, dict):
+            raise CheckpointError(f"the entry of {module} is not an object", where=where)
+        result[module] = _format(entry.get("quant_algo"), entry, f"{where}: {module}")
+    return result
+
+
+def _format(algorithm: Any, entry: dict[str, Any], where: str) -> WeightFormat:
+    if algorithm not in _ALGORITHMS:
+        known = ", ".join(_ALGORITHMS)
+        raise CheckpointError(f"quant_algo {algorithm!r} is unknown (known: {known}, MIXED_PRECISION)", where=where)
+    found = _ALGORITHMS[algorithm]
+    if found.is_nvfp4 and entry.get("group_size") not in (None, BLOCK_SIZE):
+        raise CheckpointError(f"NVFP4 with group_size {entry['group_size']}; only {BLOCK_SIZE} exists", where=where)
+    return found

@@ -1,0 +1,136 @@
+"""From a recipe to an engine directory."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from trtnemo.checkpoint import AuditReport, Checkpoint, audit
+from trtnemo.checkpoint.checkpoint import INDEX
+from trtnemo.engine.manifest import FORMAT_VERSION, MANIFEST, CheckpointRecord, FileRecord, Manifest, hash_file
+from trtnemo.engine.staging import check_output, staged_directory
+from trtnemo.errors import CheckpointError, MachineError, RecipeError
+from trtnemo.network import NemotronH
+from trtnemo.recipe import AnyRecipe, CpuRecipe
+
+LAYOUT = "hub-v1"
+TOKENIZER = "tokenizer"
+GRAPH = "graph.json"
+_CONFIG_FILES = ("config.json", "hf_quant_config.json", INDEX)
+_TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "generation_config.json",
+    "chat_template.jinja",
+)
+# called with (what is being done, bytes done, bytes in all)
+Progress = Callable[[str, int, int], None]
+
+
+def build_engine(
+    recipe: AnyRecipe, recipe_name: str, output: Path, *, force: bool = False, progress: Progress | None = None
+) -> Manifest:
+    """Write the engine of a recipe to `output`, atomically, and return its manifest.
+
+    Raises RecipeError, CheckpointError, EngineError (output in the way) or MachineError (no such builder, disk full).
+    """
+    cpu_recipe = _require_cpu(recipe)
+    check_output(output, force)
+    checkpoint = Checkpoint.open(recipe.checkpoint, recipe.revision)
+    report = audit(checkpoint)
+    report.require()
+    if not (checkpoint.directory / "tokenizer.json").is_file():
+        raise CheckpointError("has no tokenizer.json", where=str(checkpoint.directory))
+    graphs = _record_graphs(checkpoint)
+    _check_disk(output, checkpoint.total_bytes)
+    with staged_directory(output, force) as staging:
+        (staging / GRAPH).write_text(json.dumps(graphs), encoding="utf-8")
+        _copy_files(checkpoint, staging, progress or (lambda what, done, total: None))
+        manifest = Manifest(
+            format_version=FORMAT_VERSION,
+            runtime="cpu",
+            layout=LAYOUT,
+            recipe_name=recipe_name,
+            recipe=cpu_recipe.model_dump(mode="json"),
+            checkpoint=_checkpoint_record(recipe, report),
+            versions=_versions(),
+            files=_hash_all(staging),
+        ).sealed()
+        (staging / MANIFEST).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
+    return manifest
+
+
+def _require_cpu(recipe: AnyRecipe) -> CpuRecipe:
+    if not isinstance(recipe, CpuRecipe):
+        raise MachineError(f"this version builds engines for runtime 'cpu' only, not '{recipe.runtime}'",
+                           remedy="`trtnemo doctor` lists what works here")  # fmt: skip
+    refused = {
+        "kv_cache.dtype": recipe.kv_cache.dtype not in ("auto", "float32"),
+        "speculation.draft_tokens": recipe.speculation.draft_tokens > 0,
+        "parsers.tool": recipe.parsers.tool is not None,
+        "parallel": any(size > 1 for size in recipe.parallel.model_dump().values()),
+    }
+    for key, is_refused in refused.items():
+        if is_refused:
+            raise RecipeError(f"'{key}' asks for what runtime 'cpu' does not do yet", remedy="Leave it at its default")
+    return recipe
+
+
+def _record_graphs(checkpoint: Checkpoint) -> dict[str, object]:
+    model = NemotronH.from_checkpoint(checkpoint)
+    mtp = model.record_mtp().to_json() if checkpoint.config.has_mtp else None
+    return {"target": model.record_target().to_json(), "mtp": mtp}
+
+
+def _check_disk(output: Path, needed: int) -> None:
+    existing = next((parent for parent in output.absolute().parents if parent.exists()), None)
+    if existing is not None and shutil.disk_usage(existing).free < needed + (64 << 20):
+        free = shutil.disk_usage(existing).free
+        raise MachineError(f"the engine needs {needed:,} bytes of disk, {free:,} are free", where=str(existing))
+
+
+def _copy_files(checkpoint: Checkpoint, staging: Path, progress: Progress) -> None:
+    weights, tokenizer = staging / LAYOUT, staging / TOKENIZER
+    weights.mkdir()
+    tokenizer.mkdir()
+    done, total = 0, sum(shard.stat().st_size for shard in checkpoint.shards)
+    for shard in checkpoint.shards:
+        progress(f"copying {shard.name}", done, total)
+        shutil.copyfile(shard, weights / shard.name)
+        done += shard.stat().st_size
+    progress("writing the manifest", done, total)
+    for names, target in ((_CONFIG_FILES, weights), (_TOKENIZER_FILES, tokenizer)):
+        for name in names:
+            if (checkpoint.directory / name).is_file():
+                shutil.copyfile(checkpoint.directory / name, target / name)
+
+
+def _hash_all(staging: Path) -> dict[str, FileRecord]:
+    files = sorted(path for path in staging.rglob("*") if path.is_file())
+    return {path.relative_to(staging).as_posix(): hash_file(path) for path in files}
+
+
+def _checkpoint_record(recipe: AnyRecipe, report: AuditReport) -> CheckpointRecord:
+    return CheckpointRecord(
+        name=recipe.checkpoint,
+        revision=recipe.revision,
+        producer=report.producer,
+        formats=report.formats,
+        tensors=report.tensors,
+        bytes=report.bytes,
+    )
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in ("trtnemo", "numpy"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions

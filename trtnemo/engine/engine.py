@@ -1,0 +1,65 @@
+"""An engine directory, opened."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from trtnemo.checkpoint import Checkpoint
+from trtnemo.engine.build import GRAPH, LAYOUT, TOKENIZER
+from trtnemo.engine.manifest import Manifest, hash_file, read_manifest
+from trtnemo.errors import EngineError
+from trtnemo.graph import Graph
+from trtnemo.recipe import AnyRecipe, CpuRecipe
+
+# Files up to this size are hashed at every start; larger ones are compared by size.
+SMALL_FILE = 8 << 20
+
+
+class Engine:
+    """An opened engine: its manifest, recipe and graphs; weights are read by the executor.
+
+    Attributes: `directory`, `manifest`, `recipe`, `target` and `mtp` graphs (`mtp` is None without a draft head).
+    """
+
+    def __init__(self, directory: Path, manifest: Manifest) -> None:
+        self.directory = directory
+        self.manifest = manifest
+        self.recipe: AnyRecipe = CpuRecipe.model_validate(manifest.recipe)
+        graphs = json.loads((directory / GRAPH).read_text(encoding="utf-8"))
+        self.target = Graph.from_json(graphs["target"])
+        self.mtp = Graph.from_json(graphs["mtp"]) if graphs["mtp"] else None
+
+    @classmethod
+    def open(cls, directory: Path) -> Engine:
+        """Open an engine; checks digests of small files and sizes of all. Raises EngineError."""
+        manifest = read_manifest(directory)
+        problems = verify_files(directory, manifest, thorough=False)
+        if problems:
+            raise EngineError(problems[0], where=str(directory), remedy="Rebuild the engine")
+        return cls(directory, manifest)
+
+    def checkpoint(self) -> Checkpoint:
+        """Return the weights in the hub's layout."""
+        return Checkpoint.open(self.directory / LAYOUT)
+
+    @property
+    def tokenizer_directory(self) -> Path:
+        """Where the tokenizer files are."""
+        return self.directory / TOKENIZER
+
+
+def verify_files(directory: Path, manifest: Manifest, *, thorough: bool) -> list[str]:
+    """Return what is wrong with the engine's files; `thorough` hashes the large ones too."""
+    problems = []
+    for name, record in manifest.files.items():
+        path = directory / name
+        if not path.is_file():
+            problems.append(f"{name} is missing")
+        elif path.stat().st_size != record.size:
+            problems.append(f"{name} has {path.stat().st_size} bytes, not the {record.size} of the build")
+        elif (thorough or record.size <= SMALL_FILE) and hash_file(path) != record:
+            problems.append(f"{name} was changed after the build")
+    present = {path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()}
+    problems += [f"{name} is not part of the build" for name in sorted(present - manifest.files.keys() - {"engine.json"})]
+    return problems

@@ -1,0 +1,98 @@
+"""engine.json: what an engine is made of, with a digest of every file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from trtnemo.errors import EngineError
+
+FORMAT_VERSION = 1
+MANIFEST = "engine.json"
+_CHUNK = 4 << 20
+
+
+class FileRecord(BaseModel):
+    """Size in bytes and SHA-256 of one file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: int
+    sha256: str
+
+
+class CheckpointRecord(BaseModel):
+    """Where the weights came from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    revision: str | None
+    producer: str | None
+    formats: dict[str, int]
+    tensors: int
+    bytes: int
+
+
+class Manifest(BaseModel):
+    """The content of engine.json; `digest` covers all other fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: int
+    runtime: Literal["cpu"]
+    layout: Literal["hub-v1"]
+    recipe_name: str
+    recipe: dict[str, Any]
+    checkpoint: CheckpointRecord
+    versions: dict[str, str]
+    files: dict[str, FileRecord]
+    digest: str = ""
+
+    def sealed(self) -> Manifest:
+        """Return the manifest with its digest filled in."""
+        return self.model_copy(update={"digest": self.compute_digest()})
+
+    def compute_digest(self) -> str:
+        """Return the SHA-256 of the canonical JSON of all fields but the digest."""
+        data = self.model_dump(mode="json", exclude={"digest"})
+        return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Return the manifest of an engine directory, digest checked; raises EngineError."""
+    path = directory / MANIFEST
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise EngineError(f"is no engine: it has no {MANIFEST}", where=str(directory),
+                          remedy="`trtnemo build --output DIR` makes one") from None  # fmt: skip
+    except (OSError, ValueError) as error:
+        raise EngineError(f"cannot be read: {error}", where=str(path), remedy="Rebuild the engine") from None
+    version = data.get("format_version") if isinstance(data, dict) else None
+    if version != FORMAT_VERSION:
+        raise EngineError(f"engine format {version!r}; this version reads {FORMAT_VERSION}", where=str(path),
+                          remedy="Rebuild the engine")  # fmt: skip
+    try:
+        manifest = Manifest.model_validate(data)
+    except ValidationError as error:
+        detail = error.errors(include_url=False)[0]
+        raise EngineError(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}", where=str(path),
+                          remedy="Rebuild the engine") from None  # fmt: skip
+    if manifest.digest != manifest.compute_digest():
+        raise EngineError("was edited after the build: its digest does not match", where=str(path),
+                          remedy="Change the recipe and rebuild instead")  # fmt: skip
+    return manifest
+
+
+def hash_file(path: Path) -> FileRecord:
+    """Return size and SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return FileRecord(size=path.stat().st_size, sha256=digest.hexdigest())

@@ -1,0 +1,73 @@
+"""A directory that appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from trtnemo.engine.manifest import MANIFEST
+from trtnemo.errors import EngineError
+
+
+@contextmanager
+def staged_directory(output: Path, force: bool) -> Iterator[Path]:
+    """Yield a sibling directory that becomes `output` when the block ends well, and vanishes when it does not.
+
+    Raises EngineError when `output` exists and `force` is off, or when it is not an engine.
+    """
+    check_output(output, force)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(output)
+        staging = output.parent / f".{output.name}.building-{os.getpid()}"
+        staging.mkdir()
+    except OSError as error:
+        raise EngineError(f"cannot be written: {error.strerror}", where=str(output)) from None
+    try:
+        yield staging
+        _swap(staging, output)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def check_output(output: Path, force: bool) -> None:
+    """Raise EngineError unless `output` may be written."""
+    if not output.exists():
+        return
+    if not force:
+        raise EngineError("already exists", where=str(output), remedy="Choose another --output, or add --force")
+    is_empty = output.is_dir() and not any(output.iterdir())
+    if not is_empty and not (output / MANIFEST).is_file():
+        raise EngineError("exists and is not an engine, so --force does not replace it", where=str(output))
+
+
+def _swap(staging: Path, output: Path) -> None:
+    if not output.exists():
+        staging.rename(output)
+        return
+    old = output.parent / f".{output.name}.replaced-{os.getpid()}"
+    output.rename(old)
+    staging.rename(output)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _remove_leftovers(output: Path) -> None:
+    """Delete what builds of this output left behind that were killed before they could tidy up."""
+    for path in output.parent.glob(f".{output.name}.*"):
+        match = re.fullmatch(r".*\.(?:building|replaced)-(\d+)", path.name)
+        if match and not _is_alive(int(match[1])):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

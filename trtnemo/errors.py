@@ -1,0 +1,111 @@
+"""Every way trtnemo can fail, as one tree.
+
+    TrtnemoError                      exit code
+    ├── UsageError                    2   the command line itself is wrong
+    ├── RecipeError                   3   a recipe cannot be read or is not valid
+    ├── CheckpointError               4   a checkpoint cannot be read
+    │   ├── HeaderError                   a safetensors file lies about itself
+    │   └── ModelConfigError              config.json describes no network we know
+    ├── EngineError                   5   an engine directory is missing, damaged or edited
+    │   └── StepError                     a caller broke the executor's contract
+    ├── MachineError                  6   this machine lacks what the command needs
+    ├── ServerError                   7   the server could not start or went away
+    └── RequestError                  -   one request is refused; the server lives on
+        ├── ModelNotFoundError
+        └── PromptTooLongError
+
+Each error says what is wrong, where, and what to do next. This module imports nothing of the package.
+"""
+
+from __future__ import annotations
+
+
+class TrtnemoError(Exception):
+    """Base of all errors that a user may see: what is wrong, where, and what to do next."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str | None = None, remedy: str | None = None) -> None:
+        self.what = what
+        self.where = where
+        self.remedy = remedy
+        super().__init__(self.render())
+
+    def render(self) -> str:
+        """Return the message as `where: what. remedy`, on one line."""
+        message = f"{self.where}: {self.what}" if self.where else self.what
+        if not self.remedy:
+            return message
+        return f"{message} {self.remedy}" if message.endswith(("?", ".")) else f"{message}. {self.remedy}"
+
+
+class UsageError(TrtnemoError):
+    """The command line asks for something that does not exist or does not go together."""
+
+    exit_code = 2
+
+
+class RecipeError(TrtnemoError):
+    """A recipe cannot be read, has an unknown key, a wrong type or a value out of range."""
+
+    exit_code = 3
+
+
+class CheckpointError(TrtnemoError):
+    """A checkpoint cannot be found, opened or understood."""
+
+    exit_code = 4
+
+
+class HeaderError(CheckpointError):
+    """A safetensors file is truncated, overlaps itself, or describes bytes that it does not hold."""
+
+
+class ModelConfigError(CheckpointError):
+    """config.json is unreadable or describes a network outside the Nemotron-H family."""
+
+
+class EngineError(TrtnemoError):
+    """An engine directory is missing, incomplete, damaged, or of a format this version cannot read."""
+
+    exit_code = 5
+
+
+class StepError(EngineError):
+    """A step batch does not fit the executor's budget or the state of its slots."""
+
+
+class MachineError(TrtnemoError):
+    """This machine lacks something the command needs: a package, a device, a compiler, disk space."""
+
+    exit_code = 6
+
+
+class ServerError(TrtnemoError):
+    """The server could not start, or stopped answering."""
+
+    exit_code = 7
+
+
+class RequestError(TrtnemoError):
+    """One request is refused; `status` is the HTTP code and `parameter` the field at fault."""
+
+    status = 400
+    code = "invalid_request_error"
+
+    def __init__(self, what: str, *, parameter: str | None = None, remedy: str | None = None) -> None:
+        self.parameter = parameter
+        super().__init__(what, remedy=remedy)
+
+
+class ModelNotFoundError(RequestError):
+    """The request names a model that this server does not serve."""
+
+    status = 404
+    code = "model_not_found"
+
+
+class PromptTooLongError(RequestError):
+    """The prompt and the tokens asked for do not fit the context of the engine."""
+
+    code = "context_length_exceeded"

@@ -1,0 +1,89 @@
+"""One ragged step: token ids, the segments they belong to, and the rows wanted back.
+
+Prefill chunk, decode and draft verification are the same call. Numbers cross as numpy arrays, so that nothing above an
+executor needs torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from trtnemo.errors import StepError
+
+TokenIds = npt.NDArray[np.int64]
+Float32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A run of tokens of one sequence.
+
+    slot: the sequence's state slot; start, length: its rows in the step's token_ids; position: index of its first
+    token in the sequence. A `speculative` segment holds drafts under verification: its recurrent state waits for
+    `commit`, which says how many of its tokens are accepted.
+    """
+
+    slot: int
+    start: int
+    length: int
+    position: int
+    speculative: bool = False
+
+    @property
+    def rows(self) -> slice:
+        """The segment's rows in the step."""
+        return slice(self.start, self.start + self.length)
+
+
+@dataclass(frozen=True)
+class StepBatch:
+    """token_ids [T], segments that cover them in order, rows wanted as logits, rows wanted as hidden states."""
+
+    token_ids: TokenIds
+    segments: tuple[Segment, ...]
+    logit_rows: TokenIds
+    hidden_rows: TokenIds
+
+    def validate(self) -> None:
+        """Raise StepError unless the segments cover the tokens once, each slot at most once."""
+        position = 0
+        for segment in self.segments:
+            if segment.length < 1 or segment.start != position:
+                raise StepError(f"segment of slot {segment.slot} starts at {segment.start}, not {position}")
+            position += segment.length
+        if position != len(self.token_ids):
+            raise StepError(f"segments cover {position} of {len(self.token_ids)} tokens")
+        slots = [segment.slot for segment in self.segments]
+        if len(set(slots)) < len(slots):
+            raise StepError("a slot stands in two segments of one step")
+        for rows in (self.logit_rows, self.hidden_rows):
+            if len(rows) and not (0 <= rows.min() and rows.max() < position):
+                raise StepError(f"a wanted row lies outside the step's {position}")
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """logits [R, vocabulary] and hidden states [H, hidden] in float32, in the order their rows were asked for."""
+
+    logits: Float32
+    hidden_states: Float32
+
+
+def make_batch(
+    parts: list[tuple[int, int, list[int], bool]], logit_rows: list[int] | None = None, hidden_rows: list[int] | None = None
+) -> StepBatch:
+    """Return a batch of (slot, position, token ids, speculative) parts; logits of all rows unless told otherwise."""
+    segments, tokens = [], []
+    for slot, position, ids, speculative in parts:
+        segments.append(Segment(slot, len(tokens), len(ids), position, speculative))
+        tokens.extend(ids)
+    rows = range(len(tokens)) if logit_rows is None else logit_rows
+    return StepBatch(
+        np.asarray(tokens, np.int64),
+        tuple(segments),
+        np.asarray(list(rows), np.int64),
+        np.asarray(hidden_rows or [], np.int64),
+    )

@@ -1,0 +1,27 @@
+"""A graph run node by node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from trtnemo.errors import EngineError
+from trtnemo.graph import Graph
+from trtnemo.lowering.torch.ops import OPS, StepContext
+
+
+def run_graph(graph: Graph, context: StepContext, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the outputs of a graph by public name; raises EngineError on an op without a torch form."""
+    values = dict(inputs)
+    last_use = {name: index for index, node in enumerate(graph.nodes) for name in node.inputs}
+    kept = set(graph.outputs.values())
+    for index, node in enumerate(graph.nodes):
+        function = OPS.get(node.op.kind)
+        if function is None:
+            raise EngineError(f"op '{node.op.kind}' has no torch form", where=node.name)
+        values[node.output] = function(node.op, node, context, [values[name] for name in node.inputs])
+        for name in node.inputs:
+            if last_use[name] == index and name not in kept:
+                values.pop(name, None)
+    return {name: values[value] for name, value in graph.outputs.items()}

@@ -1,0 +1,93 @@
+"""What one slot remembers: recurrent states, KV caches, tokens under verification, the MTP head's place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from trtnemo.plugins.mamba2.reference import Mamba2State
+
+
+class KvCache:
+    """Keys and values [tokens, heads, head_dim] of one attention layer; grows by doubling."""
+
+    def __init__(self, heads: int, head_dim: int, capacity: int = 64) -> None:
+        self.keys = torch.zeros(capacity, heads, head_dim)
+        self.values = torch.zeros(capacity, heads, head_dim)
+
+    def write(self, position: int, keys: Tensor, values: Tensor) -> None:
+        """Overwrite the entries from `position` on."""
+        end = position + len(keys)
+        while end > len(self.keys):
+            self.keys = torch.cat([self.keys, torch.zeros_like(self.keys)])
+            self.values = torch.cat([self.values, torch.zeros_like(self.values)])
+        self.keys[position:end] = keys
+        self.values[position:end] = values
+
+    def copy(self, length: int) -> KvCache:
+        """Return a cache of its own with the first `length` entries."""
+        other = KvCache(self.keys.shape[1], self.keys.shape[2], max(length, 1))
+        other.write(0, self.keys[:length], self.values[:length])
+        return other
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return self.keys.nbytes + self.values.nbytes
+
+
+@dataclass
+class Pending:
+    """A speculative segment waiting for commit: its ids, target hidden states, and each Mamba layer's inputs."""
+
+    token_ids: Tensor
+    hidden_states: Tensor
+    mamba_inputs: dict[str, Tensor]
+
+
+@dataclass
+class SlotState:
+    """The whole state of one sequence.
+
+    length: committed tokens; last_hidden: the target's hidden state of the last of them, which the MTP head pairs with
+    the token after it; draft_hidden, draft_position: where drafting stands since the last commit.
+    """
+
+    length: int = 0
+    mamba: dict[str, Mamba2State] = field(default_factory=dict)
+    caches: dict[str, KvCache] = field(default_factory=dict)
+    last_hidden: Tensor | None = None
+    pending: Pending | None = None
+    draft_hidden: Tensor | None = None
+    draft_position: int = 0
+
+    def copy(self) -> SlotState:
+        """Return an independent copy at the last commit; recurrent states are never written in place."""
+        # The MTP cache holds one entry less than the target's, so `length` covers both.
+        caches = {name: cache.copy(self.length) for name, cache in self.caches.items()}
+        return SlotState(self.length, dict(self.mamba), caches, self.last_hidden)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        recurrent = sum(part.nbytes for state in self.mamba.values() for part in state)
+        return recurrent + sum(cache.nbytes for cache in self.caches.values())
+
+
+@dataclass(frozen=True)
+class TorchSnapshot:
+    """A copied slot state."""
+
+    state: SlotState
+
+    @property
+    def length(self) -> int:
+        """Tokens that the state stands after."""
+        return self.state.length
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return self.state.nbytes

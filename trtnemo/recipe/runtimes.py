@@ -1,0 +1,107 @@
+"""One recipe type per runtime, told apart by the field `runtime`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter
+
+from trtnemo.recipe.shared import PositiveInt, RecipePart, SharedFields
+
+NativeOptions = dict[str, Any]
+
+
+class CpuSection(RecipePart):
+    """Options of our own CPU runtime."""
+
+    threads: PositiveInt | None = Field(None, description="worker threads; absent means all cores")
+
+
+class TensorrtSection(RecipePart):
+    """Options of our own TensorRT runtime."""
+
+    flavor: Literal["auto", "rtx", "full"] = Field("auto", description="TensorRT for RTX or full TensorRT")
+    layers_per_group: PositiveInt = Field(8, description="layers in one plan, which bounds the builder's memory")
+
+
+class TrtllmSection(RecipePart):
+    """What stands verbatim in trtllm-serve's own words."""
+
+    version: str = Field("1.3.0rc12", description="TensorRT-LLM version that the command is written for")
+    image: str | None = Field(None, description="container image")
+    llm_args: NativeOptions = Field(default_factory=dict, description="the YAML that TensorRT-LLM reads")
+    args: NativeOptions = Field(default_factory=dict, description="trtllm-serve options, without dashes")
+    env: dict[str, str] = Field(default_factory=dict, description="environment variables")
+
+
+class VllmSection(RecipePart):
+    """What stands verbatim in vLLM's own words."""
+
+    version: str = Field("0.20.0", description="vLLM version that the command is written for")
+    image: str | None = Field(None, description="container image")
+    args: NativeOptions = Field(default_factory=dict, description="`vllm serve` options, without dashes")
+    env: dict[str, str] = Field(default_factory=dict, description="environment variables")
+
+
+class SglangSection(RecipePart):
+    """What stands verbatim in SGLang's own words."""
+
+    version: str | None = Field(None, description="SGLang version; absent where only an image is pinned")
+    image: str | None = Field(None, description="container image")
+    args: NativeOptions = Field(default_factory=dict, description="launch_server options, without dashes")
+    env: dict[str, str] = Field(default_factory=dict, description="environment variables")
+
+
+class CpuRecipe(SharedFields):
+    """Serve from our own CPU runtime, in process."""
+
+    runtime: Literal["cpu"]
+    cpu: CpuSection = Field(default_factory=CpuSection)
+
+
+class TensorrtRecipe(SharedFields):
+    """Serve from serialized TensorRT plans."""
+
+    runtime: Literal["tensorrt"]
+    tensorrt: TensorrtSection = Field(default_factory=TensorrtSection)
+
+
+class TrtllmRecipe(SharedFields):
+    """Serve with `trtllm-serve`."""
+
+    runtime: Literal["trtllm"]
+    trtllm: TrtllmSection = Field(default_factory=TrtllmSection)
+
+
+class VllmRecipe(SharedFields):
+    """Serve with `vllm serve`."""
+
+    runtime: Literal["vllm"]
+    vllm: VllmSection = Field(default_factory=VllmSection)
+
+
+class SglangRecipe(SharedFields):
+    """Serve with `sglang.launch_server`."""
+
+    runtime: Literal["sglang"]
+    sglang: SglangSection = Field(default_factory=SglangSection)
+
+
+Recipe = Annotated[
+    CpuRecipe | TensorrtRecipe | TrtllmRecipe | VllmRecipe | SglangRecipe, Field(discriminator="runtime")
+]
+RECIPE_TYPES: dict[str, type[SharedFields]] = {
+    "cpu": CpuRecipe,
+    "tensorrt": TensorrtRecipe,
+    "trtllm": TrtllmRecipe,
+    "vllm": VllmRecipe,
+    "sglang": SglangRecipe,
+}
+AnyRecipe = CpuRecipe | TensorrtRecipe | TrtllmRecipe | VllmRecipe | SglangRecipe
+ADAPTER: TypeAdapter[AnyRecipe] = TypeAdapter(Recipe)
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON schema of all recipes, for editors and other tools."""
+    schema = ADAPTER.json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "trtnemo recipe", **schema}
