@@ -76,7 +76,7 @@ class StepError(EngineError):
 
 
 class MachineError(TrtnemoError):
-    """This machine lacks something the command needs: a package, a device, a compiler, disk space."""
+    """Something the command needs is missing on this machine: a package, a device, a compiler, disk space."""
 
     exit_code = 6
 

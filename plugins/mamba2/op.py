@@ -49,6 +49,10 @@ class Mamba2(Op):
         """Return the last kernel-1 columns before the convolution, and the float32 state of the scan."""
         return (
             StateSpec(role="conv_state", dtype=DType.BFLOAT16, shape=(self.kernel - 1, self.channels), per_token=False),
-            StateSpec(role="ssm_state", dtype=DType.FLOAT32, per_token=False,
-                      shape=(self.heads, self.head_dim, self.state_size)),
-        )  # fmt: skip
+            StateSpec(
+                role="ssm_state",
+                dtype=DType.FLOAT32,
+                per_token=False,
+                shape=(self.heads, self.head_dim, self.state_size),
+            ),
+        )

@@ -34,7 +34,7 @@ def mamba2(
     op: Mamba2, projected_TD: Tensor, parameters: Mapping[str, Tensor], state: Mamba2State
 ) -> tuple[Tensor, Mamba2State]:
     """Return (output [T, H*P], state after the last token) of one stretch of one sequence."""
-    gate_TI, channels_TC, dt_TH = projected_TD.float().split([op.inner, op.channels, op.heads], dim=-1)
+    gate_TI, channels_TC, dt_TH = torch.split(projected_TD.float(), [op.inner, op.channels, op.heads], dim=-1)
     convolved_TC, conv_state = _convolve(channels_TC, parameters, state.conv_state_KC)
     y_TI, ssm_state = _scan(op, convolved_TC, dt_TH, parameters, state.ssm_state_HPN)
     return _gated_norm(op, y_TI, gate_TI, parameters["norm_weight"]), Mamba2State(conv_state, ssm_state)
@@ -54,12 +54,10 @@ def _scan(
     op: Mamba2, convolved_TC: Tensor, dt_TH: Tensor, parameters: Mapping[str, Tensor], ssm_state_HPN: Tensor
 ) -> tuple[Tensor, Tensor]:
     tokens, width = len(convolved_TC), op.groups * op.state_size
-    x, b, c = convolved_TC.split([op.inner, width, width], dim=-1)
+    x, b, c = torch.split(convolved_TC, [op.inner, width, width], dim=-1)
     x_THP = x.reshape(tokens, op.heads, op.head_dim)
     repeats = op.heads // op.groups
-    b_THN, c_THN = (
-        part.reshape(tokens, op.groups, op.state_size).repeat_interleave(repeats, dim=1) for part in (b, c)
-    )
+    b_THN, c_THN = (part.reshape(tokens, op.groups, op.state_size).repeat_interleave(repeats, dim=1) for part in (b, c))
     # No clamp of dt: mamba_ssm, vLLM and SGLang have none, transformers' prefill alone does.
     dt_TH = F.softplus(dt_TH + parameters["dt_bias"].float())
     decay_TH = torch.exp(dt_TH * -torch.exp(parameters["A_log"].float()))

@@ -55,8 +55,11 @@ class AuditReport:
         if self.errors:
             first, more = self.errors[0], len(self.errors) - 1
             rest = f" (and {more} more)" if more else ""
-            raise CheckpointError(f"{first.subject}: {first.message}{rest}", where=self.directory,
-                                  remedy=f"`trtnemo check {self.directory}` lists everything")  # fmt: skip
+            raise CheckpointError(
+                f"{first.subject}: {first.message}{rest}",
+                where=self.directory,
+                remedy=f"`trtnemo check {self.directory}` lists everything",
+            )
 
 
 def audit(checkpoint: Checkpoint) -> AuditReport:
@@ -78,9 +81,15 @@ def audit(checkpoint: Checkpoint) -> AuditReport:
 
 def _audit_files(checkpoint: Checkpoint) -> list[Finding]:
     findings = _audit_tokenizer(checkpoint)
-    if checkpoint.quantization.damaged_exclusions:
-        findings.append(Finding("warning", "exclusions-damaged", "hf_quant_config.json",
-                                "its exclusions carry ModelOpt's pt_name_sentinel; read without it"))  # fmt: skip
+    if checkpoint.quantization.damaged_names:
+        findings.append(
+            Finding(
+                "warning",
+                "names-damaged",
+                "hf_quant_config.json",
+                "its module names carry ModelOpt's pt_name_sentinel; read without it",
+            )
+        )
     return findings
 
 
@@ -96,8 +105,14 @@ def _audit_tokenizer(checkpoint: Checkpoint) -> list[Finding]:
     largest = max((number for number in ids if isinstance(number, int)), default=-1)
     if largest < checkpoint.config.vocab_size:
         return []
-    return [Finding("error", "tokenizer-vocabulary", path.name,
-                    f"its largest id is {largest}, but vocab_size is {checkpoint.config.vocab_size}")]  # fmt: skip
+    return [
+        Finding(
+            "error",
+            "tokenizer-vocabulary",
+            path.name,
+            f"its largest id is {largest}, but vocab_size is {checkpoint.config.vocab_size}",
+        )
+    ]
 
 
 def _audit_tensor(checkpoint: Checkpoint, item: ExpectedTensor) -> list[Finding]:
@@ -119,7 +134,9 @@ def _shape_problem(info: TensorInfo, item: ExpectedTensor) -> Finding | None:
         return Finding("error", "tensor-dtype", item.name, f"is {info.storage.value}, expected {allowed}")
     if info.shape != item.shape:
         hint = "; config.json and the embedding disagree on vocab_size" if item.name == EMBEDDINGS else ""
-        return Finding("error", "tensor-shape", item.name, f"is {_shape(info.shape)}, expected {_shape(item.shape)}{hint}")
+        return Finding(
+            "error", "tensor-shape", item.name, f"is {_shape(info.shape)}, expected {_shape(item.shape)}{hint}"
+        )
     return None
 
 
@@ -133,10 +150,16 @@ def _audit_scale(checkpoint: Checkpoint, info: TensorInfo) -> list[Finding]:
     values = decode_e4m3(raw.data.astype(np.uint8)) if is_fp8 else decode_plain(raw)
     bad = ~np.isfinite(values)
     if bad.any():
-        return [Finding("error", "scale-not-finite", info.name, f"{int(bad.sum())} of {values.size} values are not finite")]
+        return [
+            Finding("error", "scale-not-finite", info.name, f"{int(bad.sum())} of {values.size} values are not finite")
+        ]
     low = values <= 0
     if low.any():
-        return [Finding("error", "scale-not-positive", info.name, f"{int(low.sum())} of {values.size} values are not positive")]
+        return [
+            Finding(
+                "error", "scale-not-positive", info.name, f"{int(low.sum())} of {values.size} values are not positive"
+            )
+        ]
     return []
 
 
@@ -152,7 +175,9 @@ def _count_formats(checkpoint: Checkpoint, expected: dict[str, ExpectedTensor]) 
     counts: Counter[str] = Counter()
     for item in expected.values():
         if item.name.endswith(".weight") and len(item.shape) == 2:
-            counts[checkpoint.quantization.format_of(item.name.removesuffix(".weight")).value
-                   if item.storages[0] in (StorageType.U8, StorageType.F8_E4M3)
-                   else WeightFormat.PLAIN.value] += 1  # fmt: skip
+            counts[
+                checkpoint.quantization.format_of(item.name.removesuffix(".weight")).value
+                if item.storages[0] in (StorageType.U8, StorageType.F8_E4M3)
+                else WeightFormat.PLAIN.value
+            ] += 1
     return dict(counts)

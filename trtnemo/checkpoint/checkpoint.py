@@ -93,5 +93,6 @@ def _check_index(index: Path, weight_map: dict[str, Any], tensors: dict[str, Ten
         if name not in tensors:
             raise CheckpointError(f"names the tensor {name}, which no shard holds", where=str(index))
         if Path(tensors[name].file).name != shard:
-            raise CheckpointError(f"puts {name} into {shard}, but it is in {Path(tensors[name].file).name}",
-                                  where=str(index))  # fmt: skip
+            raise CheckpointError(
+                f"puts {name} into {shard}, but it is in {Path(tensors[name].file).name}", where=str(index)
+            )

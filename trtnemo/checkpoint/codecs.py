@@ -27,7 +27,8 @@ _E2M1_BOUNDS = np.array([0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5.0], np.float32)
 def decode_plain(tensor: RawTensor) -> Float32:
     """Return BF16, F16, F32 or F64 bits as float32; raises CheckpointError for other types."""
     if tensor.storage is StorageType.BF16:
-        return (tensor.data.astype(np.uint32) << np.uint32(16)).view(np.float32)
+        bits: npt.NDArray[np.uint32] = tensor.data.astype(np.uint32) << np.uint32(16)
+        return bits.view(np.float32)
     if tensor.storage in (StorageType.F16, StorageType.F32, StorageType.F64):
         return tensor.data.astype(np.float32)
     raise CheckpointError(f"a tensor of type {tensor.storage.value} has no plain float form")
@@ -37,7 +38,8 @@ def encode_bfloat16(values: Float32) -> npt.NDArray[np.uint16]:
     """Return float32 values as BF16 bits, rounded to nearest, ties to even; NaN stays NaN."""
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
     rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
-    return np.where(np.isnan(values), np.uint32(0x7FC0), rounded).astype(np.uint16)
+    result: npt.NDArray[np.uint32] = np.where(np.isnan(values), np.uint32(0x7FC0), rounded)
+    return result.astype(np.uint16)
 
 
 @cache
@@ -68,12 +70,14 @@ def encode_e4m3(values: Float32) -> Bytes:
     take_high = (magnitude > middle) | ((magnitude == middle) & (upper % 2 == 0))
     codes = np.where(take_high, upper, upper - 1).astype(np.uint8)
     codes[np.isnan(values)] = 0x7F
-    return codes | (np.signbit(values).astype(np.uint8) << 7)
+    result: Bytes = codes | (np.signbit(values).astype(np.uint8) << np.uint8(7))
+    return result
 
 
 def decode_fp8(codes: Bytes, weight_scale: Float32) -> Float32:
     """Return a per-tensor FP8 weight [rows, columns] as float32."""
-    return decode_e4m3(codes) * np.float32(weight_scale)
+    values: Float32 = decode_e4m3(codes) * np.float32(weight_scale)
+    return values
 
 
 def decode_nvfp4(packed: Bytes, block_scale: Bytes, weight_scale_2: Float32) -> Float32:
@@ -99,7 +103,8 @@ def encode_nvfp4(weight: Float32) -> tuple[Bytes, Bytes, Float32]:
     block_scale = encode_e4m3(np.clip(np.where(raw == 0, np.float32(1), raw), np.float32(2**-9), E4M3_MAX))
     scaled = blocks / (decode_e4m3(block_scale) * scale_2)[..., None]
     codes = _encode_e2m1(scaled).reshape(rows, columns)
-    return codes[:, ::2] | (codes[:, 1::2] << 4), block_scale, np.asarray(scale_2, np.float32)
+    packed: Bytes = codes[:, ::2] | (codes[:, 1::2] << np.uint8(4))
+    return packed, block_scale, np.asarray(scale_2, np.float32)
 
 
 def _encode_e2m1(values: Float32) -> Bytes:
@@ -107,4 +112,5 @@ def _encode_e2m1(values: Float32) -> Bytes:
     code = np.searchsorted(_E2M1_BOUNDS, magnitude).astype(np.uint8)
     odd_ties = _E2M1_BOUNDS[1::2]
     code += np.isin(magnitude, odd_ties).astype(np.uint8)
-    return code | ((values < 0).astype(np.uint8) << 3)
+    result: Bytes = code | ((values < 0).astype(np.uint8) << np.uint8(3))
+    return result

@@ -89,8 +89,11 @@ class ModelConfig(BaseModel):
 def parse_config(data: dict[str, Any], where: str = "config.json") -> ModelConfig:
     """Return the network described by the content of config.json; raises ModelConfigError."""
     if data.get("model_type") != "nemotron_h":
-        raise ModelConfigError(f"model_type is {data.get('model_type')!r}, not 'nemotron_h'", where=where,
-                               remedy="trtnemo serves the Nemotron-H family only")  # fmt: skip
+        raise ModelConfigError(
+            f"model_type is {data.get('model_type')!r}, not 'nemotron_h'",
+            where=where,
+            remedy="trtnemo serves the Nemotron-H family only",
+        )
     _refuse_unknown_parts(data, where)
     layers = _layer_kinds(data, "hybrid_override_pattern", "layers_block_type", where)
     if not layers:
@@ -112,8 +115,9 @@ def _refuse_unknown_parts(data: dict[str, Any], where: str) -> None:
     """Raise where config.json switches on a part that no release of the family has and no formula here computes."""
     for key in ("attention_bias", "mlp_bias", "use_bias", "mamba_proj_bias", "sliding_window", "block_configs"):
         if data.get(key):
-            raise ModelConfigError(f"{key} is {data[key]!r}, which no released network uses and trtnemo cannot run",
-                                   where=where)  # fmt: skip
+            raise ModelConfigError(
+                f"{key} is {data[key]!r}, which no released network uses and trtnemo cannot run", where=where
+            )
     for key, known in (("mlp_hidden_act", "relu2"), ("mamba_hidden_act", "silu")):
         if data.get(key, known) != known:
             raise ModelConfigError(f"{key} is {data[key]!r}, not '{known}'", where=where)
@@ -167,7 +171,9 @@ def _mtp_kinds(data: dict[str, Any], where: str) -> tuple[LayerKind, ...]:
     if depth == 0:
         return ()
     if depth != 1:
-        raise ModelConfigError(f"num_nextn_predict_layers is {depth!r}; known are 0 and 1 (one shared head)", where=where)
+        raise ModelConfigError(
+            f"num_nextn_predict_layers is {depth!r}; known are 0 and 1 (one shared head)", where=where
+        )
     kinds = _layer_kinds(data, "mtp_hybrid_override_pattern", "mtp_layers_block_type", where)
     return kinds or ("attention", "moe")
 
@@ -186,15 +192,21 @@ def _time_step_limit(value: Any, where: str) -> tuple[float, float]:
 def _check_sizes(config: ModelConfig, where: str) -> None:
     limits = [
         (config.mamba_num_heads % config.n_groups == 0, "mamba_num_heads must be a multiple of n_groups"),
-        (config.num_attention_heads % config.num_key_value_heads == 0,
-         "num_attention_heads must be a multiple of num_key_value_heads"),
-        (config.num_experts_per_tok <= config.n_routed_experts,
-         f"num_experts_per_tok ({config.num_experts_per_tok}) exceeds n_routed_experts ({config.n_routed_experts})"),
+        (
+            config.num_attention_heads % config.num_key_value_heads == 0,
+            "num_attention_heads must be a multiple of num_key_value_heads",
+        ),
+        (
+            config.num_experts_per_tok <= config.n_routed_experts,
+            f"num_experts_per_tok ({config.num_experts_per_tok}) exceeds n_routed_experts ({config.n_routed_experts})",
+        ),
         (config.n_routed_experts % config.n_group == 0, "n_routed_experts must be a multiple of n_group"),
         (config.topk_group <= config.n_group, "topk_group exceeds n_group"),
-        (config.num_experts_per_tok <= config.n_routed_experts // config.n_group * config.topk_group,
-         "num_experts_per_tok exceeds the experts in topk_group groups"),
-    ]  # fmt: skip
+        (
+            config.num_experts_per_tok <= config.n_routed_experts // config.n_group * config.topk_group,
+            "num_experts_per_tok exceeds the experts in topk_group groups",
+        ),
+    ]
     for holds, message in limits:
         if not holds:
             raise ModelConfigError(message, where=where)

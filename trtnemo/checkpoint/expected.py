@@ -1,6 +1,7 @@
 """Every tensor that a checkpoint of a given network and quantization map must hold.
 
-Source: the hub layout of NVIDIA-Nemotron-3-Super-120B-A12B and its relatives, names and shapes as their headers have them.
+Source: the hub layout of NVIDIA-Nemotron-3-Super-120B-A12B and its relatives; names and shapes as their headers have
+them.
 """
 
 from __future__ import annotations
@@ -128,7 +129,7 @@ class _Layout:
 
     def tensor(self, name: str, *shape: int, also: StorageType | None = None) -> ExpectedTensor:
         storages = (self.plain,) if also in (None, self.plain) else (self.plain, also)
-        return ExpectedTensor(name, shape, storages)  # type: ignore[arg-type]
+        return ExpectedTensor(name, shape, storages)
 
     def scale(self, name: str, optional: bool = False) -> ExpectedTensor:
         return ExpectedTensor(name, (), (StorageType.F32,), optional=optional, is_scale=True)

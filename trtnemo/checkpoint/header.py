@@ -29,7 +29,9 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
             length = int.from_bytes(prefix, "little")
             if length > min(MAXIMUM_HEADER_BYTES, size - 8):
                 raise HeaderError(
-                    f"claims a header of {length} bytes in a file of {size}", where=str(path), remedy="Download it again"
+                    f"claims a header of {length} bytes in a file of {size}",
+                    where=str(path),
+                    remedy="Download it again",
                 )
             text = file.read(length)
     except OSError as error:
@@ -76,8 +78,11 @@ def _tensor(name: str, entry: Any, data_bytes: int, data_start: int, path: Path)
         raise HeaderError("shape and offsets must be lists of whole numbers", where=where)
     begin, end = offsets
     if not 0 <= begin <= end <= data_bytes:
-        raise HeaderError(f"its bytes {begin}..{end} lie outside the {data_bytes} in the file", where=where,
-                          remedy="The file is truncated: download it again")  # fmt: skip
+        raise HeaderError(
+            f"its bytes {begin}..{end} lie outside the {data_bytes} in the file",
+            where=where,
+            remedy="The file is truncated: download it again",
+        )
     if math.prod(shape) * storage.itemsize != end - begin:
         raise HeaderError(f"shape {shape} of {storage.value} does not fill {end - begin} bytes", where=where)
     return TensorInfo(name, storage, tuple(shape), str(path), data_start + begin, end - begin)
@@ -94,8 +99,9 @@ def _check_cover(tensors: Iterable[TensorInfo], data_start: int, data_bytes: int
         if tensor.offset < position:
             raise HeaderError("its bytes overlap another tensor's", where=f"{path}: tensor {tensor.name}")
         if tensor.offset > position:
-            raise HeaderError(f"{tensor.offset - position} bytes before it belong to no tensor",
-                              where=f"{path}: tensor {tensor.name}")  # fmt: skip
+            raise HeaderError(
+                f"{tensor.offset - position} bytes before it belong to no tensor", where=f"{path}: tensor {tensor.name}"
+            )
         position = tensor.offset + tensor.size
     if position != data_start + data_bytes:
         raise HeaderError(f"{data_start + data_bytes - position} bytes at its end belong to no tensor", where=str(path))

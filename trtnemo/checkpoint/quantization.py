@@ -7,6 +7,7 @@ read, and the first wins. Which layer is quantized comes from here, never from t
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -16,7 +17,7 @@ from trtnemo.checkpoint.json_file import read_json_object
 from trtnemo.errors import CheckpointError
 
 BLOCK_SIZE = 16
-# ModelOpt 0.47 appends this to every exclusion of this family, so that a literal reader finds none.
+# ModelOpt 0.47 appends this to every module name of this family, so that a literal reader finds none.
 SENTINEL = ".\0backbone.pt_name_sentinel"
 
 
@@ -51,22 +52,28 @@ class QuantizationMap:
     excluded_patterns: tuple[str, ...] = ()
     fp8_kv_cache: bool = False
     producer: str | None = None
-    damaged_exclusions: bool = False
+    damaged_names: bool = False
 
     def format_of(self, module: str) -> WeightFormat:
         """Return the format of a linear module such as `backbone.layers.0.mixer.in_proj`."""
-        if module in self.layers:
-            return self.layers[module]
+        names = list(_self_and_parents(module))
+        for name in names:
+            if name in self.layers:
+                return self.layers[name]
         # transformers drops the MTP head before ModelOpt sees it, so a uniform algorithm never covers it.
-        if self.uniform is WeightFormat.PLAIN or module.startswith("mtp.") or self._is_excluded(module):
+        if self.uniform is WeightFormat.PLAIN or module.startswith("mtp."):
             return WeightFormat.PLAIN
-        return self.uniform
+        is_excluded = any(name in self.excluded for name in names) or any(
+            fnmatch.fnmatchcase(module, pattern) for pattern in self.excluded_patterns
+        )
+        return WeightFormat.PLAIN if is_excluded else self.uniform
 
-    def _is_excluded(self, module: str) -> bool:
-        parents = module.split(".")
-        if any(".".join(parents[:depth]) in self.excluded for depth in range(1, len(parents) + 1)):
-            return True
-        return any(fnmatch.fnmatchcase(module, pattern) for pattern in self.excluded_patterns)
+
+def _self_and_parents(module: str) -> Iterator[str]:
+    """Yield a module's name, then its parents': an export of fused experts names `mixer.experts` for all of them."""
+    while module:
+        yield module
+        module = module.rpartition(".")[0]
 
 
 def read_quantization(directory: Path, config: dict[str, Any]) -> QuantizationMap:
@@ -106,7 +113,7 @@ def _parse(block: dict[str, Any], exclusions: Any, producer: str | None, where: 
         excluded_patterns=tuple(name for name in clean if "*" in name),
         fp8_kv_cache=block.get("kv_cache_quant_algo") == "FP8" or block.get("kv_cache_scheme") is not None,
         producer=producer,
-        damaged_exclusions=clean != names,
+        damaged_names=clean != names or any(SENTINEL in name for name in block.get("quantized_layers") or ()),
     )
 
 
@@ -117,7 +124,7 @@ def _layers(value: Any, where: str) -> dict[str, WeightFormat]:
     for module, entry in value.items():
         if not isinstance(entry, dict):
             raise CheckpointError(f"the entry of {module} is not an object", where=where)
-        result[module] = _format(entry.get("quant_algo"), entry, f"{where}: {module}")
+        result[module.replace(SENTINEL, "")] = _format(entry.get("quant_algo"), entry, f"{where}: {module}")
     return result
 
 

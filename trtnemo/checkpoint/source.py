@@ -25,8 +25,9 @@ def locate_checkpoint(name: str, revision: str | None = None) -> Path:
     if directory.exists():
         raise CheckpointError("is a file, not a checkpoint directory", where=name)
     if not _HUB_ID.fullmatch(name):
-        raise CheckpointError("there is no such directory", where=name,
-                              remedy="Give a directory, a hub id such as owner/name, or 'tiny'")  # fmt: skip
+        raise CheckpointError(
+            "there is no such directory", where=name, remedy="Give a directory, a hub id such as owner/name, or 'tiny'"
+        )
     return _from_hub(name, revision)
 
 
@@ -38,5 +39,8 @@ def _from_hub(name: str, revision: str | None) -> Path:
     except Exception as error:  # the hub client raises types of its own, of httpx and of the system
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         offline = " (offline: HF_HUB_OFFLINE is set)" if constants.HF_HUB_OFFLINE else ""
-        raise CheckpointError(f"cannot be had from the hub{offline}: {reason}", where=name,
-                              remedy="Give a local directory, or check the name and the connection") from None  # fmt: skip
+        raise CheckpointError(
+            f"cannot be had from the hub{offline}: {reason}",
+            where=name,
+            remedy="Give a local directory, or check the name and the connection",
+        ) from None

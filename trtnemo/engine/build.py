@@ -11,9 +11,9 @@ from pathlib import Path
 
 from trtnemo.checkpoint import AuditReport, Checkpoint, audit
 from trtnemo.checkpoint.checkpoint import INDEX
+from trtnemo.checkpoint.staging import check_output, staged_directory
 from trtnemo.engine.manifest import FORMAT_VERSION, MANIFEST, CheckpointRecord, FileRecord, Manifest, hash_file
-from trtnemo.engine.staging import check_output, staged_directory
-from trtnemo.errors import CheckpointError, MachineError, RecipeError
+from trtnemo.errors import CheckpointError, EngineError, MachineError, RecipeError
 from trtnemo.network import NemotronH
 from trtnemo.recipe import AnyRecipe, CpuRecipe
 
@@ -40,7 +40,7 @@ def build_engine(
     Raises RecipeError, CheckpointError, EngineError (output in the way) or MachineError (no such builder, disk full).
     """
     cpu_recipe = _require_cpu(recipe)
-    check_output(output, force)
+    check_output(output, force, MANIFEST, EngineError)
     checkpoint = Checkpoint.open(recipe.checkpoint, recipe.revision)
     report = audit(checkpoint)
     report.require()
@@ -48,7 +48,7 @@ def build_engine(
         raise CheckpointError("has no tokenizer.json", where=str(checkpoint.directory))
     graphs = _record_graphs(checkpoint)
     _check_disk(output, checkpoint.total_bytes)
-    with staged_directory(output, force) as staging:
+    with staged_directory(output, force, MANIFEST, EngineError) as staging:
         (staging / GRAPH).write_text(json.dumps(graphs), encoding="utf-8")
         _copy_files(checkpoint, staging, progress or (lambda what, done, total: None))
         manifest = Manifest(
@@ -67,8 +67,10 @@ def build_engine(
 
 def _require_cpu(recipe: AnyRecipe) -> CpuRecipe:
     if not isinstance(recipe, CpuRecipe):
-        raise MachineError(f"this version builds engines for runtime 'cpu' only, not '{recipe.runtime}'",
-                           remedy="`trtnemo doctor` lists what works here")  # fmt: skip
+        raise MachineError(
+            f"this version builds engines for runtime 'cpu' only, not '{recipe.runtime}'",
+            remedy="`trtnemo doctor` lists what works here",
+        )
     refused = {
         "kv_cache.dtype": recipe.kv_cache.dtype not in ("auto", "float32"),
         "speculation.draft_tokens": recipe.speculation.draft_tokens > 0,

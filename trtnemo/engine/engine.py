@@ -61,5 +61,7 @@ def verify_files(directory: Path, manifest: Manifest, *, thorough: bool) -> list
         elif (thorough or record.size <= SMALL_FILE) and hash_file(path) != record:
             problems.append(f"{name} was changed after the build")
     present = {path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()}
-    problems += [f"{name} is not part of the build" for name in sorted(present - manifest.files.keys() - {"engine.json"})]
+    problems += [
+        f"{name} is not part of the build" for name in sorted(present - manifest.files.keys() - {"engine.json"})
+    ]
     return problems

@@ -69,23 +69,31 @@ def read_manifest(directory: Path) -> Manifest:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise EngineError(f"is no engine: it has no {MANIFEST}", where=str(directory),
-                          remedy="`trtnemo build --output DIR` makes one") from None  # fmt: skip
+        raise EngineError(
+            f"is no engine: it has no {MANIFEST}", where=str(directory), remedy="`trtnemo build --output DIR` makes one"
+        ) from None
     except (OSError, ValueError) as error:
         raise EngineError(f"cannot be read: {error}", where=str(path), remedy="Rebuild the engine") from None
     version = data.get("format_version") if isinstance(data, dict) else None
     if version != FORMAT_VERSION:
-        raise EngineError(f"engine format {version!r}; this version reads {FORMAT_VERSION}", where=str(path),
-                          remedy="Rebuild the engine")  # fmt: skip
+        raise EngineError(
+            f"engine format {version!r}; this version reads {FORMAT_VERSION}",
+            where=str(path),
+            remedy="Rebuild the engine",
+        )
     try:
         manifest = Manifest.model_validate(data)
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
-        raise EngineError(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}", where=str(path),
-                          remedy="Rebuild the engine") from None  # fmt: skip
+        raise EngineError(
+            f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}", where=str(path), remedy="Rebuild the engine"
+        ) from None
     if manifest.digest != manifest.compute_digest():
-        raise EngineError("was edited after the build: its digest does not match", where=str(path),
-                          remedy="Change the recipe and rebuild instead")  # fmt: skip
+        raise EngineError(
+            "was edited after the build: its digest does not match",
+            where=str(path),
+            remedy="Change the recipe and rebuild instead",
+        )
     return manifest
 
 

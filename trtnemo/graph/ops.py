@@ -117,4 +117,6 @@ class Attention(Op):
     def states(self) -> tuple[StateSpec, ...]:
         """Return keys and values, one row per token."""
         shape = (self.kv_heads, self.head_dim)
-        return tuple(StateSpec(role=role, dtype=DType.BFLOAT16, shape=shape, per_token=True) for role in ("keys", "values"))
+        return tuple(
+            StateSpec(role=role, dtype=DType.BFLOAT16, shape=shape, per_token=True) for role in ("keys", "values")
+        )

@@ -60,7 +60,7 @@ class StepBatch:
         if len(set(slots)) < len(slots):
             raise StepError("a slot stands in two segments of one step")
         for rows in (self.logit_rows, self.hidden_rows):
-            if len(rows) and not (0 <= rows.min() and rows.max() < position):
+            if len(rows) and not (rows.min() >= 0 and rows.max() < position):
                 raise StepError(f"a wanted row lies outside the step's {position}")
 
 
@@ -73,10 +73,13 @@ class StepResult:
 
 
 def make_batch(
-    parts: list[tuple[int, int, list[int], bool]], logit_rows: list[int] | None = None, hidden_rows: list[int] | None = None
+    parts: list[tuple[int, int, list[int], bool]],
+    logit_rows: list[int] | None = None,
+    hidden_rows: list[int] | None = None,
 ) -> StepBatch:
     """Return a batch of (slot, position, token ids, speculative) parts; logits of all rows unless told otherwise."""
-    segments, tokens = [], []
+    segments: list[Segment] = []
+    tokens: list[int] = []
     for slot, position, ids, speculative in parts:
         segments.append(Segment(slot, len(tokens), len(ids), position, speculative))
         tokens.extend(ids)

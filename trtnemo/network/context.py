@@ -44,6 +44,9 @@ class BuildContext:
         formats = {self.quantization.format_of(module) for module in modules}
         if len(formats) > 1:
             names = ", ".join(sorted(item.value for item in formats))
-            raise CheckpointError(f"the experts' {name} are stored in several formats ({names})", where=prefix,
-                                  remedy="Quantize the experts of one layer alike")  # fmt: skip
+            raise CheckpointError(
+                f"the experts' {name} are stored in several formats ({names})",
+                where=prefix,
+                remedy="Quantize the experts of one layer alike",
+            )
         return formats.pop()

@@ -100,8 +100,13 @@ class Expert(Module):
 
     def __init__(self, context: BuildContext, prefix: str, name: str, columns: int, rows: int) -> None:
         format = context.bank_format(prefix, name)
-        self.weight = Parameter(rows, columns, format=format, copies=context.config.n_routed_experts,
-                                input_scale=format in (WeightFormat.FP8, WeightFormat.NVFP4))  # fmt: skip
+        self.weight = Parameter(
+            rows,
+            columns,
+            format=format,
+            copies=context.config.n_routed_experts,
+            input_scale=format in (WeightFormat.FP8, WeightFormat.NVFP4),
+        )
 
 
 class Experts(ExpertBank):

@@ -51,7 +51,7 @@ class Module:
 
     path: str = ""
 
-    def __call__(self, *inputs: Any) -> Any:
+    def __call__(self, *inputs: Any) -> Any:  # noqa: D102
         return self.forward(*inputs)
 
     def forward(self, *inputs: Any) -> Any:

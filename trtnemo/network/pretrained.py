@@ -28,9 +28,7 @@ class PretrainedModel(Module):
         self.context = context
 
     @classmethod
-    def from_checkpoint(
-        cls: type[Model], checkpoint: Checkpoint, compute_mode: ComputeMode = "weight_only"
-    ) -> Model:
+    def from_checkpoint(cls: type[Model], checkpoint: Checkpoint, compute_mode: ComputeMode = "weight_only") -> Model:
         """Return the network of an opened checkpoint; reads no weights. Raises CheckpointError."""
         return cls(BuildContext(checkpoint.config, checkpoint.quantization, compute_mode))
 

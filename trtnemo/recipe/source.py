@@ -20,7 +20,7 @@ KeyPath = tuple[str | int, ...]
 class _Loader(yaml.SafeLoader):
     """YAML as recipes use it: no timestamps, so that a version such as 2026-01-01 stays text."""
 
-    yaml_implicit_resolvers = {
+    yaml_implicit_resolvers = {  # noqa: RUF012
         letter: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
         for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
@@ -115,11 +115,13 @@ def _collect_lines(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], na
             key: Hashable = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
             if not isinstance(key, str) or key_node.tag != "tag:yaml.org,2002:str":
                 raise RecipeError(f"the key {key_node.value!r} is not text", where=f"{name}:{line}")
-            if (*path, key) in lines:
+            child = (*path, key)
+            if child in lines:
                 raise RecipeError(f"the key '{key}' stands twice", where=f"{name}:{line}")
-            lines[(*path, key)] = line
-            _collect_lines(value_node, (*path, key), lines, name)
+            lines[child] = line
+            _collect_lines(value_node, child, lines, name)
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
-            lines[(*path, index)] = item.start_mark.line + 1
-            _collect_lines(item, (*path, index), lines, name)
+            place = (*path, index)
+            lines[place] = item.start_mark.line + 1
+            _collect_lines(item, place, lines, name)

@@ -44,7 +44,9 @@ class TorchExecutor:
         slots = [self.slots.get(segment.slot) or SlotState() for segment in batch.segments]
         context = StepContext(self.weights, batch.segments, slots)
         token_ids = torch.from_numpy(batch.token_ids)
-        outputs = run_graph(self.target, context, {"token_ids": token_ids, "logit_rows": torch.from_numpy(batch.logit_rows)})
+        outputs = run_graph(
+            self.target, context, {"token_ids": token_ids, "logit_rows": torch.from_numpy(batch.logit_rows)}
+        )
         hidden = outputs["hidden_states"]
         for segment, slot in zip(batch.segments, slots, strict=True):
             self.slots[segment.slot] = slot
@@ -57,8 +59,10 @@ class TorchExecutor:
         """Return draft logits [n, vocabulary]; raises StepError without an MTP head or a committed token."""
         slots = [self._drafting_slot(token.slot) for token in tokens]
         hidden = torch.stack([_draft_start(slot) for slot in slots])
-        segments = [Segment(token.slot, row, 1, slot.draft_position) for row, (token, slot) in
-                    enumerate(zip(tokens, slots, strict=True))]  # fmt: skip
+        segments = [
+            Segment(token.slot, row, 1, slot.draft_position)
+            for row, (token, slot) in enumerate(zip(tokens, slots, strict=True))
+        ]
         ids = torch.tensor([token.token_id for token in tokens])
         outputs = self._run_mtp(segments, slots, ids, hidden, torch.arange(len(tokens)))
         for slot, row in zip(slots, outputs["hidden_states"], strict=True):
@@ -80,7 +84,9 @@ class TorchExecutor:
             if isinstance(node.op, Mamba2) and accepted:
                 parameters = {role: self._single(name) for role, name in node.parameters.items()}
                 before = state.mamba.get(node.name) or initial_state(node.op)
-                state.mamba[node.name] = mamba2(node.op, pending.mamba_inputs[node.name][:accepted], parameters, before)[1]
+                state.mamba[node.name] = mamba2(
+                    node.op, pending.mamba_inputs[node.name][:accepted], parameters, before
+                )[1]
         self._advance(slot, state, pending.token_ids[:accepted], pending.hidden_states[:accepted])
 
     def snapshot(self, slot: int) -> TorchSnapshot:
@@ -104,7 +110,9 @@ class TorchExecutor:
         batch.validate()
         if len(batch.token_ids) > self._budget.max_num_tokens:
             raise StepError(f"a step of {len(batch.token_ids)} tokens exceeds {self._budget.max_num_tokens}")
-        if len(batch.token_ids) and not (0 <= batch.token_ids.min() and batch.token_ids.max() < self._budget.vocab_size):
+        if len(batch.token_ids) and not (
+            batch.token_ids.min() >= 0 and batch.token_ids.max() < self._budget.vocab_size
+        ):
             raise StepError(f"a token id lies outside the vocabulary of {self._budget.vocab_size}")
         for segment in batch.segments:
             self._check_slot(segment.slot)
@@ -114,7 +122,9 @@ class TorchExecutor:
             if segment.position != state.length:
                 raise StepError(f"slot {segment.slot} is at {state.length}, its segment at {segment.position}")
             if segment.speculative and segment.length > self._budget.max_draft_tokens + 1:
-                raise StepError(f"{segment.length} tokens under verification exceed {self._budget.max_draft_tokens} drafts")
+                raise StepError(
+                    f"{segment.length} tokens under verification exceed {self._budget.max_draft_tokens} drafts"
+                )
             if segment.position + segment.length > self._budget.max_seq_len:
                 raise StepError(f"slot {segment.slot} would exceed {self._budget.max_seq_len} tokens")
 
@@ -163,7 +173,9 @@ class TorchExecutor:
     def _drafting_slot(self, slot: int) -> SlotState:
         state = self.slots.get(slot)
         if self.mtp is None or state is None or state.last_hidden is None or state.pending is not None:
-            raise StepError(f"slot {slot} cannot draft: it needs an MTP head, a committed token and no open verification")
+            raise StepError(
+                f"slot {slot} cannot draft: it needs an MTP head, a committed token and no open verification"
+            )
         if state.draft_hidden is None:
             state.draft_position = state.length - 1
         return state

@@ -109,7 +109,8 @@ def _attend(op: Attention, queries: Tensor, cache: KvCache, position: int) -> Te
     scores_HTS = q_HTD @ k_HSD.transpose(1, 2) * op.head_dim**-0.5
     future = torch.arange(end)[None, :] > torch.arange(position, end)[:, None]
     probabilities = scores_HTS.masked_fill(future, float("-inf")).softmax(-1)
-    return (probabilities @ v_HSD).transpose(0, 1).reshape(length, -1)
+    attended: Tensor = probabilities @ v_HSD
+    return attended.transpose(0, 1).reshape(length, -1)
 
 
 def mamba(op: Mamba2, node: Node, context: StepContext, inputs: list[Tensor]) -> Tensor:
@@ -131,10 +132,13 @@ def moe(op: LatentMoe, node: Node, context: StepContext, inputs: list[Tensor]) -
     up, down = context.bank(node, "up"), context.bank(node, "down")
     bias = context.weight(node, "correction_bias").values
     return latent_moe(
-        op, inputs[0], inputs[1], bias,
+        op,
+        inputs[0],
+        inputs[1],
+        bias,
         lambda expert, rows: project(rows, up[expert], op.compute),
         lambda expert, rows: project(rows, down[expert], op.compute),
-    )  # fmt: skip
+    )
 
 
 OPS: dict[str, OpFunction] = {

@@ -9,24 +9,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from trtnemo.engine.manifest import MANIFEST
-from trtnemo.errors import EngineError
+from trtnemo.errors import TrtnemoError
 
 
 @contextmanager
-def staged_directory(output: Path, force: bool) -> Iterator[Path]:
+def staged_directory(output: Path, force: bool, marker: str, failure: type[TrtnemoError]) -> Iterator[Path]:
     """Yield a sibling directory that becomes `output` when the block ends well, and vanishes when it does not.
 
-    Raises EngineError when `output` exists and `force` is off, or when it is not an engine.
+    `marker` is the file that tells a directory of this kind, which alone `force` replaces. Raises `failure` when
+    `output` is in the way.
     """
-    check_output(output, force)
+    check_output(output, force, marker, failure)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(output)
         staging = output.parent / f".{output.name}.building-{os.getpid()}"
         staging.mkdir()
     except OSError as error:
-        raise EngineError(f"cannot be written: {error.strerror}", where=str(output)) from None
+        raise failure(f"cannot be written: {error.strerror}", where=str(output)) from None
     try:
         yield staging
         _swap(staging, output)
@@ -34,15 +34,15 @@ def staged_directory(output: Path, force: bool) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def check_output(output: Path, force: bool) -> None:
-    """Raise EngineError unless `output` may be written."""
+def check_output(output: Path, force: bool, marker: str, failure: type[TrtnemoError]) -> None:
+    """Raise `failure` unless `output` may be written."""
     if not output.exists():
         return
     if not force:
-        raise EngineError("already exists", where=str(output), remedy="Choose another --output, or add --force")
+        raise failure("already exists", where=str(output), remedy="Choose another --output, or add --force")
     is_empty = output.is_dir() and not any(output.iterdir())
-    if not is_empty and not (output / MANIFEST).is_file():
-        raise EngineError("exists and is not an engine, so --force does not replace it", where=str(output))
+    if not is_empty and not (output / marker).is_file():
+        raise failure(f"exists without a {marker}, so --force does not replace it", where=str(output))
 
 
 def _swap(staging: Path, output: Path) -> None:

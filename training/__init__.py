@@ -1,0 +1,1 @@
+"""Training scripts; not part of the installed package."""

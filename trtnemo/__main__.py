@@ -1,0 +1,5 @@
+"""`python -m trtnemo`."""
+
+from trtnemo.cli import main
+
+main()

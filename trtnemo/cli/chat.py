@@ -1,0 +1,127 @@
+"""`trtnemo chat`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from trtnemo.errors import ServerError
+
+Message = dict[str, str]
+
+
+@click.command()
+@click.argument("prompt", required=False)
+@click.option(
+    "--url", default="http://127.0.0.1:8123", show_default=True, help="Base URL of an OpenAI-compatible server."
+)
+@click.option("--model", help="Model name.  [default: the server's first]")
+@click.option("--thinking/--no-thinking", default=True, show_default=True, help="Whether the model thinks first.")
+@click.option("--temperature", type=click.FloatRange(0, 2), help="0 is greedy.  [default: the server's]")
+@click.option("--max-tokens", type=click.IntRange(1), help="Longest answer, in tokens.")
+@click.option("--system", help="System prompt.")
+def chat(
+    prompt: str | None,
+    url: str,
+    model: str | None,
+    thinking: bool,
+    temperature: float | None,
+    max_tokens: int | None,
+    system: str | None,
+) -> None:
+    """Talk to a running server.
+
+    With PROMPT, prints one answer and exits; without, reads lines until end of input. A key for the server is taken
+    from OPENAI_API_KEY.
+    """
+    base = url.rstrip("/").removesuffix("/v1")
+    options: dict[str, Any] = {
+        "model": model or _first_model(base),
+        "chat_template_kwargs": {"enable_thinking": thinking},
+        "stream": True,
+    }
+    options |= {} if temperature is None else {"temperature": temperature}
+    options |= {} if max_tokens is None else {"max_tokens": max_tokens}
+    history: list[Message] = [{"role": "system", "content": system}] if system else []
+    for line in [prompt] if prompt is not None else _lines():
+        history.append({"role": "user", "content": line})
+        history.append({"role": "assistant", "content": _answer(base, {**options, "messages": history})})
+
+
+def _lines() -> Iterator[str]:
+    interactive = sys.stdin.isatty()
+    while True:
+        if interactive:
+            click.echo("> ", nl=False, err=True)
+        line = sys.stdin.readline()
+        if not line:
+            return
+        if line.strip():
+            yield line.strip()
+
+
+def _headers() -> dict[str, str]:
+    key = os.environ.get("OPENAI_API_KEY")
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def _first_model(base: str) -> str:
+    import httpx
+
+    try:
+        response = httpx.get(f"{base}/v1/models", headers=_headers(), timeout=30)
+        response.raise_for_status()
+        name: str = response.json()["data"][0]["id"]
+        return name
+    except (httpx.HTTPError, ValueError, LookupError, httpx.InvalidURL) as error:
+        raise ServerError(f"no server answers: {error}", where=base, remedy="Start one with `trtnemo serve`") from None
+
+
+def _answer(base: str, body: dict[str, Any]) -> str:
+    """Print an answer as it arrives, thinking dimmed, and return its content."""
+    import httpx
+
+    content = ""
+    try:
+        with httpx.stream(
+            "POST", f"{base}/v1/chat/completions", json=body, headers=_headers(), timeout=600
+        ) as response:
+            if response.status_code != 200:
+                response.read()
+                raise ServerError(_message(response.text), where=base)
+            for line in response.iter_lines():
+                content += _show(line)
+    except httpx.HTTPError as error:
+        raise ServerError(f"the connection broke: {error}", where=base) from None
+    click.echo()
+    return content
+
+
+def _show(line: str) -> str:
+    """Print what one server-sent event holds and return the content in it."""
+    if not line.startswith("data: ") or line == "data: [DONE]":
+        return ""
+    event = json.loads(line.removeprefix("data: "))
+    if "error" in event:
+        raise ServerError(str(event["error"].get("message", event["error"])))
+    delta = event["choices"][0]["delta"] if event.get("choices") else {}
+    thought = delta.get("reasoning_content") or delta.get("reasoning") or ""
+    if thought:
+        # Thinking goes to stderr, so that a pipe receives the answer alone.
+        click.secho(thought, dim=True, nl=False, err=True)
+    content: str = delta.get("content") or ""
+    click.echo(content, nl=False)
+    return content
+
+
+def _message(text: str) -> str:
+    try:
+        message: str = json.loads(text)["error"]["message"]
+        return message
+    except (ValueError, LookupError, TypeError):
+        return text[:200]

@@ -1,0 +1,86 @@
+"""The command group: commands are imported when they are called, errors become one line and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any
+
+import click
+
+from trtnemo.errors import TrtnemoError, UsageError
+
+# name -> what `--help` says of it; a test holds these against the commands' own first lines
+COMMANDS: dict[str, str] = {
+    "build": "Build the engine of a recipe.",
+    "chat": "Talk to a running server.",
+    "check": "Check a checkpoint: every tensor, every scale.",
+    "doctor": "Say what this machine can build and serve, and why not the rest.",
+    "inspect": "Show what an engine is made of, and verify its files.",
+    "quantize": "Quantize a BF16 checkpoint with ModelOpt.",
+    "recipes": "List, show and describe recipes.",
+    "serve": "Serve an engine over the OpenAI API.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports only the one that is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command by name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"trtnemo.cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find the command; an unknown one is told with the nearest name."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from trtnemo.recipe.nearest import suggestion
+
+            raise UsageError(
+                f"there is no command '{args[0]}'{suggestion(args[0], COMMANDS)}", remedy="`trtnemo --help` lists them"
+            )
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+
+def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; every expected failure is one line on stderr."""
+    # SIGTERM unwinds like Ctrl-C, so that a killed build removes what it has written.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        result = group.main(args=arguments, prog_name="trtnemo", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except TrtnemoError as error:
+        click.echo(f"trtnemo: error: {error}", err=True)
+        return error.exit_code
+    except click.exceptions.Exit as finished:
+        return finished.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("trtnemo: interrupted", err=True)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output left; say nothing, and keep Python from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

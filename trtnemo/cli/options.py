@@ -1,0 +1,45 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def json_option(function: Function) -> Function:
+    """Add `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")(function)
+
+
+def set_option(function: Function) -> Function:
+    """Add `--set key.path=value`, repeatable."""
+    option = click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Change one value of the recipe, such as limits.max_batch_size=4. Repeatable.",
+    )
+    return option(function)
+
+
+def print_json(value: Any) -> None:
+    """Print a JSON value."""
+    click.echo(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def recipe_stem(name: str) -> str:
+    """Return a recipe's short name: `b200` for `b200`, `b200.yaml` and `some/b200.yaml`."""
+    path = Path(name)
+    return path.stem if path.suffix in (".yaml", ".yml") else path.name
+
+
+def default_engine(recipe: str) -> Path:
+    """Return where the engine of a recipe is built when nobody says otherwise."""
+    return Path("engines") / recipe_stem(recipe)

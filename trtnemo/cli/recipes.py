@@ -1,0 +1,55 @@
+"""`trtnemo recipes`."""
+
+from __future__ import annotations
+
+import click
+
+from trtnemo.cli.options import json_option, print_json, set_option
+
+
+@click.group()
+def recipes() -> None:
+    """List, show and describe recipes."""
+
+
+@recipes.command("list")
+@json_option
+def list_recipes(as_json: bool) -> None:
+    """List the recipes that come with the package."""
+    from trtnemo.recipe import load_recipe, shipped_names
+
+    loaded = {name: load_recipe(name) for name in shipped_names()}
+    if as_json:
+        rows = [
+            {"name": name, "runtime": item.runtime, "checkpoint": item.checkpoint, "description": item.description}
+            for name, item in loaded.items()
+        ]
+        print_json(rows)
+        return
+    for name, item in loaded.items():
+        click.echo(f"{name:<12} {item.runtime:<9} {item.description}")
+
+
+@recipes.command("show")
+@click.argument("name")
+@set_option
+@json_option
+def show_recipe(name: str, settings: tuple[str, ...], as_json: bool) -> None:
+    """Show a recipe with every default filled in, by name or path."""
+    import yaml
+
+    from trtnemo.recipe import load_recipe
+
+    data = load_recipe(name, settings).model_dump(mode="json")
+    if as_json:
+        print_json(data)
+    else:
+        click.echo(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), nl=False)
+
+
+@recipes.command("schema")
+def show_schema() -> None:
+    """Print the JSON schema of recipes, for editors."""
+    from trtnemo.recipe import json_schema
+
+    print_json(json_schema())

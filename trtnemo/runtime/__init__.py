@@ -1,0 +1,8 @@
+"""Scheduler, sampling and the engine loop over the Executor protocol."""
+
+from trtnemo.runtime.client import EngineClient
+from trtnemo.runtime.llm import LLM, RequestOutput
+from trtnemo.runtime.load import load_executor, load_tokenizer
+from trtnemo.runtime.sampling_params import SamplingParams
+
+__all__ = ["LLM", "EngineClient", "RequestOutput", "SamplingParams", "load_executor", "load_tokenizer"]

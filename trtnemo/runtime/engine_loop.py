@@ -1,0 +1,176 @@
+"""The engine loop: one thread that owns the executor and talks in messages only."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from trtnemo.errors import TrtnemoError
+from trtnemo.lowering import Executor
+from trtnemo.runtime.messages import (
+    Abort,
+    Command,
+    Event,
+    Failed,
+    Finished,
+    FinishReason,
+    LoopStatistics,
+    PromptScored,
+    Shutdown,
+    Submit,
+    TokenGenerated,
+)
+from trtnemo.runtime.sampler import Float32, token_logprob
+from trtnemo.runtime.scheduler import ScheduledStep, Scheduler
+from trtnemo.runtime.sequence import Sequence
+
+logger = logging.getLogger(__name__)
+
+
+class EngineLoop:
+    """Runs sequences until it is shut down; `emit` receives every event, on the loop's thread."""
+
+    def __init__(self, executor: Executor, emit: Callable[[Event], None]) -> None:
+        self._executor = executor
+        self._emit = emit
+        self._scheduler = Scheduler(executor.budget)
+        self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._draining = False
+        self._stopped = False
+        self.statistics = LoopStatistics()
+        self._thread = threading.Thread(target=self._run, name="trtnemo-engine", daemon=True)
+
+    def start(self) -> None:
+        """Start the loop's thread."""
+        self._thread.start()
+
+    def send(self, command: Command) -> None:
+        """Hand a command to the loop."""
+        self._commands.put(command)
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for the loop to end."""
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while not self._stopped:
+            self._take_commands()
+            step = None if self._stopped else self._scheduler.next_step()
+            if step is not None:
+                self._run_step(step)
+            self._refresh_statistics()
+            if self._draining and self._scheduler.is_idle:
+                self._stopped = True
+
+    def _take_commands(self) -> None:
+        """Handle what has arrived; wait for a command when there is nothing else to do."""
+        is_waiting = self._scheduler.is_idle and not self._draining
+        while True:
+            try:
+                command = self._commands.get(block=is_waiting)
+            except queue.Empty:
+                return
+            is_waiting = False
+            self._handle(command)
+
+    def _handle(self, command: Command) -> None:
+        if isinstance(command, Submit):
+            self._submit(command)
+        elif isinstance(command, Abort):
+            self._end(command.request_id, "abort")
+        elif isinstance(command, Shutdown):
+            self._draining = True
+            if not command.drain:
+                for request_id in [*self._scheduler.running, *(item.id for item in self._scheduler.waiting)]:
+                    self._end(request_id, "abort")
+
+    def _submit(self, request: Submit) -> None:
+        if self._draining:
+            self._emit(Failed(request.request_id, "the server is shutting down"))
+            return
+        room = self._executor.budget.max_seq_len - len(request.prompt)
+        limit = room if request.params.max_tokens is None else min(room, request.params.max_tokens)
+        self._scheduler.add(Sequence(request, limit))
+
+    def _run_step(self, step: ScheduledStep) -> None:
+        try:
+            result = self._executor.forward(step.batch)
+        except Exception as error:  # whatever breaks a step must not end the loop
+            for sequence in step.sequences:
+                self._fail(sequence, error)
+            return
+        row = 0
+        for segment, sequence, count in zip(step.batch.segments, step.sequences, step.logit_counts, strict=True):
+            try:
+                self._advance(sequence, segment.length, result.logits[row : row + count])
+            except Exception as error:  # a sequence that cannot be sampled must not end the others
+                self._fail(sequence, error)
+            row += count
+        self.statistics = replace(self.statistics, steps=self.statistics.steps + 1)
+
+    def _fail(self, sequence: Sequence, error: Exception) -> None:
+        logger.error("sequence %s failed: %s", sequence.id, error, exc_info=not isinstance(error, TrtnemoError))
+        self._drop(sequence.id)
+        self._emit(Failed(sequence.id, f"the engine failed: {error}"))
+
+    def _advance(self, sequence: Sequence, length: int, logits: Float32) -> None:
+        """Count a segment in; score its prompt tokens, and sample when it reached the last known token."""
+        was_prompt = not sequence.is_decoding
+        if was_prompt:
+            self._score_prompt(sequence, length, logits)
+            self._count(prompt_tokens=length)
+        sequence.position += length
+        if sequence.unseen:
+            return
+        if was_prompt and sequence.wants_prompt_logits:
+            self._emit(PromptScored(sequence.id, tuple(sequence.prompt_logprobs)))
+        if sequence.token_limit == 0:
+            self._end(sequence.id, "length")
+        else:
+            self._sample(sequence, logits[-1])
+
+    def _score_prompt(self, sequence: Sequence, length: int, logits: Float32) -> None:
+        wanted = sequence.request.params.prompt_logprobs
+        if wanted is None:
+            return
+        if sequence.position == 0:
+            sequence.prompt_logprobs.append(None)
+        following = sequence.request.prompt[sequence.position + 1 : sequence.position + length + 1]
+        for row, token_id in zip(logits, following, strict=False):
+            sequence.prompt_logprobs.append(token_logprob(row, token_id, wanted))
+
+    def _sample(self, sequence: Sequence, logits: Float32) -> None:
+        token_id = sequence.sampler.sample(logits, sequence.forbidden)
+        sequence.tokens.append(token_id)
+        wanted = sequence.request.params.logprobs
+        logprob = None if wanted is None else token_logprob(logits, token_id, wanted)
+        self._emit(TokenGenerated(sequence.id, token_id, logprob))
+        self._count(generated_tokens=1)
+        reason = sequence.finish_reason(token_id)
+        if reason:
+            self._end(sequence.id, reason)
+
+    def _end(self, request_id: str, reason: FinishReason) -> None:
+        if self._drop(request_id):
+            self._emit(Finished(request_id, reason))
+
+    def _drop(self, request_id: str) -> bool:
+        sequence = self._scheduler.remove(request_id)
+        if sequence is not None and sequence.slot >= 0:
+            self._executor.release(sequence.slot)
+        return sequence is not None
+
+    def _count(self, prompt_tokens: int = 0, generated_tokens: int = 0) -> None:
+        now = self.statistics
+        self.statistics = replace(
+            now,
+            prompt_tokens=now.prompt_tokens + prompt_tokens,
+            generated_tokens=now.generated_tokens + generated_tokens,
+        )
+
+    def _refresh_statistics(self) -> None:
+        scheduler = self._scheduler
+        self.statistics = replace(self.statistics, running=len(scheduler.running), waiting=len(scheduler.waiting))

@@ -1,0 +1,100 @@
+"""`LLM(engine).generate(prompts, SamplingParams)`, as in TensorRT-LLM's LLM API."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from trtnemo.engine import Engine
+from trtnemo.runtime.client import EngineClient, iterate
+from trtnemo.runtime.load import load_executor, load_tokenizer
+from trtnemo.runtime.messages import Finished, PromptScored, TokenGenerated
+from trtnemo.runtime.sampler import TokenLogprob
+from trtnemo.runtime.sampling_params import SamplingParams
+from trtnemo.text import TextStream
+
+Prompt = str | Sequence[int]
+
+
+@dataclass(frozen=True)
+class RequestOutput:
+    """What one prompt gave."""
+
+    prompt_token_ids: list[int]
+    token_ids: list[int]
+    text: str
+    finish_reason: str
+    logprobs: list[TokenLogprob] | None
+    prompt_logprobs: list[TokenLogprob | None] | None
+
+
+class LLM:
+    """An engine ready to generate, in this process.
+
+    Raises EngineError on a damaged engine, MachineError when this machine cannot run it.
+    """
+
+    def __init__(self, engine: str | Path | Engine) -> None:
+        opened = engine if isinstance(engine, Engine) else Engine.open(Path(engine))
+        self.tokenizer = load_tokenizer(opened)
+        self._client = EngineClient(load_executor(opened), self.tokenizer.stop_token_ids)
+
+    def __enter__(self) -> LLM:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.shutdown()
+
+    def shutdown(self) -> None:
+        """Stop the engine loop."""
+        self._client.close()
+
+    def generate(
+        self, prompts: Prompt | Sequence[Prompt], params: SamplingParams | Sequence[SamplingParams] | None = None
+    ) -> list[RequestOutput]:
+        """Return one output per prompt, in order; prompts run together. Raises RequestError."""
+        batch = _as_batch(prompts)
+        chosen = [params or SamplingParams()] * len(batch) if not isinstance(params, Sequence) else list(params)
+        encoded = [self.tokenizer.encode(item) if isinstance(item, str) else list(item) for item in batch]
+        for prompt, item in zip(encoded, chosen, strict=True):
+            self._client.check(prompt, item)
+        with ThreadPoolExecutor(max_workers=max(1, min(len(batch), 64))) as pool:
+            return list(pool.map(self._generate_one, encoded, chosen))
+
+    def _generate_one(self, prompt: list[int], params: SamplingParams) -> RequestOutput:
+        stops = self._client.stop_token_ids if not params.ignore_eos else frozenset()
+        stream = TextStream(
+            self.tokenizer,
+            params.stop,
+            stops | {*params.stop_token_ids},
+            params.skip_special_tokens,
+            params.include_stop_str_in_output,
+        )
+        text, reason = "", "stop"
+        ids: list[int] = []
+        logprobs: list[TokenLogprob] = []
+        scored: list[TokenLogprob | None] | None = None
+        for event in iterate(self._client, prompt, params):
+            if isinstance(event, PromptScored):
+                scored = list(event.logprobs)
+            elif isinstance(event, TokenGenerated):
+                ids.append(event.token_id)
+                logprobs += [event.logprob] if event.logprob else []
+                text += stream.push(event.token_id)
+                if stream.hit_stop:
+                    break
+            elif isinstance(event, Finished):
+                reason = event.reason
+        text += stream.finish()
+        return RequestOutput(prompt, ids, text, reason, logprobs if params.logprobs is not None else None, scored)
+
+
+def _as_batch(prompts: Prompt | Sequence[Prompt]) -> list[Prompt]:
+    if isinstance(prompts, str):
+        return [prompts]
+    items = list(prompts)
+    if items and all(isinstance(item, int) for item in items):
+        return [items]  # type: ignore[list-item]
+    return items  # type: ignore[return-value]

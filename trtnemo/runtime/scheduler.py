@@ -1,0 +1,87 @@
+"""Which tokens run in the next step: every decoding sequence, then prompt chunks, oldest first."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from trtnemo.lowering import Budget, Segment, StepBatch
+from trtnemo.runtime.sequence import Sequence
+
+
+@dataclass(frozen=True)
+class ScheduledStep:
+    """A step batch, the sequence of each segment, and how many logit rows each segment asked for."""
+
+    batch: StepBatch
+    sequences: tuple[Sequence, ...]
+    logit_counts: tuple[int, ...]
+
+
+class Scheduler:
+    """Continuous batching with chunked prefill over an executor's slots."""
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        self.waiting: deque[Sequence] = deque()
+        self.running: dict[str, Sequence] = {}
+        self._free_slots = list(range(budget.slots - 1, -1, -1))
+
+    def add(self, sequence: Sequence) -> None:
+        """Queue a sequence."""
+        self.waiting.append(sequence)
+
+    def remove(self, request_id: str) -> Sequence | None:
+        """Forget a sequence and return it; its slot is free again, after the executor released it."""
+        sequence = self.running.pop(request_id, None)
+        if sequence is not None:
+            self._free_slots.append(sequence.slot)
+            return sequence
+        for waiting in self.waiting:
+            if waiting.id == request_id:
+                self.waiting.remove(waiting)
+                return waiting
+        return None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to run."""
+        return not self.waiting and not self.running
+
+    def next_step(self) -> ScheduledStep | None:
+        """Return the next step, or None when there is nothing to run."""
+        self._admit()
+        ordered = sorted(self.running.values(), key=lambda sequence: not sequence.is_decoding)
+        room, chosen = self.budget.max_num_tokens, []
+        for sequence in ordered:
+            length = min(sequence.unseen, room)
+            if length:
+                chosen.append((sequence, length))
+                room -= length
+        return _assemble(chosen) if chosen else None
+
+    def _admit(self) -> None:
+        while self.waiting and self._free_slots:
+            sequence = self.waiting.popleft()
+            sequence.slot = self._free_slots.pop()
+            self.running[sequence.id] = sequence
+
+
+def _assemble(chosen: list[tuple[Sequence, int]]) -> ScheduledStep:
+    tokens: list[int] = []
+    rows: list[int] = []
+    segments, counts = [], []
+    for sequence, length in chosen:
+        start, end = len(tokens), sequence.position + length
+        segments.append(Segment(sequence.slot, start, length, sequence.position))
+        tokens.extend(sequence.tokens[sequence.position : end])
+        scores_prompt = sequence.wants_prompt_logits and not sequence.is_decoding
+        wanted = range(start, start + length) if scores_prompt else range(start + length - 1, start + length)
+        if not scores_prompt and end < len(sequence.tokens):
+            wanted = range(0)  # a chunk in the middle of a prompt yields nothing
+        rows.extend(wanted)
+        counts.append(len(wanted))
+    batch = StepBatch(np.asarray(tokens, np.int64), tuple(segments), np.asarray(rows, np.int64), np.empty(0, np.int64))
+    return ScheduledStep(batch, tuple(sequence for sequence, _ in chosen), tuple(counts))

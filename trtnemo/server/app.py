@@ -1,0 +1,165 @@
+"""The HTTP application: routes, error shapes, streaming, disconnects."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any, Protocol, TypeVar
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
+
+from trtnemo import __version__
+from trtnemo.errors import RequestError, TrtnemoError
+from trtnemo.server.chat import ChatCall, render_messages
+from trtnemo.server.completions import CompletionCall
+from trtnemo.server.context import ServerContext
+from trtnemo.server.failure import error_body, error_response, explain
+from trtnemo.server.parameters import ChatRequest, CompletionRequest, DetokenizeRequest, TokenizeRequest, drop_neutral
+
+MAXIMUM_BODY = 64 << 20
+Body = TypeVar("Body", bound=BaseModel)
+
+
+class Call(Protocol):
+    """A generating endpoint's call, ready to run."""
+
+    async def run(self) -> dict[str, Any]:
+        """Return the whole answer."""
+        ...
+
+    def stream(self) -> AsyncGenerator[dict[str, Any], None]:
+        """Yield the answer in chunks."""
+        ...
+
+
+def create_app(context: ServerContext) -> FastAPI:
+    """Return the application that serves one engine."""
+    app = FastAPI(title="trtnemo", version=__version__, openapi_url=None)
+    app.add_exception_handler(TrtnemoError, _handle_trtnemo_error)
+    app.add_exception_handler(HTTPException, _handle_http_error)
+
+    @app.middleware("http")
+    async def count(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        response = await call_next(request)
+        known = request.scope.get("route") is not None
+        endpoint = request.url.path if known else "unknown"
+        context.metrics.requests.labels(endpoint, str(response.status_code)).inc()
+        return response
+
+    @app.post("/v1/completions")
+    async def completions(request: Request) -> Response:
+        body = await _read(request, CompletionRequest)
+        return await _answer(request, CompletionCall(context, body), body.stream)
+
+    @app.post("/v1/chat/completions")
+    async def chat(request: Request) -> Response:
+        body = await _read(request, ChatRequest)
+        return await _answer(request, ChatCall(context, body), body.stream)
+
+    @app.get("/v1/models")
+    async def models() -> dict[str, Any]:
+        length = context.client.budget.max_seq_len
+        common = {"object": "model", "created": context.started, "owned_by": "trtnemo", "max_model_len": length}
+        return {"object": "list", "data": [{"id": name, **common} for name in context.model_names]}
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return PlainTextResponse(context.metrics.render(), media_type="text/plain; version=0.0.4")
+
+    @app.post("/tokenize")
+    async def tokenize(request: Request) -> dict[str, Any]:
+        body = await _read(request, TokenizeRequest)
+        context.check_model(body.model)
+        if (body.prompt is None) == (body.messages is None):
+            raise RequestError("give either 'prompt' or 'messages'", parameter="prompt")
+        text = (
+            body.prompt
+            if body.prompt is not None
+            else render_messages(context, body.messages or [], body.chat_template_kwargs)
+        )
+        tokens = context.tokenizer.encode(text)
+        return {"count": len(tokens), "max_model_len": context.client.budget.max_seq_len, "tokens": tokens}
+
+    @app.post("/detokenize")
+    async def detokenize(request: Request) -> dict[str, Any]:
+        body = await _read(request, DetokenizeRequest)
+        context.check_model(body.model)
+        size = context.client.budget.vocab_size
+        if any(token >= size for token in body.tokens):
+            raise RequestError(f"a token id is outside the vocabulary of {size}", parameter="tokens")
+        return {"prompt": context.tokenizer.decode(body.tokens, skip_special_tokens=False)}
+
+    return app
+
+
+async def _handle_trtnemo_error(request: Request, error: Exception) -> Response:
+    return error_response(error if isinstance(error, TrtnemoError) else TrtnemoError(str(error)))
+
+
+async def _handle_http_error(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    message = f"{request.method} {request.url.path}: {error.detail if isinstance(error, HTTPException) else error}"
+    return JSONResponse(error_body(message, status), status_code=status)
+
+
+async def _read(request: Request, kind: type[Body]) -> Body:
+    """Return the typed body of a request; raises RequestError."""
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > MAXIMUM_BODY:
+            raise RequestError(f"the body exceeds {MAXIMUM_BODY} bytes")
+        chunks.append(chunk)
+    try:
+        data = json.loads(b"".join(chunks), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"the body is not JSON: {error}") from None
+    try:
+        return kind.model_validate(drop_neutral(data))
+    except ValidationError as error:
+        raise explain(error, list(kind.model_fields)) from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+async def _answer(request: Request, call: Call, stream: bool) -> Response:
+    if stream:
+        return StreamingResponse(_events(call), media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
+    work = asyncio.ensure_future(call.run())
+    watcher = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({work, watcher}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            return Response(status_code=499)  # nobody listens any more
+        return JSONResponse(work.result())
+    finally:
+        watcher.cancel()
+        work.cancel()
+        await asyncio.gather(work, watcher, return_exceptions=True)
+
+
+async def _events(call: Call) -> AsyncGenerator[str, None]:
+    """Yield server-sent events; an error after the first byte can only be an event itself."""
+    try:
+        async with aclosing(call.stream()) as chunks:
+            async for chunk in chunks:
+                yield f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n"
+    except TrtnemoError as error:
+        yield f"data: {json.dumps(error_body(error.render(), 500))}\n\n"
+    yield "data: [DONE]\n\n"
+
+
+async def _disconnected(request: Request) -> None:
+    while not await request.is_disconnected():
+        await asyncio.sleep(0.05)

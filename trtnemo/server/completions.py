@@ -1,0 +1,165 @@
+"""/v1/completions: text or token ids in, text and scores out."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from trtnemo.errors import RequestError
+from trtnemo.runtime import SamplingParams
+from trtnemo.runtime.sampler import TokenLogprob
+from trtnemo.server.collect import Choice, Job, make_jobs, run_all, stream_all
+from trtnemo.server.context import ServerContext
+from trtnemo.server.parameters import CompletionRequest
+from trtnemo.server.usage import usage
+from trtnemo.text import TextTokenizer
+
+
+class CompletionCall:
+    """One call of the endpoint, checked and ready to run."""
+
+    def __init__(self, context: ServerContext, request: CompletionRequest) -> None:
+        self.context = context
+        self.request = request
+        self.model = context.check_model(request.model)
+        if request.best_of not in (None, request.n):
+            raise RequestError("'best_of' other than n is not supported yet", parameter="best_of")
+        self.prompts = _prompts(context.tokenizer, request.prompt)
+        self.jobs = make_jobs(self.prompts, [self._params(number) for number in range(request.n)])
+        for job in self.jobs:
+            context.client.check(job.prompt, job.params)
+        self.head: dict[str, Any] = {
+            "id": f"cmpl-{uuid.uuid4().hex}",
+            "object": "text_completion",
+            "created": int(time.time()),
+            "model": self.model,
+        }
+
+    def _params(self, number: int) -> SamplingParams:
+        request = self.request
+        scores = request.logprobs if request.echo else None
+        return request.sampling_params(
+            self.context.sampling,
+            number,
+            max_tokens=request.max_tokens,
+            logprobs=request.logprobs,
+            prompt_logprobs=scores,
+        )
+
+    async def run(self) -> dict[str, Any]:
+        """Return the whole answer."""
+        choices = await run_all(self.context, self.jobs)
+        generated = sum(choice.tokens for choice in choices)
+        return {
+            **self.head,
+            "choices": [self._choice(item) for item in choices],
+            "usage": usage(self.prompts, generated),
+        }
+
+    async def stream(self) -> AsyncGenerator[dict[str, Any], None]:
+        """Yield the answer in chunks."""
+        echoed: set[int] = set()
+        offsets = {job.index: 0 for job in self.jobs}
+        generated = 0
+        async with aclosing(stream_all(self.context, self.jobs)) as deltas:
+            async for job, delta in deltas:
+                generated += delta.tokens
+                choice = Choice(job)
+                choice.add(delta)
+                if self.request.echo and delta.prompt_logprobs is not None:
+                    continue  # the scores come with the echoed prompt in unstreamed answers only
+                body = self._chunk(choice, offsets, with_prompt=self.request.echo and job.index not in echoed)
+                echoed.add(job.index)
+                if body["text"] or body["logprobs"] or body["finish_reason"]:
+                    yield {**self.head, "choices": [body]}
+        if self.request.include_usage:
+            yield {**self.head, "choices": [], "usage": usage(self.prompts, generated)}
+
+    def _chunk(self, choice: Choice, offsets: dict[int, int], with_prompt: bool) -> dict[str, Any]:
+        job, delta = choice.job, choice.deltas[0]
+        prefix = self.context.tokenizer.decode(job.prompt, False) if with_prompt else ""
+        scores = _Scores(self.context.tokenizer, offsets[job.index] + len(prefix))
+        if delta.logprob is not None:
+            scores.add(delta.logprob)
+        offsets[job.index] = scores.offset
+        return {
+            "index": job.index,
+            "text": prefix + choice.text,
+            "logprobs": scores.render() if delta.logprob is not None else None,
+            "finish_reason": delta.finish_reason,
+        }
+
+    def _choice(self, choice: Choice) -> dict[str, Any]:
+        tokenizer = self.context.tokenizer
+        prefix = tokenizer.decode(choice.job.prompt, False) if self.request.echo else ""
+        scores = None
+        if self.request.logprobs is not None:
+            scores = _Scores(tokenizer, 0)
+            if self.request.echo:
+                for token_id, score in zip(choice.job.prompt, choice.prompt_logprobs or (), strict=True):
+                    scores.add(score, token_id)
+            for delta in choice.deltas:
+                if delta.logprob is not None:
+                    scores.add(delta.logprob)
+        return {
+            "index": choice.job.index,
+            "text": prefix + choice.text,
+            "logprobs": scores.render() if scores else None,
+            "finish_reason": choice.finish_reason,
+        }
+
+
+class _Scores:
+    """The `logprobs` object of the completions API."""
+
+    def __init__(self, tokenizer: TextTokenizer, offset: int) -> None:
+        self.offset = offset
+        self._tokenizer = tokenizer
+        self._tokens: list[str] = []
+        self._logprobs: list[float | None] = []
+        self._top: list[dict[str, float] | None] = []
+        self._offsets: list[int] = []
+
+    def add(self, score: TokenLogprob | None, token_id: int = 0) -> None:
+        """Append a token; the first of a prompt has no score."""
+        text = self._tokenizer.token_text(score.token_id if score else token_id)
+        self._tokens.append(text)
+        self._logprobs.append(score.logprob if score else None)
+        self._top.append(_top(self._tokenizer, score) if score else None)
+        self._offsets.append(self.offset)
+        self.offset += len(text)
+
+    def render(self) -> dict[str, Any]:
+        """Return the object."""
+        return {
+            "tokens": self._tokens,
+            "token_logprobs": self._logprobs,
+            "top_logprobs": self._top,
+            "text_offset": self._offsets,
+        }
+
+
+def _top(tokenizer: TextTokenizer, score: TokenLogprob) -> dict[str, float]:
+    """Return alternatives by text; of two tokens with one text the likelier one counts. The chosen one is included."""
+    result: dict[str, float] = {}
+    for token_id, logprob in (*score.top, (score.token_id, score.logprob)):
+        result.setdefault(tokenizer.token_text(token_id), logprob)
+    return result
+
+
+def _prompts(tokenizer: TextTokenizer, prompt: str | list[int] | list[str] | list[list[int]]) -> list[list[int]]:
+    if isinstance(prompt, str):
+        return [tokenizer.encode(prompt)]
+    if not prompt:
+        raise RequestError("the prompt is empty", parameter="prompt")
+    if all(isinstance(item, int) for item in prompt):
+        return [[item for item in prompt if isinstance(item, int)]]
+    return [
+        tokenizer.encode(item) if isinstance(item, str) else list(item) for item in prompt if not isinstance(item, int)
+    ]
+
+
+__all__ = ["CompletionCall", "Job"]

@@ -1,0 +1,36 @@
+"""Failures in the shape that OpenAI's clients expect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+
+from trtnemo.errors import EngineError, RequestError, TrtnemoError
+from trtnemo.recipe.nearest import suggestion
+
+
+def error_body(message: str, status: int, code: str | None = None, parameter: str | None = None) -> dict[str, Any]:
+    """Return `{"error": {...}}`."""
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    return {"error": {"message": message, "type": kind, "param": parameter, "code": code}}
+
+
+def error_response(error: TrtnemoError) -> JSONResponse:
+    """Return the response for an error of ours: 4xx for a refused request, 500 for a broken engine."""
+    if isinstance(error, RequestError):
+        body = error_body(error.render(), error.status, error.code, error.parameter)
+        return JSONResponse(body, status_code=error.status)
+    code = "engine_error" if isinstance(error, EngineError) else "internal_error"
+    return JSONResponse(error_body(error.render(), 500, code), status_code=500)
+
+
+def explain(error: ValidationError, valid: list[str]) -> RequestError:
+    """Return the first thing wrong with a body as a RequestError."""
+    detail = sorted(error.errors(include_url=False), key=lambda item: item["type"] != "extra_forbidden")[0]
+    name = str(detail["loc"][0]) if detail["loc"] else None
+    if detail["type"] == "extra_forbidden":
+        return RequestError(f"unknown or unsupported parameter '{name}'{suggestion(name or '', valid)}", parameter=name)
+    where = ".".join(str(part) for part in detail["loc"])
+    return RequestError(f"'{where}': {detail['msg'].replace('Input should', 'must')}", parameter=name)

@@ -1,0 +1,103 @@
+"""From an engine to a listening server, and down again without losing a request."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from collections.abc import Callable
+
+import uvicorn
+
+from trtnemo.engine import Engine
+from trtnemo.errors import CheckpointError, ServerError
+from trtnemo.runtime import EngineClient, load_executor, load_tokenizer
+from trtnemo.server.app import create_app
+from trtnemo.server.context import ServerContext
+from trtnemo.server.metrics import ServerMetrics
+from trtnemo.text import ChatTemplate, TextTokenizer
+
+DRAIN_SECONDS = 30
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a bound socket; raises ServerError when the address is taken or not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise ServerError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}",
+            remedy="Choose another --port, or stop what uses it",
+        ) from None
+    return listener
+
+
+def serve_engine(engine: Engine, host: str, port: int, ready: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what runs and return; `ready` gets the base URL.
+
+    Raises ServerError, EngineError, MachineError before anything listens for requests.
+    """
+    with bind(host, port) as listener:
+        context = load_context(engine)
+        try:
+            config = uvicorn.Config(
+                create_app(context), log_level="warning", access_log=False, timeout_graceful_shutdown=DRAIN_SECONDS
+            )
+            server = _Server(config, lambda: ready(_url(host, listener.getsockname()[1])))
+            # uvicorn raises the signal again once it has drained; it must find this, not the default that kills.
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: None)
+            server.run(sockets=[listener])
+        finally:
+            context.client.close()
+
+
+def load_context(engine: Engine) -> ServerContext:
+    """Return everything that the endpoints of an engine share, with its loop running."""
+    recipe = engine.recipe
+    tokenizer = load_tokenizer(engine)
+    template = _template(engine, tokenizer)
+    client = EngineClient(load_executor(engine), tokenizer.stop_token_ids)
+    return ServerContext(
+        client=client,
+        tokenizer=tokenizer,
+        chat_template=template,
+        model_names=recipe.served_model_names,
+        sampling=recipe.sampling,
+        splits_reasoning=recipe.parsers.reasoning is not None,
+        metrics=ServerMetrics(client),
+        started=int(time.time()),
+    )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, telling when it answers."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start listening, then report."""
+        await super().startup(sockets=sockets)
+        if self.started:
+            self._ready()
+
+
+def _template(engine: Engine, tokenizer: TextTokenizer) -> ChatTemplate | None:
+    directory = engine.tokenizer_directory
+    if not (directory / "chat_template.jinja").is_file() and tokenizer.chat_template is None:
+        return None
+    try:
+        return ChatTemplate(directory, tokenizer)
+    except CheckpointError as error:
+        raise ServerError(str(error)) from None
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,115 @@
+"""The checkpoint's tokenizer: text to ids and back, and the ids that end an answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+from tokenizers.decoders import DecodeStream
+
+from trtnemo.errors import CheckpointError
+
+END_OF_TURN = "<|im_end|>"
+
+
+class TextTokenizer:
+    """A tokenizer.json with what its neighbours say about special tokens."""
+
+    def __init__(self, directory: Path, model_eos: int | list[int] | None = None) -> None:
+        path = directory / "tokenizer.json"
+        try:
+            self._tokenizer: Any = Tokenizer.from_file(str(path))
+        except Exception as error:  # the tokenizers library raises bare Exception
+            raise CheckpointError(f"cannot be read: {error}", where=str(path)) from None
+        self._tokenizer.encode_special_tokens = False
+        self._settings = _read_json(directory / "tokenizer_config.json")
+        self._generation = _read_json(directory / "generation_config.json")
+        self._model_eos = model_eos
+
+    def encode(self, text: str) -> list[int]:
+        """Return token ids; nothing is added in front (the family's chats carry no BOS)."""
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def decode(self, ids: Sequence[int], skip_special_tokens: bool = True) -> str:
+        """Return the text of ids."""
+        text: str = self._tokenizer.decode(list(ids), skip_special_tokens=skip_special_tokens)
+        return text
+
+    def token_text(self, token_id: int) -> str:
+        """Return one token as text for logprobs: itself where it decodes, else its vocabulary entry."""
+        text = self.decode([token_id], skip_special_tokens=False)
+        if text and "\ufffd" not in text:
+            return text
+        return str(self._tokenizer.id_to_token(token_id) or text)
+
+    def id_of(self, token: str) -> int | None:
+        """Return the id of a vocabulary entry."""
+        found: int | None = self._tokenizer.token_to_id(token)
+        return found
+
+    def stream(self, skip_special_tokens: bool) -> Detokenizer:
+        """Return an incremental detokenizer for one sequence."""
+        return Detokenizer(self._tokenizer, skip_special_tokens)
+
+    @cached_property
+    def stop_token_ids(self) -> frozenset[int]:
+        """Ids that end an answer: every source's eos, and the end of a turn (config.json's alone would run on)."""
+        found: set[int] = set()
+        for value in (self._model_eos, self._generation.get("eos_token_id")):
+            found.update([value] if isinstance(value, int) else value or [])
+        for token in (_content(self._settings.get("eos_token")), END_OF_TURN):
+            token_id = self.id_of(token) if token else None
+            if token_id is not None:
+                found.add(token_id)
+        return frozenset(found)
+
+    @cached_property
+    def bos_token(self) -> str:
+        """The text of the beginning-of-sequence token, for chat templates."""
+        return _content(self._settings.get("bos_token")) or ""
+
+    @cached_property
+    def eos_token(self) -> str:
+        """The text of the end-of-sequence token, for chat templates."""
+        return _content(self._settings.get("eos_token")) or ""
+
+    @property
+    def chat_template(self) -> str | None:
+        """The template inside tokenizer_config.json, where it stands there."""
+        template = self._settings.get("chat_template")
+        return template if isinstance(template, str) and template else None
+
+
+class Detokenizer:
+    """Turns ids into text piece by piece; bytes of an unfinished character wait for the rest."""
+
+    def __init__(self, tokenizer: Any, skip_special_tokens: bool) -> None:
+        self._tokenizer = tokenizer
+        self._stream: Any = DecodeStream(skip_special_tokens=skip_special_tokens)
+
+    def push(self, token_id: int) -> str:
+        """Return the text that this token completes."""
+        piece: str | None = self._stream.step(self._tokenizer, token_id)
+        return piece or ""
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"is not JSON: {error}", where=str(path)) from None
+    return content if isinstance(content, dict) else {}
+
+
+def _content(token: Any) -> str | None:
+    """Read a special token in either spelling: its text, or an object that holds it."""
+    if isinstance(token, dict):
+        token = token.get("content")
+    return token if isinstance(token, str) else None
