@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+_native: Any
 try:
-    from trtnemo import _native
+    _native = importlib.import_module("trtnemo._native")
 except ImportError:  # built without a compiler
-    _native = None  # type: ignore[assignment]
+    _native = None
 
 E2M1_VALUES = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6], np.float32)
 
