@@ -19,6 +19,9 @@ Each error says what is wrong, where, and what to do next. This module imports n
 
 from __future__ import annotations
 
+# What a file or a client put into a message must not break the line or drive the terminal.
+_CONTROL_CHARACTERS = {code: repr(chr(code))[1:-1] for code in (*range(32), 127, 0x85, 0x2028, 0x2029)}
+
 
 class TrtnemoError(Exception):
     """Base of all errors that a user may see: what is wrong, where, and what to do next."""
@@ -34,9 +37,9 @@ class TrtnemoError(Exception):
     def render(self) -> str:
         """Return the message as `where: what. remedy`, on one line."""
         message = f"{self.where}: {self.what}" if self.where else self.what
-        if not self.remedy:
-            return message
-        return f"{message} {self.remedy}" if message.endswith(("?", ".")) else f"{message}. {self.remedy}"
+        if self.remedy:
+            message += f" {self.remedy}" if message.endswith(("?", ".")) else f". {self.remedy}"
+        return message.translate(_CONTROL_CHARACTERS)
 
 
 class UsageError(TrtnemoError):

@@ -72,6 +72,6 @@ def _scan(
 
 def _gated_norm(op: Mamba2, y_TI: Tensor, gate_TI: Tensor, weight_I: Tensor) -> Tensor:
     """Gate first, then RMS-normalize each group of channels on its own."""
-    gated = (y_TI * F.silu(gate_TI)).reshape(len(y_TI), op.groups, -1)
+    gated = (y_TI * F.silu(gate_TI)).reshape(len(y_TI), op.groups, op.inner // op.groups)
     normed = gated * torch.rsqrt(gated.pow(2).mean(-1, keepdim=True) + op.epsilon)
     return normed.reshape(len(y_TI), op.inner) * weight_I.float()

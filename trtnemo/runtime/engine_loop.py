@@ -59,6 +59,7 @@ class EngineLoop:
         while not self._stopped:
             self._take_commands()
             step = None if self._stopped else self._scheduler.next_step()
+            self._refresh_statistics()
             if step is not None:
                 self._run_step(step)
             self._refresh_statistics()

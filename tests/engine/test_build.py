@@ -1,0 +1,191 @@
+"""Engines: whole or not at all, digested, verified, never edited by hand."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from checkpoint.spoil import edit_config, edit_tensors
+from trtnemo.engine import Engine, build_engine, verify_files
+from trtnemo.engine.manifest import read_manifest
+from trtnemo.errors import CheckpointError, EngineError, MachineError, RecipeError
+from trtnemo.recipe import load_recipe
+
+
+@pytest.fixture
+def engine(make_engine, tmp_path):
+    """Return an engine of a test's own, to be spoiled."""
+    return shutil.copytree(make_engine("mixed"), tmp_path / "engine")
+
+
+def test_an_engine_holds_what_the_design_says(make_engine, make_checkpoint):
+    directory = make_engine("mixed")
+    names = {path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()}
+    assert names == {
+        "engine.json",
+        "graph.json",
+        "hub-v1/config.json",
+        "hub-v1/hf_quant_config.json",
+        "hub-v1/model.safetensors",
+        "tokenizer/tokenizer.json",
+        "tokenizer/tokenizer_config.json",
+    }
+    weights = "model.safetensors"
+    assert (directory / "hub-v1" / weights).read_bytes() == (make_checkpoint("mixed") / weights).read_bytes()
+
+
+def test_two_builds_of_one_checkpoint_are_equal(make_checkpoint, make_engine, tmp_path):
+    again = build_engine(load_recipe("tiny", [f"checkpoint={make_checkpoint('mixed')}"]), "tiny", tmp_path / "again")
+    assert again == read_manifest(make_engine("mixed"))
+
+
+def test_a_sound_engine_opens_and_verifies(make_engine):
+    opened = Engine.open(make_engine("mixed"))
+    assert verify_files(opened.directory, opened.manifest, thorough=True) == []
+    assert opened.mtp is not None
+    assert opened.recipe.served_model_names == ("tiny", "nvidia/nemotron-3-super")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda d: (d / "engine.json").unlink(), "is no engine"),
+        (lambda d: (d / "engine.json").write_text("{"), "cannot be read"),
+        (lambda d: (d / "engine.json").write_text("[]"), "format None"),
+        (lambda d: edit_json(d / "engine.json", format_version=2), "format 2"),
+        (lambda d: edit_json(d / "engine.json", recipe_name="mine"), "edited after the build"),
+        (lambda d: edit_json(d / "engine.json", surprise=1), "surprise"),
+        (lambda d: (d / "graph.json").write_text((d / "graph.json").read_text() + " "), "graph.json has"),
+        (lambda d: flip(d / "graph.json"), "graph.json was changed"),
+        (lambda d: flip(d / "hub-v1" / "model.safetensors"), "model.safetensors was changed"),
+        (lambda d: (d / "tokenizer" / "tokenizer.json").unlink(), "tokenizer.json is missing"),
+        (lambda d: (d / "hub-v1" / "extra.json").write_text("{}"), "not part of the build"),
+    ],
+)
+def test_an_engine_edited_by_hand_is_refused(engine, spoil, message):
+    spoil(engine)
+    with pytest.raises(EngineError, match=message):
+        Engine.open(engine)
+
+
+def test_a_large_file_is_compared_by_size_at_start_and_by_digest_on_verify(engine, monkeypatch):
+    monkeypatch.setattr("trtnemo.engine.engine.SMALL_FILE", 1 << 20)
+    flip(engine / "hub-v1" / "model.safetensors")
+    manifest = Engine.open(engine).manifest
+    assert verify_files(engine, manifest, thorough=False) == []
+    assert verify_files(engine, manifest, thorough=True) == ["hub-v1/model.safetensors was changed after the build"]
+
+
+def edit_json(path, **changes):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[-10] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_spoiled_checkpoint_builds_no_engine(copy_checkpoint, tmp_path):
+    directory = copy_checkpoint("nvfp4")
+    edit_tensors(directory, lambda tensors: tensors.pop("backbone.layers.1.mixer.experts.3.up_proj.weight_scale"))
+    with pytest.raises(CheckpointError, match="weight_scale: is missing"):
+        build(directory, tmp_path / "engine")
+    edit_config(directory, num_experts_per_tok=99)
+    with pytest.raises(CheckpointError, match="exceeds n_routed_experts"):
+        build(directory, tmp_path / "engine")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint"]
+
+
+def build(checkpoint, output, *settings, force=False):
+    return build_engine(load_recipe("tiny", [f"checkpoint={checkpoint}", *settings]), "tiny", output, force=force)
+
+
+def test_a_checkpoint_without_tokenizer_builds_no_engine(copy_checkpoint, tmp_path):
+    directory = copy_checkpoint()
+    (directory / "tokenizer.json").unlink()
+    with pytest.raises(CheckpointError, match=r"no tokenizer\.json"):
+        build(directory, tmp_path / "engine")
+
+
+def test_an_existing_engine_is_replaced_only_by_force(make_checkpoint, engine):
+    with pytest.raises(EngineError, match=r"already exists.*--force"):
+        build(make_checkpoint("bf16"), engine)
+    build(make_checkpoint("bf16"), engine, force=True)
+    assert Engine.open(engine).manifest.checkpoint.formats == {"plain": 101}
+    assert [path.name for path in engine.parent.iterdir()] == ["engine"]
+
+
+def test_force_never_replaces_what_is_no_engine(make_checkpoint, tmp_path):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "letters").write_text("dear")
+    with pytest.raises(EngineError, match="--force does not replace it"):
+        build(make_checkpoint("bf16"), tmp_path / "home", force=True)
+    assert (tmp_path / "home" / "letters").read_text() == "dear"
+
+
+def test_a_killed_build_leaves_no_engine_and_the_next_one_tidies_up(make_checkpoint, tmp_path):
+    """The build is stopped for good while it copies; SIGKILL leaves no chance to clean up."""
+    code = (
+        "import sys, time, pathlib; from trtnemo.engine import build_engine; from trtnemo.recipe import load_recipe;"
+        "build_engine(load_recipe('tiny', ['checkpoint=' + sys.argv[1]]), 'tiny', pathlib.Path(sys.argv[2]),"
+        " progress=lambda *a: (print('copying', flush=True), time.sleep(60)))"
+    )
+    output = tmp_path / "engine"
+    command = [sys.executable, "-c", code, str(make_checkpoint("bf16")), str(output)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "copying\n"
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not output.exists()
+    assert len(list(tmp_path.iterdir())) == 1
+    build(make_checkpoint("bf16"), output)
+    assert [path.name for path in tmp_path.iterdir()] == ["engine"]
+
+
+def test_a_terminated_build_leaves_nothing(make_checkpoint, tmp_path):
+    code = (
+        "import sys, time, trtnemo.engine.build as b;"
+        "real = b.hash_file; b.hash_file = lambda path: (print('hashing', flush=True), time.sleep(60), real(path));"
+        "from trtnemo.cli import main; main()"
+    )
+    output = tmp_path / "engine"
+    arguments = ["build", "--checkpoint", str(make_checkpoint("bf16")), "--output", str(output)]
+    process = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "hashing\n"
+    process.terminate()
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert stderr.strip() == "trtnemo: interrupted"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_runtime_cannot_be_built_here(tmp_path):
+    with pytest.raises(MachineError, match="not 'trtllm'"):
+        build_engine(load_recipe("b200"), "b200", tmp_path / "engine")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["kv_cache.dtype=fp8", "speculation.draft_tokens=2", "parsers.tool=qwen3_coder", "parallel.tensor=2"],
+)
+def test_what_the_cpu_runtime_does_not_do_yet_is_refused_at_build(make_checkpoint, tmp_path, setting):
+    with pytest.raises(RecipeError, match=setting.split("=")[0].split(".")[0]):
+        build(make_checkpoint("bf16"), tmp_path / "engine", setting)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_disk_that_is_full_is_told_before_anything_is_written(make_checkpoint, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr("trtnemo.engine.build.shutil.disk_usage", lambda path: usage)
+    with pytest.raises(MachineError, match="1,000 are free"):
+        build(make_checkpoint("bf16"), tmp_path / "engine")
+    assert os.listdir(tmp_path) == []

@@ -1,0 +1,236 @@
+"""The server as a real process, asked by OpenAI's own client."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import threading
+import time
+
+import httpx
+import numpy as np
+import openai
+import pytest
+import torch
+
+import oracle
+
+QUESTION = [{"role": "user", "content": "What is the capital of Japan?"}]
+MODEL = "nvidia/nemotron-3-super"
+
+
+@pytest.fixture(scope="module")
+def client(tiny_url):
+    with openai.OpenAI(base_url=f"{tiny_url}/v1", api_key="EMPTY", max_retries=0) as opened:
+        yield opened
+
+
+def thinking(on):
+    return {"chat_template_kwargs": {"enable_thinking": on}}
+
+
+def test_the_model_cards_question_is_answered_with_thinking(client):
+    answer = client.chat.completions.create(
+        model=MODEL, messages=QUESTION, max_tokens=16000, temperature=0, extra_body=thinking(True)
+    )
+    message = answer.choices[0].message
+    assert message.content == "The capital of Japan is Tokyo."
+    assert "capital of Japan" in message.reasoning_content
+    assert message.reasoning == message.reasoning_content
+    assert answer.choices[0].finish_reason == "stop"
+    assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
+
+
+def test_the_model_cards_question_is_answered_without_thinking(client):
+    answer = client.chat.completions.create(
+        model=MODEL, messages=QUESTION, max_tokens=16000, temperature=0, extra_body=thinking(False)
+    )
+    assert answer.choices[0].message.content == "The capital of Japan is Tokyo."
+    assert not hasattr(answer.choices[0].message, "reasoning_content")
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_a_streamed_chat_equals_the_whole_one(client, on):
+    request = {"model": MODEL, "messages": QUESTION, "temperature": 0, "extra_body": thinking(on)}
+    whole = client.chat.completions.create(**request).choices[0]
+    stream = client.chat.completions.create(**request, stream=True, stream_options={"include_usage": True})
+    content, reasoning, reasons, usage = "", "", [], None
+    for chunk in stream:
+        usage = chunk.usage or usage
+        for choice in chunk.choices:
+            content += choice.delta.content or ""
+            reasoning += getattr(choice.delta, "reasoning_content", None) or ""
+            reasons += [choice.finish_reason] if choice.finish_reason else []
+    assert content == whole.message.content
+    assert reasoning == getattr(whole.message, "reasoning_content", "")
+    assert reasons == ["stop"]
+    assert usage.completion_tokens > 0
+
+
+def test_a_conversation_goes_on(client):
+    history = [*QUESTION, {"role": "assistant", "content": "The capital of Japan is Tokyo."},
+               {"role": "user", "content": "What is the capital of France?"}]  # fmt: skip
+    answer = client.chat.completions.create(model="tiny", messages=history, temperature=0, extra_body=thinking(False))
+    assert answer.choices[0].message.content == "The capital of France is Paris."
+
+
+def test_content_may_come_in_parts(client):
+    parts = [{"type": "text", "text": "What is the capital"}, {"type": "text", "text": " of Japan?"}]
+    answer = client.chat.completions.create(
+        model="tiny", messages=[{"role": "user", "content": parts}], temperature=0, extra_body=thinking(False)
+    )
+    assert answer.choices[0].message.content == "The capital of Japan is Tokyo."
+
+
+def test_chat_logprobs_cover_every_token(client):
+    answer = client.chat.completions.create(
+        model="tiny", messages=QUESTION, temperature=0, logprobs=True, top_logprobs=3, extra_body=thinking(False)
+    )
+    scores = answer.choices[0].logprobs.content
+    assert len(scores) == answer.usage.completion_tokens
+    assert all(len(score.top_logprobs) == 3 for score in scores)
+    assert all(score.logprob == score.top_logprobs[0].logprob for score in scores)
+
+
+def test_several_samples_and_a_seed(client):
+    def sample(seed):
+        answer = client.completions.create(model="tiny", prompt="The", n=3, max_tokens=8, temperature=2, seed=seed)
+        return [choice.text for choice in answer.choices]
+
+    assert sample(1) == sample(1)
+    assert len(set(sample(1))) > 1
+    assert sample(1) != sample(2)
+
+
+def test_prompts_in_every_form_give_the_same_answer(client, tiny_url):
+    text = "What is the capital of Japan?"
+    ids = httpx.post(f"{tiny_url}/tokenize", json={"prompt": text}).json()["tokens"]
+    request = {"model": "tiny", "max_tokens": 6, "temperature": 0}
+    answers = [client.completions.create(prompt=prompt, **request).choices for prompt in (text, ids, [text, text], [ids, ids])]
+    assert [len(choices) for choices in answers] == [1, 1, 2, 2]
+    assert len({choice.text for choices in answers for choice in choices}) == 1
+
+
+def test_a_streamed_completion_equals_the_whole_one(client):
+    request = {"model": "tiny", "prompt": "The capital of", "max_tokens": 12, "temperature": 0, "echo": True, "logprobs": 1}
+    whole = client.completions.create(**request).choices[0]
+    chunks = [choice for chunk in client.completions.create(**request, stream=True) for choice in chunk.choices]
+    assert "".join(chunk.text for chunk in chunks) == whole.text
+    assert [chunk.finish_reason for chunk in chunks][-1] == whole.finish_reason
+
+
+def test_a_stop_string_ends_the_answer(client):
+    request = {"model": "tiny", "messages": QUESTION, "temperature": 0, "extra_body": thinking(False)}
+    assert client.chat.completions.create(**request, stop=" is").choices[0].message.content == "The capital of Japan"
+    stream = client.chat.completions.create(**request, stop=[" is"], stream=True)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in stream) == "The capital of Japan"
+
+
+def test_scores_of_a_token_id_prompt_equal_transformers(make_engine, make_checkpoint, server_process):
+    """The scoring form that evaluation harnesses use: echo, logprobs, no or one token."""
+    for precision in ("bf16", "nvfp4", "mixed"):
+        _, url = server_process(make_engine(precision))
+        prompt = np.random.default_rng(0).integers(20, 4096, 120).tolist()
+        expected = oracle.logits(oracle.load_model(make_checkpoint(precision)), torch.tensor(prompt)).log_softmax(-1)
+        for max_tokens in (0, 1):
+            body = {"model": "tiny", "prompt": prompt, "max_tokens": max_tokens, "echo": True, "logprobs": 1, "temperature": 0}
+            choice = httpx.post(f"{url}/v1/completions", json=body, timeout=60).json()["choices"][0]
+            scores = choice["logprobs"]["token_logprobs"]
+            assert len(scores) == 120 + max_tokens
+            assert scores[0] is None
+            found = np.array(scores[1:120])
+            wanted = expected[range(119), prompt[1:]].numpy()
+            assert np.abs(found - wanted).max() < 1e-3
+            best = np.array([max(top.values()) for top in choice["logprobs"]["top_logprobs"][1:120]])
+            assert np.abs(best - expected[:-1].max(-1).values.numpy()).max() < 1e-3
+            if max_tokens:
+                assert scores[120] == pytest.approx(expected[-1].max().item(), abs=1e-3)
+
+
+def test_models_health_and_metrics(client, tiny_url):
+    assert [model.id for model in client.models.list()] == ["tiny", "nvidia/nemotron-3-super"]
+    assert httpx.get(f"{tiny_url}/health").json() == {"status": "ok"}
+    before = metric(tiny_url, "trtnemo_generated_tokens_total")
+    client.completions.create(model="tiny", prompt="Hello", max_tokens=7, temperature=0, extra_body={"ignore_eos": True})
+    assert metric(tiny_url, "trtnemo_generated_tokens_total") == before + 7
+
+
+def metric(url, name):
+    lines = httpx.get(f"{url}/metrics").text.splitlines()
+    return float(next(line for line in lines if line.startswith(f"{name} ")).split()[1])
+
+
+def test_tokenize_and_detokenize_are_inverse(tiny_url):
+    text = "Grüße, 日本!"
+    tokens = httpx.post(f"{tiny_url}/tokenize", json={"prompt": text}).json()
+    assert tokens["count"] == len(tokens["tokens"])
+    assert httpx.post(f"{tiny_url}/detokenize", json={"tokens": tokens["tokens"]}).json() == {"prompt": text}
+    chat = httpx.post(f"{tiny_url}/tokenize", json={"messages": QUESTION}).json()["tokens"]
+    assert chat[0] == 10
+    assert 1 not in chat
+
+
+def test_a_client_that_leaves_frees_its_slot(tiny_url):
+    body = {"model": "tiny", "prompt": "Hello", "max_tokens": 30000, "ignore_eos": True, "stream": True}
+    with httpx.stream("POST", f"{tiny_url}/v1/completions", json=body, timeout=30) as response:
+        next(response.iter_lines())
+        assert metric(tiny_url, "trtnemo_running_requests") >= 1
+    wait_until(lambda: metric(tiny_url, "trtnemo_running_requests") == 0)
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{tiny_url}/v1/completions", json={**body, "stream": False}, timeout=0.5)
+    wait_until(lambda: metric(tiny_url, "trtnemo_running_requests") == 0)
+
+
+def wait_until(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_many_clients_at_once_get_what_each_gets_alone(client):
+    questions = [f"What is the capital of {country}?" for country in ("Japan", "Italy", "Peru", "Kenya")] * 4
+    answers = [""] * len(questions)
+
+    def ask(place):
+        messages = [{"role": "user", "content": questions[place]}]
+        answer = client.chat.completions.create(model="tiny", messages=messages, temperature=0, extra_body=thinking(place % 2 == 0))
+        answers[place] = answer.choices[0].message.content
+
+    threads = [threading.Thread(target=ask, args=(place,)) for place in range(len(questions))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [f"The capital of {c} is {t}." for c, t in (("Japan", "Tokyo"), ("Italy", "Rome"), ("Peru", "Lima"), ("Kenya", "Nairobi"))] * 4
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_drains_and_exits_0(tiny_engine, server_process, number):
+    process, url = server_process(tiny_engine)
+    received = []
+
+    def ask():
+        body = {"model": "tiny", "prompt": "Hello", "max_tokens": 300, "ignore_eos": True, "temperature": 0}
+        received.append(httpx.post(f"{url}/v1/completions", json=body, timeout=60))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    wait_until(lambda: metric(url, "trtnemo_running_requests") == 1)
+    process.send_signal(number)
+    thread.join()
+    assert received[0].json()["usage"]["completion_tokens"] == 300
+    assert process.wait(timeout=30) == 0
+    assert process.stderr.read() == ""
+
+
+def test_a_port_in_use_is_told_before_weights_are_loaded(tiny_engine, tiny_url):
+    import sys
+
+    port = tiny_url.rpartition(":")[2]
+    command = [sys.executable, "-m", "trtnemo", "serve", "--engine", str(tiny_engine), "--port", port]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 7
+    assert f"cannot listen on 127.0.0.1:{port}" in result.stderr
+    assert json.loads(httpx.get(f"{tiny_url}/health").text)["status"] == "ok"

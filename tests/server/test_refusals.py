@@ -1,0 +1,85 @@
+"""Bad requests: each gets one clear 4xx in OpenAI's shape, and the server lives on."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
+MESSAGES = [{"role": "user", "content": "Hi"}]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "parameter", "message"),
+    [
+        (TEXT, {"model": "gpt-9", "prompt": "x"}, 404, "model", "'gpt-9' does not exist; this server has tiny"),
+        (TEXT, {"prompt": "x"}, 400, "model", "Field required"),
+        (TEXT, {"model": "tiny"}, 400, "prompt", "Field required"),
+        (TEXT, {"model": "tiny", "prompt": ""}, 400, "prompt", "empty"),
+        (TEXT, {"model": "tiny", "prompt": []}, 400, "prompt", "empty"),
+        (TEXT, {"model": "tiny", "prompt": [[]]}, 400, "prompt", "empty"),
+        (TEXT, {"model": "tiny", "prompt": [1, "x"]}, 400, "prompt", "valid"),
+        (TEXT, {"model": "tiny", "prompt": [99999]}, 400, "prompt", "outside the vocabulary of 2048"),
+        (TEXT, {"model": "tiny", "prompt": "x", "max_tokens": -1}, 400, "max_tokens", "greater than or equal to 0"),
+        (TEXT, {"model": "tiny", "prompt": "x", "max_tokens": 40000}, 400, "max_tokens", "exceed the 32768"),
+        (TEXT, {"model": "tiny", "prompt": [5] * 32768}, 400, "prompt", "this engine holds 32768"),
+        (TEXT, {"model": "tiny", "prompt": "x", "temperature": 3}, 400, "temperature", "less than or equal to 2"),
+        (TEXT, {"model": "tiny", "prompt": "x", "top_p": 0}, 400, "top_p", "greater than 0"),
+        (TEXT, {"model": "tiny", "prompt": "x", "logprobs": 21}, 400, "logprobs", "20"),
+        (TEXT, {"model": "tiny", "prompt": "x", "suffix": "y"}, 400, "suffix", "not supported yet"),
+        (TEXT, {"model": "tiny", "prompt": "x", "best_of": 3}, 400, "best_of", "not supported yet"),
+        (TEXT, {"model": "tiny", "prompt": "x", "temprature": 1}, 400, "temprature", "did you mean 'temperature'?"),
+        (TEXT, {"model": "tiny", "prompt": "x", "logit_bias": {"x": 1}}, 400, "logit_bias", "integer"),
+        (TEXT, {"model": "tiny", "prompt": "x", "logit_bias": {"5000": 1}}, 400, None, "outside the vocabulary"),
+        (TEXT, {"model": "tiny", "prompt": "x", "stop_token_ids": [-4]}, 400, None, "outside the vocabulary"),
+        (CHAT, {"model": "tiny", "messages": []}, 400, "messages", "at least 1"),
+        (CHAT, {"model": "tiny", "messages": "Hi"}, 400, "messages", "list"),
+        (CHAT, {"model": "tiny", "messages": [{"content": "Hi"}]}, 400, "messages", "messages.0.role"),
+        (CHAT, {"model": "tiny", "messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400, "messages", "other than text"),
+        (CHAT, {"model": "tiny", "messages": MESSAGES, "tools": [{"type": "function"}]}, 400, "tools", "not supported yet"),
+        (CHAT, {"model": "tiny", "messages": MESSAGES, "response_format": {"type": "json_object"}}, 400, "response_format", "not supported yet"),
+        (CHAT, {"model": "tiny", "messages": MESSAGES, "top_logprobs": 3}, 400, "top_logprobs", "needs 'logprobs'"),
+        (CHAT, {"model": "tiny", "messages": MESSAGES, "thinking_token_budget": 9}, 400, "thinking_token_budget", "unknown or unsupported"),
+        (CHAT, {"model": "tiny", "messages": MESSAGES, "chat_template_kwargs": {"messages": []}}, 400, "chat_template_kwargs", "may not set"),
+        (CHAT, {"model": "tiny", "messages": MESSAGES, "logprobs": "yes please"}, 400, "logprobs", "boolean"),
+        ("/tokenize", {}, 400, "prompt", "either"),
+        ("/detokenize", {"tokens": [99999]}, 400, "tokens", "outside the vocabulary"),
+        ("/detokenize", {"tokens": [-1]}, 400, "tokens", "greater"),
+    ],
+)
+def test_a_bad_request_is_refused_in_openais_shape(tiny_url, path, body, status, parameter, message):
+    for stream in (False, True):
+        response = httpx.post(tiny_url + path, json={**body, "stream": stream} if path.startswith("/v1") else body)
+        error = response.json()["error"]
+        assert response.status_code == status, error
+        assert error["type"] == "invalid_request_error"
+        assert error["param"] == parameter
+        assert message in error["message"]
+    assert httpx.get(f"{tiny_url}/health").status_code == 200
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b'{"model": NaN}', b"[" * 100000])
+def test_a_malformed_body_is_refused(tiny_url, content):
+    response = httpx.post(tiny_url + TEXT, content=content)
+    assert response.status_code == 400
+    assert "body is not" in response.json()["error"]["message"]
+
+
+def test_parameters_that_do_nothing_are_taken(tiny_url):
+    body = {"model": "tiny", "messages": MESSAGES, "tools": [], "tool_choice": "none", "response_format": {"type": "text"},
+            "max_tokens": 2, "user": "me", "n": 1, "store": False}  # fmt: skip
+    assert httpx.post(tiny_url + CHAT, json=body).status_code == 200
+
+
+def test_unknown_paths_and_methods_are_told_in_openais_shape(tiny_url):
+    missing, wrong = httpx.get(f"{tiny_url}/v2/models"), httpx.get(tiny_url + TEXT)
+    assert (missing.status_code, wrong.status_code) == (404, 405)
+    assert "GET /v2/models: Not Found" in missing.json()["error"]["message"]
+
+
+def test_a_checkpoint_without_a_chat_template_refuses_chats_only(make_engine, server_process):
+    _, url = server_process(make_engine("bf16"))
+    chat = httpx.post(url + CHAT, json={"model": "tiny", "messages": MESSAGES})
+    assert chat.status_code == 400
+    assert "no chat template" in chat.json()["error"]["message"]
+    assert httpx.post(url + TEXT, json={"model": "tiny", "prompt": "Hi"}).status_code == 200

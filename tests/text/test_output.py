@@ -1,0 +1,75 @@
+"""Token ids to text: the same whole or in pieces, stop strings found across pieces."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trtnemo.checkpoint.source import EMBEDDED
+from trtnemo.errors import CheckpointError
+from trtnemo.text import TextStream, TextTokenizer
+from trtnemo.text.stop import StopMatcher
+
+TOKENIZER = TextTokenizer(EMBEDDED, 2)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=40))
+def test_text_survives_the_tokenizer_piece_by_piece(text):
+    ids = TOKENIZER.encode(text)
+    stream = TextStream(TOKENIZER, skip_special_tokens=False)
+    pieces = [stream.push(token) for token in ids] + [stream.finish()]
+    assert "".join(pieces) == TOKENIZER.decode(ids, skip_special_tokens=False)
+
+
+def test_an_unfinished_character_waits_for_its_bytes():
+    ids = TOKENIZER.encode("日")
+    assert len(ids) > 1
+    stream = TextStream(TOKENIZER)
+    assert [stream.push(token) for token in ids] == [""] * (len(ids) - 1) + ["日"]
+
+
+@settings(max_examples=500)
+@given(st.text("abc", max_size=30), st.lists(st.text("abc", min_size=1, max_size=4), max_size=3), st.data())
+def test_any_cut_of_any_text_stops_at_the_same_place(text, stops, data):
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
+    matcher = StopMatcher(stops)
+    found = "".join(matcher.push(text[begin:end]) for begin, end in zip([0, *cuts], [*cuts, len(text)], strict=True))
+    found += matcher.finish()
+    # Text arrives character by character in the worst case, so the stop string that ends first wins.
+    ends = [(text.find(stop) + len(stop), text.find(stop)) for stop in stops if stop in text]
+    earliest = min(ends)[0] if ends else None
+    one_by_one = StopMatcher(stops)
+    expected = "".join(one_by_one.push(letter) for letter in text) + one_by_one.finish()
+    if earliest is None:
+        assert found == expected == text
+    else:
+        assert (matcher.matched is None) == (one_by_one.matched is None)
+        assert text.startswith(found)
+        assert not any(stop in found for stop in stops)
+
+
+def test_a_stop_string_can_be_kept():
+    matcher = StopMatcher(["END"], include=True)
+    assert matcher.push("a EN") + matcher.push("D b") == "a END"
+    assert matcher.push("more") == ""
+
+
+def test_stop_token_ids_come_from_config_generation_config_and_the_end_of_turn():
+    assert TOKENIZER.stop_token_ids == {2, 11}
+
+
+def test_special_ids_are_the_familys():
+    expected = {"<pad>": 0, "<s>": 1, "</s>": 2, "<|im_start|>": 10, "<|im_end|>": 11, "<think>": 12, "</think>": 13,
+                "<tool_call>": 14, "</tool_call>": 15, "<tool_response>": 16, "</tool_response>": 17}  # fmt: skip
+    assert {token: TOKENIZER.id_of(token) for token in expected} == expected
+    for token, number in expected.items():
+        assert TOKENIZER.encode(token) == [number]
+    assert TOKENIZER.decode([12, 13, 14, 15, 11]) == "<think></think><tool_call></tool_call>"
+
+
+def test_a_broken_tokenizer_is_refused(tmp_path):
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json"):
+        TextTokenizer(tmp_path)
