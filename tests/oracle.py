@@ -75,7 +75,8 @@ def mtp_model(directory: Path) -> tuple[Any, dict[str, Tensor]]:
     head = {
         name.replace("mtp.", "backbone."): value
         for name, value in tensors.items()
-        if name.startswith("mtp.") and not any(part in name for part in ("enorm", "hnorm", "eh_proj", "final_layernorm"))
+        if name.startswith("mtp.")
+        and not any(part in name for part in ("enorm", "hnorm", "eh_proj", "final_layernorm"))
     }
     head["backbone.norm_f.weight"] = tensors["mtp.layers.1.final_layernorm.weight"]
     head["backbone.embeddings.weight"] = tensors["backbone.embeddings.weight"]

@@ -38,14 +38,35 @@ def test_the_embedded_checkpoint_passes_in_three_formats():
         (lambda t: t.pop(f"{EXPERT}.weight_scale_2"), ("error", "tensor-missing", f"{EXPERT}.weight_scale_2")),
         (lambda t: t.pop("mtp.layers.0.eh_proj.weight"), ("error", "tensor-missing", "mtp.layers.0.eh_proj.weight")),
         (lambda t: t.update(stray=torch.zeros(3)), ("error", "tensor-unexpected", "stray")),
-        (lambda t: t[f"{EXPERT}.weight_scale_2"].fill_(float("nan")), ("error", "scale-not-finite", f"{EXPERT}.weight_scale_2")),
-        (lambda t: t[f"{EXPERT}.input_scale"].fill_(float("inf")), ("error", "scale-not-finite", f"{EXPERT}.input_scale")),
-        (lambda t: t[f"{EXPERT}.weight_scale"].view(torch.uint8)[0, 0].fill_(0x7F), ("error", "scale-not-finite", f"{EXPERT}.weight_scale")),
-        (lambda t: t[f"{EXPERT}.weight_scale"].view(torch.uint8)[0, 0].fill_(0), ("error", "scale-not-positive", f"{EXPERT}.weight_scale")),
+        (
+            lambda t: t[f"{EXPERT}.weight_scale_2"].fill_(float("nan")),
+            ("error", "scale-not-finite", f"{EXPERT}.weight_scale_2"),
+        ),
+        (
+            lambda t: t[f"{EXPERT}.input_scale"].fill_(float("inf")),
+            ("error", "scale-not-finite", f"{EXPERT}.input_scale"),
+        ),
+        (
+            lambda t: t[f"{EXPERT}.weight_scale"].view(torch.uint8)[0, 0].fill_(0x7F),
+            ("error", "scale-not-finite", f"{EXPERT}.weight_scale"),
+        ),
+        (
+            lambda t: t[f"{EXPERT}.weight_scale"].view(torch.uint8)[0, 0].fill_(0),
+            ("error", "scale-not-positive", f"{EXPERT}.weight_scale"),
+        ),
         (lambda t: t[f"{EXPERT}.weight_scale_2"].neg_(), ("error", "scale-not-positive", f"{EXPERT}.weight_scale_2")),
-        (lambda t: t.update({"lm_head.weight": t["lm_head.weight"].float()}), ("error", "tensor-dtype", "lm_head.weight")),
-        (lambda t: t.update({"lm_head.weight": t["lm_head.weight"][:, :64]}), ("error", "tensor-shape", "lm_head.weight")),
-        (lambda t: t.update({f"{EXPERT}.input_scale": torch.ones(1)}), ("error", "tensor-shape", f"{EXPERT}.input_scale")),
+        (
+            lambda t: t.update({"lm_head.weight": t["lm_head.weight"].float()}),
+            ("error", "tensor-dtype", "lm_head.weight"),
+        ),
+        (
+            lambda t: t.update({"lm_head.weight": t["lm_head.weight"][:, :64]}),
+            ("error", "tensor-shape", "lm_head.weight"),
+        ),
+        (
+            lambda t: t.update({f"{EXPERT}.input_scale": torch.ones(1)}),
+            ("error", "tensor-shape", f"{EXPERT}.input_scale"),
+        ),
     ],
 )
 def test_a_spoiled_tensor_is_found(copy_checkpoint, change, expected):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
 from pathlib import Path
@@ -28,7 +29,11 @@ def entry(begin: int, end: int, shape: list[int], dtype: str = "F32") -> dict[st
 
 
 def test_a_file_of_the_safetensors_library_is_read(tmp_path):
-    arrays = {"b": np.arange(6, dtype=np.float32).reshape(2, 3), "a": np.zeros((), np.float32), "c": np.zeros((0, 4), np.int8)}
+    arrays = {
+        "b": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "a": np.zeros((), np.float32),
+        "c": np.zeros((0, 4), np.int8),
+    }
     path = tmp_path / "x.safetensors"
     path.write_bytes(save(arrays))
     found = read_header(path)
@@ -77,10 +82,8 @@ def test_a_truncated_file_is_refused(tmp_path, content):
 @settings(max_examples=300)
 @given(st.binary(max_size=200), st.integers(0, 1000))
 def test_any_bytes_are_read_or_refused_and_nothing_else(text, size):
-    try:
+    with contextlib.suppress(HeaderError):
         parse_header(text, size, Path("x"))
-    except HeaderError:
-        pass
 
 
 JSON = st.recursive(
@@ -91,12 +94,15 @@ JSON = st.recursive(
 
 
 @settings(max_examples=300)
-@given(st.dictionaries(st.text(max_size=3), st.fixed_dictionaries({"dtype": st.sampled_from(["F32", "U8"]) | JSON, "shape": JSON, "data_offsets": JSON})))
+@given(
+    st.dictionaries(
+        st.text(max_size=3),
+        st.fixed_dictionaries({"dtype": st.sampled_from(["F32", "U8"]) | JSON, "shape": JSON, "data_offsets": JSON}),
+    )
+)
 def test_any_entries_are_read_or_refused_and_nothing_else(entries):
-    try:
+    with contextlib.suppress(HeaderError):
         parse_header(json.dumps(entries).encode(), 64, Path("x"))
-    except HeaderError:
-        pass
 
 
 @settings(max_examples=100)

@@ -9,7 +9,11 @@ import pytest
 from trtnemo.checkpoint.quantization import SENTINEL, WeightFormat, read_quantization
 from trtnemo.errors import CheckpointError
 
-IN, OUT, EXPERT = "backbone.layers.0.mixer.in_proj", "backbone.layers.0.mixer.out_proj", "backbone.layers.1.mixer.experts.3.up_proj"
+IN, OUT, EXPERT = (
+    "backbone.layers.0.mixer.in_proj",
+    "backbone.layers.0.mixer.out_proj",
+    "backbone.layers.1.mixer.experts.3.up_proj",
+)
 
 
 def from_file(directory, **quantization):
@@ -45,7 +49,11 @@ def test_an_excluded_parent_excludes_its_children(tmp_path):
 
 
 def test_a_mixed_map_names_each_module(tmp_path):
-    layers = {IN: {"quant_algo": "FP8"}, EXPERT: {"quant_algo": "NVFP4", "group_size": 16}, "lm_head": {"quant_algo": "W4A16_NVFP4"}}
+    layers = {
+        IN: {"quant_algo": "FP8"},
+        EXPERT: {"quant_algo": "NVFP4", "group_size": 16},
+        "lm_head": {"quant_algo": "W4A16_NVFP4"},
+    }
     for found in (
         from_config(tmp_path, quant_algo="MIXED_PRECISION", quantized_layers=layers),
         from_file(tmp_path, quant_algo="MIXED_PRECISION", quantized_layers=layers),

@@ -158,7 +158,9 @@ def test_a_terminated_build_leaves_nothing(make_checkpoint, tmp_path):
     )
     output = tmp_path / "engine"
     arguments = ["build", "--checkpoint", str(make_checkpoint("bf16")), "--output", str(output)]
-    process = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "hashing\n"
     process.terminate()

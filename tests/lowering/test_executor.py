@@ -30,7 +30,11 @@ def test_one_ragged_step_equals_tokens_fed_one_by_one(executor):
     mixed = executor.forward(make_batch(parts)).logits
     feed(executor, 3, TOKENS[:20])
     feed(executor, 4, TOKENS[20:25])
-    alone = [feed(executor, 3, TOKENS[100:101], 20), feed(executor, 4, TOKENS[110:140], 5), feed(executor, 5, TOKENS[140:147])]
+    alone = [
+        feed(executor, 3, TOKENS[100:101], 20),
+        feed(executor, 4, TOKENS[110:140], 5),
+        feed(executor, 5, TOKENS[140:147]),
+    ]
     assert np.abs(mixed - np.concatenate(alone)).max() < 1e-5
 
 

@@ -40,7 +40,9 @@ def stored(model: NemotronH) -> dict[str, tuple[int, ...]]:
 @pytest.mark.parametrize("precision", ["bf16", "nvfp4", "mixed"])
 def test_graph_parameters_are_exactly_the_checkpoints_tensors(make_checkpoint, precision):
     checkpoint = Checkpoint.open(make_checkpoint(precision))
-    expected = {name: info.shape for name, info in checkpoint.tensors.items() if not name.endswith((".k_scale", ".v_scale"))}
+    expected = {
+        name: info.shape for name, info in checkpoint.tensors.items() if not name.endswith((".k_scale", ".v_scale"))
+    }
     assert stored(NemotronH.from_checkpoint(checkpoint)) == expected
 
 

@@ -13,8 +13,20 @@ from trtnemo.plugins.latent_moe.reference import latent_moe, route
 from trtnemo.plugins.mamba2.op import Mamba2
 from trtnemo.plugins.mamba2.reference import Mamba2State, initial_state, mamba2
 
-MAMBA_SHAPES = [(1, 1, 1, 1, 2, 1), (4, 8, 2, 16, 4, 7), (6, 5, 3, 7, 3, 63), (8, 32, 8, 32, 4, 60), (2, 64, 1, 128, 4, 33)]
-MOE_SHAPES = [(1, 1, 16, 8, 1, 1, 1), (8, 3, 64, 24, 1, 1, 5), (7, 7, 33, 9, 1, 1, 63), (32, 22, 16, 40, 1, 1, 60), (12, 4, 20, 8, 4, 2, 17)]
+MAMBA_SHAPES = [
+    (1, 1, 1, 1, 2, 1),
+    (4, 8, 2, 16, 4, 7),
+    (6, 5, 3, 7, 3, 63),
+    (8, 32, 8, 32, 4, 60),
+    (2, 64, 1, 128, 4, 33),
+]
+MOE_SHAPES = [
+    (1, 1, 16, 8, 1, 1, 1),
+    (8, 3, 64, 24, 1, 1, 5),
+    (7, 7, 33, 9, 1, 1, 63),
+    (32, 22, 16, 40, 1, 1, 60),
+    (12, 4, 20, 8, 4, 2, 17),
+]
 
 
 def generator(seed):
@@ -103,8 +115,16 @@ def test_mamba2_starts_from_zeros():
 
 
 def moe_case(experts, top_k, width, inner, groups, top_groups, tokens):
-    op = LatentMoe(experts=experts, top_k=top_k, width=width, inner=inner, groups=groups, top_groups=top_groups,
-                   normalize=True, scaling_factor=2.5)  # fmt: skip
+    op = LatentMoe(
+        experts=experts,
+        top_k=top_k,
+        width=width,
+        inner=inner,
+        groups=groups,
+        top_groups=top_groups,
+        normalize=True,
+        scaling_factor=2.5,
+    )
     random = generator(1)
 
     def draw(*shape):
@@ -128,7 +148,8 @@ def test_latent_moe_reference_equals_its_definition(shape):
         picked = sorted(allowed, key=lambda e: -choice[e])[: op.top_k]
         total = sum(score[e] for e in picked)
         expected = sum(
-            2.5 * score[e] / total * (down[e].double() @ torch.relu(up[e].double() @ rows[token].double()) ** 2) for e in picked
+            2.5 * score[e] / total * (down[e].double() @ torch.relu(up[e].double() @ rows[token].double()) ** 2)
+            for e in picked
         )
         assert torch.allclose(found[token].double(), expected, atol=1e-4)
 

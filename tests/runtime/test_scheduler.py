@@ -54,7 +54,10 @@ def test_decoding_goes_before_prompts_and_prompts_fill_what_is_left():
     run(plan.next_step())
     plan.add(sequence("b", 20))
     step = plan.next_step()
-    assert [(item.id, segment.length) for segment, item in zip(step.batch.segments, step.sequences, strict=True)] == [("a", 1), ("b", 9)]
+    assert [(item.id, segment.length) for segment, item in zip(step.batch.segments, step.sequences, strict=True)] == [
+        ("a", 1),
+        ("b", 9),
+    ]
     assert step.batch.segments[0].position == 4
     step.batch.validate()
 

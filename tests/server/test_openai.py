@@ -69,8 +69,11 @@ def test_a_streamed_chat_equals_the_whole_one(client, on):
 
 
 def test_a_conversation_goes_on(client):
-    history = [*QUESTION, {"role": "assistant", "content": "The capital of Japan is Tokyo."},
-               {"role": "user", "content": "What is the capital of France?"}]  # fmt: skip
+    history = [
+        *QUESTION,
+        {"role": "assistant", "content": "The capital of Japan is Tokyo."},
+        {"role": "user", "content": "What is the capital of France?"},
+    ]
     answer = client.chat.completions.create(model="tiny", messages=history, temperature=0, extra_body=thinking(False))
     assert answer.choices[0].message.content == "The capital of France is Paris."
 
@@ -107,13 +110,22 @@ def test_prompts_in_every_form_give_the_same_answer(client, tiny_url):
     text = "What is the capital of Japan?"
     ids = httpx.post(f"{tiny_url}/tokenize", json={"prompt": text}).json()["tokens"]
     request = {"model": "tiny", "max_tokens": 6, "temperature": 0}
-    answers = [client.completions.create(prompt=prompt, **request).choices for prompt in (text, ids, [text, text], [ids, ids])]
+    answers = [
+        client.completions.create(prompt=prompt, **request).choices for prompt in (text, ids, [text, text], [ids, ids])
+    ]
     assert [len(choices) for choices in answers] == [1, 1, 2, 2]
     assert len({choice.text for choices in answers for choice in choices}) == 1
 
 
 def test_a_streamed_completion_equals_the_whole_one(client):
-    request = {"model": "tiny", "prompt": "The capital of", "max_tokens": 12, "temperature": 0, "echo": True, "logprobs": 1}
+    request = {
+        "model": "tiny",
+        "prompt": "The capital of",
+        "max_tokens": 12,
+        "temperature": 0,
+        "echo": True,
+        "logprobs": 1,
+    }
     whole = client.completions.create(**request).choices[0]
     chunks = [choice for chunk in client.completions.create(**request, stream=True) for choice in chunk.choices]
     assert "".join(chunk.text for chunk in chunks) == whole.text
@@ -134,7 +146,14 @@ def test_scores_of_a_token_id_prompt_equal_transformers(make_engine, make_checkp
         prompt = np.random.default_rng(0).integers(20, 4096, 120).tolist()
         expected = oracle.logits(oracle.load_model(make_checkpoint(precision)), torch.tensor(prompt)).log_softmax(-1)
         for max_tokens in (0, 1):
-            body = {"model": "tiny", "prompt": prompt, "max_tokens": max_tokens, "echo": True, "logprobs": 1, "temperature": 0}
+            body = {
+                "model": "tiny",
+                "prompt": prompt,
+                "max_tokens": max_tokens,
+                "echo": True,
+                "logprobs": 1,
+                "temperature": 0,
+            }
             choice = httpx.post(f"{url}/v1/completions", json=body, timeout=60).json()["choices"][0]
             scores = choice["logprobs"]["token_logprobs"]
             assert len(scores) == 120 + max_tokens
@@ -152,7 +171,9 @@ def test_models_health_and_metrics(client, tiny_url):
     assert [model.id for model in client.models.list()] == ["tiny", "nvidia/nemotron-3-super"]
     assert httpx.get(f"{tiny_url}/health").json() == {"status": "ok"}
     before = metric(tiny_url, "trtnemo_generated_tokens_total")
-    client.completions.create(model="tiny", prompt="Hello", max_tokens=7, temperature=0, extra_body={"ignore_eos": True})
+    client.completions.create(
+        model="tiny", prompt="Hello", max_tokens=7, temperature=0, extra_body={"ignore_eos": True}
+    )
     assert metric(tiny_url, "trtnemo_generated_tokens_total") == before + 7
 
 
@@ -195,7 +216,9 @@ def test_many_clients_at_once_get_what_each_gets_alone(client):
 
     def ask(place):
         messages = [{"role": "user", "content": questions[place]}]
-        answer = client.chat.completions.create(model="tiny", messages=messages, temperature=0, extra_body=thinking(place % 2 == 0))
+        answer = client.chat.completions.create(
+            model="tiny", messages=messages, temperature=0, extra_body=thinking(place % 2 == 0)
+        )
         answers[place] = answer.choices[0].message.content
 
     threads = [threading.Thread(target=ask, args=(place,)) for place in range(len(questions))]
@@ -203,7 +226,14 @@ def test_many_clients_at_once_get_what_each_gets_alone(client):
         thread.start()
     for thread in threads:
         thread.join()
-    assert answers == [f"The capital of {c} is {t}." for c, t in (("Japan", "Tokyo"), ("Italy", "Rome"), ("Peru", "Lima"), ("Kenya", "Nairobi"))] * 4
+    assert (
+        answers
+        == [
+            f"The capital of {c} is {t}."
+            for c, t in (("Japan", "Tokyo"), ("Italy", "Rome"), ("Peru", "Lima"), ("Kenya", "Nairobi"))
+        ]
+        * 4
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

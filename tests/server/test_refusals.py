@@ -35,12 +35,42 @@ MESSAGES = [{"role": "user", "content": "Hi"}]
         (CHAT, {"model": "tiny", "messages": []}, 400, "messages", "at least 1"),
         (CHAT, {"model": "tiny", "messages": "Hi"}, 400, "messages", "list"),
         (CHAT, {"model": "tiny", "messages": [{"content": "Hi"}]}, 400, "messages", "messages.0.role"),
-        (CHAT, {"model": "tiny", "messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400, "messages", "other than text"),
-        (CHAT, {"model": "tiny", "messages": MESSAGES, "tools": [{"type": "function"}]}, 400, "tools", "not supported yet"),
-        (CHAT, {"model": "tiny", "messages": MESSAGES, "response_format": {"type": "json_object"}}, 400, "response_format", "not supported yet"),
+        (
+            CHAT,
+            {"model": "tiny", "messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+            400,
+            "messages",
+            "other than text",
+        ),
+        (
+            CHAT,
+            {"model": "tiny", "messages": MESSAGES, "tools": [{"type": "function"}]},
+            400,
+            "tools",
+            "not supported yet",
+        ),
+        (
+            CHAT,
+            {"model": "tiny", "messages": MESSAGES, "response_format": {"type": "json_object"}},
+            400,
+            "response_format",
+            "not supported yet",
+        ),
         (CHAT, {"model": "tiny", "messages": MESSAGES, "top_logprobs": 3}, 400, "top_logprobs", "needs 'logprobs'"),
-        (CHAT, {"model": "tiny", "messages": MESSAGES, "thinking_token_budget": 9}, 400, "thinking_token_budget", "unknown or unsupported"),
-        (CHAT, {"model": "tiny", "messages": MESSAGES, "chat_template_kwargs": {"messages": []}}, 400, "chat_template_kwargs", "may not set"),
+        (
+            CHAT,
+            {"model": "tiny", "messages": MESSAGES, "thinking_token_budget": 9},
+            400,
+            "thinking_token_budget",
+            "unknown or unsupported",
+        ),
+        (
+            CHAT,
+            {"model": "tiny", "messages": MESSAGES, "chat_template_kwargs": {"messages": []}},
+            400,
+            "chat_template_kwargs",
+            "may not set",
+        ),
         (CHAT, {"model": "tiny", "messages": MESSAGES, "logprobs": "yes please"}, 400, "logprobs", "boolean"),
         ("/tokenize", {}, 400, "prompt", "either"),
         ("/detokenize", {"tokens": [99999]}, 400, "tokens", "outside the vocabulary"),
@@ -66,8 +96,17 @@ def test_a_malformed_body_is_refused(tiny_url, content):
 
 
 def test_parameters_that_do_nothing_are_taken(tiny_url):
-    body = {"model": "tiny", "messages": MESSAGES, "tools": [], "tool_choice": "none", "response_format": {"type": "text"},
-            "max_tokens": 2, "user": "me", "n": 1, "store": False}  # fmt: skip
+    body = {
+        "model": "tiny",
+        "messages": MESSAGES,
+        "tools": [],
+        "tool_choice": "none",
+        "response_format": {"type": "text"},
+        "max_tokens": 2,
+        "user": "me",
+        "n": 1,
+        "store": False,
+    }
     assert httpx.post(tiny_url + CHAT, json=body).status_code == 200
 
 

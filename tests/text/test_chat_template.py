@@ -23,7 +23,7 @@ HEAD = "<|im_start|>system\n<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
         (
             [{"role": "system", "content": " Be kind. "}, USER],
             {"enable_thinking": False},
-            "<|im_start|>system\n Be kind. <|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<think></think>",
+            HEAD.replace("system\n", "system\n Be kind. ") + "<|im_start|>assistant\n<think></think>",
         ),
         (
             [USER, {"role": "assistant", "content": "Hello", "reasoning_content": "hm"}, USER],
@@ -37,7 +37,11 @@ HEAD = "<|im_start|>system\n<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
             HEAD + "<|im_start|>assistant\n<think></think>Hello<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
             "<|im_start|>assistant\n<think></think>",
         ),
-        ([USER], {"low_effort": True}, HEAD[:-11] + "\n\n{reasoning effort: low}<|im_end|>\n<|im_start|>assistant\n<think>\n"),
+        (
+            [USER],
+            {"low_effort": True},
+            HEAD[:-11] + "\n\n{reasoning effort: low}<|im_end|>\n<|im_start|>assistant\n<think>\n",
+        ),
     ],
 )
 def test_messages_become_the_familys_prompt(messages, variables, expected):

@@ -61,8 +61,19 @@ def test_stop_token_ids_come_from_config_generation_config_and_the_end_of_turn()
 
 
 def test_special_ids_are_the_familys():
-    expected = {"<pad>": 0, "<s>": 1, "</s>": 2, "<|im_start|>": 10, "<|im_end|>": 11, "<think>": 12, "</think>": 13,
-                "<tool_call>": 14, "</tool_call>": 15, "<tool_response>": 16, "</tool_response>": 17}  # fmt: skip
+    expected = {
+        "<pad>": 0,
+        "<s>": 1,
+        "</s>": 2,
+        "<|im_start|>": 10,
+        "<|im_end|>": 11,
+        "<think>": 12,
+        "</think>": 13,
+        "<tool_call>": 14,
+        "</tool_call>": 15,
+        "<tool_response>": 16,
+        "</tool_response>": 17,
+    }
     assert {token: TOKENIZER.id_of(token) for token in expected} == expected
     for token, number in expected.items():
         assert TOKENIZER.encode(token) == [number]

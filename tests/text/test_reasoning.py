@@ -33,7 +33,9 @@ def test_whole_texts_are_split(text, open_at_start, expected):
     assert split_reasoning(text, open_at_start) == expected
 
 
-PIECES = st.lists(st.sampled_from(["<think>", "</think>", "<", "/think>", "think>", "\n", " ", "a", "<th", "</", "é"]), max_size=10)
+PIECES = st.lists(
+    st.sampled_from(["<think>", "</think>", "<", "/think>", "think>", "\n", " ", "a", "<th", "</", "é"]), max_size=10
+)
 
 
 @settings(max_examples=1000)

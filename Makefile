@@ -1,0 +1,50 @@
+# make demo     set up, build the embedded model, serve it, ask it, print the answer, stop
+# make engine   build the engine of RECIPE          make serve   serve it
+# make test     run the tests                       make lint    ruff, mypy, import order
+
+PYTHON ?= python3
+VENV ?= .venv
+RECIPE ?= tiny
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo engine serve test lint format measure clean
+
+demo: $(VENV)/.installed
+	PATH="$(abspath $(BIN)):$$PATH" bash scripts/demo.sh
+
+engine: $(VENV)/.installed
+	$(BIN)/trtnemo build --recipe $(RECIPE) --force
+
+serve: $(VENV)/.installed
+	$(BIN)/trtnemo serve --recipe $(RECIPE)
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+measure: $(VENV)/.installed-dev
+	$(BIN)/python scripts/measure.py
+
+clean:
+	rm -rf $(VENV) build engines
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml CMakeLists.txt constraints.txt $(wildcard native/*)
+	$(PIP) -e '.[torch]'
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) -e '.[torch,modelopt,eval,train,dev]'
+	touch $@

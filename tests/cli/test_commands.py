@@ -1,0 +1,210 @@
+"""The command line as a process: exit codes, messages, stable JSON, help that is true."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from checkpoint.spoil import edit_config, edit_tensors
+from trtnemo.cli import cli
+from trtnemo.cli.group import COMMANDS, run
+
+
+def trtnemo(*arguments, **options):
+    command = [sys.executable, "-m", "trtnemo", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_says_in_its_help_what_the_list_says(command, capsys):
+    assert run(cli, [command, "--help"]) == 0
+    assert COMMANDS[command] in " ".join(capsys.readouterr().out.split())
+
+
+def test_help_and_import_load_nothing_heavy():
+    code = (
+        "import sys, trtnemo\nfrom trtnemo.cli import cli\nfrom trtnemo.cli.group import run\nrun(cli, ['--help'])\n"
+        "heavy = {'torch', 'numpy', 'pydantic', 'fastapi', 'tokenizers', 'transformers', 'modelopt', 'tensorrt'}\n"
+        "print(sorted(heavy & sys.modules.keys()))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_building_and_checking_load_no_torch(make_checkpoint, tmp_path):
+    code = (
+        "import sys\nfrom trtnemo.cli import cli\nfrom trtnemo.cli.group import run\n"
+        "code = run(cli, sys.argv[1:])\nprint(code, 'torch' in sys.modules)"
+    )
+    for arguments in (
+        ["check", make_checkpoint("mixed")],
+        ["build", "--checkpoint", make_checkpoint("mixed"), "--output", tmp_path / "e"],
+    ):
+        result = subprocess.run(
+            [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=True
+        )
+        assert result.stdout.splitlines()[-1] == "0 False"
+
+
+def test_the_whole_way_of_a_checkpoint(make_checkpoint, tmp_path):
+    engine = tmp_path / "engine"
+    assert "passed: 0 errors" in trtnemo("check", make_checkpoint("nvfp4")).stdout
+    built = trtnemo("build", "--recipe", "tiny", "--checkpoint", make_checkpoint("nvfp4"), "--output", engine)
+    assert built.returncode == 0
+    assert built.stdout.startswith(f"Built {engine} in ")
+    assert built.stderr == ""
+    inspected = trtnemo("inspect", engine, "--verify")
+    assert inspected.returncode == 0
+    assert "problems:    none" in inspected.stdout
+
+
+def test_json_output_keeps_its_keys(make_checkpoint, tmp_path):
+    def keys(*arguments):
+        result = trtnemo(*arguments, "--json")
+        assert result.returncode == 0, result.stderr
+        return set(json.loads(result.stdout))
+
+    engine = tmp_path / "engine"
+    assert keys("check", make_checkpoint("bf16")) == {
+        "passed",
+        "directory",
+        "tensors",
+        "bytes",
+        "formats",
+        "producer",
+        "findings",
+    }
+    assert keys("build", "--checkpoint", make_checkpoint("bf16"), "--output", engine) == {
+        "engine",
+        "seconds",
+        "format_version",
+        "runtime",
+        "layout",
+        "recipe_name",
+        "recipe",
+        "checkpoint",
+        "versions",
+        "files",
+        "digest",
+    }
+    assert keys("inspect", engine) == {
+        "engine",
+        "runtime",
+        "layout",
+        "recipe",
+        "checkpoint",
+        "versions",
+        "bytes",
+        "files",
+        "verified",
+        "problems",
+        "ops",
+        "has_mtp",
+        "served_model_names",
+    }
+    assert keys("doctor") == {"machine", "recipes", "proof"}
+    assert keys("recipes", "show", "tiny") >= {"runtime", "checkpoint", "limits", "cpu"}
+    rows = json.loads(trtnemo("recipes", "list", "--json").stdout)
+    assert [row["name"] for row in rows] == ["b200", "tiny"]
+
+
+def test_recipes_are_listed_shown_and_described():
+    assert "tiny" in trtnemo("recipes", "list").stdout
+    assert "max_batch_size: 3" in trtnemo("recipes", "show", "tiny", "--set", "limits.max_batch_size=3").stdout
+    assert json.loads(trtnemo("recipes", "schema").stdout)["title"] == "trtnemo recipe"
+
+
+def test_doctor_says_plainly_what_never_ran():
+    text = trtnemo("doctor").stdout
+    assert "never run:             anything on a GPU" in text
+    assert "nvfp4 decoder:       native" in text
+
+
+def test_findings_are_exit_code_1_with_a_table(copy_checkpoint):
+    directory = copy_checkpoint()
+    edit_tensors(directory, lambda tensors: tensors.pop("backbone.norm_f.weight"))
+    result = trtnemo("check", directory)
+    assert result.returncode == 1
+    assert "tensor-missing" in result.stdout
+    assert "FAILED: 1 errors, 0 warnings" in result.stdout
+    assert (
+        json.loads(trtnemo("check", directory, "--json").stdout)["findings"][0]["subject"] == "backbone.norm_f.weight"
+    )
+
+
+def test_every_failure_is_one_line_and_its_exit_code(copy_checkpoint, make_engine, tmp_path):
+    directory = copy_checkpoint()
+    edit_config(directory, num_experts_per_tok=99)
+    damaged = shutil.copytree(make_engine("bf16"), tmp_path / "damaged")
+    (damaged / "engine.json").write_text((damaged / "engine.json").read_text().replace('"tiny"', '"mine"'))
+    (tmp_path / "typo.yaml").write_text("runtime: cpu\nlimitz: {}\n")
+    cases = [
+        (["bild"], 2, "did you mean 'build'?"),
+        (["build", "--recipe", "tiny", "--set", "x"], 2, "key.path=value"),
+        (["serve", "--recipe", "tiny", "--engine", "x"], 2, "not both"),
+        (["build", "--port"], 2, "No such option"),
+        (["build", "--recipe", "nope"], 3, "no recipe 'nope'"),
+        (["build", "--recipe", tmp_path / "typo.yaml"], 3, "typo.yaml:2: unknown key 'limitz'; did you mean 'limits'?"),
+        (["check", tmp_path / "nothing"], 4, "no such directory"),
+        (["check", directory], 4, "exceeds n_routed_experts"),
+        (["build", "--checkpoint", directory, "--output", tmp_path / "e"], 4, "exceeds n_routed_experts"),
+        (["inspect", tmp_path], 5, "is no engine"),
+        (["inspect", damaged], 5, "edited after the build"),
+        (["serve", "--engine", damaged], 5, "edited after the build"),
+        (["build", "--recipe", "b200", "--output", tmp_path / "e"], 6, "not 'trtllm'"),
+        (["serve", "--engine", make_engine("bf16"), "--host", "203.0.113.1"], 7, "cannot listen on 203.0.113.1"),
+        (["chat", "hi", "--url", "http://127.0.0.1:1"], 7, "no server answers"),
+    ]
+    for arguments, code, message in cases:
+        result = trtnemo(*arguments, cwd=tmp_path)
+        assert result.returncode == code, (arguments, result)
+        assert message in result.stderr, result.stderr
+        assert "Traceback" not in result.stderr
+        assert result.stdout == ""
+        if not result.stderr.startswith("Usage:"):
+            assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "e").exists()
+
+
+def test_inspect_reports_damage_with_exit_code_5(make_engine, tmp_path):
+    engine = shutil.copytree(make_engine("bf16"), tmp_path / "engine")
+    (engine / "graph.json").unlink()
+    result = trtnemo("inspect", engine)
+    assert result.returncode == 5
+    assert "graph.json is missing" in result.stdout
+
+
+def test_a_recipe_is_built_once_and_a_stale_engine_is_refused(tmp_path):
+    engine = tmp_path / "engines" / "tiny"
+    assert trtnemo("build", cwd=tmp_path).returncode == 0
+    assert engine.is_dir()
+    result = trtnemo("serve", "--recipe", "tiny", "--set", "limits.max_batch_size=2", cwd=tmp_path)
+    assert result.returncode == 5
+    assert "another form of recipe 'tiny'" in result.stderr
+
+
+def test_chat_prints_the_answer_alone_in_a_pipe(tiny_url):
+    question = "What is the capital of Japan?"
+    result = trtnemo("chat", question, "--url", tiny_url, "--temperature", "0")
+    assert result.stdout == "The capital of Japan is Tokyo.\n"
+    assert "capital of Japan" in result.stderr
+    result = trtnemo("chat", "--url", f"{tiny_url}/v1", "--no-thinking", "--temperature", "0", input=f"{question}\n\n")
+    assert result.stdout == "The capital of Japan is Tokyo.\n"
+    assert result.stderr == ""
+
+
+def test_chat_tells_a_refusal(tiny_url):
+    result = trtnemo("chat", "hi", "--url", tiny_url, "--model", "nobody")
+    assert result.returncode == 7
+    assert "the model 'nobody' does not exist" in result.stderr
+
+
+def test_a_reader_that_leaves_is_no_failure():
+    command = f"{sys.executable} -m trtnemo recipes schema | head -1"
+    result = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, env=os.environ)
+    assert (result.returncode, result.stderr) == (0, "")

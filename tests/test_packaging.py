@@ -1,0 +1,59 @@
+"""The package as others get it: a wheel with recipes, plugins and the embedded model, with and without a compiler."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def build_wheel(directory: Path, **environment: str) -> Path:
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(directory), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, **environment})
+    return next(directory.glob("*.whl"))
+
+
+def run_from(wheel: Path, directory: Path, code: str) -> str:
+    """Run code against the wheel's own files; -S keeps the editable install of the tests out of the way."""
+    zipfile.ZipFile(wheel).extractall(directory)
+    paths = os.pathsep.join([str(directory), sysconfig.get_paths()["purelib"], sysconfig.get_paths()["platlib"]])
+    command = [sys.executable, "-S", "-c", code]
+    environment = {**os.environ, "PYTHONPATH": paths}
+    result = subprocess.run(command, check=True, capture_output=True, text=True, env=environment, cwd=directory)
+    return result.stdout.strip()
+
+
+USE = """
+import trtnemo, pathlib
+from trtnemo.checkpoint import Checkpoint, audit, _decoder
+from trtnemo.recipe import load_recipe
+from trtnemo.engine import build_engine, Engine
+assert audit(Checkpoint.open('tiny')).passed
+build_engine(load_recipe('tiny'), 'tiny', pathlib.Path('engine'))
+from trtnemo.lowering.torch import load_weights
+engine = Engine.open(pathlib.Path('engine'))
+load_weights(engine.checkpoint(), engine.target)
+print(pathlib.Path(trtnemo.__file__).parent.parent == pathlib.Path.cwd(), _decoder.has_native())
+"""
+
+
+@pytest.mark.parametrize(("compiler", "has_native"), [({}, True), ({"CXX": "/bin/false", "CC": "/bin/false"}, False)])
+def test_the_wheel_works_with_and_without_a_compiler(tmp_path, compiler, has_native):
+    wheel = build_wheel(tmp_path, **compiler)
+    names = zipfile.ZipFile(wheel).namelist()
+    for expected in (
+        "trtnemo/recipes/tiny.yaml",
+        "trtnemo/plugins/mamba2/op.py",
+        "trtnemo/assets/tiny/model.safetensors",
+    ):
+        assert expected in names
+    assert not any(name.startswith(("tests", "training", "plugins", "native")) for name in names)
+    assert any(name.endswith(".so") for name in names) == has_native
+    assert run_from(wheel, tmp_path / "installed", USE) == f"True {has_native}"
