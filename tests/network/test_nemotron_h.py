@@ -4,30 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+import configs
 from trtnemo.checkpoint import Checkpoint, QuantizationMap, WeightFormat, expected_tensors, parse_config
 from trtnemo.errors import CheckpointError
 from trtnemo.network import BuildContext, NemotronH
 
-BASE = {
-    "model_type": "nemotron_h",
-    "hidden_size": 128,
-    "vocab_size": 512,
-    "mamba_num_heads": 8,
-    "mamba_head_dim": 32,
-    "n_groups": 2,
-    "ssm_state_size": 32,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 32,
-    "n_routed_experts": 8,
-    "num_experts_per_tok": 3,
-    "moe_intermediate_size": 64,
-    "moe_shared_expert_intermediate_size": 128,
-    "moe_latent_size": 64,
-    "hybrid_override_pattern": "ME*-",
-    "num_nextn_predict_layers": 1,
-    "intermediate_size": 96,
-}
+BASE = {**configs.BASE, "num_nextn_predict_layers": 1, "intermediate_size": 96}
 FP8, NVFP4 = WeightFormat.FP8, WeightFormat.NVFP4
 
 

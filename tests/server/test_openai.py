@@ -130,6 +130,11 @@ def test_a_streamed_completion_equals_the_whole_one(client):
     chunks = [choice for chunk in client.completions.create(**request, stream=True) for choice in chunk.choices]
     assert "".join(chunk.text for chunk in chunks) == whole.text
     assert [chunk.finish_reason for chunk in chunks][-1] == whole.finish_reason
+    for field in ("tokens", "token_logprobs", "text_offset"):
+        streamed = [value for chunk in chunks if chunk.logprobs for value in getattr(chunk.logprobs, field)]
+        expected = getattr(whole.logprobs, field)
+        assert streamed[1:] == (pytest.approx(expected[1:], abs=1e-4) if field == "token_logprobs" else expected[1:])
+        assert streamed[0] == expected[0]
 
 
 def test_a_stop_string_ends_the_answer(client):
@@ -195,7 +200,8 @@ def test_tokenize_and_detokenize_are_inverse(tiny_url):
 def test_a_client_that_leaves_frees_its_slot(tiny_url):
     body = {"model": "tiny", "prompt": "Hello", "max_tokens": 30000, "ignore_eos": True, "stream": True}
     with httpx.stream("POST", f"{tiny_url}/v1/completions", json=body, timeout=30) as response:
-        next(response.iter_lines())
+        lines = response.iter_lines()  # a generator that is dropped closes the connection
+        next(lines)
         assert metric(tiny_url, "trtnemo_running_requests") >= 1
     wait_until(lambda: metric(tiny_url, "trtnemo_running_requests") == 0)
     with pytest.raises(httpx.ReadTimeout):

@@ -26,6 +26,7 @@ MESSAGES = [{"role": "user", "content": "Hi"}]
         (TEXT, {"model": "tiny", "prompt": "x", "temperature": 3}, 400, "temperature", "less than or equal to 2"),
         (TEXT, {"model": "tiny", "prompt": "x", "top_p": 0}, 400, "top_p", "greater than 0"),
         (TEXT, {"model": "tiny", "prompt": "x", "logprobs": 21}, 400, "logprobs", "20"),
+        (CHAT, {"model": "tiny", "messages": MESSAGES, "max_tokens": 40000}, 400, "max_tokens", "exceed the 32768"),
         (TEXT, {"model": "tiny", "prompt": "x", "suffix": "y"}, 400, "suffix", "not supported yet"),
         (TEXT, {"model": "tiny", "prompt": "x", "best_of": 3}, 400, "best_of", "not supported yet"),
         (TEXT, {"model": "tiny", "prompt": "x", "temprature": 1}, 400, "temprature", "did you mean 'temperature'?"),
@@ -122,3 +123,10 @@ def test_a_checkpoint_without_a_chat_template_refuses_chats_only(make_engine, se
     assert chat.status_code == 400
     assert "no chat template" in chat.json()["error"]["message"]
     assert httpx.post(url + TEXT, json={"model": "tiny", "prompt": "Hi"}).status_code == 200
+
+
+def test_stream_options_without_a_stream_are_refused(tiny_url):
+    body = {"model": "tiny", "prompt": "x", "stream_options": {"include_usage": True}}
+    response = httpx.post(tiny_url + TEXT, json=body)
+    assert response.status_code == 400
+    assert "needs 'stream'" in response.json()["error"]["message"]

@@ -83,40 +83,48 @@ def _first_model(base: str) -> str:
 
 
 def _answer(base: str, body: dict[str, Any]) -> str:
-    """Print an answer as it arrives, thinking dimmed, and return its content."""
+    """Print an answer as it arrives, thinking dimmed on stderr, and return its content."""
     import httpx
 
-    content = ""
+    printer, endpoint = _Printer(), f"{base}/v1/chat/completions"
     try:
-        with httpx.stream(
-            "POST", f"{base}/v1/chat/completions", json=body, headers=_headers(), timeout=600
-        ) as response:
+        with httpx.stream("POST", endpoint, json=body, headers=_headers(), timeout=600) as response:
             if response.status_code != 200:
                 response.read()
                 raise ServerError(_message(response.text), where=base)
             for line in response.iter_lines():
-                content += _show(line)
+                printer.show(line)
     except httpx.HTTPError as error:
         raise ServerError(f"the connection broke: {error}", where=base) from None
     click.echo()
-    return content
+    return printer.content
 
 
-def _show(line: str) -> str:
-    """Print what one server-sent event holds and return the content in it."""
-    if not line.startswith("data: ") or line == "data: [DONE]":
-        return ""
-    event = json.loads(line.removeprefix("data: "))
-    if "error" in event:
-        raise ServerError(str(event["error"].get("message", event["error"])))
-    delta = event["choices"][0]["delta"] if event.get("choices") else {}
-    thought = delta.get("reasoning_content") or delta.get("reasoning") or ""
-    if thought:
-        # Thinking goes to stderr, so that a pipe receives the answer alone.
-        click.secho(thought, dim=True, nl=False, err=True)
-    content: str = delta.get("content") or ""
-    click.echo(content, nl=False)
-    return content
+class _Printer:
+    """Prints server-sent events; thinking goes to stderr, so that a pipe receives the answer alone."""
+
+    def __init__(self) -> None:
+        self.content = ""
+        self._is_thinking = False
+
+    def show(self, line: str) -> None:
+        """Print what one line of the stream holds."""
+        if not line.startswith("data: ") or line == "data: [DONE]":
+            return
+        event = json.loads(line.removeprefix("data: "))
+        if "error" in event:
+            raise ServerError(str(event["error"].get("message", event["error"])))
+        delta = event["choices"][0]["delta"] if event.get("choices") else {}
+        thought = delta.get("reasoning_content") or delta.get("reasoning") or ""
+        if thought:
+            click.secho(thought, dim=True, nl=False, err=True)
+            self._is_thinking = True
+        text: str = delta.get("content") or ""
+        if text and self._is_thinking:
+            click.echo(err=True)
+            self._is_thinking = False
+        click.echo(text, nl=False)
+        self.content += text
 
 
 def _message(text: str) -> str:

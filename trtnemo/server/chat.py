@@ -40,12 +40,10 @@ class ChatCall:
     def _params(self, number: int) -> SamplingParams:
         request = self.request
         limit = request.max_tokens if request.max_completion_tokens is None else request.max_completion_tokens
-        # A card's max_tokens of 16000 must fit a prompt of any length: the context is the limit, as in vLLM.
-        room = self.context.client.budget.max_seq_len - len(self.prompt)
         return request.sampling_params(
             self.context.sampling,
             number,
-            max_tokens=None if limit is None else min(limit, max(room, 1)),
+            max_tokens=limit,
             logprobs=(request.top_logprobs or 0) if request.logprobs else None,
         )
 

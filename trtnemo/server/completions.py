@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -13,6 +13,7 @@ from trtnemo.runtime import SamplingParams
 from trtnemo.runtime.sampler import TokenLogprob
 from trtnemo.server.collect import Choice, Job, make_jobs, run_all, stream_all
 from trtnemo.server.context import ServerContext
+from trtnemo.server.generation import Delta
 from trtnemo.server.parameters import CompletionRequest
 from trtnemo.server.usage import usage
 from trtnemo.text import TextTokenizer
@@ -60,37 +61,44 @@ class CompletionCall:
         }
 
     async def stream(self) -> AsyncGenerator[dict[str, Any], None]:
-        """Yield the answer in chunks."""
-        echoed: set[int] = set()
-        offsets = {job.index: 0 for job in self.jobs}
+        """Yield the answer in chunks; an echoed prompt is the first, with its scores where they are asked for."""
+        offsets = dict.fromkeys((job.index for job in self.jobs), 0)
+        waiting = {job.index for job in self.jobs} if self.request.echo else set()
+        is_scored = self.request.logprobs is not None
         generated = 0
         async with aclosing(stream_all(self.context, self.jobs)) as deltas:
             async for job, delta in deltas:
                 generated += delta.tokens
-                choice = Choice(job)
-                choice.add(delta)
-                if self.request.echo and delta.prompt_logprobs is not None:
-                    continue  # the scores come with the echoed prompt in unstreamed answers only
-                body = self._chunk(choice, offsets, with_prompt=self.request.echo and job.index not in echoed)
-                echoed.add(job.index)
-                if body["text"] or body["logprobs"] or body["finish_reason"]:
-                    yield {**self.head, "choices": [body]}
+                if job.index in waiting and (delta.prompt_logprobs is not None or not is_scored):
+                    waiting.remove(job.index)
+                    yield self._prompt_chunk(job, delta, offsets)
+                if delta.text or delta.logprob or delta.finish_reason:
+                    yield self._chunk(job, delta, offsets)
         if self.request.include_usage:
             yield {**self.head, "choices": [], "usage": usage(self.prompts, generated)}
 
-    def _chunk(self, choice: Choice, offsets: dict[int, int], with_prompt: bool) -> dict[str, Any]:
-        job, delta = choice.job, choice.deltas[0]
-        prefix = self.context.tokenizer.decode(job.prompt, False) if with_prompt else ""
-        scores = _Scores(self.context.tokenizer, offsets[job.index] + len(prefix))
-        if delta.logprob is not None:
-            scores.add(delta.logprob)
+    def _prompt_chunk(self, job: Job, delta: Delta, offsets: dict[int, int]) -> dict[str, Any]:
+        text = self.context.tokenizer.decode(job.prompt, False)
+        if delta.prompt_logprobs is None:
+            offsets[job.index] = len(text)
+            return self._one(job, text, None, None)
+        scores = _Scores(self.context.tokenizer, 0)
+        scores.add_prompt(job.prompt, delta.prompt_logprobs)
         offsets[job.index] = scores.offset
-        return {
-            "index": job.index,
-            "text": prefix + choice.text,
-            "logprobs": scores.render() if delta.logprob is not None else None,
-            "finish_reason": delta.finish_reason,
-        }
+        return self._one(job, text, scores, None)
+
+    def _chunk(self, job: Job, delta: Delta, offsets: dict[int, int]) -> dict[str, Any]:
+        if delta.logprob is None:
+            return self._one(job, delta.text, None, delta.finish_reason)
+        scores = _Scores(self.context.tokenizer, offsets[job.index])
+        scores.add(delta.logprob)
+        offsets[job.index] = scores.offset
+        return self._one(job, delta.text, scores, delta.finish_reason)
+
+    def _one(self, job: Job, text: str, scores: _Scores | None, reason: str | None) -> dict[str, Any]:
+        rendered = scores.render() if scores else None
+        choice = {"index": job.index, "text": text, "logprobs": rendered, "finish_reason": reason}
+        return {**self.head, "choices": [choice]}
 
     def _choice(self, choice: Choice) -> dict[str, Any]:
         tokenizer = self.context.tokenizer
@@ -99,8 +107,7 @@ class CompletionCall:
         if self.request.logprobs is not None:
             scores = _Scores(tokenizer, 0)
             if self.request.echo:
-                for token_id, score in zip(choice.job.prompt, choice.prompt_logprobs or (), strict=True):
-                    scores.add(score, token_id)
+                scores.add_prompt(choice.job.prompt, choice.prompt_logprobs or ())
             for delta in choice.deltas:
                 if delta.logprob is not None:
                     scores.add(delta.logprob)
@@ -132,6 +139,11 @@ class _Scores:
         self._offsets.append(self.offset)
         self.offset += len(text)
 
+    def add_prompt(self, prompt: list[int], scores: Sequence[TokenLogprob | None]) -> None:
+        """Append a prompt's tokens."""
+        for token_id, score in zip(prompt, scores, strict=True):
+            self.add(score, token_id)
+
     def render(self) -> dict[str, Any]:
         """Return the object."""
         return {
@@ -160,6 +172,3 @@ def _prompts(tokenizer: TextTokenizer, prompt: str | list[int] | list[str] | lis
     return [
         tokenizer.encode(item) if isinstance(item, str) else list(item) for item in prompt if not isinstance(item, int)
     ]
-
-
-__all__ = ["CompletionCall", "Job"]

@@ -33,4 +33,6 @@ def explain(error: ValidationError, valid: list[str]) -> RequestError:
     if detail["type"] == "extra_forbidden":
         return RequestError(f"unknown or unsupported parameter '{name}'{suggestion(name or '', valid)}", parameter=name)
     where = ".".join(str(part) for part in detail["loc"])
+    if not where:
+        return RequestError(detail["msg"].removeprefix("Value error, "))
     return RequestError(f"'{where}': {detail['msg'].replace('Input should', 'must')}", parameter=name)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+from trtnemo.text.stop import overlap
+
 OPEN, CLOSE = "<think>", "</think>"
 Channel = Literal["reasoning", "content"]
 
@@ -64,14 +66,14 @@ class ReasoningSplitter:
 
     def _uncertain_tail(self) -> int:
         """Return how many last characters may belong to a tag, or to the line break before one."""
-        if self._channel == "content" and self._begun:
-            return 0
-        tag = CLOSE if self._channel == "reasoning" else OPEN
-        size = next((n for n in range(min(len(tag) - 1, len(self._held)), 0, -1) if self._held.endswith(tag[:n])), 0)
-        body = self._held[: len(self._held) - size]
         if self._channel == "reasoning":
-            return size + len(body) - len(body.rstrip("\n"))
-        return len(self._held) if not body.strip() else size if not self._begun and not body.strip() else 0
+            body = self._held[: len(self._held) - overlap(self._held, CLOSE)]
+            return len(self._held) - len(body.rstrip("\n"))
+        if self._begun:
+            return 0
+        # An opening tag counts at the very beginning only, where white space may stand before it.
+        body = self._held[: len(self._held) - overlap(self._held, OPEN)]
+        return 0 if body.strip() else len(self._held)
 
 
 def split_reasoning(text: str, open_at_start: bool) -> tuple[str, str]:
