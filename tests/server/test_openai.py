@@ -180,6 +180,11 @@ def test_models_health_and_metrics(client, tiny_url):
         model="tiny", prompt="Hello", max_tokens=7, temperature=0, extra_body={"ignore_eos": True}
     )
     assert metric(tiny_url, "trtnemo_generated_tokens_total") == before + 7
+    httpx.get(f"{tiny_url}/no/such/path")
+    counts = [line for line in httpx.get(f"{tiny_url}/metrics").text.splitlines() if "requests_total{" in line]
+    assert any('endpoint="/v1/completions",status="200"' in line for line in counts)
+    assert any('endpoint="unknown",status="404"' in line for line in counts)
+    assert not any("/no/such/path" in line for line in counts)
 
 
 def metric(url, name):

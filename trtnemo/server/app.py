@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, Protocol, TypeVar
 
@@ -18,6 +18,7 @@ from trtnemo.errors import RequestError, TrtnemoError
 from trtnemo.server.chat import ChatCall, render_messages
 from trtnemo.server.completions import CompletionCall
 from trtnemo.server.context import ServerContext
+from trtnemo.server.counting import CountRequests
 from trtnemo.server.failure import error_body, error_response, explain
 from trtnemo.server.parameters import ChatRequest, CompletionRequest, DetokenizeRequest, TokenizeRequest, drop_neutral
 
@@ -43,13 +44,7 @@ def create_app(context: ServerContext) -> FastAPI:
     app.add_exception_handler(TrtnemoError, _handle_trtnemo_error)
     app.add_exception_handler(HTTPException, _handle_http_error)
 
-    @app.middleware("http")
-    async def count(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await call_next(request)
-        known = request.scope.get("route") is not None
-        endpoint = request.url.path if known else "unknown"
-        context.metrics.requests.labels(endpoint, str(response.status_code)).inc()
-        return response
+    app.add_middleware(CountRequests, metrics=context.metrics)
 
     @app.post("/v1/completions")
     async def completions(request: Request) -> Response:
