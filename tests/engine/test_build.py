@@ -150,6 +150,16 @@ def test_a_killed_build_leaves_no_engine_and_the_next_one_tidies_up(make_checkpo
     assert [path.name for path in tmp_path.iterdir()] == ["engine"]
 
 
+def test_a_build_that_fails_half_way_leaves_nothing(make_checkpoint, tmp_path):
+    def fail(what, done, total):
+        raise OSError("disk on fire")
+
+    recipe = load_recipe("tiny", [f"checkpoint={make_checkpoint('bf16')}"])
+    with pytest.raises(OSError, match="disk on fire"):
+        build_engine(recipe, "tiny", tmp_path / "engine", progress=fail)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_terminated_build_leaves_nothing(make_checkpoint, tmp_path):
     code = (
         "import sys, time, trtnemo.engine.build as b;"

@@ -74,15 +74,26 @@ def test_logits_equal_transformers_own_decoding_steps(make_checkpoint):
     assert np.abs(found - np.stack(rows)).max() < 1e-3
 
 
+@pytest.mark.parametrize("chunks", [[40], [17, 23], [1] * 40, [30, -10]], ids=str)
 @pytest.mark.parametrize("precision", ["bf16", "mixed"])
-def test_draft_logits_equal_transformers_layers_as_mtp_head(make_checkpoint, precision):
+def test_draft_logits_equal_transformers_layers_as_mtp_head(make_checkpoint, precision, chunks):
+    """However the tokens came in (a negative chunk is verified and committed), the head sees every (hidden, next) pair."""
     directory = make_checkpoint(precision)
     head, tensors = oracle.mtp_model(directory)
     ids = token_ids(5, 41)
     executor = make_executor(directory)
-    result = executor.forward(make_batch([(0, 0, ids[:-1].tolist(), False)], hidden_rows=list(range(40))))
+    hidden, position = [], 0
+    for chunk in chunks:
+        length = abs(chunk)
+        for start in range(position, position + length, 5 if chunk < 0 else length):
+            part = ids[start : min(start + 5, position + length) if chunk < 0 else position + length].tolist()
+            batch = make_batch([(0, start, part, chunk < 0)], hidden_rows=list(range(len(part))))
+            hidden.append(executor.forward(batch).hidden_states)
+            if chunk < 0:
+                executor.commit(0, len(part))
+        position += length
     found = executor.draft([DraftToken(0, int(ids[-1]))])[0]
-    embedded = oracle.mtp_inputs(tensors, ids[1:], torch.from_numpy(result.hidden_states))
+    embedded = oracle.mtp_inputs(tensors, ids[1:], torch.from_numpy(np.concatenate(hidden)))
     with torch.no_grad():
         expected = head(inputs_embeds=embedded[None]).logits[0, -1].numpy()
     assert np.abs(found - expected).max() < 1e-3
