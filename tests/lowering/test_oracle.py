@@ -77,7 +77,7 @@ def test_logits_equal_transformers_own_decoding_steps(make_checkpoint):
 @pytest.mark.parametrize("chunks", [[40], [17, 23], [1] * 40, [30, -10]], ids=str)
 @pytest.mark.parametrize("precision", ["bf16", "mixed"])
 def test_draft_logits_equal_transformers_layers_as_mtp_head(make_checkpoint, precision, chunks):
-    """However the tokens came in (a negative chunk is verified and committed), the head sees every (hidden, next) pair."""
+    """However the tokens came in (a negative chunk is verified and committed), the head sees every pair."""
     directory = make_checkpoint(precision)
     head, tensors = oracle.mtp_model(directory)
     ids = token_ids(5, 41)
