@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import httpx
 import pytest
 
@@ -27,6 +29,11 @@ MESSAGES = [{"role": "user", "content": "Hi"}]
         (TEXT, {"model": "tiny", "prompt": "x", "top_p": 0}, 400, "top_p", "greater than 0"),
         (TEXT, {"model": "tiny", "prompt": "x", "logprobs": 21}, 400, "logprobs", "20"),
         (CHAT, {"model": "tiny", "messages": MESSAGES, "max_tokens": 40000}, 400, "max_tokens", "exceed the 32768"),
+        (TEXT, {"model": "tiny", "prompt": "a\ud800b"}, 400, None, "lone surrogate at character 1"),
+        (CHAT, {"model": "tiny", "messages": [{"role": "user", "content": "\udfff"}]}, 400, None, "lone surrogate"),
+        ("/tokenize", {"prompt": "\ud800"}, 400, None, "lone surrogate"),
+        (TEXT, {"model": "tiny", "prompt": "x", "min_tokens": 9, "max_tokens": 8}, 400, None, "exceeds 'max_tokens' 8"),
+        (TEXT, {"model": "tiny", "prompt": "x", "stop": ["a", ""]}, 400, None, "empty string"),
         (TEXT, {"model": "tiny", "prompt": "x", "suffix": "y"}, 400, "suffix", "not supported yet"),
         (TEXT, {"model": "tiny", "prompt": "x", "best_of": 3}, 400, "best_of", "not supported yet"),
         (TEXT, {"model": "tiny", "prompt": "x", "temprature": 1}, 400, "temprature", "did you mean 'temperature'?"),
@@ -80,7 +87,8 @@ MESSAGES = [{"role": "user", "content": "Hi"}]
 )
 def test_a_bad_request_is_refused_in_openais_shape(tiny_url, path, body, status, parameter, message):
     for stream in (False, True):
-        response = httpx.post(tiny_url + path, json={**body, "stream": stream} if path.startswith("/v1") else body)
+        data = {**body, "stream": stream} if path.startswith("/v1") else body
+        response = httpx.post(tiny_url + path, content=json.dumps(data))
         error = response.json()["error"]
         assert response.status_code == status, error
         assert error["type"] == "invalid_request_error"

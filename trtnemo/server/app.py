@@ -43,6 +43,7 @@ def create_app(context: ServerContext) -> FastAPI:
     app = FastAPI(title="trtnemo", version=__version__, openapi_url=None)
     app.add_exception_handler(TrtnemoError, _handle_trtnemo_error)
     app.add_exception_handler(HTTPException, _handle_http_error)
+    app.add_exception_handler(Exception, _handle_defect)
 
     app.add_middleware(CountRequests, metrics=context.metrics)
 
@@ -98,6 +99,13 @@ def create_app(context: ServerContext) -> FastAPI:
 
 async def _handle_trtnemo_error(request: Request, error: Exception) -> Response:
     return error_response(error if isinstance(error, TrtnemoError) else TrtnemoError(str(error)))
+
+
+async def _handle_defect(request: Request, error: Exception) -> Response:
+    """Answer a defect of ours in OpenAI's shape; the traceback goes to the log, not to the client."""
+    return JSONResponse(
+        error_body("the server has a defect; its log says more", 500, "internal_error"), status_code=500
+    )
 
 
 async def _handle_http_error(request: Request, error: Exception) -> Response:

@@ -66,9 +66,13 @@ class GenerationRequest(BaseModel):
     user: str | None = None
 
     @model_validator(mode="after")
-    def _check_stream_options(self) -> GenerationRequest:
+    def _check_together(self) -> GenerationRequest:
         if self.stream_options is not None and not self.stream:
             raise ValueError("'stream_options' needs 'stream': true")
+        if self.max_tokens is not None and self.min_tokens > self.max_tokens:
+            raise ValueError(f"'min_tokens' {self.min_tokens} exceeds 'max_tokens' {self.max_tokens}")
+        if "" in self.stop_strings:
+            raise ValueError("'stop' holds an empty string")
         return self
 
     @property

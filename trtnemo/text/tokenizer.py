@@ -11,7 +11,7 @@ from typing import Any
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
-from trtnemo.errors import CheckpointError
+from trtnemo.errors import CheckpointError, RequestError
 
 END_OF_TURN = "<|im_end|>"
 
@@ -31,7 +31,14 @@ class TextTokenizer:
         self._model_eos = model_eos
 
     def encode(self, text: str) -> list[int]:
-        """Return token ids; nothing is added in front (the family's chats carry no BOS)."""
+        """Return token ids; nothing is added in front (the family's chats carry no BOS).
+
+        Raises RequestError on text that no UTF-8 can hold: JSON can smuggle in half of a surrogate pair.
+        """
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise RequestError(f"the text holds a lone surrogate at character {error.start}") from None
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
