@@ -19,6 +19,8 @@ def locate_checkpoint(name: str, revision: str | None = None) -> Path:
     """
     if name == "tiny":
         return EMBEDDED
+    if not name.strip():
+        raise CheckpointError("the checkpoint has no name", remedy="Give a directory, a hub id, or 'tiny'")
     directory = Path(name).expanduser()
     if directory.is_dir():
         return directory
