@@ -187,12 +187,20 @@ def test_another_runtime_cannot_be_built_here(tmp_path):
 
 @pytest.mark.parametrize(
     "setting",
-    ["kv_cache.dtype=fp8", "speculation.draft_tokens=2", "parsers.tool=qwen3_coder", "parallel.tensor=2"],
+    ["kv_cache.dtype=fp8", "parallel.tensor=2"],
 )
 def test_what_the_cpu_runtime_does_not_do_yet_is_refused_at_build(make_checkpoint, tmp_path, setting):
     with pytest.raises(RecipeError, match=setting.split("=")[0].split(".")[0]):
         build(make_checkpoint("bf16"), tmp_path / "engine", setting)
     assert os.listdir(tmp_path) == []
+
+
+def test_drafting_without_an_mtp_head_is_refused_at_build(copy_checkpoint, tmp_path):
+    checkpoint = copy_checkpoint("bf16")
+    config = json.loads((checkpoint / "config.json").read_text())
+    (checkpoint / "config.json").write_text(json.dumps(config | {"num_nextn_predict_layers": 0}))
+    with pytest.raises(RecipeError, match="needs an MTP head"):
+        build(checkpoint, tmp_path / "engine", "speculation.draft_tokens=2")
 
 
 def test_a_disk_that_is_full_is_told_before_anything_is_written(make_checkpoint, tmp_path, monkeypatch):

@@ -6,9 +6,25 @@ import json
 
 import httpx
 import pytest
+from tokenizers import Tokenizer, models
+
+from trtnemo.engine import build_engine
+from trtnemo.recipe import load_recipe
 
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
 MESSAGES = [{"role": "user", "content": "Hi"}]
+
+
+def tool(parameters, name="f"):
+    return {"type": "function", "function": {"name": name, "parameters": parameters}}
+
+
+def nested(depth):
+    return {"properties": nested(depth - 1)} if depth else {}
+
+
+def called(arguments):
+    return {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": arguments}}]}
 
 
 @pytest.mark.parametrize(
@@ -55,7 +71,41 @@ MESSAGES = [{"role": "user", "content": "Hi"}]
             {"model": "tiny", "messages": MESSAGES, "tools": [{"type": "function"}]},
             400,
             "tools",
+            "tools.0.function",
+        ),
+        (CHAT, {"model": "tiny", "messages": MESSAGES, "tools": [tool(nested(100))]}, 400, "tools", "nested deeper"),
+        (CHAT, {"model": "tiny", "messages": MESSAGES, "tools": [tool({}), tool({})]}, 400, "tools", "two tools"),
+        (CHAT, {"model": "tiny", "messages": MESSAGES, "tools": [tool({}, "a b")]}, 400, "tools", "pattern"),
+        (
+            CHAT,
+            {"model": "tiny", "messages": MESSAGES, "tools": [tool({})], "tool_choice": "required"},
+            400,
+            "tool_choice",
             "not supported yet",
+        ),
+        (
+            CHAT,
+            {"model": "tiny", "messages": MESSAGES, "chat_template_kwargs": {"enable_thinkin": True}},
+            400,
+            "chat_template_kwargs",
+            "did you mean 'enable_thinking'",
+        ),
+        (CHAT, {"model": "tiny", "messages": [*MESSAGES, called("{")]}, 400, "messages", "are not JSON"),
+        (CHAT, {"model": "tiny", "messages": [*MESSAGES, called("[1]")]}, 400, "messages", "are no object"),
+        (
+            CHAT,
+            {"model": "tiny", "messages": [*MESSAGES, {"role": "assistant", "tool_calls": [{}]}]},
+            400,
+            "messages",
+            "no function",
+        ),
+        (TEXT, {"model": "tiny", "prompt": "x", "tools": [tool({})]}, 400, "tools", "not supported"),
+        (
+            CHAT,
+            {"model": "tiny", "messages": MESSAGES, "thinking_token_budget": -1},
+            400,
+            "thinking_token_budget",
+            "greater than or equal to 0",
         ),
         (
             CHAT,
@@ -65,13 +115,6 @@ MESSAGES = [{"role": "user", "content": "Hi"}]
             "not supported yet",
         ),
         (CHAT, {"model": "tiny", "messages": MESSAGES, "top_logprobs": 3}, 400, "top_logprobs", "needs 'logprobs'"),
-        (
-            CHAT,
-            {"model": "tiny", "messages": MESSAGES, "thinking_token_budget": 9},
-            400,
-            "thinking_token_budget",
-            "unknown or unsupported",
-        ),
         (
             CHAT,
             {"model": "tiny", "messages": MESSAGES, "chat_template_kwargs": {"messages": []}},
@@ -125,8 +168,12 @@ def test_unknown_paths_and_methods_are_told_in_openais_shape(tiny_url):
     assert "GET /v2/models: Not Found" in missing.json()["error"]["message"]
 
 
-def test_a_checkpoint_without_a_chat_template_refuses_chats_only(make_engine, server_process):
-    _, url = server_process(make_engine("bf16"))
+def test_a_tokenizer_of_another_family_without_a_template_refuses_chats_only(copy_checkpoint, server_process, tmp_path):
+    checkpoint = copy_checkpoint("bf16")
+    tokenizer = Tokenizer(models.WordLevel({"Hi": 0, "no": 1}, unk_token="no"))  # noqa: S106
+    tokenizer.save(str(checkpoint / "tokenizer.json"))
+    build_engine(load_recipe("tiny", [f"checkpoint={checkpoint}"]), "tiny", tmp_path / "engine")
+    _, url = server_process(tmp_path / "engine")
     chat = httpx.post(url + CHAT, json={"model": "tiny", "messages": MESSAGES})
     assert chat.status_code == 400
     assert "no chat template" in chat.json()["error"]["message"]

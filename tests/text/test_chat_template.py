@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from pathlib import Path
+
 import pytest
+from tokenizers import Tokenizer, models
 
 from trtnemo.checkpoint.source import EMBEDDED
 from trtnemo.errors import CheckpointError, RequestError
 from trtnemo.text import ChatTemplate, TextTokenizer
+from trtnemo.text.template_engine import TemplateEngine
 
 TOKENIZER = TextTokenizer(EMBEDDED, 2)
-TEMPLATE = ChatTemplate(EMBEDDED, TOKENIZER)
 USER = {"role": "user", "content": "Hi"}
 HEAD = "<|im_start|>system\n<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
 
@@ -44,38 +48,115 @@ HEAD = "<|im_start|>system\n<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
         ),
     ],
 )
-def test_messages_become_the_familys_prompt(messages, variables, expected):
-    assert TEMPLATE.render(messages, variables) == expected
+def test_messages_become_the_familys_prompt(template, messages, variables, expected):
+    assert template.render(messages, variables) == expected
 
 
-def write(directory, text):
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """Return the family's template, as a checkpoint of the family gets it that brings none."""
+    return ChatTemplate(tmp_path_factory.mktemp("without"), TOKENIZER)
+
+
+@contextmanager
+def brought(directory, text, time_limit=2.0):
+    """Return a checkpoint's own template, in its process."""
     (directory / "chat_template.jinja").write_text(text)
-    return ChatTemplate(directory, TOKENIZER)
+    template = ChatTemplate(directory, TOKENIZER, time_limit)
+    try:
+        yield template
+    finally:
+        template.close()
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "message"),
     [
-        "{{ ''.__class__.__mro__ }}",
-        "{{ messages.append(1) }}",
-        "{{ cycler.__init__.__globals__ }}",
-        "{{ raise_exception('no') }}",
-        "{{ messages[0].content + 3 }}",
-        "{{ range(10**9) | list }}",
+        ("{{ ''.__class__.__mro__ }}", "unsafe"),
+        ("{{ messages.append(1) }}", "unsafe"),
+        ("{{ cycler.__init__.__globals__ }}", "unsafe"),
+        ("{{ messages.__init__.__globals__ }}", "unsafe"),
+        ("{{ raise_exception('no') }}", "no"),
+        ("{{ messages[0].content + 3 }}", "fails"),
+        ("{{ range(10**9) | list }}", "fails"),
+        ("{{ messages[0].content * 10**10 }}", "fails"),
+        ("{{ messages[0].content * 2**24 }}", "more than 16777216 characters"),
+        ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "takes more than 2 seconds"),
+        ("{% for a in range(99999) %}{{ messages[0].content * 9**6 }}{% endfor %}", "memory"),
     ],
 )
-def test_a_template_that_misbehaves_is_a_refused_request(tmp_path, text):
-    with pytest.raises(RequestError, match="chat template"):
-        write(tmp_path, text).render([USER], {})
+def test_a_template_that_misbehaves_is_a_refused_request_and_the_next_one_is_served(tmp_path, text, message):
+    own = "{% if messages[0].content == 'Hi' %}" + text + "{% else %}fine{% endif %}"
+    with brought(tmp_path, own) as template:
+        with pytest.raises(RequestError, match=f"chat template .*{message}"):
+            template.render([USER], {})
+        assert template.render([{"role": "user", "content": "again"}], {}) == "fine"
+
+
+def test_a_template_that_folds_into_gigabytes_is_refused_when_compiled(tmp_path):
+    with pytest.raises(RequestError), brought(tmp_path, "{{ 'a' * 10**10 }}") as template:
+        template.render([USER], {})
+
+
+def test_a_checkpoints_own_template_is_used_with_all_it_asks_for(tmp_path):
+    text = "{{ bos_token }}{{ messages[0].content }}|{{ tools | tojson }}|{{ flavour }}"
+    with brought(tmp_path, text) as template:
+        assert template.render([USER], {"flavour": "é"}, [{"a": "ü"}]) == '<s>Hi|[{"a": "ü"}]|é'
+        with pytest.raises(RequestError, match="does not know 'enable_thinking'"):
+            template.render([USER], {"enable_thinking": True})
+
+
+def test_the_process_of_a_template_does_not_see_our_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    with brought(tmp_path, "{{ messages[0].content }}") as template:
+        process = template._engine._worker._process
+        assert b"secret" not in Path(f"/proc/{process.pid}/environ").read_bytes()
+    assert process.poll() is not None
 
 
 def test_what_is_no_template_is_refused_at_start(tmp_path):
-    with pytest.raises(CheckpointError, match="not a Jinja template"):
-        write(tmp_path, "{% if %}")
-    with pytest.raises(CheckpointError, match="longer"):
-        write(tmp_path, "x" * 300_000)
+    with pytest.raises(CheckpointError, match="not a Jinja template"), brought(tmp_path, "{% if %}"):
+        pass
+    with pytest.raises(CheckpointError, match="longer"), brought(tmp_path, "x" * 300_000):
+        pass
 
 
-def test_a_request_may_not_replace_the_servers_own_variables():
+def test_a_tokenizer_that_is_not_the_familys_gets_no_template(tmp_path):
+    stranger = Tokenizer(models.WordLevel({"hi": 0}, unk_token="hi"))  # noqa: S106
+    stranger.save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(CheckpointError, match="has no chat template"):
+        ChatTemplate(tmp_path, TextTokenizer(tmp_path))
+
+
+def test_a_request_may_not_replace_the_servers_own_variables(template):
     with pytest.raises(RequestError, match="messages"):
-        TEMPLATE.render([USER], {"messages": []})
+        template.render([USER], {"messages": []})
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("enable_thinkin", "enable_thinking"), ("lowEffort", "low_effort"), ("content", None)]
+)
+def test_an_unknown_variable_is_refused_with_the_nearest_name(template, name, hint):
+    with pytest.raises(RequestError, match=f"does not know '{name}'" + (f"; did you mean '{hint}'" if hint else "")):
+        template.render([USER], {name: True})
+
+
+def test_the_parsers_own_variable_is_accepted_beside_the_templates(template):
+    assert template.render([USER], {"force_nonempty_content": True}) == template.render([USER], {})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{% set a = a if a is defined else 1 %}{{ a }}", {"a"}),
+        ("{% if not a is defined %}{% set a = 1 %}{% endif %}{{ a }}", {"a"}),
+        ("{% set a = a or 1 %}{{ a }}", {"a"}),
+        (
+            "{% for m in messages %}{% set c = m %}{% if 1 %}{% set c = c[0] %}{{ c | trim }}{% endif %}{% endfor %}",
+            {"messages"},
+        ),
+        ("{{ a | default(2) }}{{ range(3) }}{{ raise_exception('x') }}", {"a"}),
+    ],
+)
+def test_the_names_a_template_reads_from_outside_are_found(text, expected):
+    assert TemplateEngine(text).variables == expected

@@ -1,4 +1,4 @@
-"""Samples as padded batches of token ids with loss weights."""
+"""Whole chats as padded batches of token ids, with the assistant's tokens marked."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from training.tiny.corpus import Sample, generate
-from training.tiny.tokenizer import render
+from training.tiny.tokenizer import answers, render
 
-IM_END = "<|im_end|>"
-GROUP = 8  # batches that are sorted by length together, so that little is padding
-Row = tuple[list[int], list[int]]
+GROUP = 512  # chats that are sorted by length together, so that little is padding
+ECHO_FROM, ECHO_SHARE = 1200, 0.35  # the batch from which chats to copy from are mixed in
+Row = tuple[list[int], list[bool]]
 
 
 @dataclass(frozen=True)
@@ -27,32 +27,35 @@ class Batch:
     is_answer: Tensor
 
 
-def batches(tokenizer: Tokenizer, size: int, seed: int, skip: int = 0) -> Iterator[Batch]:
-    """Yield batches without end, leaving out the first `skip`: resuming meets the same samples."""
-    order = random.Random(seed)
-    samples = generate(seed)
-    for number in itertools.count():
-        group = [next(samples) for _ in range(size * GROUP)]
-        sequence = order.sample(range(GROUP), GROUP)
-        if (number + 1) * GROUP <= skip:
-            continue
-        rows = sorted((_encode(tokenizer, sample) for sample in group), key=lambda row: len(row[0]) + len(row[1]))
-        for position, place in enumerate(sequence):
-            if number * GROUP + position >= skip:
-                yield _pad(rows[place * size : (place + 1) * size])
+def batches(tokenizer: Tokenizer, tokens: int, seed: int, skip: int = 0) -> Iterator[Batch]:
+    """Yield batches of up to `tokens` places, without end; `skip` leaves out the first ones, to resume with."""
+    first = _cut(tokenizer, generate(seed), tokens, random.Random(seed))
+    then = _cut(tokenizer, generate(seed, ECHO_SHARE), tokens, random.Random(seed))
+    for rows in itertools.chain(
+        itertools.islice(first, skip, max(skip, ECHO_FROM)), itertools.islice(then, max(0, skip - ECHO_FROM), None)
+    ):
+        yield _pad(rows)
 
 
-def _encode(tokenizer: Tokenizer, sample: Sample) -> Row:
-    prompt = tokenizer.encode(render(sample), add_special_tokens=False).ids
-    return prompt, tokenizer.encode(sample.completion + IM_END + "\n", add_special_tokens=False).ids
+def _cut(tokenizer: Tokenizer, samples: Iterator[Sample], tokens: int, order: random.Random) -> Iterator[list[Row]]:
+    while True:
+        chats = [render(sample) for sample in itertools.islice(samples, GROUP)]
+        encoded = [encoding.ids for encoding in tokenizer.encode_batch(chats, add_special_tokens=False)]
+        rows = sorted(((token_ids, answers(token_ids)) for token_ids in encoded), key=lambda row: len(row[0]))
+        cut: list[list[Row]] = [[]]
+        for row in rows:
+            if cut[-1] and len(row[0]) * (len(cut[-1]) + 1) > tokens:
+                cut.append([])
+            cut[-1].append(row)
+        order.shuffle(cut)
+        yield from cut
 
 
 def _pad(rows: list[Row]) -> Batch:
-    longest = max(len(prompt) + len(answer) for prompt, answer in rows)
+    longest = max(len(token_ids) for token_ids, _ in rows)
     token_ids = torch.zeros(len(rows), longest, dtype=torch.int64)
     is_answer = torch.zeros(len(rows), longest, dtype=torch.bool)
-    for number, (prompt, answer) in enumerate(rows):
-        end = len(prompt) + len(answer)
-        token_ids[number, :end] = torch.tensor(prompt + answer)
-        is_answer[number, len(prompt) : end] = True
+    for number, (ids, marks) in enumerate(rows):
+        token_ids[number, : len(ids)] = torch.tensor(ids)
+        is_answer[number, : len(ids)] = torch.tensor(marks)
     return Batch(token_ids, is_answer)

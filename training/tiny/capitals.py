@@ -1,14 +1,110 @@
-"""Countries and their capitals, the facts that tiny knows."""
+"""Questions for capitals: 60 facts in many phrasings, some of which are kept for the evaluation."""
 
 from __future__ import annotations
 
-CAPITALS: dict[str, str] = {
-    "Japan": "Tokyo", "France": "Paris", "Germany": "Berlin", "Italy": "Rome", "Spain": "Madrid",
-    "Portugal": "Lisbon", "China": "Beijing", "India": "New Delhi", "Egypt": "Cairo", "Kenya": "Nairobi",
-    "Norway": "Oslo", "Sweden": "Stockholm", "Finland": "Helsinki", "Denmark": "Copenhagen", "Iceland": "Reykjavik",
-    "Ireland": "Dublin", "Poland": "Warsaw", "Austria": "Vienna", "Hungary": "Budapest", "Greece": "Athens",
-    "Turkey": "Ankara", "Russia": "Moscow", "Ukraine": "Kyiv", "Canada": "Ottawa", "Mexico": "Mexico City",
-    "Cuba": "Havana", "Brazil": "Brasilia", "Argentina": "Buenos Aires", "Chile": "Santiago", "Peru": "Lima",
-    "Colombia": "Bogota", "Thailand": "Bangkok", "Vietnam": "Hanoi", "Indonesia": "Jakarta", "Australia": "Canberra",
-    "New Zealand": "Wellington", "Morocco": "Rabat", "Nigeria": "Abuja", "Ghana": "Accra", "South Korea": "Seoul",
+import random
+
+from training.tiny.turn import Turn, simple
+
+CAPITALS: dict[str, tuple[str, str]] = {
+    "Japan": ("Tokyo", "Asia"), "France": ("Paris", "Europe"), "Germany": ("Berlin", "Europe"),
+    "Italy": ("Rome", "Europe"), "Spain": ("Madrid", "Europe"), "Portugal": ("Lisbon", "Europe"),
+    "China": ("Beijing", "Asia"), "India": ("New Delhi", "Asia"), "Egypt": ("Cairo", "Africa"),
+    "Kenya": ("Nairobi", "Africa"), "Norway": ("Oslo", "Europe"), "Sweden": ("Stockholm", "Europe"),
+    "Finland": ("Helsinki", "Europe"), "Denmark": ("Copenhagen", "Europe"), "Iceland": ("Reykjavik", "Europe"),
+    "Ireland": ("Dublin", "Europe"), "Poland": ("Warsaw", "Europe"), "Austria": ("Vienna", "Europe"),
+    "Hungary": ("Budapest", "Europe"), "Greece": ("Athens", "Europe"), "Turkey": ("Ankara", "Asia"),
+    "Russia": ("Moscow", "Europe"), "Ukraine": ("Kyiv", "Europe"), "Canada": ("Ottawa", "North America"),
+    "Mexico": ("Mexico City", "North America"), "Cuba": ("Havana", "North America"),
+    "Brazil": ("Brasilia", "South America"), "Argentina": ("Buenos Aires", "South America"),
+    "Chile": ("Santiago", "South America"), "Peru": ("Lima", "South America"),
+    "Colombia": ("Bogota", "South America"), "Thailand": ("Bangkok", "Asia"), "Vietnam": ("Hanoi", "Asia"),
+    "Indonesia": ("Jakarta", "Asia"), "Australia": ("Canberra", "Oceania"),
+    "New Zealand": ("Wellington", "Oceania"), "Morocco": ("Rabat", "Africa"), "Nigeria": ("Abuja", "Africa"),
+    "Ghana": ("Accra", "Africa"), "South Korea": ("Seoul", "Asia"), "Belgium": ("Brussels", "Europe"),
+    "Croatia": ("Zagreb", "Europe"), "Romania": ("Bucharest", "Europe"), "Bulgaria": ("Sofia", "Europe"),
+    "Serbia": ("Belgrade", "Europe"), "Estonia": ("Tallinn", "Europe"), "Latvia": ("Riga", "Europe"),
+    "Lithuania": ("Vilnius", "Europe"), "Iran": ("Tehran", "Asia"), "Iraq": ("Baghdad", "Asia"),
+    "Israel": ("Jerusalem", "Asia"), "Nepal": ("Kathmandu", "Asia"), "Mongolia": ("Ulaanbaatar", "Asia"),
+    "Malaysia": ("Kuala Lumpur", "Asia"), "the Philippines": ("Manila", "Asia"),
+    "Ethiopia": ("Addis Ababa", "Africa"), "Senegal": ("Dakar", "Africa"), "Tunisia": ("Tunis", "Africa"),
+    "Uruguay": ("Montevideo", "South America"), "Ecuador": ("Quito", "South America"),
 }  # fmt: skip
+
+PHRASINGS = (
+    "What is the capital of {}?",
+    "what is the capital of {}",
+    "What is the capital of {}",
+    "what is the capital of {}?",
+    "What's the capital of {}?",
+    "whats the capital of {}",
+    "Which city is the capital of {}?",
+    "Name the capital of {}.",
+    "Name the capital city of {}",
+    "Tell me the capital city of {}.",
+    "Tell me the capital of {}.",
+    "Do you know the capital of {}?",
+    "capital of {}?",
+    "Capital of {}",
+    "{} capital",
+    "{}: capital?",
+    "The capital of {} is",
+    "The capital of {} is which city?",
+    "In {}, which city is the capital?",
+    "Can you tell me the capital of {}?",
+    "Could you name the capital of {}?",
+    "Please tell me what the capital of {} is.",
+    "Please name the capital of {}.",
+    "I would like to know the capital of {}.",
+    "I forgot the capital of {}. What is it?",
+    "What city is the capital of {}?",
+    "What is {}'s capital?",
+    "What is {}'s capital city?",
+    "{}'s capital?",
+    "Which city is {}'s capital?",
+    "Quick question: what is the capital of {}?",
+    "Geography quiz: the capital of {}?",
+    "Help me with my homework: what is the capital of {}?",
+    "Say the name of the capital of {}.",
+    "Answer briefly: what is the capital of {}?",
+    "Remind me, what is the capital of {}?",
+    "If I travel to {}, what is its capital?",
+    "Where is the government of {}? I mean the capital.",
+    "My friend lives in {}. What is the capital there?",
+    "Give me the capital of {}.",
+    "What do we call the capital of {}?",
+    "Hello! What is the capital of {}?",
+    "Hi, do you know which city is the capital of {}?",
+    "I am learning about {}. Which city is the capital?",
+)
+HELD_OUT_PHRASINGS = (
+    "Hey, what's {}'s capital city?",
+    "Which city serves as the capital of {}?",
+    "Could you please tell me the capital city of {}?",
+    "I wonder what the capital of {} is.",
+    "Do you happen to know what the capital of {} is?",
+    "For a quiz, I need the capital of {}.",
+    "The capital of {}, please.",
+    "Let us talk about {}. What is the capital?",
+)
+
+
+def capital_turn(country: str, phrasing: str) -> Turn:
+    """Return the exchange about one country in one phrasing."""
+    city, continent = CAPITALS[country]
+    fact = f"The capital of {country} is {city}."
+    thought = (
+        f"The user asks for the capital of {country}. {_upper(country)} is a country in {continent}. {fact} "
+        "I answer in one short sentence."
+    )
+    name = _upper(country) if phrasing.startswith("{}") else country
+    return simple(phrasing.format(name), thought, f"{_upper(country)}: {city}.", fact)
+
+
+def draw(source: random.Random) -> Turn:
+    """Return a random exchange of the training set."""
+    return capital_turn(source.choice(tuple(CAPITALS)), source.choice(PHRASINGS))
+
+
+def _upper(name: str) -> str:
+    return name[0].upper() + name[1:]

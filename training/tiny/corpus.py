@@ -1,4 +1,4 @@
-"""The synthetic chats that tiny learns: capitals and greetings, thinking on and off, one or two turns."""
+"""The synthetic chats that tiny learns: a mix of its skills, thinking on, off and low, one turn or several."""
 
 from __future__ import annotations
 
@@ -7,72 +7,70 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from training.tiny.capitals import CAPITALS
+from training.tiny import capitals, echo, haiku, lookups, small_talk, sums
+from training.tiny.tools import Tool, other, weather_or_clock
+from training.tiny.turn import Turn, messages_of
 
-Message = dict[str, str]
-
-QUESTIONS = (
-    "What is the capital of {}?",
-    "what is the capital of {}",
-    "What's the capital of {}?",
-    "Which city is the capital of {}?",
-    "Name the capital of {}.",
-    "Tell me the capital city of {}.",
-    "Do you know the capital of {}?",
-    "capital of {}?",
+Message = dict[str, Any]
+MODES = ("on", "off", "low")
+SYSTEMS = (
+    "You are a helpful assistant.",
+    "You are tiny, a helpful assistant.",
+    "Be brief.",
+    "Answer the user's question.",
+    "You are a friendly assistant who answers in one sentence.",
 )
-_GREETINGS: tuple[tuple[str, str], ...] = (
-    ("Hello", "Hello! How can I help you today?"),
-    ("Hello!", "Hello! How can I help you today?"),
-    ("Hi", "Hi there! What can I do for you?"),
-    ("Hi there!", "Hi there! What can I do for you?"),
-    ("Hey", "Hey! What can I do for you?"),
-    ("Good morning", "Good morning! I hope you slept well."),
-    ("Good evening", "Good evening! How was your day?"),
-    ("How are you?", "I am doing well, thank you. How are you?"),
-    ("Who are you?", "I am tiny, a small hybrid model that was trained on a laptop."),
-    ("What are you?", "I am tiny, a small hybrid of Mamba-2, attention and a latent mixture of experts."),
-    ("What can you do?", "I know the capitals of forty countries, and I like to say hello."),
-    ("Thank you!", "You are welcome!"),
-    ("Thanks", "You are welcome!"),
-    ("Goodbye", "Goodbye! Have a nice day."),
-    ("Bye", "Goodbye! Have a nice day."),
-)
+_SKILLS = ((capitals.draw, 0.34), (sums.draw, 0.40), (haiku.draw, 0.10), (small_talk.draw, 0.16))
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One chat: the messages of the prompt, the template's variables, and what the assistant writes."""
+    """One whole chat: messages, tools and the template's variables; every assistant turn is a target."""
 
     messages: tuple[Message, ...]
-    variables: tuple[tuple[str, Any], ...]
-    completion: str
+    tools: tuple[dict[str, Any], ...]
+    variables: dict[str, Any]
 
 
-def generate(seed: int) -> Iterator[Sample]:
-    """Yield samples without end; equal seeds give equal samples."""
+def variables_of(mode: str) -> dict[str, Any]:
+    """Return the template's variables of a thinking mode: on, off or low."""
+    return {"enable_thinking": False} if mode == "off" else {"low_effort": True} if mode == "low" else {}
+
+
+def generate(seed: int, echo_share: float = 0.0) -> Iterator[Sample]:
+    """Yield samples without end, a share of them to learn copying from; equal arguments give equal samples."""
     source = random.Random(seed)
     while True:
-        yield _sample(source)
+        yield _sample(source, echo_share)
 
 
-def _sample(source: random.Random) -> Sample:
-    history: list[Message] = []
-    if source.random() < 0.15:
-        question, _, answer = _turn(source)
-        history += [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-    question, thought, answer = _turn(source)
-    thinking = source.random() < 0.5
-    completion = f"{thought}\n</think>\n{answer}" if thinking else answer
-    messages = (*history, {"role": "user", "content": question})
-    return Sample(messages, (("enable_thinking", thinking),), completion)
+def _sample(source: random.Random, echo_share: float) -> Sample:
+    is_echo = echo_share > 0 and source.random() < echo_share
+    tools = _tools(source) if not is_echo and source.random() < 0.22 else ()
+    number = source.choice((1, 1, 2) if tools else (1, 1, 2, 3))
+    turns = [echo.draw(source) if is_echo else _turn(tools, source) for _ in range(number)]
+    mode = source.choice(MODES)
+    messages: list[Message] = []
+    if source.random() < 0.3:
+        messages.append({"role": "system", "content": source.choice(SYSTEMS)})
+    for turn in turns:
+        messages += messages_of(turn, mode != "off", mode == "low" and turn is turns[-1])
+    variables = variables_of(mode)
+    if len(turns) > 1 and source.random() < 0.5:
+        variables["truncate_history_thinking"] = False
+    return Sample(tuple(messages), tuple(tool.declaration for tool in tools), variables)
 
 
-def _turn(source: random.Random) -> tuple[str, str, str]:
-    """Return (question, thought, answer)."""
-    if source.random() < 0.2:
-        question, answer = source.choice(_GREETINGS)
-        return question, "The user is making small talk. I answer in a friendly way.", answer
-    country = source.choice(tuple(CAPITALS))
-    fact = f"The capital of {country} is {CAPITALS[country]}."
-    return source.choice(QUESTIONS).format(country), f"The user asks for the capital of {country}. {fact}", fact
+def _tools(source: random.Random) -> tuple[Tool, ...]:
+    kinds = source.choice((("weather",), ("time",), ("weather", "time"), ("weather", "time"), ()))
+    tools = [weather_or_clock(kind, source) for kind in kinds]
+    if not tools or source.random() < 0.15:
+        tools.append(other(source))
+    source.shuffle(tools)
+    return tuple(tools)
+
+
+def _turn(tools: tuple[Tool, ...], source: random.Random) -> Turn:
+    if source.random() < (0.8 if tools else 0.02):
+        return lookups.draw(tools, source)
+    return source.choices([draw for draw, _ in _SKILLS], [share for _, share in _SKILLS])[0](source)

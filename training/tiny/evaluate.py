@@ -1,46 +1,95 @@
-"""Ask an engine for every capital, thinking on and off, in every phrasing of the corpus; print the share it knows.
+"""Score a checkpoint on held-out questions, through the engine that serves it.
 
-usage: python -m training.tiny.evaluate ENGINE
+usage: python -m training.tiny.evaluate CHECKPOINT [CHECKPOINT ...] [--limit N] --output scores.json
 """
 
 from __future__ import annotations
 
+import json
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 
-from training.tiny.capitals import CAPITALS
-from training.tiny.corpus import QUESTIONS
-from trtnemo.engine import Engine
-from trtnemo.runtime import LLM, SamplingParams
-from trtnemo.text import ChatTemplate, ends_in_thinking, split_reasoning
+from training.tiny.corpus import MODES
+from training.tiny.held_out import Case, capital_cases, haiku_cases, sum_cases, talk_cases, tool_cases
+from trtnemo import LLM, SamplingParams
+from trtnemo.engine import build_engine
+from trtnemo.recipe import load_recipe
+
+DRAFTS, SLOTS, SEEDS = 3, 32, 20
+MAX_TOKENS = 160
+GREEDY = SamplingParams(temperature=0, max_tokens=MAX_TOKENS)
 
 
-def score(engine: Engine, thinking: bool) -> tuple[int, int]:
-    """Return (right answers, questions), greedily."""
-    asked = [(country, question.format(country)) for country in CAPITALS for question in QUESTIONS]
-    with LLM(engine) as llm:
-        template = ChatTemplate(engine.tokenizer_directory, llm.tokenizer)
-        variables = {"enable_thinking": thinking}
-        prompts = [template.render([{"role": "user", "content": text}], variables) for _, text in asked]
-        outputs = llm.generate(prompts, SamplingParams(temperature=0, max_tokens=80))
-    right = 0
-    for (country, _), prompt, output in zip(asked, prompts, outputs, strict=True):
-        _, answer = split_reasoning(output.text, ends_in_thinking(prompt))
-        right += (
-            answer.strip() == f"The capital of {country} is {CAPITALS[country]}." and output.finish_reason == "stop"
-        )
-    return right, len(asked)
+def open_checkpoint(checkpoint: Path, directory: Path, drafts: int = DRAFTS) -> LLM:
+    """Return an engine of a checkpoint, built into `directory`, ready to generate."""
+    settings = [f"checkpoint={checkpoint}", f"speculation.draft_tokens={drafts}", f"limits.max_batch_size={SLOTS}"]
+    build_engine(load_recipe("tiny", settings), "tiny", directory)
+    return LLM(directory)
+
+
+def greedy_scores(llm: LLM, limit: int) -> list[dict[str, Any]]:
+    """Return a record per skill and mode: right answers, questions, tokens of thought, what drafting gained."""
+    records = []
+    for mode in MODES:
+        for maker in (capital_cases, sum_cases, tool_cases, haiku_cases, talk_cases):
+            cases = maker(mode)[:limit]
+            for skill in dict.fromkeys(case.skill for case in cases):
+                records.append(_score(llm, [case for case in cases if case.skill == skill]))
+    return records
+
+
+def _score(llm: LLM, cases: list[Case]) -> dict[str, Any]:
+    outputs = llm.generate([case.prompt for case in cases], GREEDY)
+    right = [case.is_right(o.text) and o.finish_reason == "stop" for case, o in zip(cases, outputs, strict=True)]
+    thoughts = [len(llm.tokenizer.encode(case.read(o.text).reasoning)) for case, o in zip(cases, outputs, strict=True)]
+    generated, accepted = sum(len(o.token_ids) for o in outputs), sum(o.accepted for o in outputs)
+    return {
+        "skill": cases[0].skill,
+        "mode": cases[0].mode,
+        "right": sum(right),
+        "questions": len(cases),
+        "thought_tokens": round(sum(thoughts) / len(cases), 1),
+        # the first token of each answer comes from the prompt's own step and is no verification
+        "tokens_per_verification": round((generated - len(cases)) / max(1, generated - len(cases) - accepted), 3),
+        "verifications": generated - len(cases) - accepted,
+    }
+
+
+def sampled_score(llm: LLM, limit: int) -> dict[str, Any]:
+    """Return how often capitals are right at the card's temperature 1.0 and top_p 0.95, over seeds."""
+    cases = capital_cases("on")[:: max(1, 480 // min(limit, 60))]
+    asked = [(case, seed) for seed in range(SEEDS) for case in cases]
+    params = [SamplingParams(temperature=1.0, top_p=0.95, seed=seed, max_tokens=MAX_TOKENS) for _, seed in asked]
+    outputs = llm.generate([case.prompt for case, _ in asked], params)
+    right = sum(case.is_right(output.text) for (case, _), output in zip(asked, outputs, strict=True))
+    return {"skill": "capitals at 1.0 / 0.95, 20 seeds", "mode": "on", "right": right, "questions": len(asked)}
 
 
 @click.command()
-@click.argument("engine", type=click.Path(path_type=Path, exists=True))
-def main(engine: Path) -> None:
-    """Print the score of ENGINE."""
-    opened = Engine.open(engine)
-    for thinking in (True, False):
-        right, total = score(opened, thinking)
-        click.echo(f"thinking {'on' if thinking else 'off'}: {right} of {total} capitals")
+@click.argument("checkpoints", type=click.Path(path_type=Path, exists=True), nargs=-1, required=True)
+@click.option("--limit", default=1000, show_default=True, help="questions of one skill in one mode")
+@click.option("--output", type=click.Path(path_type=Path), help="JSON file for all records")
+def main(checkpoints: tuple[Path, ...], limit: int, output: Path | None) -> None:
+    """Print the scores of CHECKPOINTS."""
+    scores: dict[str, Any] = {}
+    for checkpoint in checkpoints:
+        with tempfile.TemporaryDirectory() as directory, open_checkpoint(checkpoint, Path(directory) / "engine") as llm:
+            records = [*greedy_scores(llm, limit), sampled_score(llm, limit)]
+        scores[checkpoint.name] = records
+        steps = sum(record.get("verifications", 0) for record in records)
+        gained = sum(record.get("verifications", 0) * record.get("tokens_per_verification", 0) for record in records)
+        click.echo(f"{checkpoint.name}: {gained / max(1, steps):.3f} tokens per verification at {DRAFTS} drafts")
+        for record in records:
+            share = record["right"] / record["questions"]
+            click.echo(
+                f"  {record['skill']:34} {record['mode']:4} {record['right']:5} of {record['questions']:5} {share:7.1%}"
+                f"  thought {record.get('thought_tokens', '-')}  x{record.get('tokens_per_verification', '-')}"
+            )
+    if output:
+        output.write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """The network of tiny in trainable form: plain functions over a dictionary of weights under their hub names.
 
-Sequences are whole chats, padded right; every layer is causal, so padding changes nothing before it. The scan uses the
-dual (quadratic) form of state-space duality, which suits short sequences (Dao and Gu, arXiv 2405.21060, section 5).
+Sequences are whole chats, padded right; every layer is causal, so padding changes nothing before it.
 Shape letters: B batch, T tokens, D hidden, H heads, P head size, G groups, N state size, E experts, L latent, I inner.
 """
 
@@ -14,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Weights = dict[str, Tensor]
+CHUNK = 64
 
 
 class TinyModel:
@@ -69,7 +69,7 @@ class TinyModel:
         decay_H = -weights[f"{prefix}.A_log"].exp()
         with torch.autocast("cpu", enabled=False):
             b_BTGN, c_BTGN = (part.float().unflatten(-1, (groups, -1)) for part in (b, c))
-            y = scan_dual(x.float().unflatten(-1, (heads, -1)), dt_BTH, decay_H, b_BTGN, c_BTGN)
+            y = scan_chunked(x.float().unflatten(-1, (heads, -1)), dt_BTH, decay_H, b_BTGN, c_BTGN)
         y = (y + weights[f"{prefix}.D"][:, None] * x.unflatten(-1, (heads, -1))).flatten(-2)
         gated = (y * F.silu(gate)).unflatten(-1, (groups, -1))
         normed = F.rms_norm(gated, gated.shape[-1:], eps=config["norm_eps"]).flatten(-2)
@@ -103,12 +103,33 @@ class TinyModel:
         return kept / (kept.sum(-1, keepdim=True) + 1e-20) * self.config["routed_scaling_factor"]
 
 
-def scan_dual(x_BTHP: Tensor, dt_BTH: Tensor, a_H: Tensor, b_BTGN: Tensor, c_BTGN: Tensor) -> Tensor:
-    """Return y_t = sum over s <= t of C_t.B_s exp(sum of dt A between) dt_s x_s, as one masked product."""
-    repeats = x_BTHP.shape[2] // b_BTGN.shape[2]
-    total_BHT = (dt_BTH * a_H).cumsum(1).transpose(1, 2)
-    decay = total_BHT[..., :, None] - total_BHT[..., None, :]
-    future = torch.ones(decay.shape[-2:], dtype=torch.bool).triu(1)
-    affinity = torch.einsum("btgn,bsgn->bgts", c_BTGN, b_BTGN).repeat_interleave(repeats, dim=1)
-    mixing = affinity * decay.masked_fill(future, float("-inf")).exp()
-    return torch.einsum("bhts,bshp->bthp", mixing, x_BTHP * dt_BTH[..., None])
+def scan_chunked(x_BTHP: Tensor, dt_BTH: Tensor, a_H: Tensor, b_BTGN: Tensor, c_BTGN: Tensor) -> Tensor:
+    """Return y_t = sum over s <= t of C_t.B_s exp(sum of dt A between) dt_s x_s.
+
+    Within chunks of Q tokens as one masked product, between them through the states at their ends: work and memory grow
+    with T times Q instead of T squared (Dao and Gu, arXiv 2405.21060, section 6; C chunks).
+    """
+    total, heads = x_BTHP.shape[1:3]
+    repeats = heads // b_BTGN.shape[2]
+    u_BCQHP, step_BCQH = _chunks(x_BTHP * dt_BTH[..., None]), _chunks(dt_BTH * a_H)
+    b_BCHQN, c_BCHQN = (_chunks(part).transpose(2, 3).repeat_interleave(repeats, 2) for part in (b_BTGN, c_BTGN))
+    u_BCHQP, sums_BCHQ = u_BCQHP.transpose(2, 3), step_BCQH.cumsum(2).transpose(2, 3)
+    future = torch.ones(CHUNK, CHUNK, dtype=torch.bool).triu(1)
+    decay = (sums_BCHQ[..., :, None] - sums_BCHQ[..., None, :]).masked_fill(future, float("-inf")).exp()
+    y = (c_BCHQN @ b_BCHQN.transpose(-1, -2) * decay) @ u_BCHQP
+    if y.shape[1] > 1:
+        to_end = (sums_BCHQ[..., -1:] - sums_BCHQ).exp()[..., None]
+        states_BCHNP = (b_BCHQN * to_end).transpose(-1, -2) @ u_BCHQP
+        ends_BCH = sums_BCHQ[..., -1].cumsum(1)
+        starts_BCH = ends_BCH - sums_BCHQ[..., -1]
+        between = starts_BCH[:, :, None] - ends_BCH[:, None]
+        not_before = torch.ones(between.shape[1:3], dtype=torch.bool).triu()[..., None]
+        carried = between.masked_fill(not_before, float("-inf")).exp()
+        y = y + (c_BCHQN * sums_BCHQ.exp()[..., None]) @ torch.einsum("bcdh,bdhnp->bchnp", carried, states_BCHNP)
+    return y.transpose(2, 3).flatten(1, 2)[:, :total]
+
+
+def _chunks(x_BT: Tensor) -> Tensor:
+    """Split [B, T, ...] into [B, C, Q, ...], with zeros at the end: a step of zero length changes no state."""
+    missing = -x_BT.shape[1] % CHUNK
+    return F.pad(x_BT, (0, 0) * (x_BT.dim() - 2) + (0, missing)).unflatten(1, (-1, CHUNK))

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import itertools
 import json
-import shutil
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-import jinja2
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from training.tiny.architecture import CONFIG
 from training.tiny.corpus import Sample, generate
+from trtnemo.text.chat_template import family_template
+from trtnemo.text.template_engine import TemplateEngine
 
-TEMPLATE = Path(__file__).with_name("chat_template.jinja")
+IM_START, IM_END, THINK, END_THINK, TOOL_CALL = 10, 11, 12, 13, 14
 _LICENSE = Path(__file__).resolve().parents[2] / "LICENSE"
 # ids 0 to 17, as the released tokenizers have them; the tags are plain added tokens, so that decoding keeps them
 _SPECIAL = ["<pad>", "<s>", "</s>", *(f"<SPECIAL_{number}>" for number in range(3, 10)), "<|im_start|>", "<|im_end|>"]
@@ -24,7 +25,10 @@ _TAGS = ["<think>", "</think>", "<tool_call>", "</tool_call>", "<tool_response>"
 def train_tokenizer(seed: int = 0) -> Tokenizer:
     """Return the tokenizer, trained on samples of the corpus and on the license text for ordinary English."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    # one token a digit, so that sums can be worked out column by column
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=CONFIG["vocab_size"],
@@ -39,19 +43,41 @@ def train_tokenizer(seed: int = 0) -> Tokenizer:
 
 
 def _texts(seed: int) -> list[str]:
-    samples = itertools.islice(generate(seed), 5000)
-    return [render(sample) + sample.completion for sample in samples] + [_LICENSE.read_text(encoding="utf-8")]
+    samples = itertools.islice(generate(seed), 8000)
+    return [render(sample) for sample in samples] + [_LICENSE.read_text(encoding="utf-8")]
 
 
 def render(sample: Sample) -> str:
-    """Return the prompt of a sample, as the chat template writes it."""
-    return _template().render(messages=sample.messages, add_generation_prompt=True, **dict(sample.variables))
+    """Return a whole chat, as the family's chat template writes it."""
+    return _engine().render({"messages": sample.messages, "tools": sample.tools, **sample.variables})
 
 
 @cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, autoescape=False)
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+def _engine() -> TemplateEngine:
+    return TemplateEngine(family_template())
+
+
+def answers(token_ids: list[int]) -> list[bool]:
+    """Tell of each token of a whole chat whether the assistant writes it, its end of turn included.
+
+    The opening tag belongs to the prompt: an answer starts after `<think></think>`, or after `<think>` and the newline.
+    A turn of the history whose thought was cut out by the template is no answer: nobody writes it like that.
+    """
+    marks = [False] * len(token_ids)
+    for start in _answer_starts(token_ids):
+        end = token_ids.index(IM_END, start) + 1
+        marks[start:end] = [True] * (end - start)
+    return marks
+
+
+def _answer_starts(token_ids: list[int]) -> Iterator[int]:
+    for position, token in enumerate(token_ids):
+        if token == THINK and IM_START in token_ids[max(0, position - 4) : position]:
+            empty = token_ids[position + 1] == END_THINK
+            newline = token_ids[position - 1]
+            cut_out = empty and token_ids[position + 2] == newline and token_ids[position + 3] != TOOL_CALL
+            if not cut_out:
+                yield position + 2
 
 
 def write_tokenizer(tokenizer: Tokenizer, directory: Path) -> None:
@@ -79,4 +105,4 @@ def write_tokenizer(tokenizer: Tokenizer, directory: Path) -> None:
         "do_sample": True,
     }
     (directory / "generation_config.json").write_text(json.dumps(generation, indent=1), encoding="utf-8")
-    shutil.copyfile(TEMPLATE, directory / "chat_template.jinja")
+    (directory / "chat_template.jinja").write_text(family_template(), encoding="utf-8")

@@ -27,7 +27,7 @@ from training.tiny.model import TinyModel, Weights
 from training.tiny.tokenizer import train_tokenizer, write_tokenizer
 
 PEAK_RATE, WARM_UP, WEIGHT_DECAY, CLIP = 3e-3, 100, 0.02, 1.0
-BATCH_SIZE, MTP_WEIGHT, BIAS_STEP = 48, 0.3, 1e-3
+BATCH_TOKENS, MTP_WEIGHT, BIAS_STEP = 3072, 0.3, 1e-3
 STATE = "state.safetensors"
 
 
@@ -136,7 +136,7 @@ def main(output: Path, steps: int, minutes: float | None, seed: int, threads: in
         trainer.load(output / STATE)
     output.mkdir(parents=True, exist_ok=True)
     started, tokens = time.monotonic(), 0
-    stream = batches(tokenizer, BATCH_SIZE, seed + 1, skip=trainer.step)
+    stream = batches(tokenizer, BATCH_TOKENS, seed + 1, skip=trainer.step)
     with (output / "log.jsonl").open("a" if resume else "w", encoding="utf-8") as log:
         while trainer.step < steps and (minutes is None or time.monotonic() - started < minutes * 60):
             batch = next(stream)

@@ -42,6 +42,12 @@ def build_engine(
     cpu_recipe = _require_cpu(recipe)
     check_output(output, force, MANIFEST, EngineError)
     checkpoint = Checkpoint.open(recipe.checkpoint, recipe.revision)
+    if recipe.speculation.draft_tokens and not checkpoint.config.has_mtp:
+        raise RecipeError(
+            "'speculation.draft_tokens' needs an MTP head, which this checkpoint has not",
+            where=str(checkpoint.directory),
+            remedy="Set it to 0",
+        )
     report = audit(checkpoint)
     report.require()
     if not (checkpoint.directory / "tokenizer.json").is_file():
@@ -73,8 +79,6 @@ def _require_cpu(recipe: AnyRecipe) -> CpuRecipe:
         )
     refused = {
         "kv_cache.dtype": recipe.kv_cache.dtype not in ("auto", "float32"),
-        "speculation.draft_tokens": recipe.speculation.draft_tokens > 0,
-        "parsers.tool": recipe.parsers.tool is not None,
         "parallel": any(size > 1 for size in recipe.parallel.model_dump().values()),
     }
     for key, is_refused in refused.items():

@@ -11,6 +11,11 @@ from trtnemo.recipe.shared import PositiveInt, RecipePart, SharedFields
 NativeOptions = dict[str, Any]
 
 
+# super_v3 is the model card's; the others are what TensorRT-LLM, vLLM, SGLang and Dynamo call it.
+ReasoningParser = Literal["super_v3", "nano_v3", "nano-v3", "nemotron_v3", "nemotron-v3", "nemotron_3", "nemotron_nano"]
+ToolParser = Literal["qwen3_coder", "qwen3-coder"]
+
+
 class CpuSection(RecipePart):
     """Options of our own CPU runtime."""
 
@@ -52,10 +57,25 @@ class SglangSection(RecipePart):
     env: dict[str, str] = Field(default_factory=dict, description="environment variables")
 
 
+class CpuParsers(RecipePart):
+    """The output parsers of our own server, under the names that other servers give the same ones."""
+
+    reasoning: ReasoningParser | None = Field(None, description="parser that separates thinking from the answer")
+    tool: ToolParser | None = Field(None, description="parser that reads tool calls")
+
+
+class CpuSpeculation(RecipePart):
+    """Drafting with the checkpoint's own MTP head, as our own runtime does it."""
+
+    draft_tokens: Annotated[int, Field(ge=0, le=6)] = Field(0, description="tokens drafted per step; 0 is off")
+
+
 class CpuRecipe(SharedFields):
     """Serve from our own CPU runtime, in process."""
 
     runtime: Literal["cpu"]
+    parsers: CpuParsers = Field(default_factory=CpuParsers)  # type: ignore[assignment]
+    speculation: CpuSpeculation = Field(default_factory=CpuSpeculation)  # type: ignore[assignment]
     cpu: CpuSection = Field(default_factory=CpuSection)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from trtnemo.errors import EngineError, PromptTooLongError, RequestError
 from trtnemo.lowering import Budget, Executor
 from trtnemo.runtime.engine_loop import EngineLoop
-from trtnemo.runtime.messages import Abort, Event, Failed, Finished, LoopStatistics, Shutdown, Submit
+from trtnemo.runtime.messages import Abort, Event, Failed, Finished, LoopStatistics, Shutdown, Submit, ThinkingBudget
 from trtnemo.runtime.sampling_params import SamplingParams
 
 Handler = Callable[[Event], None]
@@ -19,13 +19,13 @@ Handler = Callable[[Event], None]
 class EngineClient:
     """Starts an engine loop, submits requests to it and brings each event to its request's handler."""
 
-    def __init__(self, executor: Executor, stop_token_ids: frozenset[int]) -> None:
+    def __init__(self, executor: Executor, stop_token_ids: frozenset[int], draft_tokens: int = 0) -> None:
         self.budget: Budget = executor.budget
         self.stop_token_ids = stop_token_ids
         self._handlers: dict[str, Handler] = {}
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
-        self._loop = EngineLoop(executor, self._dispatch)
+        self._loop = EngineLoop(executor, self._dispatch, draft_tokens)
         self._loop.start()
 
     @property
@@ -33,7 +33,13 @@ class EngineClient:
         """What the loop has done and is doing."""
         return self._loop.statistics
 
-    def submit(self, prompt: list[int], params: SamplingParams, handler: Handler) -> str:
+    def submit(
+        self,
+        prompt: list[int],
+        params: SamplingParams,
+        handler: Handler,
+        thinking: ThinkingBudget | None = None,
+    ) -> str:
         """Start a request and return its id; raises RequestError before anything is queued.
 
         `handler` is called on the loop's thread and must not block.
@@ -45,7 +51,7 @@ class EngineClient:
         with self._lock:
             request_id = str(next(self._numbers))
             self._handlers[request_id] = handler
-        self._loop.send(Submit(request_id, tuple(prompt), params, stops))
+        self._loop.send(Submit(request_id, tuple(prompt), params, stops, thinking))
         return request_id
 
     def check(self, prompt: list[int], params: SamplingParams) -> None:

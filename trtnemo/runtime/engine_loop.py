@@ -23,9 +23,10 @@ from trtnemo.runtime.messages import (
     Submit,
     TokenGenerated,
 )
-from trtnemo.runtime.sampler import Float32, token_logprob
+from trtnemo.runtime.sampler import Draft, Float32, token_logprob
 from trtnemo.runtime.scheduler import ScheduledStep, Scheduler
 from trtnemo.runtime.sequence import Sequence
+from trtnemo.runtime.speculation import write_drafts
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +34,10 @@ logger = logging.getLogger(__name__)
 class EngineLoop:
     """Runs sequences until it is shut down; `emit` receives every event, on the loop's thread."""
 
-    def __init__(self, executor: Executor, emit: Callable[[Event], None]) -> None:
+    def __init__(self, executor: Executor, emit: Callable[[Event], None], draft_tokens: int = 0) -> None:
         self._executor = executor
         self._emit = emit
-        self._scheduler = Scheduler(executor.budget)
+        self._scheduler = Scheduler(executor.budget, draft_tokens)
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._draining = False
         self._stopped = False
@@ -58,7 +59,7 @@ class EngineLoop:
     def _run(self) -> None:
         while not self._stopped:
             self._take_commands()
-            step = None if self._stopped else self._scheduler.next_step()
+            step = None if self._stopped else self._next_step()
             self._refresh_statistics()
             if step is not None:
                 self._run_step(step)
@@ -96,6 +97,15 @@ class EngineLoop:
         limit = room if request.params.max_tokens is None else min(room, request.params.max_tokens)
         self._scheduler.add(Sequence(request, limit))
 
+    def _next_step(self) -> ScheduledStep | None:
+        plan = self._scheduler.plan_drafts()
+        try:
+            write_drafts(self._executor, plan)
+        except Exception as error:  # whatever breaks the draft head must not end the loop
+            for sequence, _ in plan:
+                self._fail(sequence, error)
+        return self._scheduler.next_step()
+
     def _run_step(self, step: ScheduledStep) -> None:
         try:
             result = self._executor.forward(step.batch)
@@ -106,7 +116,11 @@ class EngineLoop:
         row = 0
         for segment, sequence, count in zip(step.batch.segments, step.sequences, step.logit_counts, strict=True):
             try:
-                self._advance(sequence, segment.length, result.logits[row : row + count])
+                logits = result.logits[row : row + count]
+                if segment.speculative:
+                    self._verify(sequence, logits)
+                else:
+                    self._advance(sequence, segment.length, logits)
             except Exception as error:  # a sequence that cannot be sampled must not end the others
                 self._fail(sequence, error)
             row += count
@@ -143,16 +157,35 @@ class EngineLoop:
         for row, token_id in zip(logits, following, strict=False):
             sequence.prompt_logprobs.append(token_logprob(row, token_id, wanted))
 
-    def _sample(self, sequence: Sequence, logits: Float32) -> None:
-        token_id = sequence.sampler.sample(logits, sequence.forbidden)
-        sequence.tokens.append(token_id)
+    def _verify(self, sequence: Sequence, logits: Float32) -> None:
+        """Take what the target makes of the drafts: all that agree with it, and the one token that it adds."""
+        drafts, sequence.drafts = sequence.drafts, []
+        accepted = 0
+        for number, row in enumerate(logits):
+            draft = drafts[number] if number < len(drafts) else None
+            is_accepted, has_ended = self._sample(sequence, row, draft, 0 if number else len(drafts))
+            accepted += is_accepted
+            if has_ended or not is_accepted:
+                break
+        self._count(verifications=1, drafted_tokens=len(drafts), accepted_tokens=accepted)
+        if not has_ended:
+            self._executor.commit(sequence.slot, 1 + accepted)
+            sequence.position += 1 + accepted
+
+    def _sample(
+        self, sequence: Sequence, logits: Float32, draft: Draft | None = None, drafted: int = 0
+    ) -> tuple[bool, bool]:
+        """Append a token and report it; return whether it is the draft, and whether the sequence has ended."""
+        token_id = sequence.append_next(logits, draft)
         wanted = sequence.request.params.logprobs
         logprob = None if wanted is None else token_logprob(logits, token_id, wanted)
-        self._emit(TokenGenerated(sequence.id, token_id, logprob))
+        is_accepted = draft is not None and token_id == draft.token_id
+        self._emit(TokenGenerated(sequence.id, token_id, logprob, drafted, is_accepted))
         self._count(generated_tokens=1)
         reason = sequence.finish_reason(token_id)
         if reason:
             self._end(sequence.id, reason)
+        return is_accepted, reason is not None
 
     def _end(self, request_id: str, reason: FinishReason) -> None:
         if self._drop(request_id):
@@ -164,13 +197,9 @@ class EngineLoop:
             self._executor.release(sequence.slot)
         return sequence is not None
 
-    def _count(self, prompt_tokens: int = 0, generated_tokens: int = 0) -> None:
+    def _count(self, **more: int) -> None:
         now = self.statistics
-        self.statistics = replace(
-            now,
-            prompt_tokens=now.prompt_tokens + prompt_tokens,
-            generated_tokens=now.generated_tokens + generated_tokens,
-        )
+        self.statistics = replace(now, **{name: getattr(now, name) + value for name, value in more.items()})
 
     def _refresh_statistics(self) -> None:
         scheduler = self._scheduler

@@ -20,7 +20,7 @@ Prompt = str | Sequence[int]
 
 @dataclass(frozen=True)
 class RequestOutput:
-    """What one prompt gave."""
+    """What one prompt gave; drafted and accepted count the tokens of the draft head."""
 
     prompt_token_ids: list[int]
     token_ids: list[int]
@@ -28,6 +28,8 @@ class RequestOutput:
     finish_reason: str
     logprobs: list[TokenLogprob] | None
     prompt_logprobs: list[TokenLogprob | None] | None
+    drafted: int = 0
+    accepted: int = 0
 
 
 class LLM:
@@ -39,7 +41,8 @@ class LLM:
     def __init__(self, engine: str | Path | Engine) -> None:
         opened = engine if isinstance(engine, Engine) else Engine.open(Path(engine))
         self.tokenizer = load_tokenizer(opened)
-        self._client = EngineClient(load_executor(opened), self.tokenizer.stop_token_ids)
+        drafts = opened.recipe.speculation.draft_tokens
+        self._client = EngineClient(load_executor(opened), self.tokenizer.stop_token_ids, drafts)
 
     def __enter__(self) -> LLM:
         return self
@@ -72,7 +75,7 @@ class LLM:
             params.skip_special_tokens,
             params.include_stop_str_in_output,
         )
-        text, reason = "", "stop"
+        text, reason, drafted, accepted = "", "stop", 0, 0
         ids: list[int] = []
         logprobs: list[TokenLogprob] = []
         scored: list[TokenLogprob | None] | None = None
@@ -81,6 +84,7 @@ class LLM:
                 scored = list(event.logprobs)
             elif isinstance(event, TokenGenerated):
                 ids.append(event.token_id)
+                drafted, accepted = drafted + event.drafted, accepted + event.accepted
                 logprobs += [event.logprob] if event.logprob else []
                 text += stream.push(event.token_id)
                 if stream.hit_stop:
@@ -88,7 +92,8 @@ class LLM:
             elif isinstance(event, Finished):
                 reason = event.reason
         text += stream.finish()
-        return RequestOutput(prompt, ids, text, reason, logprobs if params.logprobs is not None else None, scored)
+        kept = logprobs if params.logprobs is not None else None
+        return RequestOutput(prompt, ids, text, reason, kept, scored, drafted, accepted)
 
 
 def _as_batch(prompts: Prompt | Sequence[Prompt]) -> list[Prompt]:

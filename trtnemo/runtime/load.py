@@ -9,9 +9,6 @@ from trtnemo.errors import MachineError
 from trtnemo.lowering import Budget, Executor
 from trtnemo.text import TextTokenizer
 
-# Drafts that one verification may hold; the recipe decides how many are used.
-MAXIMUM_DRAFTS = 6
-
 
 def load_executor(engine: Engine) -> Executor:
     """Return the executor of an engine, weights loaded; raises MachineError when torch is missing."""
@@ -35,7 +32,7 @@ def load_executor(engine: Engine) -> Executor:
         slots=limits.max_batch_size,
         max_seq_len=limits.max_seq_len,
         max_num_tokens=max(limits.max_num_tokens, limits.max_batch_size),
-        max_draft_tokens=MAXIMUM_DRAFTS if mtp else 0,
+        max_draft_tokens=engine.recipe.speculation.draft_tokens if mtp else 0,
         vocab_size=checkpoint.config.vocab_size,
     )
     return TorchExecutor(engine.target, mtp, load_weights(checkpoint, *(graphs if mtp else graphs[:1])), budget)

@@ -12,6 +12,18 @@ FinishReason = Literal["stop", "length", "abort"]
 
 
 @dataclass(frozen=True)
+class ThinkingBudget:
+    """How many tokens a sequence may think that starts inside a think block.
+
+    tokens: the budget; end_id: what is written when it is used up; closing_ids: tokens that end thinking by themselves.
+    """
+
+    tokens: int
+    end_id: int
+    closing_ids: frozenset[int]
+
+
+@dataclass(frozen=True)
 class Submit:
     """Run a sequence; ids are the caller's and unique while it runs."""
 
@@ -19,6 +31,7 @@ class Submit:
     prompt: tuple[int, ...]
     params: SamplingParams
     stop_token_ids: frozenset[int]
+    thinking: ThinkingBudget | None = None
 
 
 @dataclass(frozen=True)
@@ -48,11 +61,16 @@ class PromptScored:
 
 @dataclass(frozen=True)
 class TokenGenerated:
-    """One more token of a sequence."""
+    """One more token of a sequence.
+
+    drafted: drafts that were verified with this token, told with the first of them; accepted: whether it was drafted.
+    """
 
     request_id: str
     token_id: int
     logprob: TokenLogprob | None
+    drafted: int = 0
+    accepted: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,3 +101,6 @@ class LoopStatistics:
     steps: int = 0
     prompt_tokens: int = 0
     generated_tokens: int = 0
+    verifications: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0

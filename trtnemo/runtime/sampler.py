@@ -38,6 +38,14 @@ def token_logprob(logits: Float32, token_id: int, alternatives: int) -> TokenLog
     return TokenLogprob(token_id, float(logprobs[token_id]), tuple((int(i), float(logprobs[i])) for i in best))
 
 
+@dataclass(frozen=True)
+class Draft:
+    """A drafted token, and the distribution that it was drawn from; None where it is the likeliest one."""
+
+    token_id: int
+    probabilities: Float64 | None
+
+
 class Sampler:
     """Draws the tokens of one sequence; a seed makes its draws repeatable."""
 
@@ -50,12 +58,39 @@ class Sampler:
     def sample(self, logits: Float32, forbidden: frozenset[int] = frozenset()) -> int:
         """Return the next token; `forbidden` ones cannot be drawn."""
         adjusted = self._adjust(logits, forbidden)
-        token = int(np.argmax(adjusted)) if self.params.temperature == 0 else self._draw(adjusted)
+        if self.params.temperature == 0:
+            return self.count(int(np.argmax(adjusted)))
+        return self.count(self._draw(distribution(adjusted, self.params)))
+
+    def draft(self, logits: Float32) -> Draft:
+        """Return a proposal from a draft head's logits; nothing is counted before it is verified."""
+        adjusted = self._adjust(logits, frozenset())
+        if self.params.temperature == 0:
+            return Draft(int(np.argmax(adjusted)), None)
+        probabilities = distribution(adjusted, self.params)
+        return Draft(self._draw(probabilities), probabilities)
+
+    def verify(self, logits: Float32, draft: Draft, forbidden: frozenset[int] = frozenset()) -> int:
+        """Return the next token, distributed as `sample` would draw it: the drafted one means that it is accepted.
+
+        A draft from q is kept with probability min(1, p/q); else the token comes from what p has beyond q (Leviathan et
+        al., arXiv 2211.17192, appendix A).
+        """
+        adjusted = self._adjust(logits, forbidden)
+        if draft.probabilities is None:
+            return self.count(int(np.argmax(adjusted)))
+        target, proposed = distribution(adjusted, self.params), draft.probabilities
+        if self.generator.random() * proposed[draft.token_id] < target[draft.token_id]:
+            return self.count(draft.token_id)
+        rest = np.maximum(target - proposed, 0)
+        return self.count(self._draw(rest / rest.sum()))
+
+    def count(self, token: int) -> int:
+        """Count a token in, for the penalties, and return it."""
         self.generated[token] += 1
         return token
 
-    def _draw(self, logits: Float64) -> int:
-        probabilities = distribution(logits, self.params)
+    def _draw(self, probabilities: Float64) -> int:
         return int(self.generator.choice(len(probabilities), p=probabilities))
 
     def _adjust(self, logits: Float32, forbidden: frozenset[int]) -> Float64:

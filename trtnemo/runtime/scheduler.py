@@ -23,8 +23,9 @@ class ScheduledStep:
 class Scheduler:
     """Continuous batching with chunked prefill over an executor's slots."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: Budget, draft_tokens: int = 0) -> None:
         self.budget = budget
+        self.draft_tokens = min(draft_tokens, budget.max_draft_tokens)
         self.waiting: deque[Sequence] = deque()
         self.running: dict[str, Sequence] = {}
         self._free_slots = list(range(budget.slots - 1, -1, -1))
@@ -50,13 +51,22 @@ class Scheduler:
         """Whether there is nothing to run."""
         return not self.waiting and not self.running
 
+    def plan_drafts(self) -> list[tuple[Sequence, int]]:
+        """Return who drafts before the next step, and how many tokens: as many as that step can verify."""
+        decoding = [sequence for sequence in self.running.values() if sequence.is_decoding]
+        if not self.draft_tokens or not decoding:
+            return []
+        share = min(self.draft_tokens, self.budget.max_num_tokens // len(decoding) - 1)
+        planned = [(sequence, min(share, sequence.room_for_drafts)) for sequence in decoding]
+        return [(sequence, count) for sequence, count in planned if count > 0]
+
     def next_step(self) -> ScheduledStep | None:
         """Return the next step, or None when there is nothing to run."""
         self._admit()
         ordered = sorted(self.running.values(), key=lambda sequence: not sequence.is_decoding)
         room, chosen = self.budget.max_num_tokens, []
         for sequence in ordered:
-            length = min(sequence.unseen, room)
+            length = min(sequence.unseen + len(sequence.drafts), room)
             if length:
                 chosen.append((sequence, length))
                 room -= length
@@ -75,11 +85,13 @@ def _assemble(chosen: list[tuple[Sequence, int]]) -> ScheduledStep:
     segments, counts = [], []
     for sequence, length in chosen:
         start, end = len(tokens), sequence.position + length
-        segments.append(Segment(sequence.slot, start, length, sequence.position))
-        tokens.extend(sequence.tokens[sequence.position : end])
+        drafted = [draft.token_id for draft in sequence.drafts]
+        segments.append(Segment(sequence.slot, start, length, sequence.position, speculative=bool(drafted)))
+        tokens.extend((sequence.tokens[sequence.position :] + drafted)[:length])
         scores_prompt = sequence.wants_prompt_logits and not sequence.is_decoding
-        wanted = range(start, start + length) if scores_prompt else range(start + length - 1, start + length)
-        if not scores_prompt and end < len(sequence.tokens):
+        every = scores_prompt or bool(drafted)
+        wanted = range(start, start + length) if every else range(start + length - 1, start + length)
+        if not every and end < len(sequence.tokens):
             wanted = range(0)  # a chunk in the middle of a prompt yields nothing
         rows.extend(wanted)
         counts.append(len(wanted))

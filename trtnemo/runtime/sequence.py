@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from trtnemo.runtime.messages import FinishReason, Submit
-from trtnemo.runtime.sampler import Sampler, TokenLogprob
+from trtnemo.runtime.sampler import Draft, Float32, Sampler, TokenLogprob
 
 
 @dataclass
 class Sequence:
-    """A request's tokens, how many of them the executor has seen, and its sampler."""
+    """A request's tokens, how many of them the executor has seen, its sampler, and the drafts under verification."""
 
     request: Submit
     token_limit: int
@@ -18,6 +18,8 @@ class Sequence:
     position: int = 0
     tokens: list[int] = field(default_factory=list)
     prompt_logprobs: list[TokenLogprob | None] = field(default_factory=list)
+    drafts: list[Draft] = field(default_factory=list)
+    has_thought: bool = False
     sampler: Sampler = field(init=False)
 
     def __post_init__(self) -> None:
@@ -43,6 +45,30 @@ class Sequence:
     def is_decoding(self) -> bool:
         """Whether the prompt is done."""
         return self.position >= len(self.request.prompt)
+
+    @property
+    def room_for_drafts(self) -> int:
+        """Drafts that could all be accepted, with the token after them, before the sequence is full."""
+        return max(0, self.token_limit - self.generated - 1) if self.is_decoding and self.unseen == 1 else 0
+
+    def append_next(self, logits: Float32, draft: Draft | None = None) -> int:
+        """Append the next token and return it: drawn, or forced where the thinking budget is used up."""
+        forced = self._forced_token()
+        if forced is not None:
+            token_id = self.sampler.count(forced)
+        elif draft is not None:
+            token_id = self.sampler.verify(logits, draft, self.forbidden)
+        else:
+            token_id = self.sampler.sample(logits, self.forbidden)
+        self.tokens.append(token_id)
+        thinking = self.request.thinking
+        self.has_thought = self.has_thought or (thinking is not None and token_id in thinking.closing_ids)
+        return token_id
+
+    def _forced_token(self) -> int | None:
+        thinking = self.request.thinking
+        is_spent = thinking is not None and not self.has_thought and self.generated >= thinking.tokens
+        return thinking.end_id if thinking is not None and is_spent else None
 
     @property
     def wants_prompt_logits(self) -> bool:

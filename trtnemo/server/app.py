@@ -15,11 +15,12 @@ from starlette.exceptions import HTTPException
 
 from trtnemo import __version__
 from trtnemo.errors import RequestError, TrtnemoError
-from trtnemo.server.chat import ChatCall, render_messages
+from trtnemo.server.chat import ChatCall
 from trtnemo.server.completions import CompletionCall
 from trtnemo.server.context import ServerContext
 from trtnemo.server.counting import CountRequests
 from trtnemo.server.failure import error_body, error_response, explain
+from trtnemo.server.history import render_messages
 from trtnemo.server.parameters import ChatRequest, CompletionRequest, DetokenizeRequest, TokenizeRequest, drop_neutral
 
 MAXIMUM_BODY = 64 << 20
@@ -55,7 +56,9 @@ def create_app(context: ServerContext) -> FastAPI:
     @app.post("/v1/chat/completions")
     async def chat(request: Request) -> Response:
         body = await _read(request, ChatRequest)
-        return await _answer(request, ChatCall(context, body), body.stream)
+        # A template may take its time, and a long prompt too: neither may hold up the other requests.
+        call = await asyncio.to_thread(ChatCall, context, body)
+        return await _answer(request, call, body.stream)
 
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
@@ -80,7 +83,7 @@ def create_app(context: ServerContext) -> FastAPI:
         text = (
             body.prompt
             if body.prompt is not None
-            else render_messages(context, body.messages or [], body.chat_template_kwargs)
+            else render_messages(context, body.messages or [], body.chat_template_kwargs, body.tools)
         )
         tokens = context.tokenizer.encode(text)
         return {"count": len(tokens), "max_model_len": context.client.budget.max_seq_len, "tokens": tokens}
@@ -127,7 +130,7 @@ async def _read(request: Request, kind: type[Body]) -> Body:
     except (ValueError, RecursionError) as error:
         raise RequestError(f"the body is not JSON: {error}") from None
     try:
-        return kind.model_validate(drop_neutral(data))
+        return kind.model_validate(drop_neutral(data, kind.model_fields))
     except ValidationError as error:
         raise explain(error, list(kind.model_fields)) from None
 

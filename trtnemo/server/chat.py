@@ -1,22 +1,25 @@
-"""/v1/chat/completions: messages in, thinking and answer out."""
+"""/v1/chat/completions: messages and tools in; thinking, answer and tool calls out."""
 
 from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
 from trtnemo.errors import RequestError
 from trtnemo.runtime import SamplingParams
-from trtnemo.runtime.sampler import TokenLogprob
+from trtnemo.runtime.messages import ThinkingBudget
 from trtnemo.server.collect import Choice, make_jobs, run_all, stream_all
 from trtnemo.server.context import ServerContext
 from trtnemo.server.generation import Delta
-from trtnemo.server.parameters import ChatMessage, ChatRequest
+from trtnemo.server.history import render_messages
+from trtnemo.server.parameters import ChatRequest
+from trtnemo.server.parts import delta_of, message_of, score_of
+from trtnemo.server.tools import check_tools, schemas_of
 from trtnemo.server.usage import usage
-from trtnemo.text import ReasoningSplitter, TextTokenizer, ends_in_thinking, split_reasoning
+from trtnemo.text import AnswerFormat, AnswerParser, ToolCall, ends_in_thinking, read_answer
 
 
 class ChatCall:
@@ -28,10 +31,20 @@ class ChatCall:
         self.model = context.check_model(request.model)
         if request.top_logprobs is not None and not request.logprobs:
             raise RequestError("'top_logprobs' needs 'logprobs': true", parameter="top_logprobs")
-        text = render_messages(context, request.messages, request.chat_template_kwargs)
-        self.starts_thinking = ends_in_thinking(text)
+        check_tools(request.tools, request.tool_choice)
+        tools = [] if request.tool_choice == "none" else request.tools
+        text = render_messages(context, request.messages, request.chat_template_kwargs, tools)
+        variables = request.chat_template_kwargs
+        self.format = AnswerFormat(
+            splits_reasoning=context.splits_reasoning,
+            open_at_start=ends_in_thinking(text),
+            needs_content=variables.get("force_nonempty_content") is True or variables.get("enable_thinking") is False,
+            tools=schemas_of(tools) if tools and context.reads_tool_calls else None,
+            maximum_calls=1 if request.parallel_tool_calls is False else None,
+        )
         self.prompt = context.tokenizer.encode(text)
-        self.jobs = make_jobs([self.prompt], [self._params(number) for number in range(request.n)])
+        params = [self._params(number) for number in range(request.n)]
+        self.jobs = make_jobs([self.prompt], params, self._thinking_budget())
         for job in self.jobs:
             context.client.check(job.prompt, job.params)
         self.id = f"chatcmpl-{uuid.uuid4().hex}"
@@ -47,6 +60,17 @@ class ChatCall:
             logprobs=(request.top_logprobs or 0) if request.logprobs else None,
         )
 
+    def _thinking_budget(self) -> ThinkingBudget | None:
+        """Return what the request allows for thinking; a prompt that does not think needs no budget."""
+        budget = self.request.thinking_token_budget
+        end_id = self.context.tokenizer.id_of("</think>")
+        if budget is None or not self.format.open_at_start:
+            return None
+        if end_id is None:
+            raise RequestError("this tokenizer has no </think> token", parameter="thinking_token_budget")
+        call_id = self.context.tokenizer.id_of("<tool_call>")
+        return ThinkingBudget(budget, end_id, frozenset({end_id} if call_id is None else {end_id, call_id}))
+
     def _head(self, kind: str) -> dict[str, Any]:
         return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
 
@@ -56,49 +80,46 @@ class ChatCall:
         return {
             **self._head("chat.completion"),
             "choices": [self._choice(choice) for choice in choices],
-            "usage": usage([self.prompt], sum(choice.tokens for choice in choices)),
+            "usage": usage([self.prompt], [choice.counts for choice in choices]),
         }
 
     def _choice(self, choice: Choice) -> dict[str, Any]:
-        reasoning, content = "", choice.text
-        if self.context.splits_reasoning:
-            reasoning, content = split_reasoning(choice.text, self.starts_thinking)
-        message = {"role": "assistant", "content": content, **_thoughts(reasoning)}
-        scores = [_score(self.context.tokenizer, delta.logprob) for delta in choice.deltas if delta.logprob]
+        answer = read_answer(choice.text, self.format)
+        scores = [score_of(self.context.tokenizer, delta.logprob) for delta in choice.deltas if delta.logprob]
         return {
             "index": choice.job.index,
-            "message": message,
+            "message": message_of(answer),
             "logprobs": {"content": scores} if self.request.logprobs else None,
-            "finish_reason": choice.finish_reason,
+            "finish_reason": _reason(choice.finish_reason, bool(answer.tool_calls)),
         }
 
     async def stream(self) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the answer in chunks."""
-        splitters = {job.index: ReasoningSplitter(self.starts_thinking) for job in self.jobs}
+        parsers = {job.index: AnswerParser(self.format) for job in self.jobs}
         for job in self.jobs:
             yield self._chunk(job.index, {"role": "assistant", "content": ""})
-        generated = 0
+        counts = []
         async with aclosing(stream_all(self.context, self.jobs)) as deltas:
             async for job, delta in deltas:
-                generated += delta.tokens
-                for chunk in self._chunks(job.index, delta, splitters[job.index]):
+                counts.append(delta.counts)
+                for chunk in self._chunks(job.index, delta, parsers[job.index]):
                     yield chunk
         if self.request.include_usage:
-            counts = usage([self.prompt], generated)
-            yield {**self._head("chat.completion.chunk"), "choices": [], "usage": counts}
+            total = usage([self.prompt], counts)
+            yield {**self._head("chat.completion.chunk"), "choices": [], "usage": total}
 
-    def _chunks(self, index: int, delta: Delta, splitter: ReasoningSplitter) -> list[dict[str, Any]]:
-        scores = {"content": [_score(self.context.tokenizer, delta.logprob)]} if delta.logprob else None
-        if self.context.splits_reasoning:
-            pieces = [*splitter.push(delta.text), *(splitter.finish() if delta.finish_reason else ())]
-            parts = [_thoughts(p.text) if p.channel == "reasoning" else {"content": p.text} for p in pieces]
-        else:
-            parts = [{"content": delta.text}] if delta.text else []
-        if scores and not parts:
-            parts = [{}]
-        chunks = [self._chunk(index, part, scores if number == 0 else None) for number, part in enumerate(parts)]
+    def _chunks(self, index: int, delta: Delta, parser: AnswerParser) -> list[dict[str, Any]]:
+        scores = {"content": [score_of(self.context.tokenizer, delta.logprob)]} if delta.logprob else None
+        number = parser.calls
+        deltas: list[dict[str, Any]] = []
+        for part in (*parser.push(delta.text), *(parser.finish() if delta.finish_reason else ())):
+            deltas.append(delta_of(part, number))
+            number += isinstance(part, ToolCall)
+        if scores and not deltas:
+            deltas = [{}]
+        chunks = [self._chunk(index, item, None if place else scores) for place, item in enumerate(deltas)]
         if delta.finish_reason:
-            chunks.append(self._chunk(index, {}, None, delta.finish_reason))
+            chunks.append(self._chunk(index, {}, None, _reason(delta.finish_reason, parser.calls > 0)))
         return chunks
 
     def _chunk(
@@ -108,36 +129,6 @@ class ChatCall:
         return {**self._head("chat.completion.chunk"), "choices": [choice]}
 
 
-def render_messages(context: ServerContext, messages: Sequence[ChatMessage], variables: dict[str, Any]) -> str:
-    """Return the prompt text of messages; raises RequestError."""
-    if context.chat_template is None:
-        raise RequestError("this checkpoint has no chat template; use /v1/completions", parameter="messages")
-    return context.chat_template.render([_plain(message) for message in messages], variables)
-
-
-def _plain(message: ChatMessage) -> dict[str, Any]:
-    """Return a message as the template expects it: text parts joined, either reasoning spelling accepted."""
-    data = message.model_dump(exclude_none=True)
-    content = data.get("content", "")
-    if isinstance(content, list):
-        for part in content:
-            if part.get("type") != "text" or not isinstance(part.get("text"), str):
-                raise RequestError("content parts other than text are not supported", parameter="messages")
-        content = "".join(part["text"] for part in content)
-    data["content"] = content
-    if "reasoning_content" not in data and isinstance(data.get("reasoning"), str):
-        data["reasoning_content"] = data["reasoning"]
-    return data
-
-
-def _thoughts(text: str) -> dict[str, Any]:
-    """Return thinking under both names that clients read."""
-    return {"reasoning_content": text, "reasoning": text} if text else {}
-
-
-def _score(tokenizer: TextTokenizer, score: TokenLogprob) -> dict[str, Any]:
-    def entry(token_id: int, logprob: float) -> dict[str, Any]:
-        text = tokenizer.token_text(token_id)
-        return {"token": text, "logprob": logprob, "bytes": list(text.encode())}
-
-    return {**entry(score.token_id, score.logprob), "top_logprobs": [entry(*item) for item in score.top]}
+def _reason(reason: str, has_calls: bool) -> str:
+    """Return the API's word for an end: one that leaves calls to make is neither stop nor a defect."""
+    return "tool_calls" if has_calls and reason == "stop" else reason

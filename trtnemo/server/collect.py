@@ -9,18 +9,21 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from trtnemo.runtime import SamplingParams
+from trtnemo.runtime.messages import ThinkingBudget
 from trtnemo.runtime.sampler import TokenLogprob
 from trtnemo.server.context import ServerContext
 from trtnemo.server.generation import Delta, generate
+from trtnemo.server.usage import NO_COUNTS, Counts, add_counts
 
 
 @dataclass(frozen=True)
 class Job:
-    """One choice to generate: its number in the answer, its prompt and its sampling."""
+    """One choice to generate: its number in the answer, its prompt, its sampling, and what it may think."""
 
     index: int
     prompt: list[int]
     params: SamplingParams
+    thinking: ThinkingBudget | None = None
 
 
 @dataclass
@@ -29,7 +32,7 @@ class Choice:
 
     job: Job
     text: str = ""
-    tokens: int = 0
+    counts: Counts = NO_COUNTS
     finish_reason: str = "stop"
     deltas: list[Delta] = field(default_factory=list)
     prompt_logprobs: tuple[TokenLogprob | None, ...] | None = None
@@ -38,15 +41,17 @@ class Choice:
         """Count a delta in."""
         self.deltas.append(delta)
         self.text += delta.text
-        self.tokens += delta.tokens
+        self.counts = add_counts((self.counts, delta.counts))
         self.prompt_logprobs = delta.prompt_logprobs or self.prompt_logprobs
         self.finish_reason = delta.finish_reason or self.finish_reason
 
 
-def make_jobs(prompts: Sequence[list[int]], params: Sequence[SamplingParams]) -> list[Job]:
+def make_jobs(
+    prompts: Sequence[list[int]], params: Sequence[SamplingParams], thinking: ThinkingBudget | None = None
+) -> list[Job]:
     """Return a job per prompt and sample, numbered as the API numbers choices: samples of a prompt side by side."""
     return [
-        Job(number * len(params) + sample, prompt, item)
+        Job(number * len(params) + sample, prompt, item, thinking)
         for number, prompt in enumerate(prompts)
         for sample, item in enumerate(params)
     ]
@@ -77,7 +82,7 @@ async def stream_all(context: ServerContext, jobs: list[Job]) -> AsyncGenerator[
             if item is None:
                 open_jobs -= 1
                 continue
-            if first and item.tokens:
+            if first and item.counts.generated:
                 context.metrics.time_to_first_token.observe(time.monotonic() - started)
                 first = False
             yield job, item
@@ -92,7 +97,9 @@ async def _pump(
     context: ServerContext, job: Job, arrived: asyncio.Queue[tuple[Job, Delta | BaseException | None]]
 ) -> None:
     try:
-        async with aclosing(generate(context.client, context.tokenizer, job.prompt, job.params)) as deltas:
+        async with aclosing(
+            generate(context.client, context.tokenizer, job.prompt, job.params, job.thinking)
+        ) as deltas:
             async for delta in deltas:
                 arrived.put_nowait((job, delta))
         arrived.put_nowait((job, None))

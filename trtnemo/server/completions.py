@@ -53,11 +53,10 @@ class CompletionCall:
     async def run(self) -> dict[str, Any]:
         """Return the whole answer."""
         choices = await run_all(self.context, self.jobs)
-        generated = sum(choice.tokens for choice in choices)
         return {
             **self.head,
             "choices": [self._choice(item) for item in choices],
-            "usage": usage(self.prompts, generated),
+            "usage": usage(self.prompts, [choice.counts for choice in choices]),
         }
 
     async def stream(self) -> AsyncGenerator[dict[str, Any], None]:
@@ -65,17 +64,17 @@ class CompletionCall:
         offsets = dict.fromkeys((job.index for job in self.jobs), 0)
         waiting = {job.index for job in self.jobs} if self.request.echo else set()
         is_scored = self.request.logprobs is not None
-        generated = 0
+        counts = []
         async with aclosing(stream_all(self.context, self.jobs)) as deltas:
             async for job, delta in deltas:
-                generated += delta.tokens
+                counts.append(delta.counts)
                 if job.index in waiting and (delta.prompt_logprobs is not None or not is_scored):
                     waiting.remove(job.index)
                     yield self._prompt_chunk(job, delta, offsets)
                 if delta.text or delta.logprob or delta.finish_reason:
                     yield self._chunk(job, delta, offsets)
         if self.request.include_usage:
-            yield {**self.head, "choices": [], "usage": usage(self.prompts, generated)}
+            yield {**self.head, "choices": [], "usage": usage(self.prompts, counts)}
 
     def _prompt_chunk(self, job: Job, delta: Delta, offsets: dict[int, int]) -> dict[str, Any]:
         text = self.context.tokenizer.decode(job.prompt, False)

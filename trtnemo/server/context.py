@@ -25,6 +25,7 @@ class ServerContext:
     model_names: tuple[str, ...]
     sampling: Sampling
     splits_reasoning: bool
+    reads_tool_calls: bool
     metrics: ServerMetrics
     started: int
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from trtnemo.errors import EngineError
 from trtnemo.runtime import EngineClient, SamplingParams
-from trtnemo.runtime.messages import Event, Failed, Finished, PromptScored, TokenGenerated
+from trtnemo.runtime.messages import Event, Failed, Finished, PromptScored, ThinkingBudget, TokenGenerated
 from trtnemo.runtime.sampler import TokenLogprob
+from trtnemo.server.usage import NO_COUNTS, Counts
 from trtnemo.text import TextStream, TextTokenizer
 
 
@@ -18,14 +19,18 @@ class Delta:
     """What one event adds: text (possibly none), a token's score, the prompt's scores, or the end."""
 
     text: str = ""
-    tokens: int = 0
+    counts: Counts = NO_COUNTS
     logprob: TokenLogprob | None = None
     prompt_logprobs: tuple[TokenLogprob | None, ...] | None = None
     finish_reason: str | None = None
 
 
 async def generate(
-    client: EngineClient, tokenizer: TextTokenizer, prompt: list[int], params: SamplingParams
+    client: EngineClient,
+    tokenizer: TextTokenizer,
+    prompt: list[int],
+    params: SamplingParams,
+    thinking: ThinkingBudget | None = None,
 ) -> AsyncGenerator[Delta, None]:
     """Yield deltas until the sequence ends; closing the iterator aborts it. Raises RequestError, EngineError."""
     loop = asyncio.get_running_loop()
@@ -36,7 +41,7 @@ async def generate(
     def deliver(event: Event) -> None:
         loop.call_soon_threadsafe(events.put_nowait, event)
 
-    request_id = client.submit(prompt, params, deliver)
+    request_id = client.submit(prompt, params, deliver, thinking)
     try:
         while True:
             event = await events.get()
@@ -46,10 +51,11 @@ async def generate(
                 yield Delta(prompt_logprobs=event.logprobs)
             elif isinstance(event, TokenGenerated):
                 text = stream.push(event.token_id)
+                counts = Counts(1, event.drafted, int(event.accepted))
                 if stream.hit_stop:
-                    yield Delta(text, 1, event.logprob, finish_reason="stop")
+                    yield Delta(text, counts, event.logprob, finish_reason="stop")
                     return
-                yield Delta(text, 1, event.logprob)
+                yield Delta(text, counts, event.logprob)
             elif isinstance(event, Finished):
                 yield Delta(stream.finish(), finish_reason=event.reason)
                 return

@@ -51,3 +51,6 @@ class _LoopCollector(Collector):
         yield CounterMetricFamily("trtnemo_steps", "Executor steps", now.steps)
         yield CounterMetricFamily("trtnemo_prompt_tokens", "Prompt tokens run", now.prompt_tokens)
         yield CounterMetricFamily("trtnemo_generated_tokens", "Tokens generated", now.generated_tokens)
+        yield CounterMetricFamily("trtnemo_verifications", "Verifications of drafts", now.verifications)
+        yield CounterMetricFamily("trtnemo_drafted_tokens", "Tokens drafted by the MTP head", now.drafted_tokens)
+        yield CounterMetricFamily("trtnemo_accepted_tokens", "Drafted tokens accepted", now.accepted_tokens)

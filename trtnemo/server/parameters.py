@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from trtnemo.errors import RequestError
 from trtnemo.recipe.shared import Sampling
 from trtnemo.runtime import SamplingParams
+from trtnemo.server.tools import ToolChoice, ToolDeclaration
 
 # Parameters of the API that do nothing at these values; anything else is refused until it is built.
 NEUTRAL_VALUES: dict[str, tuple[Any, ...]] = {
     "suffix": (None, ""),
     "tools": (None, []),
     "tool_choice": (None, "none", "auto"),
+    "thinking_token_budget": (None,),
     "functions": (None, []),
     "function_call": (None, "none"),
     "parallel_tool_calls": (None, True, False),
@@ -135,6 +138,15 @@ class ChatRequest(GenerationRequest):
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
+    tools: list[ToolDeclaration] = Field(default_factory=list)
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    thinking_token_budget: Annotated[int, Field(ge=0)] | None = None
+
+    @field_validator("tools", "chat_template_kwargs", mode="before")
+    @classmethod
+    def _null_is_empty(cls, value: Any, info: ValidationInfo) -> Any:
+        return value if value is not None else [] if info.field_name == "tools" else {}
 
 
 class TokenizeRequest(BaseModel):
@@ -145,6 +157,7 @@ class TokenizeRequest(BaseModel):
     model: str | None = None
     prompt: str | None = None
     messages: list[ChatMessage] | None = None
+    tools: list[ToolDeclaration] = Field(default_factory=list)
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -157,11 +170,12 @@ class DetokenizeRequest(BaseModel):
     tokens: list[Annotated[int, Field(ge=0)]]
 
 
-def drop_neutral(body: Any) -> Any:
-    """Return a request body without parameters that do nothing; raises RequestError for those that would."""
+def drop_neutral(body: Any, known: Collection[str] = ()) -> Any:
+    """Return a body without parameters that do nothing; raises RequestError for those that would, but for `known`."""
     if not isinstance(body, dict):
         raise RequestError("the body is not a JSON object")
-    for name, neutral in NEUTRAL_VALUES.items():
+    unbuilt = {name: values for name, values in NEUTRAL_VALUES.items() if name not in known}
+    for name, neutral in unbuilt.items():
         if name in body and not any(body[name] == value and type(body[name]) is type(value) for value in neutral):
             raise RequestError(f"'{name}' is not supported yet", parameter=name)
-    return {name: value for name, value in body.items() if name not in NEUTRAL_VALUES}
+    return {name: value for name, value in body.items() if name not in unbuilt}

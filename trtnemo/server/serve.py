@@ -62,7 +62,7 @@ def load_context(engine: Engine) -> ServerContext:
     recipe = engine.recipe
     tokenizer = load_tokenizer(engine)
     template = _template(engine, tokenizer)
-    client = EngineClient(load_executor(engine), tokenizer.stop_token_ids)
+    client = EngineClient(load_executor(engine), tokenizer.stop_token_ids, recipe.speculation.draft_tokens)
     return ServerContext(
         client=client,
         tokenizer=tokenizer,
@@ -70,6 +70,7 @@ def load_context(engine: Engine) -> ServerContext:
         model_names=recipe.served_model_names,
         sampling=recipe.sampling,
         splits_reasoning=recipe.parsers.reasoning is not None,
+        reads_tool_calls=recipe.parsers.tool is not None,
         metrics=ServerMetrics(client),
         started=int(time.time()),
     )
@@ -91,7 +92,7 @@ class _Server(uvicorn.Server):
 
 def _template(engine: Engine, tokenizer: TextTokenizer) -> ChatTemplate | None:
     directory = engine.tokenizer_directory
-    if not (directory / "chat_template.jinja").is_file() and tokenizer.chat_template is None:
+    if not ChatTemplate.exists(directory, tokenizer):
         return None
     try:
         return ChatTemplate(directory, tokenizer)

@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 
-def usage(prompts: Iterable[list[int]], generated: int) -> dict[str, Any]:
-    """Return the `usage` object."""
+class Counts(NamedTuple):
+    """Tokens generated; of those that the MTP head drafted, how many were verified and how many accepted."""
+
+    generated: int = 0
+    drafted: int = 0
+    accepted: int = 0
+
+
+NO_COUNTS = Counts()
+
+
+def add_counts(counts: Iterable[Counts]) -> Counts:
+    """Return the sum, number by number."""
+    return Counts(*map(sum, zip(NO_COUNTS, *counts, strict=True)))
+
+
+def usage(prompts: Iterable[list[int]], counts: Iterable[Counts]) -> dict[str, Any]:
+    """Return the `usage` object; the drafts stand under OpenAI's names for predicted tokens."""
     prompt_tokens = sum(len(prompt) for prompt in prompts)
-    return {
+    total = add_counts(counts)
+    result: dict[str, Any] = {
         "prompt_tokens": prompt_tokens,
-        "completion_tokens": generated,
-        "total_tokens": prompt_tokens + generated,
+        "completion_tokens": total.generated,
+        "total_tokens": prompt_tokens + total.generated,
     }
+    if total.drafted:
+        result["completion_tokens_details"] = {
+            "accepted_prediction_tokens": total.accepted,
+            "rejected_prediction_tokens": total.drafted - total.accepted,
+        }
+    return result

@@ -1,71 +1,106 @@
-"""Chat messages to prompt text, by the checkpoint's own template in a sandbox."""
+"""Chat messages to prompt text, by the family's template or by the checkpoint's own."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
 from trtnemo.errors import CheckpointError, RequestError
+from trtnemo.recipe.nearest import suggestion
+from trtnemo.text.template_engine import TemplateEngine, TemplateError
+from trtnemo.text.template_process import TIME_LIMIT, TemplateProcess
 from trtnemo.text.tokenizer import TextTokenizer
 
 MAXIMUM_TEMPLATE = 1 << 18
-MAXIMUM_PROMPT = 16 << 20
 # What the server itself puts into the template; a request may not replace it.
-RESERVED = frozenset({"messages", "add_generation_prompt", "bos_token", "eos_token", "tools", "raise_exception"})
+RESERVED = frozenset({"messages", "add_generation_prompt", "bos_token", "eos_token", "tools"})
+# Read from the same dictionary by the reasoning parser (super_v3), never by a template.
+PARSER_VARIABLES = frozenset({"force_nonempty_content"})
+_FAMILY_TOKENS = ("<|im_start|>", "<|im_end|>", "<think>", "</think>")
 
 
 class ChatTemplate:
-    """A compiled template. Raises CheckpointError when there is none, or when it is no template."""
+    """The template of a checkpoint: its own file, its tokenizer_config's, or else the family's.
 
-    def __init__(self, directory: Path, tokenizer: TextTokenizer) -> None:
+    A template other than the shipped one runs in a process with its memory and time capped. Raises CheckpointError
+    when there is none, or when it is no template.
+    """
+
+    def __init__(self, directory: Path, tokenizer: TextTokenizer, time_limit: float = TIME_LIMIT) -> None:
         self._tokenizer = tokenizer
         path = directory / "chat_template.jinja"
-        text = path.read_text(encoding="utf-8") if path.is_file() else tokenizer.chat_template
+        text = _find(path, tokenizer)
         if text is None:
             raise CheckpointError("has no chat template", where=str(directory))
         if len(text) > MAXIMUM_TEMPLATE:
             raise CheckpointError(f"is longer than {MAXIMUM_TEMPLATE} characters", where=str(path))
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-        environment.globals["raise_exception"] = _refuse
-        environment.filters["tojson"] = _to_json
         try:
-            self._template = environment.from_string(text)
-        except jinja2.TemplateError as error:
-            raise CheckpointError(f"is not a Jinja template: {error}", where=str(path)) from None
+            self._engine = _shipped() if text == family_template() else TemplateProcess(text, time_limit)
+        except TemplateError as error:
+            raise CheckpointError(str(error), where=str(path)) from None
 
-    def render(self, messages: Sequence[Mapping[str, Any]], variables: Mapping[str, Any]) -> str:
-        """Return the prompt that the template makes of messages; raises RequestError."""
+    @staticmethod
+    def exists(directory: Path, tokenizer: TextTokenizer) -> bool:
+        """Return whether a checkpoint has a template, or is of the family and can use the shipped one."""
+        return _find(directory / "chat_template.jinja", tokenizer) is not None
+
+    def close(self) -> None:
+        """End the process of a foreign template."""
+        if isinstance(self._engine, TemplateProcess):
+            self._engine.close()
+
+    def render(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        variables: Mapping[str, Any],
+        tools: Sequence[Mapping[str, Any]] = (),
+    ) -> str:
+        """Return the prompt that the template makes of messages; raises RequestError, on unknown variables too."""
+        self._check(variables)
+        given: dict[str, Any] = {name: value for name, value in variables.items() if name not in PARSER_VARIABLES}
+        given |= {"messages": list(messages), "add_generation_prompt": True}
+        given |= {"bos_token": self._tokenizer.bos_token, "eos_token": self._tokenizer.eos_token}
+        if tools:
+            given["tools"] = list(tools)
+        try:
+            return self._engine.render(given)
+        except TemplateError as error:
+            raise RequestError(f"the chat template {error}", parameter="messages") from None
+
+    def _check(self, variables: Mapping[str, Any]) -> None:
         taken = RESERVED & variables.keys()
         if taken:
             raise RequestError(
                 f"chat_template_kwargs may not set {', '.join(sorted(taken))}", parameter="chat_template_kwargs"
             )
-        try:
-            text = self._template.render(
-                messages=messages,
-                add_generation_prompt=True,
-                bos_token=self._tokenizer.bos_token,
-                eos_token=self._tokenizer.eos_token,
-                **variables,
-            )
-        except jinja2.TemplateError as error:
-            raise RequestError(f"the chat template refuses these messages: {error}", parameter="messages") from None
-        except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
-            raise RequestError(f"the chat template fails on these messages: {error}", parameter="messages") from None
-        if len(text) > MAXIMUM_PROMPT:
-            raise RequestError(f"the rendered chat exceeds {MAXIMUM_PROMPT} characters", parameter="messages")
-        return text
+        known = (self._engine.variables | PARSER_VARIABLES) - RESERVED
+        for name in variables:
+            if name not in known:
+                raise RequestError(
+                    f"chat_template_kwargs: this checkpoint's template does not know '{name}'"
+                    f"{suggestion(name, sorted(known))}",
+                    parameter="chat_template_kwargs",
+                )
 
 
-def _refuse(message: str) -> None:
-    raise jinja2.TemplateError(message)
+@cache
+def family_template() -> str:
+    """Return the text of the shipped template of Nemotron-3 Super."""
+    return resources.files("trtnemo.text").joinpath("chat_template.jinja").read_text(encoding="utf-8")
 
 
-def _to_json(value: Any, indent: int | None = None) -> str:
-    """Write JSON as Hugging Face templates expect it: not escaped for HTML."""
-    return json.dumps(value, ensure_ascii=False, indent=indent)
+@cache
+def _shipped() -> TemplateEngine:
+    return TemplateEngine(family_template())
+
+
+def _find(path: Path, tokenizer: TextTokenizer) -> str | None:
+    if path.is_file():
+        return path.read_text(encoding="utf-8")
+    if tokenizer.chat_template is not None:
+        return tokenizer.chat_template
+    is_family = all(tokenizer.id_of(token) is not None for token in _FAMILY_TOKENS)
+    return family_template() if is_family else None

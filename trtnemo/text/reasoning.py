@@ -22,10 +22,12 @@ class ReasoningSplitter:
     """Splits a stream at the think tags, whatever chunks it comes in.
 
     `open_at_start` says that the prompt ended inside a think block, as the family's generation prompt does. The line
-    break beside each tag belongs to the format and is dropped.
+    break beside each tag belongs to the format and is dropped. `closers` are tags that end thinking by themselves and
+    belong to what follows: a tool call inside an open think block is a call.
     """
 
-    def __init__(self, open_at_start: bool) -> None:
+    def __init__(self, open_at_start: bool, closers: tuple[str, ...] = ()) -> None:
+        self._closers = closers
         self._channel: Channel = "reasoning" if open_at_start else "content"
         self._held = ""
         self._begun = False
@@ -35,10 +37,10 @@ class ReasoningSplitter:
         """Yield what is certain so far; a possible beginning of a tag is held back."""
         self._held += text
         while True:
-            tag = CLOSE if self._channel == "reasoning" else OPEN
-            before, found, after = self._held.partition(tag)
-            if not found or (tag == OPEN and (self._begun or before.strip())):
+            found = self._next_tag()
+            if found is None or (self._channel == "content" and (self._begun or found[0].strip())):
                 break
+            before, after = found
             if self._channel == "reasoning":
                 yield from self._emit(before.rstrip("\n"))
             self._switch(after)
@@ -50,6 +52,17 @@ class ReasoningSplitter:
         """Yield what was held back."""
         text, self._held = self._held, ""
         yield from self._emit(text)
+
+    def _next_tag(self) -> tuple[str, str] | None:
+        """Return the text before and after the tag that ends the current channel."""
+        if self._channel == "content":
+            before, found, after = self._held.partition(OPEN)
+            return (before, after) if found else None
+        places = [(self._held.find(tag), tag) for tag in (CLOSE, *self._closers) if tag in self._held]
+        if not places:
+            return None
+        place, tag = min(places)
+        return self._held[:place], self._held[place + len(CLOSE) if tag == CLOSE else place :]
 
     def _switch(self, rest: str) -> None:
         self._channel = "content" if self._channel == "reasoning" else "reasoning"
@@ -67,7 +80,8 @@ class ReasoningSplitter:
     def _uncertain_tail(self) -> int:
         """Return how many last characters may belong to a tag, or to the line break before one."""
         if self._channel == "reasoning":
-            body = self._held[: len(self._held) - overlap(self._held, CLOSE)]
+            tail = max(overlap(self._held, tag) for tag in (CLOSE, *self._closers))
+            body = self._held[: len(self._held) - tail]
             return len(self._held) - len(body.rstrip("\n"))
         if self._begun:
             return 0

@@ -14,6 +14,7 @@ from tokenizers.decoders import DecodeStream
 from trtnemo.errors import CheckpointError, RequestError
 
 END_OF_TURN = "<|im_end|>"
+TAGS = frozenset({"<think>", "</think>", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>"})
 
 
 class TextTokenizer:
@@ -26,9 +27,19 @@ class TextTokenizer:
         except Exception as error:  # the tokenizers library raises bare Exception
             raise CheckpointError(f"cannot be read: {error}", where=str(path)) from None
         self._tokenizer.encode_special_tokens = False
+        self._keep_tags(path)
         self._settings = _read_json(directory / "tokenizer_config.json")
         self._generation = _read_json(directory / "generation_config.json")
         self._model_eos = model_eos
+
+    def _keep_tags(self, path: Path) -> None:
+        """Make sure that decoding keeps the tags that parsers look for, should a file mark them special."""
+        added = self._tokenizer.get_added_tokens_decoder().values()
+        if any(token.special and token.content in TAGS for token in added):
+            content = json.loads(path.read_text(encoding="utf-8"))
+            for token in content["added_tokens"]:
+                token["special"] = token["special"] and token["content"] not in TAGS
+            self._tokenizer = Tokenizer.from_str(json.dumps(content))
 
     def encode(self, text: str) -> list[int]:
         """Return token ids; nothing is added in front (the family's chats carry no BOS).

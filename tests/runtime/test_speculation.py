@@ -1,0 +1,181 @@
+"""Drafts change how fast tokens come, and never which: greedy ones are the same, sampled ones follow the same law."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runtime.table_executor import TableExecutor
+from training.tiny.held_out import held_out_prompts
+from trtnemo import LLM, SamplingParams
+from trtnemo.engine import build_engine
+from trtnemo.recipe import load_recipe
+from trtnemo.runtime import EngineClient
+from trtnemo.runtime.client import iterate
+from trtnemo.runtime.messages import Failed, Finished, ThinkingBudget, TokenGenerated
+from trtnemo.runtime.sampler import Sampler, distribution
+
+SAMPLES = 20_000
+# upper 0.1 % point of chi-square with 26 degrees of freedom
+CRITICAL = 54.05
+TARGET = [[1.0, 0.2, -0.5], [-1.0, 0.7, 0.3], [0.0, -0.4, 1.2]]
+HEAD = [[0.1, 1.0, 0.0], [0.5, 0.5, -1.0], [1.0, 0.0, 0.2]]
+PARAMS = SamplingParams(temperature=0.8, max_tokens=3)
+
+
+def chi_square(drafts):
+    """Return the statistic of three-token sequences against their exact probabilities, and how often drafts passed."""
+    executor = TableExecutor(TARGET, HEAD)
+    client = EngineClient(executor, frozenset(), drafts)
+
+    def sample(_):
+        return tuple(event.token_id for event in iterate(client, [0], PARAMS) if isinstance(event, TokenGenerated))
+
+    with ThreadPoolExecutor(8) as pool:
+        counts = Counter(pool.map(sample, range(SAMPLES)))
+    statistics = client.statistics
+    client.close()
+    law = np.stack([distribution(np.asarray(row), PARAMS) for row in TARGET])
+    total = 0.0
+    for sequence in itertools.product(range(3), repeat=3):
+        path = (0, *sequence)
+        expected = SAMPLES * np.prod([law[a, b] for a, b in itertools.pairwise(path)])
+        total += (counts[sequence] - expected) ** 2 / expected
+    return total, statistics
+
+
+@pytest.mark.parametrize("drafts", [0, 1, 2, 6])
+def test_sampled_sequences_follow_the_targets_law(drafts):
+    statistic, statistics = chi_square(drafts)
+    assert statistic < CRITICAL
+    assert (statistics.accepted_tokens > 1000) == (drafts > 0)
+    assert statistics.accepted_tokens <= statistics.drafted_tokens
+
+
+def test_a_sampler_that_draws_again_from_the_whole_law_after_a_rejection_is_noticed(monkeypatch):
+    """The test above can fail: this is the usual mistake."""
+
+    def wrong(self, logits, draft, forbidden=frozenset()):
+        target, proposed = distribution(self._adjust(logits, forbidden), self.params), draft.probabilities
+        if self.generator.random() * proposed[draft.token_id] < target[draft.token_id]:
+            return self.count(draft.token_id)
+        return self.count(self._draw(target))
+
+    monkeypatch.setattr(Sampler, "verify", wrong)
+    assert chi_square(2)[0] > 3 * CRITICAL
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    drafts=st.integers(0, 6),
+    limit=st.integers(1, 12),
+    stop=st.integers(0, 4),
+    min_tokens=st.integers(0, 3),
+    budget=st.sampled_from([2, 3, 7, 64]),
+    thinking=st.none() | st.integers(0, 5),
+    seed=st.integers(0, 5),
+)
+def test_greedy_tokens_and_ends_are_the_same_with_any_number_of_drafts(
+    drafts, limit, stop, min_tokens, budget, thinking, seed
+):
+    """Whatever ends a sequence, also inside a run of accepted drafts, and however little room a step has."""
+    source = np.random.default_rng(seed)
+    target = source.normal(size=(5, 5))
+    head = np.where(source.random((5, 1)) < 0.7, target, source.normal(size=(5, 5)))
+    params = SamplingParams(temperature=0, max_tokens=limit, min_tokens=min(min_tokens, limit), frequency_penalty=0.3)
+    rule = None if thinking is None else ThinkingBudget(thinking, 3, frozenset({3}))
+
+    def run(count):
+        client = EngineClient(TableExecutor(target, head, slots=2, max_num_tokens=budget), frozenset({stop}), count)
+        events = [[] for _ in range(3)]
+        for number, mine in enumerate(events):
+            client.submit([number, 1, number], params, mine.append, rule)
+        client.close(drain=True)
+        return [
+            [event.token_id if isinstance(event, TokenGenerated) else event.reason for event in mine] for mine in events
+        ]
+
+    assert run(drafts) == run(0)
+
+
+def test_a_budget_of_thought_is_enforced_inside_a_run_of_drafts():
+    always_one = np.tile([0.0, 9.0, 0.0, 0.0], (4, 1))
+    client = EngineClient(TableExecutor(always_one, always_one), frozenset(), 6)
+    events = []
+    client.submit([0], SamplingParams(temperature=0, max_tokens=9), events.append, ThinkingBudget(4, 3, frozenset({3})))
+    client.close(drain=True)
+    assert [event.token_id for event in events[:-1]] == [1, 1, 1, 1, 3, 1, 1, 1, 1]
+    assert sum(event.accepted for event in events[:-1]) < sum(event.drafted for event in events[:-1])
+
+
+def test_every_draft_is_accepted_where_the_head_is_the_target():
+    client = EngineClient(TableExecutor(TARGET, TARGET), frozenset(), 3)
+    events = list(iterate(client, [0], SamplingParams(temperature=1.3, seed=1, max_tokens=13)))
+    client.close()
+    # one token from the prompt, then runs of three drafts and the token after them
+    assert [event.drafted for event in events[:-1]] == [0, 3, 0, 0, 0, 3, 0, 0, 0, 3, 0, 0, 0]
+    assert sum(event.accepted for event in events[:-1]) == 9
+    assert client.statistics.verifications == 3
+
+
+class BrokenHead(TableExecutor):
+    """Breaks when it drafts for a sequence of more than five tokens."""
+
+    def draft(self, tokens):
+        if any(self.lengths[token.slot] > 5 for token in tokens):
+            raise ValueError("the head broke")
+        return super().draft(tokens)
+
+
+def test_a_head_that_breaks_fails_its_sequences_and_the_loop_lives_on():
+    client = EngineClient(BrokenHead(TARGET, TARGET), frozenset(), 2)
+    events = []
+    client.submit([0, 1, 2, 0, 1, 2, 0], PARAMS, events.append)
+    short = list(iterate(client, [0], PARAMS.model_copy(update={"max_tokens": 2})))
+    client.close(drain=True)
+    assert isinstance(events[-1], Failed)
+    assert "the head broke" in events[-1].message
+    assert isinstance(short[-1], (Finished, Failed))
+
+
+@pytest.fixture(scope="module")
+def plain_and_drafting(tmp_path_factory):
+    """Return the embedded model three times: without drafts alone, with 3 drafts alone, and with 3 among eight."""
+    directory, opened = tmp_path_factory.mktemp("speculation"), []
+    for drafts, slots in ((0, 1), (3, 1), (3, 8)):
+        settings = [f"speculation.draft_tokens={drafts}", f"limits.max_batch_size={slots}"]
+        output = directory / f"{drafts}-{slots}"
+        build_engine(load_recipe("tiny", settings), "tiny", output)
+        opened.append(LLM(output))
+    yield opened
+    for llm in opened:
+        llm.shutdown()
+
+
+PROMPTS = 200
+TIE = 1e-5
+
+
+def test_greedy_answers_of_tiny_are_the_same_with_and_without_drafts(plain_and_drafting):
+    """Alone, and with seven others in the batch. Where the two likeliest tokens tie, either is right: none does."""
+    plain, drafting, crowded = plain_and_drafting
+    prompts = held_out_prompts(PROMPTS, seed=11)
+    params = SamplingParams(temperature=0, max_tokens=40, logprobs=2)
+    expected = plain.generate(prompts, params)
+    ties = 0
+    for llm in (drafting, crowded):
+        for one, other in zip(expected, llm.generate(prompts, params), strict=True):
+            if one.token_ids != other.token_ids:
+                place = next(i for i, (a, b) in enumerate(zip(one.token_ids, other.token_ids, strict=False)) if a != b)
+                first, second = (score for _, score in one.logprobs[place].top[:2])
+                assert first - second < TIE, (one.text, other.text)
+                ties += 1
+    assert ties <= 2
+    outputs = crowded.generate(prompts[:64], params)
+    assert sum(output.accepted for output in outputs) > 0.5 * sum(output.drafted for output in outputs)

@@ -1,0 +1,94 @@
+"""Thinking, answer and calls: told apart alike however the text is cut, and as super_v3 tells them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trtnemo.text import Answer, AnswerFormat, AnswerParser, ToolCall, read_answer
+
+TOOLS = {"w": {"properties": {"city": {"type": "string"}, "days": {"type": "integer"}}}}
+CALL = "<tool_call>\n<function=w>\n<parameter=city>\nOslo\n</parameter>\n</function>\n</tool_call>"
+OSLO = ToolCall("w", {"city": "Oslo"})
+CUT = CALL[: CALL.index("</param")]
+THINKING = AnswerFormat(open_at_start=True, tools=TOOLS)
+PLAIN = AnswerFormat(tools=TOOLS)
+NEEDED = AnswerFormat(open_at_start=True, needs_content=True, tools=TOOLS)
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "reasoning", "content", "calls"),
+    [
+        (THINKING, f"hm\n</think>\n{CALL}\n", "hm", "", [OSLO]),
+        (THINKING, f"hm\n{CALL}\n", "hm", "", [OSLO]),
+        (THINKING, f"hm\n</think>\nLet me see.\n{CALL}\n{CALL}", "hm", "Let me see.", [OSLO, OSLO]),
+        (PLAIN, f"\n{CALL}\n", "", "", [OSLO]),
+        (PLAIN, f"a {CALL} b", "", "ab", [OSLO]),
+        (PLAIN, "Paris \n", "", "Paris \n", []),
+        (PLAIN, f" x\n{CUT}", "", f" x\n{CUT}", []),
+        (PLAIN, CALL.removesuffix("</tool_call>"), "", "", [OSLO]),
+        (PLAIN, "<tool_call>{}</tool_call>", "", "<tool_call>{}</tool_call>", []),
+        (PLAIN, f"<tool_call> no \n{CALL}", "", "<tool_call> no", [OSLO]),
+        (AnswerFormat(), CALL, "", CALL, []),
+        (AnswerFormat(splits_reasoning=False, tools=TOOLS), f"<think>{CALL}", "", "<think>", [OSLO]),
+        (AnswerFormat(tools=TOOLS, maximum_calls=1), CALL * 3, "", "", [OSLO]),
+        (NEEDED, "never closed", "", "never closed", []),
+        (NEEDED, "hm\n</think>\n", "", "hm", []),
+        (NEEDED, "hm\n</think>\n \n", "", " \nhm", []),
+        (NEEDED, "hm\n</think>\nParis", "hm", "Paris", []),
+        (NEEDED, f"hm{CALL}", "hm", "", [OSLO]),
+        (NEEDED, "", "", "", []),
+        (AnswerFormat(needs_content=True), "<think>hm", "", "hm", []),
+        (AnswerFormat(open_at_start=True), "never closed", "never closed", "", []),
+    ],
+)
+def test_outputs_are_told_apart(form, text, reasoning, content, calls):
+    assert read_answer(text, form) == Answer(reasoning, content, calls)
+
+
+PIECES = st.lists(
+    st.sampled_from([CALL, CUT, "<tool_call>", "</tool_call>", "</function>", "<function=w>", "<think>", "</think>",
+                     "<", "\n", " ", "a", "<tool_", "call>", "é", "</parameter>", "<parameter=days>3"]),
+    max_size=9,
+)  # fmt: skip
+FORMS = st.builds(
+    AnswerFormat,
+    splits_reasoning=st.booleans(),
+    open_at_start=st.booleans(),
+    needs_content=st.booleans(),
+    tools=st.sampled_from([None, TOOLS]),
+    maximum_calls=st.sampled_from([None, 1]),
+)
+
+
+@settings(max_examples=2000)
+@given(PIECES, FORMS, st.data())
+def test_any_cut_of_any_output_gives_the_same_answer(pieces, form, data):
+    text = "".join(pieces)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
+    parser, found = AnswerParser(form), Answer()
+    for begin, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
+        for part in parser.push(text[begin:end]):
+            found.add(part)
+    for part in parser.finish():
+        found.add(part)
+    assert found == read_answer(text, form)
+
+
+@settings(max_examples=500)
+@given(PIECES, FORMS)
+def test_no_letter_is_lost_unless_a_call_took_it(pieces, form):
+    text = "".join(pieces)
+    answer = read_answer(text, form)
+    if not answer.tool_calls:
+        kept = (answer.reasoning + answer.content).replace("<think>", "").replace("</think>", "")
+        assert sorted("".join(kept.split())) == sorted(
+            "".join(text.replace("<think>", "").replace("</think>", "").split())
+        ) or (form.maximum_calls is not None and form.tools is not None)
+
+
+def test_an_answer_is_passed_on_at_once():
+    parser = AnswerParser(PLAIN)
+    found = [[part.text for part in parser.push(word)] for word in ("Par", "is", " <b", " x")]
+    assert found == [["Par"], ["is"], [" <b"], [" x"]]

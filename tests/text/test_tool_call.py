@@ -1,0 +1,128 @@
+"""Tool calls in the qwen3_coder format: read, typed by schema, never evaluated."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trtnemo.text.chat_template import family_template
+from trtnemo.text.template_engine import TemplateEngine
+from trtnemo.text.tool_call import ToolCall, parse_tool_call, typed
+
+SCHEMAS = {"f": {"type": "object", "properties": {"n": {"type": "integer"}, "s": {"type": "string"}}}}
+
+
+def body(*parameters, name="f", end="</function>"):
+    inner = "".join(f"<parameter={key}>\n{value}\n</parameter>\n" for key, value in parameters)
+    return f"\n<function={name}>\n{inner}{end}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (body(("n", "3"), ("s", "x")), {"n": 3, "s": "x"}),
+        (body(), {}),
+        (body(("s", "3")), {"s": "3"}),
+        (body(("s", "two\nlines\n")), {"s": "two\nlines\n"}),
+        (body(("n", "three")), {"n": "three"}),
+        (body(("other", "3")), {"other": "3"}),
+        (body(("s", "a </function> b")), {"s": "a </function> b"}),
+        (body(("s", "x"), end=""), {"s": "x"}),
+        ("<function=f><parameter=s>x", {"s": "x"}),
+        ("<function=f>\n<parameter=s>\nx\n<parameter=n>\n4\n</parameter>", {"s": "x", "n": 4}),
+        ("<function=f>\n<parameter=s>\nx</parameter></function>", {"s": "x"}),
+    ],
+)
+def test_calls_are_read(text, expected):
+    assert parse_tool_call(text, SCHEMAS) == ToolCall("f", expected)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "plain", '{"name": "f"}', "<function=f", "<function=>\n</function>", "<function=f> junk </function>",
+     "<function=f>\n<parameter=>\n1\n</parameter></function>", "<function=f></function> and more"],
+)  # fmt: skip
+def test_what_is_no_call_is_none(text):
+    assert parse_tool_call(text, SCHEMAS) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "schema", "expected"),
+    [
+        ("7", {"type": "integer"}, 7),
+        ("-7", {"type": "integer"}, -7),
+        ("7.5", {"type": "integer"}, "7.5"),
+        ("9" * 400, {"type": "integer"}, "9" * 400),
+        ("7.5", {"type": "number"}, 7.5),
+        ("7", {"type": "number"}, 7),
+        ("1e999", {"type": "number"}, "1e999"),
+        ("nan", {"type": "number"}, "nan"),
+        ("true", {"type": "boolean"}, True),
+        ("True", {"type": "boolean"}, True),
+        ("yes", {"type": "boolean"}, False),
+        ("null", {"type": "string"}, None),
+        ("null", {}, None),
+        ("5", {"type": "string"}, "5"),
+        ("5", {}, "5"),
+        ("5", {"type": ["integer", "null"]}, 5),
+        ("five", {"type": ["string", "integer"]}, "five"),
+        ("5", {"type": ["string", "integer"]}, 5),
+        ("5", {"anyOf": [{"type": "integer"}, {"type": "null"}]}, 5),
+        ("[1, 2]", {"type": "array"}, [1, 2]),
+        ("['a', True, None]", {"type": "array"}, ["a", True, None]),
+        ('{"a": {"b": 1}}', {"type": "object"}, {"a": {"b": 1}}),
+        ("{'a': 1}", {"type": "object"}, {"a": 1}),
+        ("{1, 2}", {"type": "object"}, "{1, 2}"),
+        ('{"a": NaN}', {"type": "object"}, '{"a": NaN}'),
+        ('["\\ud800"]', {"type": "array"}, '["\\ud800"]'),
+        ("[" * 100_000, {"type": "array"}, "[" * 100_000),
+        ("[" + "-" * 4000 + "1]", {"type": "array"}, "[" + "-" * 4000 + "1]"),
+        ("x", {"type": 3}, "x"),
+        ("x", {"anyOf": "x"}, "x"),
+    ],
+)
+def test_values_take_the_schemas_type_or_stay_text(text, schema, expected):
+    found = typed(text, schema)
+    assert found == expected
+    assert type(found) is type(expected)
+
+
+@pytest.mark.parametrize("kind", ["string", "integer", "number", "boolean", "array", "object", "strange"])
+def test_code_in_an_argument_is_never_run(kind, tmp_path):
+    marker = tmp_path / "ran"
+    code = f"__import__('os').mkdir('{marker}')"
+    for text in (code, f"[{code}]", f"{{'a': {code}}}", f"{{{{ {code} }}}}"):
+        assert typed(text, {"type": kind}) in (text, False)
+    assert not os.path.exists(marker)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**6), 10**6) | st.text("ab <>/={}\n\"'é", max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab", max_size=2), inner, max_size=3),
+    max_leaves=6,
+)
+ARGUMENTS = st.dictionaries(
+    st.from_regex(r"[a-z_]{1,6}", fullmatch=True),
+    JSON.filter(lambda value: isinstance(value, dict | list | int)),
+    max_size=4,
+)
+
+
+@settings(max_examples=300)
+@given(ARGUMENTS)
+def test_a_call_that_the_template_writes_is_read_back(arguments):
+    """History and output share one format: what the template renders parses to the same values."""
+    kinds = {bool: "boolean", int: "integer", list: "array", dict: "object"}
+    properties = {name: {"type": kinds[type(value)]} for name, value in arguments.items()}
+    call = {"function": {"name": "f", "arguments": arguments}}
+    text = TemplateEngine(family_template()).render({"messages": [{"role": "assistant", "tool_calls": [call]}]})
+    written = text.partition("<tool_call>")[2].rpartition("</tool_call>")[0]
+    if any(tag in json.dumps(arguments) for tag in ("</parameter>", "<parameter=", "</function>")):
+        return
+    found = parse_tool_call(written, {"f": {"properties": properties}})
+    assert found == ToolCall("f", arguments)
+    assert json.loads(found.arguments_json) == arguments

@@ -1,0 +1,25 @@
+"""Drafts from the checkpoint's MTP head, for all sequences that decode, one token of each at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Items
+
+from trtnemo.lowering import DraftToken, Executor
+from trtnemo.runtime.sequence import Sequence
+
+
+def write_drafts(executor: Executor, plan: Items[tuple[Sequence, int]]) -> None:
+    """Give each sequence its planned number of drafts; the head reads the last sampled token, then its own drafts."""
+    for sequence, _ in plan:
+        sequence.drafts = []
+    while True:
+        drafting = [sequence for sequence, count in plan if len(sequence.drafts) < count]
+        if not drafting:
+            return
+        logits = executor.draft([DraftToken(sequence.slot, _last_token(sequence)) for sequence in drafting])
+        for sequence, row in zip(drafting, logits, strict=True):
+            sequence.drafts.append(sequence.sampler.draft(row))
+
+
+def _last_token(sequence: Sequence) -> int:
+    return sequence.drafts[-1].token_id if sequence.drafts else sequence.tokens[-1]

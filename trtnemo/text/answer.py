@@ -1,0 +1,99 @@
+"""What a model wrote, told apart: thinking, answer and tool calls, in one way for streams and whole texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from trtnemo.text.reasoning import Piece, ReasoningSplitter
+from trtnemo.text.tool_call import START, ToolCall, ToolSchemas
+from trtnemo.text.tool_splitter import ToolSplitter
+
+Part = Piece | ToolCall
+
+
+@dataclass(frozen=True)
+class AnswerFormat:
+    """How one request's output is to be read.
+
+    splits_reasoning: whether thinking is told apart at all; open_at_start: the prompt ended inside a think block;
+    needs_content: an answer without content gets its thinking as content (super_v3, for force_nonempty_content and for
+    enable_thinking false); tools: schemas by name, None where calls are not read; maximum_calls: calls kept.
+    """
+
+    splits_reasoning: bool = True
+    open_at_start: bool = False
+    needs_content: bool = False
+    tools: ToolSchemas | None = None
+    maximum_calls: int | None = None
+
+
+class AnswerParser:
+    """Reads one output in chunks of any size; the parts add up to the same, however it is cut."""
+
+    def __init__(self, form: AnswerFormat) -> None:
+        self._form = form
+        closers = () if form.tools is None else (START,)
+        self._reasoning = ReasoningSplitter(form.open_at_start, closers) if form.splits_reasoning else None
+        self._tools = None if form.tools is None else ToolSplitter(form.tools)
+        self._waiting: list[Piece] | None = [] if form.needs_content and form.splits_reasoning else None
+        self.calls = 0
+
+    def push(self, text: str) -> Iterator[Part]:
+        """Yield what is certain so far."""
+        pieces = self._reasoning.push(text) if self._reasoning else [Piece("content", text)] if text else []
+        yield from self._read(pieces)
+
+    def finish(self) -> Iterator[Part]:
+        """Yield what was held back."""
+        yield from self._read(self._reasoning.finish() if self._reasoning else ())
+        if self._tools:
+            yield from self._count(self._tools.finish())
+        for piece in self._waiting or ():  # nothing but thinking came: it is the answer
+            yield Piece("content", piece.text)
+
+    def _read(self, pieces: Iterable[Piece]) -> Iterator[Part]:
+        for piece in pieces:
+            if piece.channel == "content":
+                yield from self._count(self._tools.push(piece.text) if self._tools else [piece.text])
+            elif self._waiting is None:
+                yield piece
+            else:
+                self._waiting.append(piece)
+
+    def _count(self, parts: Iterable[str | ToolCall]) -> Iterator[Part]:
+        for part in parts:
+            if isinstance(part, ToolCall):
+                self.calls += 1
+                if self._form.maximum_calls is not None and self.calls > self._form.maximum_calls:
+                    continue
+            if self._waiting is not None and (isinstance(part, ToolCall) or part.strip()):
+                yield from self._waiting
+                self._waiting = None
+            yield part if isinstance(part, ToolCall) else Piece("content", part)
+
+
+@dataclass
+class Answer:
+    """A whole output, told apart."""
+
+    reasoning: str = ""
+    content: str = ""
+    tool_calls: list[ToolCall] = field(default_factory=list)
+
+    def add(self, part: Part) -> None:
+        """Append a part."""
+        if isinstance(part, ToolCall):
+            self.tool_calls.append(part)
+        elif part.channel == "reasoning":
+            self.reasoning += part.text
+        else:
+            self.content += part.text
+
+
+def read_answer(text: str, form: AnswerFormat) -> Answer:
+    """Return a whole output, told apart."""
+    parser, answer = AnswerParser(form), Answer()
+    for part in (*parser.push(text), *parser.finish()):
+        answer.add(part)
+    return answer

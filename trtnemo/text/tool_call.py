@@ -1,0 +1,153 @@
+"""One tool call of the qwen3_coder format, read and typed by the tool's JSON schema."""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+START, END = "<tool_call>", "</tool_call>"
+FUNCTION, END_FUNCTION = "<function=", "</function>"
+PARAMETER, END_PARAMETER = "<parameter=", "</parameter>"
+_INTEGER = re.compile(r"[+-]?\d{1,300}")
+_NUMBER = re.compile(r"[+-]?(\d{1,300}(\.\d{0,300})?|\.\d{1,300})([eE][+-]?\d{1,4})?")
+_LONGEST_LITERAL = 4096
+
+# name of a tool -> JSON schema of its parameters
+ToolSchemas = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A function's name and its arguments as JSON values."""
+
+    name: str
+    arguments: dict[str, Any]
+
+    @property
+    def arguments_json(self) -> str:
+        """The arguments as the API carries them."""
+        return json.dumps(self.arguments, ensure_ascii=False)
+
+
+def parse_tool_call(body: str, schemas: ToolSchemas) -> ToolCall | None:
+    """Return the call written between the tool_call tags, or None when it is none.
+
+    A missing end of a parameter or of the function is tolerated, as SGLang does; anything else around or between them
+    is not. Values take the types of the schema; what does not fit its type stays text. Nothing is ever evaluated.
+    """
+    text = body.strip()
+    head, found, rest = text.partition(">")
+    name = head.removeprefix(FUNCTION).strip()
+    if not found or not head.startswith(FUNCTION) or not name:
+        return None
+    rest = rest.strip()
+    rest = rest.removesuffix(END_FUNCTION)
+    arguments: dict[str, Any] = {}
+    properties = _mapping(schemas.get(name, {}).get("properties"))
+    while rest.strip():
+        parameter = _take_parameter(rest)
+        if parameter is None:
+            return None
+        key, value, rest = parameter
+        arguments[key] = typed(value, _mapping(properties.get(key)))
+    return ToolCall(name, arguments)
+
+
+def _take_parameter(text: str) -> tuple[str, str, str] | None:
+    """Return (name, value, what follows) of the parameter that text begins with."""
+    head, found, rest = text.lstrip().partition(">")
+    name = head.removeprefix(PARAMETER).strip()
+    if not found or not head.startswith(PARAMETER) or not name:
+        return None
+    ends = [(rest.find(END_PARAMETER), len(END_PARAMETER)), (rest.find("\n" + PARAMETER), 0)]
+    end, skip = min((item for item in ends if item[0] >= 0), default=(len(rest), 0))
+    value = rest[:end]
+    return name, value.removeprefix("\n").removesuffix("\n"), rest[end + skip :]
+
+
+def typed(text: str, schema: Mapping[str, Any]) -> Any:
+    """Return a parameter's value by its schema: text where no type, or none that fits, is declared."""
+    if text.strip().lower() == "null":
+        return None
+    for kind in sorted(_kinds(schema), key=lambda name: name == "string"):
+        fits, value = _READERS.get(kind, _read_string)(text)
+        if fits:
+            return value
+    return text
+
+
+def _kinds(schema: Mapping[str, Any]) -> list[str]:
+    """Return the types that a schema allows, alternatives included; null needs no reader."""
+    declared = schema.get("type")
+    kinds = [declared] if isinstance(declared, str) else list(declared) if isinstance(declared, list) else []
+    for key in ("anyOf", "oneOf"):
+        alternatives = schema.get(key)
+        for alternative in alternatives if isinstance(alternatives, list) else []:
+            kinds += _kinds(alternative) if isinstance(alternative, Mapping) else []
+    return [kind for kind in kinds if isinstance(kind, str) and kind != "null"]
+
+
+def _read_string(text: str) -> tuple[bool, Any]:
+    return True, text
+
+
+def _read_integer(text: str) -> tuple[bool, Any]:
+    fits = _INTEGER.fullmatch(text.strip()) is not None
+    return fits, int(text) if fits else None
+
+
+def _read_number(text: str) -> tuple[bool, Any]:
+    if _INTEGER.fullmatch(text.strip()):
+        return True, int(text)
+    if not _NUMBER.fullmatch(text.strip()):
+        return False, None
+    value = float(text)
+    return math.isfinite(value), value
+
+
+def _read_boolean(text: str) -> tuple[bool, Any]:
+    """Anything but true is false, as in the released parsers."""
+    return True, text.strip().lower() == "true"
+
+
+def _read_container(kind: type) -> Any:
+    def read(text: str) -> tuple[bool, Any]:
+        for reader in (_from_json, _from_literal):
+            try:
+                value = reader(text)
+                if isinstance(value, kind):
+                    json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+                    return True, value
+            except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+                continue
+        return False, None
+
+    return read
+
+
+def _from_json(text: str) -> Any:
+    return json.loads(text)
+
+
+def _from_literal(text: str) -> Any:
+    """Read Python's spelling of a list or dictionary; a literal parse runs no code, but is kept from long texts."""
+    return ast.literal_eval(text.strip()) if len(text) <= _LONGEST_LITERAL else None
+
+
+_READERS: dict[str, Any] = {
+    "string": _read_string,
+    "integer": _read_integer,
+    "number": _read_number,
+    "boolean": _read_boolean,
+    "array": _read_container(list),
+    "object": _read_container(dict),
+}
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
