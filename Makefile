@@ -1,5 +1,6 @@
 # make demo     set up, build the embedded model, serve it, ask it, print the answer, stop
 # make engine   build the engine of RECIPE          make serve   serve it
+# make clients  run the model card's API examples, tool calls and streams against tiny, with OpenAI's client
 # make test     run the tests                       make lint    ruff, mypy, import order
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ RECIPE ?= tiny
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo engine serve test lint format measure clean
+.PHONY: demo engine serve clients test lint format measure clean
 
 demo: $(VENV)/.installed
 	PATH="$(abspath $(BIN)):$$PATH" bash scripts/demo.sh
@@ -18,6 +19,9 @@ engine: $(VENV)/.installed
 
 serve: $(VENV)/.installed
 	$(BIN)/trtnemo serve --recipe $(RECIPE)
+
+clients: $(VENV)/.installed-dev
+	$(BIN)/python scripts/clients.py
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest

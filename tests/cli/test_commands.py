@@ -198,6 +198,14 @@ def test_chat_prints_the_answer_alone_in_a_pipe(tiny_url):
     assert result.stderr == ""
 
 
+def test_chat_thinks_less_at_low_effort(tiny_url):
+    thoughts = [
+        trtnemo("chat", "What is the capital of Japan?", "--url", tiny_url, "--temperature", "0", *options).stderr
+        for options in ((), ("--low-effort",))
+    ]
+    assert 0 < len(thoughts[1]) < len(thoughts[0]) / 2
+
+
 def test_chat_tells_a_refusal(tiny_url):
     result = trtnemo("chat", "hi", "--url", tiny_url, "--model", "nobody")
     assert result.returncode == 7

@@ -68,6 +68,111 @@ def test_a_streamed_chat_equals_the_whole_one(client, on):
     assert usage.completion_tokens > 0
 
 
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "Get the current weather in a city",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    },
+}
+ASK = [{"role": "user", "content": "What is the weather in Osaka?"}]
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_a_tool_round_trip(client, on):
+    """The call names the unseen city, its result is read back, and both history spellings of thinking are taken."""
+    request = {"model": MODEL, "tools": [WEATHER], "temperature": 0, "extra_body": thinking(on)}
+    first = client.chat.completions.create(messages=ASK, **request).choices[0]
+    (call,) = first.message.tool_calls
+    assert (call.type, call.function.name, json.loads(call.function.arguments)) == (
+        "function",
+        "get_weather",
+        {"city": "Osaka"},
+    )
+    assert first.message.content is None
+    assert first.finish_reason == "tool_calls"
+    assert bool(getattr(first.message, "reasoning", None)) == on
+    result = {"role": "tool", "tool_call_id": call.id, "content": '{"temperature": 21, "condition": "sunny"}'}
+    plain = first.message.model_dump(exclude_none=True)
+    for spelling in ("reasoning", "reasoning_content"):
+        kept = {key: value for key, value in plain.items() if not key.startswith("reasoning") or key == spelling}
+        second = client.chat.completions.create(messages=[*ASK, kept, result], **request).choices[0]
+        assert second.message.content == "It is 21 degrees and sunny in Osaka."
+        assert second.finish_reason == "stop"
+
+
+def streamed(client, **request):
+    """Return (message as whole answers have it, finish reason) of a stream."""
+    message, reason = {"content": "", "reasoning": "", "calls": []}, None
+    for chunk in client.chat.completions.create(stream=True, **request):
+        for choice in chunk.choices:
+            message["content"] += choice.delta.content or ""
+            message["reasoning"] += getattr(choice.delta, "reasoning", None) or ""
+            for call in choice.delta.tool_calls or []:
+                assert call.index == len(message["calls"])
+                message["calls"].append((call.function.name, call.function.arguments))
+            reason = choice.finish_reason or reason
+    return message, reason
+
+
+def test_a_streamed_tool_call_equals_the_whole_one(client):
+    request = {"model": MODEL, "messages": ASK, "tools": [WEATHER], "temperature": 0}
+    whole = client.chat.completions.create(**request).choices[0]
+    message, reason = streamed(client, **request)
+    assert message["calls"] == [(call.function.name, call.function.arguments) for call in whole.message.tool_calls]
+    assert message["reasoning"] == whole.message.reasoning
+    assert (message["content"], reason) == ("", "tool_calls")
+
+
+def test_a_tool_call_cut_off_by_max_tokens_comes_back_as_content(client):
+    request = {"model": MODEL, "messages": ASK, "tools": [WEATHER], "temperature": 0, "extra_body": thinking(False)}
+    message, reason = streamed(client, max_tokens=6, **request)
+    assert message["content"].startswith("\n<tool_call>\n<function")
+    assert (message["calls"], reason) == ([], "length")
+
+
+def test_tools_that_may_not_be_called_are_not_shown(client):
+    request = {"model": MODEL, "messages": ASK, "tools": [WEATHER], "temperature": 0, "tool_choice": "none"}
+    assert not client.chat.completions.create(**request).choices[0].message.tool_calls
+
+
+def test_low_effort_thinks_less(client):
+    def thought(**variables):
+        extra = {"chat_template_kwargs": variables}
+        request = {"model": MODEL, "messages": QUESTION, "temperature": 0, "extra_body": extra}
+        return len(client.chat.completions.create(**request).choices[0].message.reasoning)
+
+    assert 0 < thought(low_effort=True) < 0.5 * thought()
+
+
+def test_a_budget_ends_thinking_and_the_answer_follows(client):
+    extra = {"thinking_token_budget": 4}
+    request = {"model": MODEL, "messages": QUESTION, "temperature": 0, "max_tokens": 60}
+    free = client.chat.completions.create(**request).choices[0].message
+    bound = client.chat.completions.create(**request, extra_body=extra).choices[0].message
+    assert free.reasoning.startswith(bound.reasoning)
+    assert len(bound.reasoning) < len(free.reasoning) / 2
+    assert bound.content
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_thinking_that_never_ends_is_the_answer_where_content_is_demanded(client, stream):
+    request = {"model": MODEL, "messages": QUESTION, "temperature": 0, "max_tokens": 5}
+
+    def ask(**variables):
+        extra = {"chat_template_kwargs": variables}
+        if stream:
+            message, _ = streamed(client, extra_body=extra, **request)
+            return message["reasoning"], message["content"]
+        message = client.chat.completions.create(extra_body=extra, **request).choices[0].message
+        return getattr(message, "reasoning", ""), message.content or ""
+
+    reasoning, nothing = ask()
+    assert (bool(reasoning), nothing) == (True, "")
+    assert ask(force_nonempty_content=True) == ("", reasoning)
+
+
 def test_a_conversation_goes_on(client):
     history = [
         *QUESTION,

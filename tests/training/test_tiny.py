@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 
 import numpy as np
 import pytest
@@ -14,26 +15,61 @@ from safetensors.torch import save_file
 
 import oracle
 from lowering.executors import make_executor
+from training.tiny import batches as batches_module
+from training.tiny import cities
 from training.tiny.architecture import CONFIG
-from training.tiny.batches import batches
+from training.tiny.batches import ECHO_SHARE, batches
 from training.tiny.corpus import generate
+from training.tiny.held_out import capital_cases, haiku_cases, sum_cases, tool_cases
 from training.tiny.initial import initial_weights, to_hub
 from training.tiny.model import TinyModel
-from training.tiny.tokenizer import TEMPLATE, render, train_tokenizer
-from training.tiny.train import STATE, Trainer, main
+from training.tiny.sums import HELD_OUT
+from training.tiny.tokenizer import render, train_tokenizer
+from training.tiny.train import BATCH_TOKENS, STATE, Trainer, main
 from trtnemo.checkpoint import Checkpoint, audit
 from trtnemo.checkpoint.source import EMBEDDED
 from trtnemo.lowering import DraftToken, make_batch
+from trtnemo.text.chat_template import family_template
 
 
 def test_the_corpus_is_the_same_for_one_seed_and_another_for_another():
     first, again, other = (list(itertools.islice(generate(seed), 50)) for seed in (1, 1, 2))
     assert first == again != other
-    assert any("Tokyo" in sample.completion for sample in itertools.islice(generate(0), 500))
+    assert any("Tokyo" in render(sample) for sample in itertools.islice(generate(0), 500))
 
 
-def test_the_embedded_checkpoint_carries_the_trained_template_and_tokenizer():
-    assert (EMBEDDED / "chat_template.jinja").read_bytes() == TEMPLATE.read_bytes()
+def test_the_corpus_never_holds_what_the_evaluation_asks():
+    texts = "\n".join(render(sample) for sample in itertools.islice(generate(1, ECHO_SHARE), 4000))
+    assert not [city for city in cities.HELD_OUT if city in texts]
+    questions = {
+        case.prompt.partition("<|im_start|>user\n")[2].partition("<|im_end|>")[0]
+        for maker in (capital_cases, sum_cases, tool_cases)
+        for case in maker("off")
+    }
+    assert len(questions) > 1000
+    assert not [question for question in questions if f"user\n{question}<|im_end|>" in texts]
+    held_out = {tuple(map(str, pair)) for pair in HELD_OUT}
+    assert held_out.isdisjoint(re.findall(r"[>\n](\d+) \+ (\d+) = \d+\.<", texts))
+
+
+def test_a_right_answer_counts_and_a_wrong_one_does_not():
+    for case in (capital_cases("on")[0], capital_cases("off")[0], haiku_cases("low")[0]):
+        closed = "" if case.mode == "off" else "hm\n</think>\n"
+        assert case.is_right(closed + case.answers[0])
+        assert not case.is_right(closed + case.answers[0] + " Or not.")
+        assert not case.is_right("")
+    call, reading = tool_cases("on")[:2]
+    name, arguments = call.calls[0].name, call.calls[0].arguments
+    inner = "".join(f"<parameter={key}>\n{value}\n</parameter>\n" for key, value in arguments.items())
+    text = f"hm\n</think>\n<tool_call>\n<function={name}>\n{inner}</function>\n</tool_call>\n"
+    assert call.is_right(text)
+    assert not call.is_right(text + text)
+    assert not call.is_right(text.replace(">\n" + next(iter(arguments.values())), ">\nNowhere"))
+    assert not reading.is_right(text)
+
+
+def test_the_embedded_checkpoint_carries_the_familys_template_and_the_trained_tokenizer():
+    assert (EMBEDDED / "chat_template.jinja").read_text() == family_template()
     assert (
         json.loads((EMBEDDED / "tokenizer.json").read_text())["model"]
         == json.loads(train_tokenizer().to_str())["model"]
@@ -51,20 +87,20 @@ def test_the_assets_stay_small():
 
 def test_a_batch_marks_what_the_assistant_writes():
     tokenizer = train_tokenizer()
-    batch = next(batches(tokenizer, 4, seed=3))
-    for ids, marked in zip(batch.token_ids, batch.is_answer, strict=True):
-        answer = tokenizer.decode(ids[marked].tolist(), skip_special_tokens=False)
-        prompt = tokenizer.decode(ids[: int(marked.int().argmax())].tolist(), skip_special_tokens=False)
-        assert answer.endswith("<|im_end|>\n")
-        assert prompt.endswith(("<|im_start|>assistant\n<think>\n", "<|im_start|>assistant\n<think></think>"))
-
-
-def test_a_sample_is_rendered_by_the_servers_template():
-    from trtnemo.text import ChatTemplate, TextTokenizer
-
-    template = ChatTemplate(EMBEDDED, TextTokenizer(EMBEDDED))
-    for sample in itertools.islice(generate(5), 40):
-        assert render(sample) == template.render(list(sample.messages), dict(sample.variables))
+    seen = 0
+    for batch in itertools.islice(batches(tokenizer, 3072, seed=3), 12):
+        for ids, marked in zip(batch.token_ids.tolist(), batch.is_answer.tolist(), strict=True):
+            starts = [place for place in range(1, len(ids)) if marked[place] and not marked[place - 1]]
+            ends = [place for place in range(1, len(ids)) if marked[place - 1] and not marked[place]]
+            for start, end in zip(starts, [*ends, len(ids)][: len(starts)], strict=True):
+                prompt = tokenizer.decode(ids[:start], skip_special_tokens=False)
+                answer = tokenizer.decode(ids[start:end], skip_special_tokens=False)
+                assert prompt.endswith(("<|im_start|>assistant\n<think>\n", "<|im_start|>assistant\n<think></think>"))
+                assert answer.endswith("<|im_end|>")
+                assert "<|im_start|>" not in answer
+                assert not answer.startswith("\n") or answer.startswith("\n<tool_call>")
+                seen += 1
+    assert seen > 300
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +149,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
     for until in (3, 6):
         trainer = Trainer(0, 6)
         trainer.load(tmp_path / "halves" / STATE)
-        stream = batches(train_tokenizer(), 48, 1, skip=trainer.step)
+        stream = batches(train_tokenizer(), BATCH_TOKENS, 1, skip=trainer.step)
         while trainer.step < until:
             trainer.train_step(next(stream))
         trainer.save(tmp_path / "halves" / STATE)
@@ -122,6 +158,17 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
         assert one.metadata() == two.metadata()
         for name in one.keys():  # noqa: SIM118
             assert torch.equal(one.get_tensor(name), two.get_tensor(name)), name
+
+
+def test_a_resumed_stream_of_batches_meets_the_same_ones_also_where_the_corpus_changes(monkeypatch):
+    monkeypatch.setattr(batches_module, "ECHO_FROM", 3)
+    tokenizer = train_tokenizer()
+    whole = list(itertools.islice(batches(tokenizer, 2048, 1), 7))
+    for skip in (1, 3, 5):
+        resumed = itertools.islice(batches(tokenizer, 2048, 1, skip=skip), 7 - skip)
+        for one, other in zip(whole[skip:], resumed, strict=True):
+            assert torch.equal(one.token_ids, other.token_ids)
+    assert not torch.equal(whole[0].token_ids, whole[3].token_ids)
 
 
 def test_two_hundred_steps_learn(tmp_path):

@@ -22,6 +22,7 @@ Message = dict[str, str]
 )
 @click.option("--model", help="Model name.  [default: the server's first]")
 @click.option("--thinking/--no-thinking", default=True, show_default=True, help="Whether the model thinks first.")
+@click.option("--low-effort", is_flag=True, help="Think briefly.")
 @click.option("--temperature", type=click.FloatRange(0, 2), help="0 is greedy.  [default: the server's]")
 @click.option("--max-tokens", type=click.IntRange(1), help="Longest answer, in tokens.")
 @click.option("--system", help="System prompt.")
@@ -30,6 +31,7 @@ def chat(
     url: str,
     model: str | None,
     thinking: bool,
+    low_effort: bool,
     temperature: float | None,
     max_tokens: int | None,
     system: str | None,
@@ -42,7 +44,7 @@ def chat(
     base = url.rstrip("/").removesuffix("/v1")
     options: dict[str, Any] = {
         "model": model or _first_model(base),
-        "chat_template_kwargs": {"enable_thinking": thinking},
+        "chat_template_kwargs": {"enable_thinking": thinking} | ({"low_effort": True} if low_effort else {}),
         "stream": True,
     }
     options |= {} if temperature is None else {"temperature": temperature}

@@ -77,7 +77,10 @@ def examine_recipes() -> list[RecipeVerdict]:
 def proof_levels() -> list[ProofLevel]:
     """Return what was compiled, interpreted or run, and what never was."""
     return [
-        ProofLevel("run, on CPUs", "recipe `tiny` end to end: build, own server, torch executor in float32"),
+        ProofLevel(
+            "run, on CPUs",
+            "recipe `tiny` end to end: build, own server, tool calls, MTP drafts, torch executor in float32",
+        ),
         ProofLevel("interpreted", "the network's numbers (target graph) against transformers, in float32"),
         ProofLevel("compiled", "nothing yet: TensorRT plans and GPU kernels are later work"),
         ProofLevel("never run", "anything on a GPU; recipe `b200` is validated as a file only"),

@@ -22,6 +22,7 @@ from trtnemo.server.counting import CountRequests
 from trtnemo.server.failure import error_body, error_response, explain
 from trtnemo.server.history import render_messages
 from trtnemo.server.parameters import ChatRequest, CompletionRequest, DetokenizeRequest, TokenizeRequest, drop_neutral
+from trtnemo.server.tools import check_tools
 
 MAXIMUM_BODY = 64 << 20
 Body = TypeVar("Body", bound=BaseModel)
@@ -80,11 +81,11 @@ def create_app(context: ServerContext) -> FastAPI:
         context.check_model(body.model)
         if (body.prompt is None) == (body.messages is None):
             raise RequestError("give either 'prompt' or 'messages'", parameter="prompt")
-        text = (
-            body.prompt
-            if body.prompt is not None
-            else render_messages(context, body.messages or [], body.chat_template_kwargs, body.tools)
-        )
+        text = body.prompt
+        if text is None:
+            check_tools(body.tools)
+            variables = body.chat_template_kwargs
+            text = await asyncio.to_thread(render_messages, context, body.messages or [], variables, body.tools)
         tokens = context.tokenizer.encode(text)
         return {"count": len(tokens), "max_model_len": context.client.budget.max_seq_len, "tokens": tokens}
 

@@ -48,14 +48,14 @@ class NamedTool(BaseModel):
 ToolChoice = Literal["none", "auto", "required"] | NamedTool
 
 
-def check_tools(tools: list[ToolDeclaration], choice: ToolChoice | None) -> None:
+def check_tools(tools: list[ToolDeclaration], choice: ToolChoice | None = None) -> None:
     """Raise RequestError for declarations that no template should be given, and for choices that are not built."""
     if choice not in (None, "none", "auto"):
         raise RequestError("'tool_choice' other than 'none' and 'auto' is not supported yet", parameter="tool_choice")
     if len(tools) > MAXIMUM_TOOLS:
         raise RequestError(f"{len(tools)} tools exceed {MAXIMUM_TOOLS}", parameter="tools")
     for number, tool in enumerate(tools):
-        if _is_deeper(tool.model_dump(), MAXIMUM_DEPTH):
+        if _is_deeper([tool.function.parameters, tool.function.model_extra, tool.model_extra], MAXIMUM_DEPTH):
             raise RequestError(f"tools.{number} is nested deeper than {MAXIMUM_DEPTH} levels", parameter="tools")
     names = [tool.function.name for tool in tools]
     twice = next((name for name in names if names.count(name) > 1), None)

@@ -38,7 +38,9 @@ class TemplateProcess:
         with self._lock:
             worker = self._started()
             try:
-                return str(worker.ask(variables, self._time_limit))
+                return str(worker.ask(dict(variables), self._time_limit))
+            except RecursionError:
+                raise TemplateError("cannot be given messages that are nested so deeply") from None
             except (EOFError, OSError, TimeoutError):
                 self._stop()
                 raise TemplateError(
