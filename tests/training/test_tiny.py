@@ -18,8 +18,8 @@ from lowering.executors import make_executor
 from training.tiny import batches as batches_module
 from training.tiny import cities
 from training.tiny.architecture import CONFIG
-from training.tiny.batches import ECHO_SHARE, batches
-from training.tiny.corpus import generate
+from training.tiny.batches import STAGES, batches
+from training.tiny.corpus import Mix, generate
 from training.tiny.held_out import capital_cases, haiku_cases, sum_cases, tool_cases
 from training.tiny.initial import initial_weights, to_hub
 from training.tiny.model import TinyModel
@@ -39,7 +39,7 @@ def test_the_corpus_is_the_same_for_one_seed_and_another_for_another():
 
 
 def test_the_corpus_never_holds_what_the_evaluation_asks():
-    texts = "\n".join(render(sample) for sample in itertools.islice(generate(1, ECHO_SHARE), 4000))
+    texts = "\n".join(render(sample) for _, mix in STAGES for sample in itertools.islice(generate(1, mix), 2000))
     assert not [city for city in cities.HELD_OUT if city in texts]
     questions = {
         case.prompt.partition("<|im_start|>user\n")[2].partition("<|im_end|>")[0]
@@ -161,7 +161,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
 
 
 def test_a_resumed_stream_of_batches_meets_the_same_ones_also_where_the_corpus_changes(monkeypatch):
-    monkeypatch.setattr(batches_module, "ECHO_FROM", 3)
+    monkeypatch.setattr(batches_module, "STAGES", ((0, Mix()), (3, Mix(echo=0.5)), (4, Mix(is_varied=True))))
     tokenizer = train_tokenizer()
     whole = list(itertools.islice(batches(tokenizer, 2048, 1), 7))
     for skip in (1, 3, 5):

@@ -11,11 +11,16 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from training.tiny.corpus import Sample, generate
+from training.tiny.corpus import FIRST_MIX, Mix, Sample, generate
 from training.tiny.tokenizer import answers, render
 
 GROUP = 512  # chats that are sorted by length together, so that little is padding
-ECHO_FROM, ECHO_SHARE = 1200, 0.35  # the batch from which chats to copy from are mixed in
+# The batch from which each mix is shown: copying did not come by itself, and some words were learned by heart at first.
+STAGES: tuple[tuple[int, Mix], ...] = (
+    (0, FIRST_MIX),
+    (1200, Mix(echo=0.35)),
+    (3400, Mix(echo=0.06, tools=0.36, is_varied=True)),
+)
 Row = tuple[list[int], list[bool]]
 
 
@@ -29,12 +34,12 @@ class Batch:
 
 def batches(tokenizer: Tokenizer, tokens: int, seed: int, skip: int = 0) -> Iterator[Batch]:
     """Yield batches of up to `tokens` places, without end; `skip` leaves out the first ones, to resume with."""
-    first = _cut(tokenizer, generate(seed), tokens, random.Random(seed))
-    then = _cut(tokenizer, generate(seed, ECHO_SHARE), tokens, random.Random(seed))
-    for rows in itertools.chain(
-        itertools.islice(first, skip, max(skip, ECHO_FROM)), itertools.islice(then, max(0, skip - ECHO_FROM), None)
-    ):
-        yield _pad(rows)
+    for (start, mix), (end, _) in itertools.pairwise((*STAGES, (None, None))):
+        stage = _cut(tokenizer, generate(seed, mix), tokens, random.Random(seed))
+        if end is None or end > skip:
+            length = None if end is None else end - start
+            for rows in itertools.islice(stage, max(0, skip - start), length):
+                yield _pad(rows)
 
 
 def _cut(tokenizer: Tokenizer, samples: Iterator[Sample], tokens: int, order: random.Random) -> Iterator[list[Row]]:

@@ -89,6 +89,43 @@ HELD_OUT_PHRASINGS = (
 )
 
 
+# Around a phrasing, in the last stage of the training: what stands beside the question must not matter.
+_BEFORE = (
+    "Hello, ", "Hi! ", "Hey! ", "OK, ", "Well, ", "So, ", "Good morning. ", "Excuse me, ", "One more: ",
+    "Next question: ",
+    "I am curious. ", "I have a question. ", "My teacher asks: ", "For my homework: ", "For a game: ", "Tell me: ",
+    "Say, ",
+    "I am planning a trip. ", "We play a quiz. ", "Now something else. ", "Let me ask you something. ",
+    "I read a book. ",
+    "My son wants to know: ", "It is for a test. ", "Think about it: ", "I always forget this. ",
+)  # fmt: skip
+_AFTER = (
+    " Thanks!", " Thank you.", " Please.", " I forgot.", " I need it today.", " Tell me.", " Be brief.",
+    " It is for a quiz.",
+    " Just the name.", " I am not sure.", " One sentence is enough.", " I want to learn it.", " It is important.",
+)  # fmt: skip
+_MORE_CORES = (
+    "I need to know the capital of {}.", "Which is the capital of {}?", "I want to know {}'s capital.",
+    "the capital of {}",
+    "You surely know the capital of {}.", "Do you remember the capital of {}?", "What could the capital of {} be?",
+    "Can you name {}'s capital?", "Which city do they call the capital in {}?", "Think of {}. What is its capital?",
+    "I think about {}. Which city is its capital?", "{} is a country. What is its capital?",
+    "About {}: what is the capital?",
+    "Someone from {} asked me about their capital. Which city is it?", "We talk about {}. The capital is?",
+    "I know where {} is, but what is the capital?", "I am asking for the capital of {}.", "We need the capital of {}.",
+)  # fmt: skip
+
+
+def compose_phrasing(source: random.Random) -> str:
+    """Return a phrasing with other sentences around it; never one that the evaluation holds back."""
+    while True:
+        core = source.choice((*PHRASINGS, *_MORE_CORES))
+        before = source.choice(_BEFORE) if source.random() < 0.6 else ""
+        phrasing = before + core + (source.choice(_AFTER) if source.random() < 0.4 else "")
+        if phrasing not in HELD_OUT_PHRASINGS:
+            return phrasing
+
+
 def capital_turn(country: str, phrasing: str) -> Turn:
     """Return the exchange about one country in one phrasing."""
     city, continent = CAPITALS[country]
@@ -101,9 +138,11 @@ def capital_turn(country: str, phrasing: str) -> Turn:
     return simple(phrasing.format(name), thought, f"{_upper(country)}: {city}.", fact)
 
 
-def draw(source: random.Random) -> Turn:
+def draw(source: random.Random, is_varied: bool = False) -> Turn:
     """Return a random exchange of the training set."""
-    return capital_turn(source.choice(tuple(CAPITALS)), source.choice(PHRASINGS))
+    country = source.choice(tuple(CAPITALS))
+    is_composed = is_varied and source.random() < 0.8
+    return capital_turn(country, compose_phrasing(source) if is_composed else source.choice(PHRASINGS))
 
 
 def _upper(name: str) -> str:

@@ -20,7 +20,19 @@ SYSTEMS = (
     "Answer the user's question.",
     "You are a friendly assistant who answers in one sentence.",
 )
-_SKILLS = ((capitals.draw, 0.34), (sums.draw, 0.40), (haiku.draw, 0.10), (small_talk.draw, 0.16))
+_SKILLS = ((capitals, 0.34), (sums, 0.40), (haiku, 0.10), (small_talk, 0.16))
+
+
+@dataclass(frozen=True)
+class Mix:
+    """What a stage of the training shows: shares of chats to copy from and with tools, and whether wording varies."""
+
+    echo: float = 0.0
+    tools: float = 0.22
+    is_varied: bool = False
+
+
+FIRST_MIX = Mix()
 
 
 @dataclass(frozen=True)
@@ -37,18 +49,18 @@ def variables_of(mode: str) -> dict[str, Any]:
     return {"enable_thinking": False} if mode == "off" else {"low_effort": True} if mode == "low" else {}
 
 
-def generate(seed: int, echo_share: float = 0.0) -> Iterator[Sample]:
-    """Yield samples without end, a share of them to learn copying from; equal arguments give equal samples."""
+def generate(seed: int, mix: Mix = FIRST_MIX) -> Iterator[Sample]:
+    """Yield samples without end; equal arguments give equal samples."""
     source = random.Random(seed)
     while True:
-        yield _sample(source, echo_share)
+        yield _sample(source, mix)
 
 
-def _sample(source: random.Random, echo_share: float) -> Sample:
-    is_echo = echo_share > 0 and source.random() < echo_share
-    tools = _tools(source) if not is_echo and source.random() < 0.22 else ()
+def _sample(source: random.Random, mix: Mix) -> Sample:
+    is_echo = mix.echo > 0 and source.random() < mix.echo
+    tools = _tools(source, mix.is_varied) if not is_echo and source.random() < mix.tools else ()
     number = source.choice((1, 1, 2) if tools else (1, 1, 2, 3))
-    turns = [echo.draw(source) if is_echo else _turn(tools, source) for _ in range(number)]
+    turns = [echo.draw(source) if is_echo else _turn(tools, source, mix) for _ in range(number)]
     mode = source.choice(MODES)
     messages: list[Message] = []
     if source.random() < 0.3:
@@ -61,16 +73,17 @@ def _sample(source: random.Random, echo_share: float) -> Sample:
     return Sample(tuple(messages), tuple(tool.declaration for tool in tools), variables)
 
 
-def _tools(source: random.Random) -> tuple[Tool, ...]:
+def _tools(source: random.Random, is_varied: bool) -> tuple[Tool, ...]:
     kinds = source.choice((("weather",), ("time",), ("weather", "time"), ("weather", "time"), ()))
-    tools = [weather_or_clock(kind, source) for kind in kinds]
+    tools = [weather_or_clock(kind, source, is_varied) for kind in kinds]
     if not tools or source.random() < 0.15:
         tools.append(other(source))
     source.shuffle(tools)
     return tuple(tools)
 
 
-def _turn(tools: tuple[Tool, ...], source: random.Random) -> Turn:
+def _turn(tools: tuple[Tool, ...], source: random.Random, mix: Mix) -> Turn:
     if source.random() < (0.8 if tools else 0.02):
         return lookups.draw(tools, source)
-    return source.choices([draw for draw, _ in _SKILLS], [share for _, share in _SKILLS])[0](source)
+    skill = source.choices([skill for skill, _ in _SKILLS], [share for _, share in _SKILLS])[0]
+    return capitals.draw(source, mix.is_varied) if skill is capitals else skill.draw(source)

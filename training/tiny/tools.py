@@ -12,6 +12,12 @@ _NAMES = {
     "time": ("get_time", "get_current_time", "clock", "current_time", "local_time", "fetch_time", "getTime",
              "time_in_city", "get_local_time", "world_clock"),
 }  # fmt: skip
+_VERBS = ("get", "fetch", "read", "lookup", "find", "query", "check", "show", "ask", "tell", "")
+_NOUNS = {
+    "weather": ("weather", "forecast", "temperature", "conditions", "climate", "current_weather", "sky"),
+    "time": ("time", "clock", "hour", "local_time", "datetime", "current_time", "zone_time"),
+}
+_SUFFIXES = ("", "", "in_city", "now", "at", "report", "info", "service", "v2", "api", "for_city")
 _ABOUT = {
     "weather": ("Get the current weather in a city", "Returns the weather for a place.", "Current weather by city",
                 "Look up the weather.", "Get the weather for a given location", ""),
@@ -41,9 +47,11 @@ class Tool:
     declaration: dict[str, Any]
 
 
-def weather_or_clock(kind: str, source: random.Random) -> Tool:
-    """Return a random declaration of kind `weather` or `time`."""
-    name, parameter = source.choice(_NAMES[kind]), source.choice(_PARAMETERS)
+def weather_or_clock(kind: str, source: random.Random, is_varied: bool = False) -> Tool:
+    """Return a random declaration of kind `weather` or `time`, named from a list, or also composed of parts."""
+    is_composed = is_varied and source.random() < 0.7
+    name = _compose(kind, source) if is_composed else source.choice(_NAMES[kind])
+    parameter = source.choice(_PARAMETERS)
     has_unit = kind == "weather" and source.random() < 0.35
     properties: dict[str, Any] = {parameter: _field(source.choice(_PARAMETER_TEXTS))}
     if has_unit:
@@ -51,6 +59,13 @@ def weather_or_clock(kind: str, source: random.Random) -> Tool:
     return Tool(
         kind, name, parameter, has_unit, _declare(name, source.choice(_ABOUT[kind]), properties, parameter, source)
     )
+
+
+def _compose(kind: str, source: random.Random) -> str:
+    words = [word for word in (source.choice(_VERBS), source.choice(_NOUNS[kind]), source.choice(_SUFFIXES)) if word]
+    if source.random() < 0.25:
+        return words[0] + "".join(word.capitalize() for word in words[1:])
+    return "_".join(words)
 
 
 def other(source: random.Random) -> Tool:
