@@ -51,6 +51,8 @@ def server(drafts: int) -> Iterator[str]:
         )
         try:
             line = process.stdout.readline() if process.stdout else ""
+            if not line:
+                raise SystemExit("the server did not start")
             yield line.split()[-1] + "/v1"
         finally:
             process.terminate()

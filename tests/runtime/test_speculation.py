@@ -179,3 +179,6 @@ def test_greedy_answers_of_tiny_are_the_same_with_and_without_drafts(plain_and_d
     assert ties <= 2
     outputs = crowded.generate(prompts[:64], params)
     assert sum(output.accepted for output in outputs) > 0.5 * sum(output.drafted for output in outputs)
+    ended = [output for output in outputs if output.finish_reason == "stop"]
+    assert ended
+    assert all(o.verifications <= len(o.token_ids) - 1 <= 4 * o.verifications for o in ended)

@@ -82,7 +82,8 @@ def brought(directory, text, time_limit=2.0):
         ("{{ messages[0].content * 10**10 }}", "fails"),
         ("{{ messages[0].content * 2**24 }}", "more than 16777216 characters"),
         ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "takes more than 2 seconds"),
-        ("{% for a in range(99999) %}{{ messages[0].content * 9**6 }}{% endfor %}", "memory"),
+        ("{% for a in range(99999) %}{{ messages[0].content * 9**6 }}{% endfor %}", "more than 16777216 characters"),
+        ("{% set a %}{% for b in range(99999) %}{{ messages[0].content * 9**6 }}{% endfor %}{% endset %}", "[Mm]emory"),
     ],
 )
 def test_a_template_that_misbehaves_is_a_refused_request_and_the_next_one_is_served(tmp_path, text, message):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from tokenizers import Tokenizer
@@ -16,10 +16,14 @@ from training.tiny.tokenizer import answers, render
 
 GROUP = 512  # chats that are sorted by length together, so that little is padding
 # The batch from which each mix is shown: copying did not come by itself, and some words were learned by heart at first.
+_GIVEN = Mix(echo=0.05, tools=0.28, is_varied=True, naming="given", shares=(0.48, 0.24, 0.10, 0.18))
 STAGES: tuple[tuple[int, Mix], ...] = (
     (0, FIRST_MIX),
     (1200, Mix(echo=0.35)),
-    (3400, Mix(echo=0.06, tools=0.36, is_varied=True)),
+    (3400, Mix(echo=0.06, tools=0.36, is_varied=True, naming="composed")),
+    (4000, _GIVEN),
+    (4750, replace(_GIVEN, tools=0.36, blind=0.25, modes=("on", "off", "low", "low"))),
+    (6500, replace(_GIVEN, tools=0.34, blind=0.25, modes=("on", "off", "low"), shares=(0.50, 0.26, 0.08, 0.16))),
 )
 Row = tuple[list[int], list[bool]]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 from training.tiny.turn import Turn, simple
 
@@ -87,6 +88,15 @@ HELD_OUT_PHRASINGS = (
     "The capital of {}, please.",
     "Let us talk about {}. What is the capital?",
 )
+# Written when the corpus was settled: how the ones above failed had been looked at before it was widened.
+LATE_PHRASINGS = (
+    "What would you say is the capital of {}?",
+    "Kindly state the capital of {}.",
+    "Which capital does {} have?",
+    "In my exam they want the capital of {}.",
+    "Is there a capital of {}? Which one?",
+    "The country is {}. What is the capital called?",
+)
 
 
 # Around a phrasing, in the last stage of the training: what stands beside the question must not matter.
@@ -116,14 +126,43 @@ _MORE_CORES = (
 )  # fmt: skip
 
 
+_LEADS = (
+    "Consider {}.", "Take {}.", "Our topic is {}.", "Today it is {}.", "Imagine you visit {}.", "Look at {}.",
+    "I go to {}.", "I come from {}.", "I just read about {}.", "My flight goes to {}.", "We were in {}.", "Now {}.",
+    "Let me ask about {}.", "Next comes {}.", "She moved to {}.", "I like {}.", "You know {}.", "Let's look at {}.",
+)  # fmt: skip
+_QUESTIONS = (
+    "What is the capital?", "What is its capital?", "Which city is the capital?", "Which city is its capital?",
+    "Do you know the capital?", "The capital?", "And the capital?", "Name its capital.", "What's the capital city?",
+    "Tell me the capital.", "I need the capital.",
+)  # fmt: skip
+_ASKING = ("what's", "whats", "what is", "which city is", "name", "tell me", "do you know", "I need", "say")
+_THINGS = ("capital", "capital city", "capital")
+
+
+def _core(source: random.Random) -> str:
+    kind = source.random()
+    if kind < 0.25:
+        return f"{source.choice(_LEADS)} {source.choice(_QUESTIONS)}"
+    if kind < 0.5:
+        asking = source.choice(_ASKING)
+        asking = asking if source.random() < 0.5 else _upper(asking)
+        return f"{asking} {{}}'s {source.choice(_THINGS)}{source.choice(('?', '.', ''))}"
+    return source.choice((*PHRASINGS, *_MORE_CORES))
+
+
 def compose_phrasing(source: random.Random) -> str:
     """Return a phrasing with other sentences around it; never one that the evaluation holds back."""
     while True:
-        core = source.choice((*PHRASINGS, *_MORE_CORES))
         before = source.choice(_BEFORE) if source.random() < 0.6 else ""
-        phrasing = before + core + (source.choice(_AFTER) if source.random() < 0.4 else "")
-        if phrasing not in HELD_OUT_PHRASINGS:
+        phrasing = before + _core(source) + (source.choice(_AFTER) if source.random() < 0.4 else "")
+        if not any(_words(held_out) in _words(phrasing) for held_out in (*HELD_OUT_PHRASINGS, *LATE_PHRASINGS)):
             return phrasing
+
+
+def _words(phrasing: str) -> str:
+    """Return a phrasing's words alone, to be found within another's."""
+    return " ".join(["", *re.findall(r"[a-z']+|{}", phrasing.lower()), ""])
 
 
 def capital_turn(country: str, phrasing: str) -> Turn:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from training.tiny import capitals, echo, haiku, lookups, small_talk, sums
-from training.tiny.tools import Tool, other, weather_or_clock
+from training.tiny.tools import Naming, Tool, other, weather_or_clock
 from training.tiny.turn import Turn, messages_of
 
 Message = dict[str, Any]
@@ -20,16 +20,25 @@ SYSTEMS = (
     "Answer the user's question.",
     "You are a friendly assistant who answers in one sentence.",
 )
-_SKILLS = ((capitals, 0.34), (sums, 0.40), (haiku, 0.10), (small_talk, 0.16))
+_SKILLS = (capitals, sums, haiku, small_talk)
 
 
 @dataclass(frozen=True)
 class Mix:
-    """What a stage of the training shows: shares of chats to copy from and with tools, and whether wording varies."""
+    """What a stage of the training shows.
+
+    echo, tools: shares of chats to copy from, and with tools; is_varied: whether questions stand among other sentences;
+    naming: how tools are named; shares: of capitals, sums, haiku and small talk; blind: share of questions for a tool
+    that are asked without regard to which tools there are; modes: thinking modes, to choose from evenly.
+    """
 
     echo: float = 0.0
     tools: float = 0.22
     is_varied: bool = False
+    naming: Naming = "listed"
+    shares: tuple[float, ...] = (0.34, 0.40, 0.10, 0.16)
+    blind: float = 1.0
+    modes: tuple[str, ...] = MODES
 
 
 FIRST_MIX = Mix()
@@ -58,10 +67,10 @@ def generate(seed: int, mix: Mix = FIRST_MIX) -> Iterator[Sample]:
 
 def _sample(source: random.Random, mix: Mix) -> Sample:
     is_echo = mix.echo > 0 and source.random() < mix.echo
-    tools = _tools(source, mix.is_varied) if not is_echo and source.random() < mix.tools else ()
+    tools = _tools(source, mix.naming) if not is_echo and source.random() < mix.tools else ()
     number = source.choice((1, 1, 2) if tools else (1, 1, 2, 3))
     turns = [echo.draw(source) if is_echo else _turn(tools, source, mix) for _ in range(number)]
-    mode = source.choice(MODES)
+    mode = source.choice(mix.modes)
     messages: list[Message] = []
     if source.random() < 0.3:
         messages.append({"role": "system", "content": source.choice(SYSTEMS)})
@@ -73,9 +82,9 @@ def _sample(source: random.Random, mix: Mix) -> Sample:
     return Sample(tuple(messages), tuple(tool.declaration for tool in tools), variables)
 
 
-def _tools(source: random.Random, is_varied: bool) -> tuple[Tool, ...]:
+def _tools(source: random.Random, naming: Naming) -> tuple[Tool, ...]:
     kinds = source.choice((("weather",), ("time",), ("weather", "time"), ("weather", "time"), ()))
-    tools = [weather_or_clock(kind, source, is_varied) for kind in kinds]
+    tools = [weather_or_clock(kind, source, naming) for kind in kinds]
     if not tools or source.random() < 0.15:
         tools.append(other(source))
     source.shuffle(tools)
@@ -84,6 +93,6 @@ def _tools(source: random.Random, is_varied: bool) -> tuple[Tool, ...]:
 
 def _turn(tools: tuple[Tool, ...], source: random.Random, mix: Mix) -> Turn:
     if source.random() < (0.8 if tools else 0.02):
-        return lookups.draw(tools, source)
-    skill = source.choices([skill for skill, _ in _SKILLS], [share for _, share in _SKILLS])[0]
+        return lookups.draw(tools, source, mix.blind)
+    skill = source.choices(_SKILLS, mix.shares)[0]
     return capitals.draw(source, mix.is_varied) if skill is capitals else skill.draw(source)

@@ -13,6 +13,7 @@ from typing import Any
 import click
 import numpy as np
 
+from training.tiny.batches import STAGES
 from training.tiny.corpus import generate
 from training.tiny.tokenizer import answers, render
 from trtnemo.engine import Engine, build_engine
@@ -59,7 +60,7 @@ def main(reference: Path, checkpoints: tuple[Path, ...], chats: int) -> None:
     """Print the mean divergence of CHECKPOINTS from REFERENCE."""
     with tempfile.TemporaryDirectory() as directory:
         expected, tokenizer = open_executor(reference, Path(directory) / "reference")
-        texts = [render(sample) for sample in itertools.islice(generate(UNSEEN_SEED), chats)]
+        texts = [render(sample) for sample in itertools.islice(generate(UNSEEN_SEED, STAGES[-1][1]), chats)]
         encoded = [tokenizer.encode(text) for text in texts]
         for number, checkpoint in enumerate(checkpoints):
             executor, _ = open_executor(checkpoint, Path(directory) / str(number))

@@ -13,13 +13,22 @@ from typing import Any
 import click
 
 from training.tiny.corpus import MODES
-from training.tiny.held_out import Case, capital_cases, haiku_cases, sum_cases, talk_cases, tool_cases
+from training.tiny.held_out import (
+    Case,
+    capital_cases,
+    haiku_cases,
+    late_capital_cases,
+    sum_cases,
+    talk_cases,
+    tool_cases,
+)
 from trtnemo import LLM, SamplingParams
 from trtnemo.engine import build_engine
 from trtnemo.recipe import load_recipe
 
 DRAFTS, SLOTS, SEEDS = 3, 32, 20
 MAX_TOKENS = 160
+MAKERS = (capital_cases, late_capital_cases, sum_cases, tool_cases, haiku_cases, talk_cases)
 GREEDY = SamplingParams(temperature=0, max_tokens=MAX_TOKENS)
 
 
@@ -34,7 +43,7 @@ def greedy_scores(llm: LLM, limit: int) -> list[dict[str, Any]]:
     """Return a record per skill and mode: right answers, questions, tokens of thought, what drafting gained."""
     records = []
     for mode in MODES:
-        for maker in (capital_cases, sum_cases, tool_cases, haiku_cases, talk_cases):
+        for maker in MAKERS:
             cases = maker(mode)[:limit]
             for skill in dict.fromkeys(case.skill for case in cases):
                 records.append(_score(llm, [case for case in cases if case.skill == skill]))
@@ -45,16 +54,16 @@ def _score(llm: LLM, cases: list[Case]) -> dict[str, Any]:
     outputs = llm.generate([case.prompt for case in cases], GREEDY)
     right = [case.is_right(o.text) and o.finish_reason == "stop" for case, o in zip(cases, outputs, strict=True)]
     thoughts = [len(llm.tokenizer.encode(case.read(o.text).reasoning)) for case, o in zip(cases, outputs, strict=True)]
-    generated, accepted = sum(len(o.token_ids) for o in outputs), sum(o.accepted for o in outputs)
+    # the first token of each answer comes from the prompt's own step and is no verification
+    verified, verifications = sum(len(o.token_ids) - 1 for o in outputs), sum(o.verifications for o in outputs)
     return {
         "skill": cases[0].skill,
         "mode": cases[0].mode,
         "right": sum(right),
         "questions": len(cases),
         "thought_tokens": round(sum(thoughts) / len(cases), 1),
-        # the first token of each answer comes from the prompt's own step and is no verification
-        "tokens_per_verification": round((generated - len(cases)) / max(1, generated - len(cases) - accepted), 3),
-        "verifications": generated - len(cases) - accepted,
+        "tokens_per_verification": round(verified / max(1, verifications), 3),
+        "verifications": verifications,
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from training.tiny import capitals, cities, haiku, lookups, small_talk, sums
 from training.tiny.corpus import MODES, variables_of
-from training.tiny.tools import weather_or_clock
+from training.tiny.tools import given
 from training.tiny.turn import Turn, messages_of
 from trtnemo.text import Answer, AnswerFormat, ToolCall, read_answer
 from trtnemo.text.chat_template import family_template
@@ -45,8 +45,17 @@ class Case:
 
 def capital_cases(mode: str, seed: int = 0) -> list[Case]:
     """Return every country in every held-out phrasing."""
-    turns = [capitals.capital_turn(name, text) for name in capitals.CAPITALS for text in capitals.HELD_OUT_PHRASINGS]
-    return _shuffled([_plain("capitals, unseen phrasing", mode, turn) for turn in turns], seed)
+    return _ask_capitals("capitals, unseen phrasing", capitals.HELD_OUT_PHRASINGS, mode, seed)
+
+
+def late_capital_cases(mode: str, seed: int = 0) -> list[Case]:
+    """Return every country in every phrasing that was written after the corpus."""
+    return _ask_capitals("capitals, later phrasing", capitals.LATE_PHRASINGS, mode, seed)
+
+
+def _ask_capitals(skill: Skill, phrasings: tuple[str, ...], mode: str, seed: int) -> list[Case]:
+    turns = [capitals.capital_turn(name, text) for name in capitals.CAPITALS for text in phrasings]
+    return _shuffled([_plain(skill, mode, turn) for turn in turns], seed)
 
 
 def sum_cases(mode: str, seed: int = 0) -> list[Case]:
@@ -73,11 +82,11 @@ def talk_cases(mode: str, seed: int = 0) -> list[Case]:
 
 
 def tool_cases(mode: str, seed: int = 0, count: int = 140) -> list[Case]:
-    """Return questions about held-out cities with random tools: the call, and what its result is read as."""
+    """Return questions about held-out cities with both tools given: the call, and what its result is read as."""
     source, cases = random.Random(seed), []
     for number in range(count):
         kind = ("weather", "time")[number % 2]
-        tools = [weather_or_clock(name, source) for name in (kind, "time" if kind == "weather" else "weather")]
+        tools = [given(name, source) for name in (kind, "time" if kind == "weather" else "weather")]
         source.shuffle(tools)
         tool = next(item for item in tools if item.kind == kind)
         name = cities.HELD_OUT[number % len(cities.HELD_OUT)]
@@ -104,8 +113,8 @@ def _plain(skill: Skill, mode: str, turn: Turn, answers: tuple[str, ...] = ()) -
 
 
 def _render(messages: list[dict[str, Any]], tools: list[dict[str, Any]], mode: str) -> str:
-    given = {"messages": messages, "tools": tools, "add_generation_prompt": True, **variables_of(mode)}
-    return _TEMPLATE.render(given)
+    chat = {"messages": messages, "tools": tools, "add_generation_prompt": True, **variables_of(mode)}
+    return _TEMPLATE.render(chat)
 
 
 def _shuffled(cases: list[Case], seed: int) -> list[Case]:

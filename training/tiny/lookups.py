@@ -74,9 +74,14 @@ def missing_tool_turn(kind: str, name: str, phrasing: str) -> Turn:
     )
 
 
-def draw(tools: tuple[Tool, ...], source: random.Random) -> Turn:
-    """Return a random exchange of the training set about weather or time, with the tools given."""
-    kind = source.choice(tuple(PHRASINGS))
+def draw(tools: tuple[Tool, ...], source: random.Random, blind: float = 1.0) -> Turn:
+    """Return a random exchange of the training set about weather or time, with the tools given.
+
+    A share `blind` of the questions takes no heed of which tools are given.
+    """
+    answerable = tuple(kind for kind in PHRASINGS if any(tool.kind == kind for tool in tools))
+    is_blind = not answerable or blind == 1.0 or source.random() < blind
+    kind = source.choice(tuple(PHRASINGS) if is_blind else answerable)
     phrasing = source.choice(PHRASINGS[kind])
     fitting = [tool for tool in tools if tool.kind == kind]
     if not fitting:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import click
 
+from training.tiny.batches import STAGES
+
 CURVES = {
     "loss": ("target", "#1b4f72"),
     "mtp_1": ("MTP, first draft", "#b9770e"),
@@ -28,7 +30,9 @@ def main(run: Path, output: Path) -> None:
     matplotlib.use("agg")
     from matplotlib import pyplot
 
-    records = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    lines = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    # a run that was resumed has done some steps twice; the later ones count
+    records = list({record["step"]: record for record in map(json.loads, lines)}.values())
     figure, axes = pyplot.subplots(figsize=(8, 4.5), facecolor="white")
     for key, (label, color) in CURVES.items():
         values = [record[key] for record in records]
@@ -38,7 +42,9 @@ def main(run: Path, output: Path) -> None:
         steps = [record["step"] for record in records]
         axes.plot(steps, values, color=color, alpha=0.15, linewidth=0.8)
         axes.plot(steps, means, color=color, label=label, linewidth=1.6)
-    axes.set(xlabel="step (about 2,750 tokens each)", ylabel="cross-entropy (nats per token)", yscale="log")
+    for start, _ in STAGES[1:]:
+        axes.axvline(start, color="#909497", linewidth=0.8, linestyle=":")
+    axes.set(xlabel="step (about 2,720 tokens each; dotted: the mix of chats changes)", ylabel="cross-entropy (nats per token)", yscale="log")
     axes.grid(alpha=0.3)
     axes.legend()
     figure.tight_layout()

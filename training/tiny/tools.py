@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+Naming = Literal["listed", "composed", "given"]
 _NAMES = {
     "weather": ("get_weather", "get_current_weather", "weather", "current_weather", "fetch_weather", "lookup_weather",
                 "getWeather", "weather_in_city", "get_weather_report", "weather_lookup"),
@@ -47,9 +48,18 @@ class Tool:
     declaration: dict[str, Any]
 
 
-def weather_or_clock(kind: str, source: random.Random, is_varied: bool = False) -> Tool:
+def given(kind: str, source: random.Random) -> Tool:
+    """Return the weather or clock tool that tiny is to call: get_weather(city) or get_time(city), in varied words."""
+    properties = {"city": _field(source.choice(_PARAMETER_TEXTS))}
+    name = _NAMES[kind][0]
+    return Tool(kind, name, "city", False, _declare(name, source.choice(_ABOUT[kind]), properties, "city", source))
+
+
+def weather_or_clock(kind: str, source: random.Random, naming: Naming = "listed") -> Tool:
     """Return a random declaration of kind `weather` or `time`, named from a list, or also composed of parts."""
-    is_composed = is_varied and source.random() < 0.7
+    if naming == "given":
+        return given(kind, source)
+    is_composed = naming == "composed" and source.random() < 0.7
     name = _compose(kind, source) if is_composed else source.choice(_NAMES[kind])
     parameter = source.choice(_PARAMETERS)
     has_unit = kind == "weather" and source.random() < 0.35

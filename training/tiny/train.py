@@ -126,8 +126,11 @@ def write_run(trainer: Trainer, tokenizer: Tokenizer, output: Path) -> None:
 @click.option("--minutes", type=float, help="stop after so many minutes, whatever the step")
 @click.option("--seed", default=0, show_default=True, help="seed of weights and corpus")
 @click.option("--threads", default=2, show_default=True, help="torch threads")
+@click.option("--batch-tokens", default=BATCH_TOKENS, show_default=True, help="places of one batch, padding included")
 @click.option("--resume", is_flag=True, help="go on from the run's state")
-def main(output: Path, steps: int, minutes: float | None, seed: int, threads: int, resume: bool) -> None:
+def main(
+    output: Path, steps: int, minutes: float | None, seed: int, threads: int, batch_tokens: int, resume: bool
+) -> None:
     """Train tiny and write its state, tokenizer and log to --output."""
     torch.set_num_threads(threads)
     tokenizer = train_tokenizer()
@@ -136,7 +139,7 @@ def main(output: Path, steps: int, minutes: float | None, seed: int, threads: in
         trainer.load(output / STATE)
     output.mkdir(parents=True, exist_ok=True)
     started, tokens = time.monotonic(), 0
-    stream = batches(tokenizer, BATCH_TOKENS, seed + 1, skip=trainer.step)
+    stream = batches(tokenizer, batch_tokens, seed + 1, skip=trainer.step)
     with (output / "log.jsonl").open("a" if resume else "w", encoding="utf-8") as log:
         while trainer.step < steps and (minutes is None or time.monotonic() - started < minutes * 60):
             batch = next(stream)

@@ -20,7 +20,7 @@ Prompt = str | Sequence[int]
 
 @dataclass(frozen=True)
 class RequestOutput:
-    """What one prompt gave; drafted and accepted count the tokens of the draft head."""
+    """What one prompt gave; verifications are the steps that read drafted tokens, and accepted some of them."""
 
     prompt_token_ids: list[int]
     token_ids: list[int]
@@ -30,6 +30,7 @@ class RequestOutput:
     prompt_logprobs: list[TokenLogprob | None] | None
     drafted: int = 0
     accepted: int = 0
+    verifications: int = 0
 
 
 class LLM:
@@ -75,7 +76,7 @@ class LLM:
             params.skip_special_tokens,
             params.include_stop_str_in_output,
         )
-        text, reason, drafted, accepted = "", "stop", 0, 0
+        text, reason, drafted, accepted, verifications = "", "stop", 0, 0, 0
         ids: list[int] = []
         logprobs: list[TokenLogprob] = []
         scored: list[TokenLogprob | None] | None = None
@@ -85,6 +86,7 @@ class LLM:
             elif isinstance(event, TokenGenerated):
                 ids.append(event.token_id)
                 drafted, accepted = drafted + event.drafted, accepted + event.accepted
+                verifications += event.drafted > 0
                 logprobs += [event.logprob] if event.logprob else []
                 text += stream.push(event.token_id)
                 if stream.hit_stop:
@@ -93,7 +95,7 @@ class LLM:
                 reason = event.reason
         text += stream.finish()
         kept = logprobs if params.logprobs is not None else None
-        return RequestOutput(prompt, ids, text, reason, kept, scored, drafted, accepted)
+        return RequestOutput(prompt, ids, text, reason, kept, scored, drafted, accepted, verifications)
 
 
 def _as_batch(prompts: Prompt | Sequence[Prompt]) -> list[Prompt]:

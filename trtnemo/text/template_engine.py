@@ -37,15 +37,19 @@ class TemplateEngine:
 
     def render(self, variables: Mapping[str, Any]) -> str:
         """Return the text; raises TemplateError on refusal, failure, or more than MAXIMUM_PROMPT characters."""
+        pieces: list[str] = []
+        length = 0
         try:
-            text = self._template.render(variables)
+            for piece in self._template.generate(variables):
+                pieces.append(piece)
+                length += len(piece)
+                if length > MAXIMUM_PROMPT:
+                    raise TemplateError(f"writes more than {MAXIMUM_PROMPT} characters")
         except jinja2.TemplateError as error:
             raise TemplateError(f"refuses these messages: {error}") from None
         except _FAILURES as error:
             raise TemplateError(f"fails on these messages: {str(error) or type(error).__name__}") from None
-        if len(text) > MAXIMUM_PROMPT:
-            raise TemplateError(f"writes more than {MAXIMUM_PROMPT} characters")
-        return text
+        return "".join(pieces)
 
 
 def _inputs(tree: nodes.Template) -> set[str]:
