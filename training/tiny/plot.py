@@ -44,7 +44,11 @@ def main(run: Path, output: Path) -> None:
         axes.plot(steps, means, color=color, label=label, linewidth=1.6)
     for start, _ in STAGES[1:]:
         axes.axvline(start, color="#909497", linewidth=0.8, linestyle=":")
-    axes.set(xlabel="step (about 2,720 tokens each; dotted: the mix of chats changes)", ylabel="cross-entropy (nats per token)", yscale="log")
+    axes.set(
+        xlabel="step (about 2,720 tokens each; dotted: the mix of chats changes)",
+        ylabel="cross-entropy (nats per token)",
+        yscale="log",
+    )
     axes.grid(alpha=0.3)
     axes.legend()
     figure.tight_layout()
