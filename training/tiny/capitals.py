@@ -99,7 +99,7 @@ LATE_PHRASINGS = (
 )
 
 
-# Around a phrasing, in the last stage of the training: what stands beside the question must not matter.
+# Around a phrasing, in the later stages of the training: what stands beside the question must not matter.
 _BEFORE = (
     "Hello, ", "Hi! ", "Hey! ", "OK, ", "Well, ", "So, ", "Good morning. ", "Excuse me, ", "One more: ",
     "Next question: ",
