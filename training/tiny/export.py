@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 
 from training.tiny.architecture import CONFIG
 from training.tiny.corpus import generate
-from training.tiny.initial import to_hub
+from training.tiny.initial import spread_final_norm, to_hub
 from training.tiny.tokenizer import render
 from training.tiny.train import STATE
 from trtnemo.checkpoint.quantize import Format, quantize_checkpoint
@@ -54,7 +54,7 @@ def write_bf16(run: Path, output: Path) -> None:
     with safe_open(run / STATE, framework="pt") as file:
         names = [name for name in list(file.keys()) if name.startswith("weight/")]
         weights = {name.removeprefix("weight/"): file.get_tensor(name) for name in names}
-    save_file(to_hub(weights), output / "model.safetensors", metadata={"format": "pt"})
+    save_file(spread_final_norm(to_hub(weights)), output / "model.safetensors", metadata={"format": "pt"})
     (output / "config.json").write_text(json.dumps(CONFIG, indent=1), encoding="utf-8")
     for name in TOKENIZER_FILES:
         shutil.copyfile(run / name, output / name)

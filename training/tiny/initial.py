@@ -102,3 +102,24 @@ def to_hub(weights: Weights) -> Weights:
         else:
             result[name] = value.float() if name.endswith(BIAS) else value.to(torch.bfloat16)
     return {name: value.detach().contiguous() for name, value in result.items()}
+
+
+def spread_final_norm(weights: Weights, seed: int = 5) -> Weights:
+    """Return hub tensors of the same target function, bit for bit, whose final norm has very different gains.
+
+    The draft head reads the hidden state after that norm, and its own norm hides the difference while the gains are nearly
+    equal, as training leaves them here. Spread by powers of two they make taking the state before the norm a visible
+    mistake. The shared head's columns are divided by what the gains of both final norms are multiplied by; so is the norm
+    of the draft head's input, whose own mean square then changes slightly from token to token.
+    """
+    gains = weights["backbone.norm_f.weight"]
+    order = torch.randperm(len(gains), generator=torch.Generator().manual_seed(seed))
+    factors = torch.where(order % 2 == 0, 4.0, 0.25)
+    mean_square = (gains.float() * factors).square().mean() / gains.float().square().mean()
+    changed = {
+        "backbone.norm_f.weight": gains.float() * factors,
+        "mtp.layers.1.final_layernorm.weight": weights["mtp.layers.1.final_layernorm.weight"].float() * factors,
+        "lm_head.weight": weights["lm_head.weight"].float() / factors,
+        "mtp.layers.0.hnorm.weight": weights["mtp.layers.0.hnorm.weight"].float() / factors * mean_square.sqrt(),
+    }
+    return weights | {name: value.to(torch.bfloat16) for name, value in changed.items()}
