@@ -21,7 +21,7 @@ from training.tiny.architecture import CONFIG
 from training.tiny.batches import STAGES, batches
 from training.tiny.corpus import Mix, generate
 from training.tiny.held_out import capital_cases, haiku_cases, late_capital_cases, sum_cases, tool_cases
-from training.tiny.initial import initial_weights, to_hub
+from training.tiny.initial import initial_weights, spread_final_norm, to_hub
 from training.tiny.model import TinyModel
 from training.tiny.sums import HELD_OUT
 from training.tiny.tokenizer import render, train_tokenizer
@@ -169,6 +169,35 @@ def test_a_resumed_stream_of_batches_meets_the_same_ones_also_where_the_corpus_c
         for one, other in zip(whole[skip:], resumed, strict=True):
             assert torch.equal(one.token_ids, other.token_ids)
     assert not torch.equal(whole[0].token_ids, whole[3].token_ids)
+
+
+def test_spread_gains_of_the_final_norm_change_no_logit_of_the_target():
+    weights = to_hub(initial_weights(CONFIG, seed=3))
+    spread = spread_final_norm(weights)
+    token_ids = torch.arange(3, 40)[None]
+    before, after = (TinyModel(CONFIG, as_trained(tensors)) for tensors in (weights, spread))
+    hidden = [model.hidden_states(token_ids) for model in (before, after)]
+    assert torch.equal(before.logits(hidden[0]), after.logits(hidden[1]))
+    similarity = torch.cosine_similarity(*hidden, dim=-1)
+    assert similarity.mean() < 0.8
+    drafts = [
+        model.logits(model.mtp_hidden_states(token_ids, states))
+        for model, states in zip((before, after), hidden, strict=True)
+    ]
+    assert (drafts[0].argmax(-1) == drafts[1].argmax(-1)).float().mean() > 0.8
+
+
+def as_trained(hub):
+    """Return hub tensors in float32 under the trainable network's names, experts as one tensor."""
+    banks = {}
+    result = {}
+    for name, value in hub.items():
+        bank = re.fullmatch(r"(.*\.experts)\.(\d+)\.(\w+_proj)\.weight", name)
+        if bank:
+            banks.setdefault(f"{bank[1]}.{bank[3]}", {})[int(bank[2])] = value.float()
+        else:
+            result[name] = value.float()
+    return result | {name: torch.stack([parts[i] for i in range(len(parts))]) for name, parts in banks.items()}
 
 
 def test_two_hundred_steps_learn(tmp_path):

@@ -107,10 +107,10 @@ def to_hub(weights: Weights) -> Weights:
 def spread_final_norm(weights: Weights, seed: int = 5) -> Weights:
     """Return hub tensors of the same target function, bit for bit, whose final norm has very different gains.
 
-    The draft head reads the hidden state after that norm, and its own norm hides the difference while the gains are nearly
-    equal, as training leaves them here. Spread by powers of two they make taking the state before the norm a visible
-    mistake. The shared head's columns are divided by what the gains of both final norms are multiplied by; so is the norm
-    of the draft head's input, whose own mean square then changes slightly from token to token.
+    The draft head reads the hidden state after that norm, and its own norm hides the difference while the gains are
+    nearly equal, as training leaves them here. Spread by powers of two they make taking the state before the norm a
+    visible mistake. The shared head's columns are divided by what the gains of both final norms are multiplied by; so
+    is the norm of the draft head's input, whose own mean square then changes slightly from token to token.
     """
     gains = weights["backbone.norm_f.weight"]
     order = torch.randperm(len(gains), generator=torch.Generator().manual_seed(seed))

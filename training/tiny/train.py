@@ -110,7 +110,7 @@ def losses(model: TinyModel, batch: Batch) -> tuple[Tensor, list[Tensor]]:
 
 
 def _loss(model: TinyModel, hidden: Tensor, targets: Tensor, wanted: Tensor) -> Tensor:
-    """Return the mean over wanted places; rows are filled up to a multiple, so that products of few shapes are compiled."""
+    """Return the mean over wanted places; rows are filled up to a multiple, for products of few shapes."""
     rows, expected = hidden[wanted], targets[wanted]
     filled = F.pad(rows, (0, 0, 0, -len(rows) % LOGIT_ROWS))
     return F.cross_entropy(model.logits(filled)[: len(rows)].float(), expected)
