@@ -1,6 +1,6 @@
 """Write a checkpoint with every weight decoded to float32 by ModelOpt and torch, for a peer that cannot read it itself.
 
-usage: PYTHONPATH=tests python scripts/decode.py CHECKPOINT_DIRECTORY OUTPUT
+usage: PYTHONPATH=.:tests python scripts/decode.py CHECKPOINT_DIRECTORY OUTPUT
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from oracle import decoded_tensors
-
-FILES = ("tokenizer.json", "tokenizer_config.json", "generation_config.json", "chat_template.jinja")
+from training.tiny.export import TOKENIZER_FILES
 
 
 def main() -> None:
@@ -30,7 +29,7 @@ def main() -> None:
     config.pop("quantization_config", None)
     config["torch_dtype"] = "float32"
     (options.output / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
-    for name in FILES:
+    for name in TOKENIZER_FILES:
         shutil.copyfile(options.checkpoint / name, options.output / name)
     print(f"{options.output}: {len(tensors)} tensors")
 

@@ -20,7 +20,7 @@ Prompt = str | Sequence[int]
 
 @dataclass(frozen=True)
 class RequestOutput:
-    """What one prompt gave; verifications are the steps that read drafted tokens, and accepted some of them."""
+    """What one prompt gave; drafted and accepted count drafts, verifications the steps that read them."""
 
     prompt_token_ids: list[int]
     token_ids: list[int]
