@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +40,13 @@ def open_checkpoint(checkpoint: Path, directory: Path, drafts: int = DRAFTS) -> 
     return LLM(directory)
 
 
-def greedy_scores(llm: LLM, limit: int) -> list[dict[str, Any]]:
-    """Return a record per skill and mode: right answers, questions, tokens of thought, what drafting gained."""
-    records = []
+def greedy_scores(llm: LLM, limit: int) -> Iterator[dict[str, Any]]:
+    """Yield a record per skill and mode: right answers, questions, tokens of thought, what drafting gained."""
     for mode in MODES:
         for maker in MAKERS:
             cases = maker(mode)[:limit]
             for skill in dict.fromkeys(case.skill for case in cases):
-                records.append(_score(llm, [case for case in cases if case.skill == skill]))
-    return records
+                yield _score(llm, [case for case in cases if case.skill == skill])
 
 
 def _score(llm: LLM, cases: list[Case]) -> dict[str, Any]:
@@ -77,26 +76,38 @@ def sampled_score(llm: LLM, limit: int) -> dict[str, Any]:
     return {"skill": "capitals at 1.0 / 0.95, 20 seeds", "mode": "on", "right": right, "questions": len(asked)}
 
 
+def show(record: dict[str, Any]) -> None:
+    """Print one record as soon as it is known."""
+    share = record["right"] / record["questions"]
+    click.echo(
+        f"  {record['skill']:34} {record['mode']:4} {record['right']:5} of {record['questions']:5} {share:7.1%}"
+        f"  thought {record.get('thought_tokens', '-')}  x{record.get('tokens_per_verification', '-')}"
+    )
+
+
+def evaluate(checkpoint: Path, limit: int) -> list[dict[str, Any]]:
+    """Return the records of a checkpoint, each printed when it is done."""
+    click.echo(f"{checkpoint}:")
+    records = []
+    with tempfile.TemporaryDirectory() as directory, open_checkpoint(checkpoint, Path(directory) / "engine") as llm:
+        for record in greedy_scores(llm, limit):
+            records.append(record)
+            show(record)
+        records.append(sampled_score(llm, limit))
+        show(records[-1])
+    steps = sum(record.get("verifications", 0) for record in records)
+    gained = sum(record.get("verifications", 0) * record.get("tokens_per_verification", 0) for record in records)
+    click.echo(f"  {gained / max(1, steps):.3f} tokens per verification at {DRAFTS} drafts")
+    return records
+
+
 @click.command()
 @click.argument("checkpoints", type=click.Path(path_type=Path, exists=True), nargs=-1, required=True)
 @click.option("--limit", default=1000, show_default=True, help="questions of one skill in one mode")
 @click.option("--output", type=click.Path(path_type=Path), help="JSON file for all records")
 def main(checkpoints: tuple[Path, ...], limit: int, output: Path | None) -> None:
     """Print the scores of CHECKPOINTS."""
-    scores: dict[str, Any] = {}
-    for checkpoint in checkpoints:
-        with tempfile.TemporaryDirectory() as directory, open_checkpoint(checkpoint, Path(directory) / "engine") as llm:
-            records = [*greedy_scores(llm, limit), sampled_score(llm, limit)]
-        scores[checkpoint.name] = records
-        steps = sum(record.get("verifications", 0) for record in records)
-        gained = sum(record.get("verifications", 0) * record.get("tokens_per_verification", 0) for record in records)
-        click.echo(f"{checkpoint.name}: {gained / max(1, steps):.3f} tokens per verification at {DRAFTS} drafts")
-        for record in records:
-            share = record["right"] / record["questions"]
-            click.echo(
-                f"  {record['skill']:34} {record['mode']:4} {record['right']:5} of {record['questions']:5} {share:7.1%}"
-                f"  thought {record.get('thought_tokens', '-')}  x{record.get('tokens_per_verification', '-')}"
-            )
+    scores = {str(checkpoint): evaluate(checkpoint, limit) for checkpoint in checkpoints}
     if output:
         output.write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
 
