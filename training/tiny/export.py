@@ -1,6 +1,8 @@
 """Write a finished run as a BF16 checkpoint in the hub's layout, then quantize it to tiny's mixed map.
 
-usage: python -m training.tiny.export RUN --bf16 DIR --output trtnemo/assets/tiny [--fp8 DIR]
+usage: python -m training.tiny.export [RUN] --bf16 DIR [--output trtnemo/assets/tiny] [--fp8 DIR]
+
+Without RUN the BF16 checkpoint is there already, such as training/run/bf16.
 """
 
 from __future__ import annotations
@@ -67,14 +69,15 @@ def calibration_chats(tokenizer: Tokenizer, count: int, seed: int = 99) -> list[
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path, exists=True))
-@click.option("--bf16", type=click.Path(path_type=Path), required=True, help="directory for the BF16 checkpoint")
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="directory for the quantized one")
+@click.argument("run", type=click.Path(path_type=Path, exists=True), required=False)
+@click.option("--bf16", type=click.Path(path_type=Path), required=True, help="directory of the BF16 checkpoint")
+@click.option("--output", type=click.Path(path_type=Path), help="directory for tiny's mixed map")
 @click.option("--fp8", type=click.Path(path_type=Path), help="directory for one in FP8, to compare with")
-def main(run: Path, bf16: Path, output: Path, fp8: Path | None) -> None:
+def main(run: Path | None, bf16: Path, output: Path | None, fp8: Path | None) -> None:
     """Export RUN, first to BF16, then through ModelOpt."""
-    write_bf16(run, bf16)
-    tokenizer = Tokenizer.from_file(str(run / "tokenizer.json"))
+    if run is not None:
+        write_bf16(run, bf16)
+    tokenizer = Tokenizer.from_file(str(bf16 / "tokenizer.json"))
     chats = calibration_chats(tokenizer, CALIBRATION_CHATS)
     for target, formats in ((output, FORMATS), (fp8, FP8_FORMATS)):
         if target is not None:
