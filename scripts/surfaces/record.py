@@ -1,0 +1,117 @@
+"""Record what vLLM and SGLang take on their command lines, from their published wheels; or check the record.
+
+Makes an environment of its own (`.venv-parsers`, about 2 GB), installs each wheel beside it without its dependencies,
+and asks the real argument parser (`dump.py`). TensorRT-LLM's surfaces are no wheel's: see
+trtnemo/launch/surfaces/README.md.
+
+usage: python scripts/surfaces/record.py [--check] [SERVER-VERSION ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+SURFACES = ROOT / "trtnemo" / "launch" / "surfaces"
+ENVIRONMENT = ROOT / ".venv-parsers"
+RECORDED = ("vllm-0.20.0", "vllm-0.33.0", "sglang-0.5.10", "sglang-0.5.23")
+# What the parsers import, without what only computing needs; torch comes as the CPU build of constraints.txt.
+PACKAGES = """
+torch transformers regex cachetools psutil sentencepiece numpy requests tqdm blake3 py-cpuinfo
+protobuf fastapi[standard] aiohttp openai>=2 pydantic>=2.12 prometheus_client pillow
+prometheus-fastapi-instrumentator tiktoken partial-json-parser pyzmq msgspec gguf
+mistral_common[image] pyyaml einops depyf==0.20.0 cloudpickle watchfiles python-json-logger pybase64
+cbor2 ijson setproctitle openai-harmony anthropic mcp compressed-tensors opentelemetry-api
+opentelemetry-sdk lark diskcache IPython orjson triton xgrammar llguidance
+model-hosting-container-standards opentelemetry-exporter-otlp opentelemetry-semantic-conventions-ai lm-format-enforcer
+""".split()  # noqa: SIM905 - as a requirements file would list them
+
+
+def pip(*arguments: str) -> None:
+    """Run pip of the environment."""
+    command = [str(ENVIRONMENT / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*command, "-c", str(ROOT / "constraints.txt"), *arguments], check=True)
+
+
+def prepare() -> None:
+    """Make the environment when it is not there; a mark is written last, so that a broken one is made anew."""
+    mark = ENVIRONMENT / ".prepared"
+    if mark.is_file() and mark.read_text(encoding="utf-8") == " ".join(PACKAGES):
+        return
+    venv.create(ENVIRONMENT, with_pip=True, clear=True)
+    pip(*PACKAGES)
+    mark.write_text(" ".join(PACKAGES), encoding="utf-8")
+
+
+def site_of(name: str) -> Path:
+    """Return the folder that holds one server's wheel alone, installed when it is not there."""
+    site = ENVIRONMENT / "wheels" / name
+    if not any(site.glob("*.dist-info")):
+        pip("--no-deps", "--target", str(site), name.replace("-", "==", 1))
+    return site
+
+
+def run_inside(name: str, script: str, *arguments: str, text: str = "") -> dict[str, Any]:
+    """Return the JSON that a script beside this one prints, run with one server's wheel on the path."""
+    prepare()
+    environment = {**os.environ, "PYTHONPATH": str(site_of(name)), "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+    command = [str(ENVIRONMENT / "bin" / "python"), str(Path(__file__).with_name(script)), *arguments]
+    result = subprocess.run(command, env=environment, input=text, capture_output=True, text=True)
+    if result.returncode:
+        raise SystemExit(f"{name}: {result.stderr[-2000:]}")
+    content: dict[str, Any] = json.loads(result.stdout[result.stdout.index('{"') :])
+    return content
+
+
+def dump(name: str) -> dict[str, Any]:
+    """Return the surface of `vllm-0.20.0` and such, as its own parser tells it."""
+    surface = run_inside(name, "dump.py", name.partition("-")[0])
+    return {**surface, "precedence": "typed", "evidence": f"the parser of the published wheel {name}"}
+
+
+def write(surface: dict[str, Any]) -> str:
+    """Return a surface as text, one option a line."""
+    lines = []
+    for key, value in sorted(surface.items()):
+        if isinstance(value, list):
+            rows = ",\n".join("  " + json.dumps(item, ensure_ascii=False, sort_keys=True) for item in value)
+            lines.append(f" {json.dumps(key)}: [\n{rows}\n ]" if value else f" {json.dumps(key)}: []")
+        elif isinstance(value, dict):
+            items = sorted(value.items())
+            rows = ",\n".join(
+                f"  {json.dumps(k)}: {json.dumps(v, ensure_ascii=False, sort_keys=True)}" for k, v in items
+            )
+            lines.append(f" {json.dumps(key)}: {{\n{rows}\n }}" if value else f" {json.dumps(key)}: {{}}")
+        else:
+            lines.append(f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def main() -> None:
+    """Record the named surfaces, or compare them with the record and exit 1 where they differ."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("names", nargs="*", default=RECORDED, metavar="SERVER-VERSION")
+    parser.add_argument("--check", action="store_true", help="compare with the record instead of writing it")
+    options = parser.parse_args()
+    different = []
+    for name in options.names:
+        text, path = write(dump(name)), SURFACES / f"{name}.json"
+        if not options.check:
+            path.write_text(text, encoding="utf-8")
+            print(f"{name}: recorded")
+        else:
+            same = path.is_file() and path.read_text(encoding="utf-8") == text
+            print(f"{name}: {'the record equals the wheel' if same else 'DIFFERS from the wheel'}")
+            different += [] if same else [name]
+    sys.exit(1 if different else 0)
+
+
+if __name__ == "__main__":
+    main()
