@@ -31,7 +31,7 @@ def test_a_recipe_is_found_by_bare_name_file_name_and_path(tmp_path, monkeypatch
 
 
 def test_every_shipped_recipe_is_valid():
-    assert shipped_names() == ["b200", "tiny"]
+    assert {"b200", "tiny"} <= set(shipped_names())
     for name in shipped_names():
         assert load_recipe(name).description
 

@@ -40,8 +40,8 @@ def validate(source: RecipeSource) -> AnyRecipe:
 
 
 def _with_served_name(recipe: AnyRecipe) -> AnyRecipe:
-    if recipe.served_model_names:
-        return recipe
+    if recipe.served_model_names or recipe.runtime in ("trtllm", "vllm", "sglang"):
+        return recipe  # other servers name their model themselves
     return recipe.model_copy(update={"served_model_names": (Path(recipe.checkpoint).name,)})
 
 

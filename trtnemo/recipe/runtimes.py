@@ -6,10 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
+from trtnemo.recipe.external import SglangSection, TrtllmSection, VllmSection
 from trtnemo.recipe.shared import PositiveInt, RecipePart, SharedFields
-
-NativeOptions = dict[str, Any]
-
 
 # super_v3 is the model card's; the others are what TensorRT-LLM, vLLM, SGLang and Dynamo call it.
 ReasoningParser = Literal["super_v3", "nano_v3", "nano-v3", "nemotron_v3", "nemotron-v3", "nemotron_3", "nemotron_nano"]
@@ -27,34 +25,6 @@ class TensorrtSection(RecipePart):
 
     flavor: Literal["auto", "rtx", "full"] = Field("auto", description="TensorRT for RTX or full TensorRT")
     layers_per_group: PositiveInt = Field(8, description="layers in one plan, which bounds the builder's memory")
-
-
-class TrtllmSection(RecipePart):
-    """What stands verbatim in trtllm-serve's own words."""
-
-    version: str = Field("1.3.0rc12", description="TensorRT-LLM version that the command is written for")
-    image: str | None = Field(None, description="container image")
-    llm_args: NativeOptions = Field(default_factory=dict, description="the YAML that TensorRT-LLM reads")
-    args: NativeOptions = Field(default_factory=dict, description="trtllm-serve options, without dashes")
-    env: dict[str, str] = Field(default_factory=dict, description="environment variables")
-
-
-class VllmSection(RecipePart):
-    """What stands verbatim in vLLM's own words."""
-
-    version: str = Field("0.20.0", description="vLLM version that the command is written for")
-    image: str | None = Field(None, description="container image")
-    args: NativeOptions = Field(default_factory=dict, description="`vllm serve` options, without dashes")
-    env: dict[str, str] = Field(default_factory=dict, description="environment variables")
-
-
-class SglangSection(RecipePart):
-    """What stands verbatim in SGLang's own words."""
-
-    version: str | None = Field(None, description="SGLang version; absent where only an image is pinned")
-    image: str | None = Field(None, description="container image")
-    args: NativeOptions = Field(default_factory=dict, description="launch_server options, without dashes")
-    env: dict[str, str] = Field(default_factory=dict, description="environment variables")
 
 
 class CpuParsers(RecipePart):

@@ -1,0 +1,98 @@
+"""Everything that can be known about a server start before it is tried."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from trtnemo.launch.finding import Finding, errors, ordered
+from trtnemo.launch.invocation import Invocation
+from trtnemo.launch.llm_args import check_llm_args
+from trtnemo.launch.rules import RULES, Case
+from trtnemo.launch.settings import effective_settings
+from trtnemo.launch.surface import SurfaceChoice
+from trtnemo.recipe.nearest import suggestion
+
+_PREFIXES = {"trtllm": ("TLLM_", "TRTLLM_"), "vllm": ("VLLM_",), "sglang": ("SGLANG_", "SGL_")}
+# Findings of the parser that an unrecorded version may not share.
+_VERSION_BOUND = {"unknown-option", "unknown-key", "option-value", "key-value"}
+
+
+@dataclass(frozen=True)
+class LaunchReport:
+    """What a check found, and by which record."""
+
+    server: str
+    version: str | None
+    checked_against: str
+    evidence: str
+    model: str
+    findings: list[Finding]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing found stops the server."""
+        return not errors(self.findings)
+
+
+def check_invocation(invocation: Invocation, compute_capability: str | None = None) -> LaunchReport:
+    """Return what a server would refuse, ignore or override, and the known issues that a start would meet."""
+    choice, settings = invocation.surface, effective_settings(invocation)
+    findings = [*invocation.findings, *_environment(invocation, choice)]
+    if invocation.llm_args is not None:
+        findings += check_llm_args(choice.surface, invocation.llm_args)
+    findings += settings.findings
+    findings = _softened(findings, choice)
+    findings = _with_known_issues(findings, Case(invocation, settings, compute_capability))
+    findings += _about_the_record(choice)
+    return LaunchReport(
+        server=invocation.server,
+        version=invocation.version,
+        checked_against=choice.surface.title,
+        evidence=choice.surface.evidence,
+        model=invocation.model,
+        findings=ordered(findings),
+    )
+
+
+def _with_known_issues(findings: list[Finding], case: Case) -> list[Finding]:
+    """Add the known issues; one that explains a finding on the same subject takes its place."""
+    known = [finding for rule in RULES if (finding := rule.apply(case)) is not None]
+    explained = {finding.subject for finding in known}
+    kept = [f for f in findings if not (f.rule in _VERSION_BOUND and f.subject in explained)]
+    return [*kept, *known]
+
+
+def _softened(findings: list[Finding], choice: SurfaceChoice) -> list[Finding]:
+    """Return errors as warnings where they come from another version's record."""
+    if choice.is_exact:
+        return findings
+    return [
+        dataclasses.replace(finding, severity="warning")
+        if finding.severity == "error" and finding.rule in _VERSION_BOUND
+        else finding
+        for finding in findings
+    ]
+
+
+def _about_the_record(choice: SurfaceChoice) -> list[Finding]:
+    if choice.is_exact:
+        return []
+    asked = f"there is no record of {choice.asked}" if choice.asked else "no version is named, and no image was read"
+    return [Finding("note", "record", "version", f"{asked}: checked against {choice.surface.title}")]
+
+
+def _environment(invocation: Invocation, choice: SurfaceChoice) -> list[Finding]:
+    """Return findings on variables that carry the server's prefix and that it does not read."""
+    findings, known = [], choice.surface.environment
+    for name in invocation.env:
+        if name.startswith(_PREFIXES[invocation.server]) and name not in known:
+            message = f"{choice.surface.title} is not known to read it{suggestion(name, known)}"
+            findings.append(Finding("warning", "unknown-variable", name, message))
+    return findings
+
+
+def report_json(report: LaunchReport) -> dict[str, Any]:
+    """Return a report as plain data."""
+    return {"passed": report.passed, **dataclasses.asdict(report)}

@@ -1,0 +1,61 @@
+"""One start of an external server: what a recipe or a pasted command becomes, and what every rendering is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from trtnemo.launch.finding import Finding
+from trtnemo.launch.surface import ServerName, SurfaceChoice, choose_surface
+
+# The option that names the model where it is no positional word.
+MODEL_OPTIONS: dict[str, str | None] = {"trtllm": None, "vllm": None, "sglang": "--model-path"}
+CONFIG_OPTION = "--extra_llm_api_options"
+PLUGIN_OPTION = "--reasoning-parser-plugin"
+
+
+@dataclass(frozen=True)
+class Container:
+    """How a container engine is to start the image; paths on the host are the user's own to give."""
+
+    image: str
+    shm_size: str | None = None
+    ulimits: Mapping[str, int] = field(default_factory=dict)
+    workdir: str | None = None
+    # path in the container by path on the host; read-only where the path ends in `:ro`
+    mounts: Mapping[str, str] = field(default_factory=dict)
+    # port in the container by port on the host
+    ports: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """A server with its version, model, options by longest name, YAML content, environment and container.
+
+    An environment variable of value None is passed on by name, so that a secret never stands in a command. `findings`
+    are what reading the source brought up.
+    """
+
+    server: ServerName
+    version: str | None
+    model: str
+    options: Mapping[str, Any]
+    llm_args: Mapping[str, Any] | None = None
+    env: Mapping[str, str | None] = field(default_factory=dict)
+    container: Container | None = None
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def surface(self) -> SurfaceChoice:
+        """The record of options that speaks for this version."""
+        return choose_surface(self.server, self.version)
+
+    def option(self, name: str) -> Any:
+        """Return an option's value under any of its names, or None."""
+        found = self.surface.surface.find(name)
+        return self.options.get(found.name) if found else self.options.get(name)
+
+    def with_findings(self, *findings: Finding) -> Invocation:
+        """Return the invocation with more findings."""
+        return replace(self, findings=(*self.findings, *findings))

@@ -1,0 +1,93 @@
+"""One known issue, as data with one small function."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from packaging.version import Version
+
+from trtnemo.launch.finding import Finding, Severity
+from trtnemo.launch.invocation import Invocation
+from trtnemo.launch.settings import Settings
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a trigger looks at: the invocation, its effective settings, and the devices, where they are known."""
+
+    invocation: Invocation
+    settings: Settings
+    compute_capability: str | None = None
+
+    def option(self, name: str) -> Any:
+        """Return an option's value, or None."""
+        return self.invocation.option(name)
+
+    @property
+    def is_nvfp4(self) -> bool:
+        """Whether the model's name says that its weights are NVFP4."""
+        return "NVFP4" in self.invocation.model.upper()
+
+    @property
+    def is_nemotron(self) -> bool:
+        """Whether the model's name is one of the family's."""
+        return "NEMOTRON" in self.invocation.model.upper()
+
+    @property
+    def is_hopper(self) -> bool:
+        """Whether the devices are H100 or H200."""
+        return (self.compute_capability or "").startswith("9.")
+
+
+# Returns where the issue shows and, in words, why; or None.
+Trigger = Callable[[Case], tuple[str, str] | None]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A known issue of some versions of a server.
+
+    `since` is the first version that has it and `until` the last; None leaves that side open. `is_confirmed` is false
+    where the versions are inferred. `log` is what the server writes when it dies of this.
+    """
+
+    name: str
+    server: str
+    severity: Severity
+    symptom: str
+    source: str
+    remedy: str
+    trigger: Trigger
+    since: str | None = None
+    until: str | None = None
+    is_confirmed: bool = True
+    log: str | None = None
+
+    def affects(self, version: str | None) -> bool:
+        """Return whether a version has the issue; an unknown version may."""
+        if version is None:
+            return True
+        asked = Version(version)
+        return not (
+            (self.since is not None and asked < Version(self.since))
+            or (self.until is not None and asked > Version(self.until))
+        )
+
+    def apply(self, case: Case) -> Finding | None:
+        """Return the finding where the issue is triggered."""
+        invocation = case.invocation
+        if invocation.server != self.server or not self.affects(invocation.version):
+            return None
+        found = self.trigger(case)
+        if found is None:
+            return None
+        subject, why = found
+        doubt = "" if self.is_confirmed else "; that this version has it is inferred"
+        return Finding(self.severity, self.name, subject, f"{why}: {self.symptom} [{self.source}{doubt}]", self.remedy)
+
+    def explains(self, line: str) -> bool:
+        """Return whether a line of a server's log is this issue's."""
+        return self.log is not None and re.search(self.log, line, re.IGNORECASE) is not None
