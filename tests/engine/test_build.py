@@ -181,8 +181,9 @@ def test_a_terminated_build_leaves_nothing(make_checkpoint, tmp_path):
 
 
 def test_another_runtime_cannot_be_built_here(tmp_path):
-    with pytest.raises(MachineError, match="not 'trtllm'"):
-        build_engine(load_recipe("b200"), "b200", tmp_path / "engine")
+    for name, runtime in (("b200", "trtllm"), ("rtx-5090", "tensorrt")):
+        with pytest.raises(MachineError, match=f"no engine for runtime '{runtime}'"):
+            build_engine(load_recipe(name), name, tmp_path / "engine")
 
 
 @pytest.mark.parametrize(

@@ -63,9 +63,9 @@ def build_engine(
             layout=LAYOUT,
             recipe_name=recipe_name,
             recipe=cpu_recipe.model_dump(mode="json"),
-            checkpoint=_checkpoint_record(recipe, report),
-            versions=_versions(),
-            files=_hash_all(staging),
+            checkpoint=checkpoint_record(recipe, report),
+            versions=tool_versions(),
+            files=hash_all(staging),
         ).sealed()
         (staging / MANIFEST).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
     return manifest
@@ -74,7 +74,7 @@ def build_engine(
 def _require_cpu(recipe: AnyRecipe) -> CpuRecipe:
     if not isinstance(recipe, CpuRecipe):
         raise MachineError(
-            f"this version builds engines for runtime 'cpu' only, not '{recipe.runtime}'",
+            f"this version builds no engine for runtime '{recipe.runtime}'",
             remedy="`trtnemo doctor` lists what works here",
         )
     refused = {
@@ -116,12 +116,14 @@ def _copy_files(checkpoint: Checkpoint, staging: Path, progress: Progress) -> No
                 shutil.copyfile(checkpoint.directory / name, target / name)
 
 
-def _hash_all(staging: Path) -> dict[str, FileRecord]:
+def hash_all(staging: Path) -> dict[str, FileRecord]:
+    """Return size and digest of every file below a directory, by its path from there."""
     files = sorted(path for path in staging.rglob("*") if path.is_file())
     return {path.relative_to(staging).as_posix(): hash_file(path) for path in files}
 
 
-def _checkpoint_record(recipe: AnyRecipe, report: AuditReport) -> CheckpointRecord:
+def checkpoint_record(recipe: AnyRecipe, report: AuditReport) -> CheckpointRecord:
+    """Return what a manifest says of an audited checkpoint."""
     return CheckpointRecord(
         name=recipe.checkpoint,
         revision=recipe.revision,
@@ -132,7 +134,8 @@ def _checkpoint_record(recipe: AnyRecipe, report: AuditReport) -> CheckpointReco
     )
 
 
-def _versions() -> dict[str, str]:
+def tool_versions() -> dict[str, str]:
+    """Return the versions of what an engine was built with."""
     versions = {"python": platform.python_version()}
     for package in ("trtnemo", "numpy"):
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trtnemo.checkpoint import Checkpoint
 from trtnemo.engine.build import GRAPH, LAYOUT, TOKENIZER
-from trtnemo.engine.manifest import Manifest, hash_file, read_manifest
+from trtnemo.engine.manifest import BundleManifest, Manifest, SealedManifest, hash_file, read_manifest
 from trtnemo.errors import EngineError
 from trtnemo.graph import Graph
 from trtnemo.recipe import AnyRecipe, CpuRecipe
@@ -34,6 +34,12 @@ class Engine:
     def open(cls, directory: Path) -> Engine:
         """Open an engine; checks digests of small files and sizes of all. Raises EngineError."""
         manifest = read_manifest(directory)
+        if isinstance(manifest, BundleManifest):
+            raise EngineError(
+                f"is a bundle for {manifest.runtime}, which our own runtime does not serve",
+                where=str(directory),
+                remedy="`trtnemo serve --engine` starts its server",
+            )
         problems = verify_files(directory, manifest, thorough=False)
         if problems:
             raise EngineError(problems[0], where=str(directory), remedy="Rebuild the engine")
@@ -49,7 +55,7 @@ class Engine:
         return self.directory / TOKENIZER
 
 
-def verify_files(directory: Path, manifest: Manifest, *, thorough: bool) -> list[str]:
+def verify_files(directory: Path, manifest: SealedManifest, *, thorough: bool) -> list[str]:
     """Return what is wrong with the engine's files; `thorough` hashes the large ones too."""
     problems = []
     for name, record in manifest.files.items():

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from trtnemo.errors import EngineError
 
 FORMAT_VERSION = 1
 MANIFEST = "engine.json"
 _CHUNK = 4 << 20
+Sealed = TypeVar("Sealed", bound="SealedManifest")
 
 
 class FileRecord(BaseModel):
@@ -38,22 +39,33 @@ class CheckpointRecord(BaseModel):
     bytes: int
 
 
-class Manifest(BaseModel):
-    """The content of engine.json; `digest` covers all other fields."""
+class CheckpointReference(BaseModel):
+    """Weights that a bundle only names: where they are, and whether their headers were audited when it was built."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    revision: str | None
+    audited: bool
+    reason: str = ""
+    record: CheckpointRecord | None = None
+
+
+class SealedManifest(BaseModel):
+    """What every engine.json holds; `digest` covers all other fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format_version: int
-    runtime: Literal["cpu"]
-    layout: Literal["hub-v1"]
+    runtime: str
+    layout: str
     recipe_name: str
     recipe: dict[str, Any]
-    checkpoint: CheckpointRecord
     versions: dict[str, str]
     files: dict[str, FileRecord]
     digest: str = ""
 
-    def sealed(self) -> Manifest:
+    def sealed(self: Sealed) -> Sealed:
         """Return the manifest with its digest filled in."""
         return self.model_copy(update={"digest": self.compute_digest()})
 
@@ -63,7 +75,38 @@ class Manifest(BaseModel):
         return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def read_manifest(directory: Path) -> Manifest:
+class Manifest(SealedManifest):
+    """The manifest of an engine that our own runtime serves."""
+
+    runtime: Literal["cpu"]
+    layout: Literal["hub-v1"]
+    checkpoint: CheckpointRecord
+
+
+class BundleManifest(SealedManifest):
+    """The manifest of a sealed bundle: how an external server is started, and with which checkpoint.
+
+    `command` holds the words for a program on this machine, `container` those after the image; `env` the variables,
+    null for those passed on by name; `checked_against` the record that the words were held against.
+    """
+
+    runtime: Literal["trtllm", "vllm", "sglang"]
+    layout: Literal["bundle-v1"]
+    checkpoint: CheckpointReference
+    server_version: str | None
+    image: str | None
+    command: list[str]
+    container: list[str]
+    env: dict[str, str | None]
+    checked_against: str
+    findings: list[dict[str, str]]
+
+
+AnyManifest = Manifest | BundleManifest
+_ADAPTER: TypeAdapter[AnyManifest] = TypeAdapter(Annotated[AnyManifest, Field(discriminator="runtime")])
+
+
+def read_manifest(directory: Path) -> AnyManifest:
     """Return the manifest of an engine directory, digest checked; raises EngineError."""
     path = directory / MANIFEST
     try:
@@ -82,7 +125,7 @@ def read_manifest(directory: Path) -> Manifest:
             remedy="Rebuild the engine",
         )
     try:
-        manifest = Manifest.model_validate(data)
+        manifest = _ADAPTER.validate_python(data)
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
         raise EngineError(

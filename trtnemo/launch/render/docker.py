@@ -1,0 +1,60 @@
+"""`render --as docker`: one `docker run`."""
+
+from __future__ import annotations
+
+from trtnemo.errors import RecipeError
+from trtnemo.launch.invocation import Container, Invocation
+from trtnemo.launch.render.shell_text import CACHE_MOUNT, command_text, header, needs_plugin, option_lines, quoted
+from trtnemo.launch.render.words import CONFIG_FILE, config_text, container_places, server_words
+from trtnemo.launch.translate import PLUGIN_FILE
+
+HUB_TOKEN = "HF_TOKEN"  # noqa: S105 - the name of a variable
+
+
+def require_container(invocation: Invocation) -> Container:
+    """Return the container options; raises RecipeError where the recipe names no image."""
+    if invocation.container is None:
+        raise RecipeError(
+            f"names no image under '{invocation.server}.image'",
+            remedy="Add one, or render --as command",
+        )
+    return invocation.container
+
+
+def passes_by_name(invocation: Invocation) -> list[str]:
+    """Return the variables whose values stay in the caller's environment; the hub's token is always one."""
+    names = [name for name, value in invocation.env.items() if value is None]
+    return names if HUB_TOKEN in names else [*names, HUB_TOKEN]
+
+
+def container_words(invocation: Invocation) -> list[str]:
+    """Return what the image is started with; vLLM's image brings its program itself."""
+    places = container_places(invocation)
+    return server_words(invocation, places, with_program=invocation.server != "vllm")
+
+
+def container_files(invocation: Invocation) -> dict[str, str]:
+    """Return path in the container by file of the bundle."""
+    places = container_places(invocation)
+    files = {CONFIG_FILE: places.config} if config_text(invocation) is not None else {}
+    return {**files, PLUGIN_FILE: places.plugin} if needs_plugin(invocation) else files
+
+
+def docker_lines(invocation: Invocation, *, interactive: bool = True) -> list[str]:
+    """Return the `docker run` command line by line, quoted; raises RecipeError without an image."""
+    container = require_container(invocation)
+    lines = [f"docker run --rm{' -it' if interactive else ''} --gpus all"]
+    lines += [f"-p {host}:{inside}" for host, inside in container.ports.items()]
+    lines += [f"-v {CACHE_MOUNT}"]
+    lines += [f'-v "$(pwd)/{file}:{path}:ro"' for file, path in container_files(invocation).items()]
+    lines += [quoted(["-e", name]) for name in passes_by_name(invocation)]
+    lines += [quoted(["-e", f"{name}={value}"]) for name, value in invocation.env.items() if value is not None]
+    lines += [quoted(["--shm-size", container.shm_size])] if container.shm_size else []
+    lines += [quoted(["--ulimit", f"{name}={limit}"]) for name, limit in container.ulimits.items()]
+    lines += [quoted(["-w", container.workdir])] if container.workdir else []
+    return [*lines, quoted([container.image]), *option_lines(container_words(invocation))]
+
+
+def render_docker(recipe_name: str, invocation: Invocation) -> str:
+    """Return a shell script that writes the YAML file and runs the container."""
+    return "#!/bin/sh\n" + header(recipe_name, invocation) + command_text(docker_lines(invocation))

@@ -1,0 +1,44 @@
+"""`render --as slurm`: a batch script; TensorRT-LLM over several nodes goes through its own launcher."""
+
+from __future__ import annotations
+
+import math
+
+from trtnemo.errors import RecipeError
+from trtnemo.launch.invocation import Invocation
+from trtnemo.launch.render.command import environment_lines
+from trtnemo.launch.render.shell_text import command_text, header, option_lines
+from trtnemo.launch.render.words import HERE, server_words
+from trtnemo.recipe import AnyRecipe
+
+
+def render_slurm(recipe_name: str, recipe: AnyRecipe, invocation: Invocation, devices_per_node: int) -> str:
+    """Return an sbatch script for as many nodes as the recipe's devices need.
+
+    Raises RecipeError where the devices do not fill whole nodes, or a server has no launcher for several nodes here.
+    """
+    devices = recipe.hardware.count
+    nodes = math.ceil(devices / devices_per_node)
+    if nodes > 1 and devices % devices_per_node:
+        raise RecipeError(f"{devices} devices do not fill {nodes} nodes of {devices_per_node}")
+    if nodes > 1 and invocation.server != "trtllm":
+        raise RecipeError(
+            f"{invocation.server} over {nodes} nodes has no launcher here",
+            remedy="Give --devices-per-node, or use a trtllm recipe",
+        )
+    per_node = min(devices, devices_per_node)
+    words = server_words(invocation, HERE)
+    launch, tasks = ["srun"], 1
+    if nodes > 1:
+        launch, tasks = ["srun --mpi=pmix", "trtllm-llmapi-launch"], devices
+    name = "".join(character if character.isalnum() or character in "-_" else "-" for character in recipe_name)
+    directives = (
+        "#!/bin/bash\n"
+        f"#SBATCH --job-name=trtnemo-{name}\n"
+        f"#SBATCH --nodes={nodes}\n"
+        f"#SBATCH --ntasks={tasks}\n"
+        f"#SBATCH --ntasks-per-node={math.ceil(tasks / nodes)}\n"
+        f"#SBATCH --gpus-per-node={per_node}\n"
+    )
+    body = header(recipe_name, invocation) + environment_lines(invocation)
+    return directives + body + command_text([" ".join(launch), *option_lines(words)])

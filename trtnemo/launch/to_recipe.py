@@ -1,0 +1,116 @@
+"""From a pasted command to a recipe."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from trtnemo.errors import UsageError
+from trtnemo.launch.finding import errors
+from trtnemo.launch.invocation import PLUGIN_OPTION, Invocation
+from trtnemo.launch.translate import NEUTRAL
+from trtnemo.recipe.load import validate
+from trtnemo.recipe.source import RecipeSource
+
+_CACHE = "/root/.cache/huggingface"
+_HARDWARE_NOTE = "# hardware is not in a command: fill it in, for the plan and for Slurm\n"
+
+
+def recipe_text(invocation: Invocation, description: str) -> str:
+    """Return the recipe that means the same start, as YAML with a comment per thing it cannot carry.
+
+    Raises UsageError where the command has values that its server refuses, RecipeError where the result would be no
+    recipe.
+    """
+    stopping = [finding for finding in errors(invocation.findings) if finding.rule != "unknown-option"]
+    if stopping:
+        first = stopping[0]
+        raise UsageError(f"{first.subject}: {first.message}", where="the command", remedy=first.remedy or None)
+    data = _recipe(invocation, description)
+    validate(RecipeSource("the imported recipe", data))
+    text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
+    return _comments(invocation) + _HARDWARE_NOTE + text
+
+
+def _recipe(invocation: Invocation, description: str) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "runtime": invocation.server,
+        "description": description,
+        "checkpoint": invocation.model,
+    }
+    rest = dict(invocation.options)
+    for field, name in NEUTRAL[invocation.server].items():
+        option = invocation.surface.surface.find(name) if name else None
+        if option is None or option.name not in rest:
+            continue
+        value = _neutral(field, rest[option.name])
+        if value is None:
+            continue
+        del rest[option.name]
+        _put(data, field, value)
+    if rest.get("--reasoning-parser") is None:
+        rest.pop(PLUGIN_OPTION, None)  # our own plug-in takes its place
+    data[invocation.server] = _section(invocation, rest)
+    return data
+
+
+def _neutral(field: str, value: Any) -> Any:
+    """Return an option's value as the neutral field takes it, or None where the field has no such value."""
+    if field == "served_model_names":
+        return value if isinstance(value, list) else [value]
+    if field == "kv_cache.dtype":
+        value = "fp8" if value == "fp8_e4m3" else value
+        return value if value in ("auto", "bfloat16", "float16", "float32", "fp8") else None
+    if field.startswith(("limits.", "parallel.")):
+        return value if isinstance(value, int) and value >= 1 else None
+    return value
+
+
+def _put(data: dict[str, Any], field: str, value: Any) -> None:
+    section, _, name = field.partition(".")
+    if name:
+        data.setdefault(section, {})[name] = value
+    else:
+        data[section] = value
+
+
+def _section(invocation: Invocation, rest: dict[str, Any]) -> dict[str, Any]:
+    section: dict[str, Any] = {}
+    if invocation.version is not None or invocation.server != "sglang":
+        section["version"] = invocation.version or invocation.surface.surface.version
+    container = invocation.container
+    if container is not None:
+        section["image"] = container.image
+        options = {
+            "shm_size": container.shm_size,
+            "ulimits": dict(container.ulimits) or None,
+            "workdir": container.workdir,
+        }
+        section["container"] = {key: value for key, value in options.items() if value is not None}
+    section["args"] = {name.lstrip("-"): value for name, value in rest.items()}
+    section["env"] = {name: value for name, value in invocation.env.items() if name != "HF_TOKEN"}
+    if invocation.llm_args is not None:
+        section["llm_args"] = dict(invocation.llm_args)
+    return {key: value for key, value in section.items() if value not in ({}, None)}
+
+
+def _comments(invocation: Invocation) -> str:
+    """Return a comment for every word and mount that the recipe leaves out."""
+    lines = [
+        f"# left out: {finding.subject} ({finding.message})"
+        for finding in invocation.findings
+        if finding.rule == "unknown-option"
+    ]
+    container = invocation.container
+    mounts = container.mounts if container else {}
+    lines += [
+        f"# left out: the mount {source}:{target}"
+        for source, target in mounts.items()
+        if target != _CACHE and not _is_ours(target)
+    ]
+    return "".join("".join(c if c.isprintable() else " " for c in line) + "\n" for line in lines)
+
+
+def _is_ours(target: str) -> bool:
+    return target.removesuffix(":ro").endswith(("reasoning_parser.py", ".yml", ".yaml"))
