@@ -2,6 +2,7 @@
 # make engine   build the engine of RECIPE          make serve   serve it
 # make clients  run the model card's API examples, tool calls and streams against tiny, with OpenAI's client
 # make test     run the tests                       make lint    ruff, mypy, import order
+# make test-parsers  hold recipes and recorded options against the wheels of vLLM and SGLang, in .venv-parsers
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -9,7 +10,7 @@ RECIPE ?= tiny
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo engine serve clients test lint format measure clean
+.PHONY: demo engine serve clients test test-parsers lint format measure clean
 
 demo: $(VENV)/.installed
 	PATH="$(abspath $(BIN)):$$PATH" bash scripts/demo.sh
@@ -26,6 +27,9 @@ clients: $(VENV)/.installed-dev
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
 
+test-parsers: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m wheels
+
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -40,7 +44,7 @@ measure: $(VENV)/.installed-dev
 	$(BIN)/python scripts/measure.py
 
 clean:
-	rm -rf $(VENV) build engines
+	rm -rf $(VENV) .venv-parsers build engines
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

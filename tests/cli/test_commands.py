@@ -110,7 +110,7 @@ def test_json_output_keeps_its_keys(make_checkpoint, tmp_path):
     assert keys("doctor") == {"machine", "recipes", "proof"}
     assert keys("recipes", "show", "tiny") >= {"runtime", "checkpoint", "limits", "cpu"}
     rows = json.loads(trtnemo("recipes", "list", "--json").stdout)
-    assert [row["name"] for row in rows] == ["b200", "tiny"]
+    assert {"b200", "tiny"} <= {row["name"] for row in rows}
 
 
 def test_recipes_are_listed_shown_and_described():
@@ -156,7 +156,7 @@ def test_every_failure_is_one_line_and_its_exit_code(copy_checkpoint, make_engin
         (["inspect", tmp_path], 5, "is no engine"),
         (["inspect", damaged], 5, "edited after the build"),
         (["serve", "--engine", damaged], 5, "edited after the build"),
-        (["build", "--recipe", "b200", "--output", tmp_path / "e"], 6, "not 'trtllm'"),
+        (["build", "--recipe", "rtx-5090", "--output", tmp_path / "e"], 6, "no engine for runtime 'tensorrt'"),
         (["serve", "--engine", make_engine("bf16"), "--host", "203.0.113.1"], 7, "cannot listen on 203.0.113.1"),
         (["chat", "hi", "--url", "http://127.0.0.1:1"], 7, "no server answers"),
     ]

@@ -12,7 +12,7 @@ from trtnemo.cli.options import default_engine, json_option, print_json, recipe_
 from trtnemo.cli.progress import byte_progress
 
 if TYPE_CHECKING:
-    from trtnemo.engine import Manifest
+    from trtnemo.engine.manifest import AnyManifest
 
 
 @click.command()
@@ -27,7 +27,9 @@ def build(
 ) -> None:
     """Build the engine of a recipe.
 
-    The checkpoint is checked first. The engine appears whole or not at all.
+    For our own runtimes that is a directory of weights and graph; for trtllm, vLLM and SGLang a sealed bundle: audited
+    checkpoint reference, rendered files, command and environment. The recipe and the checkpoint are checked first. The
+    engine appears whole or not at all.
     """
     started = time.monotonic()
     directory = output or default_engine(recipe)
@@ -35,22 +37,37 @@ def build(
     seconds = time.monotonic() - started
     if as_json:
         print_json({"engine": str(directory), "seconds": round(seconds, 3), **manifest.model_dump(mode="json")})
-        return
-    click.echo(
-        f"Built {directory} in {seconds:.1f} s from {manifest.checkpoint.name}: "
-        f"{manifest.checkpoint.tensors} tensors, {manifest.checkpoint.bytes:,} bytes"
-    )
+    else:
+        click.echo(f"Built {directory} in {seconds:.1f} s {_summary(manifest)}")
+
+
+def _summary(manifest: AnyManifest) -> str:
+    from trtnemo.engine.manifest import Manifest
+
+    checkpoint = manifest.checkpoint
+    if isinstance(manifest, Manifest):
+        record = manifest.checkpoint
+        return f"from {record.name}: {record.tensors} tensors, {record.bytes:,} bytes"
+    reference = manifest.checkpoint
+    audited = "audited" if reference.audited else f"not audited: {reference.reason}"
+    warnings = sum(finding["severity"] == "warning" for finding in manifest.findings)
+    told = f"; {warnings} known issue{'s' if warnings > 1 else ''}: see `trtnemo check`" if warnings else ""
+    return f"for {manifest.checked_against}, checkpoint {checkpoint.name} ({audited}){told}"
 
 
 def build_from_recipe(
     recipe: str, checkpoint: str | None, output: Path, force: bool, settings: tuple[str, ...]
-) -> Manifest:
-    """Load a recipe and build its engine; raises TrtnemoError."""
+) -> AnyManifest:
+    """Load a recipe and build its engine or bundle; raises TrtnemoError."""
     from trtnemo.engine import build_engine
     from trtnemo.recipe import load_recipe
 
     loaded = load_recipe(recipe, settings)
     if checkpoint is not None:
         loaded = loaded.model_copy(update={"checkpoint": checkpoint})
+    if loaded.runtime in ("trtllm", "vllm", "sglang"):
+        from trtnemo.launch.bundle import build_bundle
+
+        return build_bundle(loaded, recipe_stem(recipe), output, force=force)
     with byte_progress() as report:
         return build_engine(loaded, recipe_stem(recipe), output, force=force, progress=report)

@@ -41,9 +41,11 @@ def chat(
     With PROMPT, prints one answer and exits; without, reads lines until end of input. A key for the server is taken
     from OPENAI_API_KEY.
     """
+    from trtnemo.bench.evaluate import first_model
+
     base = url.rstrip("/").removesuffix("/v1")
     options: dict[str, Any] = {
-        "model": model or _first_model(base),
+        "model": model or first_model(base),
         "chat_template_kwargs": {"enable_thinking": thinking} | ({"low_effort": True} if low_effort else {}),
         "stream": True,
     }
@@ -70,18 +72,6 @@ def _lines() -> Iterator[str]:
 def _headers() -> dict[str, str]:
     key = os.environ.get("OPENAI_API_KEY")
     return {"Authorization": f"Bearer {key}"} if key else {}
-
-
-def _first_model(base: str) -> str:
-    import httpx
-
-    try:
-        response = httpx.get(f"{base}/v1/models", headers=_headers(), timeout=30)
-        response.raise_for_status()
-        name: str = response.json()["data"][0]["id"]
-        return name
-    except (httpx.HTTPError, ValueError, LookupError, httpx.InvalidURL) as error:
-        raise ServerError(f"no server answers: {error}", where=base, remedy="Start one with `trtnemo serve`") from None
 
 
 def _answer(base: str, body: dict[str, Any]) -> str:

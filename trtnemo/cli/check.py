@@ -3,53 +3,127 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from trtnemo.cli.options import json_option, print_json
+from trtnemo.cli.options import json_option, print_json, set_option
+from trtnemo.errors import UsageError
 
 if TYPE_CHECKING:
     from trtnemo.checkpoint import AuditReport
+    from trtnemo.launch.check import LaunchReport
 
 SHOWN = 40
+# severity, rule, subject, text
+Row = tuple[str, str, str, str]
 
 
 @click.command()
-@click.argument("checkpoint")
+@click.argument("checkpoint", required=False)
+@click.option("--recipe", help="Name or path of a recipe for an external server.")
+@click.option(
+    "--command", help="A pasted trtllm-serve, vllm serve, sglang or docker line, YAML included; - reads it from stdin."
+)
+@click.option("--server-version", help="Version of the command's server, where the text does not say it.")
 @click.option("--revision", help="Hub revision: branch, tag or commit.")
+@set_option
 @json_option
 @click.pass_context
-def check(context: click.Context, checkpoint: str, revision: str | None, as_json: bool) -> None:
-    """Check a checkpoint: every tensor, every scale.
+def check(
+    context: click.Context,
+    checkpoint: str | None,
+    recipe: str | None,
+    command: str | None,
+    server_version: str | None,
+    revision: str | None,
+    settings: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Check a checkpoint, a recipe or a pasted server command.
 
-    CHECKPOINT is a directory, a hub id, or `tiny`. Exits 1 when something is wrong, 4 when it cannot be read.
+    CHECKPOINT is a directory, a hub id, or `tiny`: every tensor and every scale. A recipe or a command is held against
+    the options of its server's version and the known issues. Exits 1 when something is wrong.
     """
+    if sum(given is not None for given in (checkpoint, recipe, command)) != 1:
+        raise UsageError("give a CHECKPOINT, --recipe or --command: one of them")
+    if settings and recipe is None:
+        raise UsageError("--set changes a recipe; give --recipe")
+    if checkpoint is not None:
+        passed = _check_checkpoint(checkpoint, revision, as_json)
+    else:
+        passed = _check_launch(recipe, command, server_version, settings, as_json)
+    if not passed:
+        context.exit(1)
+
+
+def _check_checkpoint(checkpoint: str, revision: str | None, as_json: bool) -> bool:
     from trtnemo.checkpoint import Checkpoint, audit
 
     report = audit(Checkpoint.open(checkpoint, revision))
     if as_json:
         print_json({"passed": report.passed, **dataclasses.asdict(report)})
     else:
-        _print(report)
-    if not report.passed:
-        context.exit(1)
+        _print_audit(report)
+    return report.passed
 
 
-def _print(report: AuditReport) -> None:
+def _check_launch(
+    recipe: str | None, command: str | None, version: str | None, settings: Sequence[str], as_json: bool
+) -> bool:
+    from trtnemo.launch.check import check_invocation, report_json
+    from trtnemo.launch.command import read_command
+    from trtnemo.launch.translate import to_invocation
+    from trtnemo.recipe import load_recipe
+
+    if recipe is not None:
+        loaded = load_recipe(recipe, settings)
+        report = check_invocation(to_invocation(loaded), loaded.hardware.compute_capability)
+    else:
+        text = sys.stdin.read() if command == "-" else str(command)
+        report = check_invocation(read_command(text, version))
+    if as_json:
+        print_json(report_json(report))
+    else:
+        _print_launch(report)
+    return report.passed
+
+
+def _print_audit(report: AuditReport) -> None:
+    formats = ", ".join(f"{count} {name}" for name, count in report.formats.items())
+    click.echo(f"{report.directory}: {report.tensors} tensors, {report.bytes:,} bytes; linear weights: {formats}")
+    rows = [(finding.severity, finding.rule, finding.subject, finding.message) for finding in report.findings]
+    _print_table(rows)
+    warnings = len(report.findings) - len(report.errors)
+    _print_verdict(report.passed, {"errors": len(report.errors), "warnings": warnings})
+
+
+def _print_launch(report: LaunchReport) -> None:
+    click.echo(f"{report.model}: checked against {report.checked_against} ({report.evidence})")
+    for finding in report.findings:
+        click.secho(f"{finding.severity}: {finding.subject} [{finding.rule}]", bold=True)
+        click.echo(f"  {finding.message}")
+        if finding.remedy:
+            click.echo(f"  -> {finding.remedy}")
+    counts = {f"{kind}s": sum(f.severity == kind for f in report.findings) for kind in ("error", "warning", "note")}
+    _print_verdict(report.passed, counts)
+
+
+def _print_table(rows: Sequence[Row]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    formats = ", ".join(f"{count} {name}" for name, count in report.formats.items())
-    click.echo(f"{report.directory}: {report.tensors} tensors, {report.bytes:,} bytes; linear weights: {formats}")
-    if report.findings:
+    if rows:
         table = Table("severity", "rule", "tensor or file", "finding", box=None, pad_edge=False)
-        for finding in report.findings[:SHOWN]:
-            table.add_row(finding.severity, finding.rule, finding.subject, finding.message)
+        for row in rows[:SHOWN]:
+            table.add_row(*row)
         console = Console(highlight=False, markup=False)
         console.print(table, soft_wrap=not console.is_terminal)
-    if len(report.findings) > SHOWN:
-        click.echo(f"... and {len(report.findings) - SHOWN} more (--json prints all)")
-    warnings = len(report.findings) - len(report.errors)
-    verdict = "passed" if report.passed else "FAILED"
-    click.echo(f"{verdict}: {len(report.errors)} errors, {warnings} warnings")
+    if len(rows) > SHOWN:
+        click.echo(f"... and {len(rows) - SHOWN} more (--json prints all)")
+
+
+def _print_verdict(passed: bool, counts: dict[str, int]) -> None:
+    click.echo(f"{'passed' if passed else 'FAILED'}: " + ", ".join(f"{count} {kind}" for kind, count in counts.items()))

@@ -37,7 +37,7 @@ def doctor(as_json: bool) -> None:
         click.echo(f"  {name + ':':<20} {version or 'not installed'}")
     click.echo("\nRecipes")
     for verdict in verdicts:
-        click.echo(f"  {verdict.recipe:<12} build: {verdict.build}\n  {'':<12} serve: {verdict.serve}")
+        click.echo(f"  {verdict.recipe:<20} build: {verdict.build}\n  {'':<20} serve: {verdict.serve}")
     click.echo("\nWhat has been proven, and how")
     for level in levels:
         click.echo(f"  {level.level + ':':<22} {level.what}")

@@ -18,11 +18,14 @@ from trtnemo.errors import TrtnemoError, UsageError
 COMMANDS: dict[str, str] = {
     "build": "Build the engine of a recipe.",
     "chat": "Talk to a running server.",
-    "check": "Check a checkpoint: every tensor, every scale.",
+    "check": "Check a checkpoint, a recipe or a pasted server command.",
+    "diff": "Compare two engines or bundles, key by key.",
     "doctor": "Say what this machine can build and serve, and why not the rest.",
+    "eval": "Measure accuracy with lm-eval, beside the model card's table.",
     "inspect": "Show what an engine is made of, and verify its files.",
     "quantize": "Quantize a BF16 checkpoint with ModelOpt.",
-    "recipes": "List, show and describe recipes.",
+    "recipes": "List, show, describe and import recipes.",
+    "render": "Write a recipe as a command, for Docker, Compose or Slurm, or for a client.",
     "serve": "Serve an engine over the OpenAI API.",
 }
 
@@ -39,7 +42,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"trtnemo.cli.{cmd_name}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, "eval_command" if cmd_name == "eval" else cmd_name)
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import click
 
 from trtnemo.cli.options import json_option, print_json
 
+_BUNDLE_KEYS = ("server_version", "image", "command", "container", "env", "checked_against", "findings")
 _HEADS: dict[bool | None, str] = {True: "MTP", False: "none"}
 
 
@@ -24,12 +26,13 @@ def inspect(context: click.Context, engine: Path, verify: bool, as_json: bool) -
     Exits 5 when the engine is damaged.
     """
     from trtnemo.engine import Engine, verify_files
-    from trtnemo.engine.manifest import read_manifest
+    from trtnemo.engine.manifest import Manifest, read_manifest
     from trtnemo.errors import EngineError
 
     manifest = read_manifest(engine)
     problems = verify_files(engine, manifest, thorough=verify)
-    opened = None if problems else Engine.open(engine)
+    is_engine = isinstance(manifest, Manifest)
+    opened = Engine.open(engine) if is_engine and not problems else None
     summary: dict[str, Any] = {
         "engine": str(engine),
         "runtime": manifest.runtime,
@@ -46,10 +49,14 @@ def inspect(context: click.Context, engine: Path, verify: bool, as_json: bool) -
         summary["ops"] = dict(Counter(node.op.kind for node in opened.target.nodes))
         summary["has_mtp"] = opened.mtp is not None
         summary["served_model_names"] = list(opened.recipe.served_model_names)
+    if not isinstance(manifest, Manifest):
+        summary |= manifest.model_dump(include=set(_BUNDLE_KEYS))
     if as_json:
         print_json(summary)
-    else:
+    elif is_engine:
         _print(summary)
+    else:
+        _print_bundle(summary)
     if problems:
         context.exit(EngineError.exit_code)
 
@@ -68,7 +75,32 @@ def _print(summary: dict[str, Any]) -> None:
         "files": f"{summary['files']}, {summary['bytes']:,} bytes ({summary['verified']})",
         "problems": "none" if not summary["problems"] else "",
     }
+    _print_lines(lines, summary["problems"])
+
+
+def _print_bundle(summary: dict[str, Any]) -> None:
+    checkpoint = summary["checkpoint"]
+    audited = "audited" if checkpoint["audited"] else f"not audited: {checkpoint['reason']}"
+    env = ", ".join(name if value is None else f"{name}={value}" for name, value in summary["env"].items())
+    lines = {
+        "bundle": summary["engine"],
+        "runtime": f"{summary['runtime']} {summary['server_version'] or '(image not read)'}",
+        "recipe": summary["recipe"],
+        "checkpoint": f"{checkpoint['name']} ({audited})",
+        "image": summary["image"] or "none",
+        "command": " ".join(map(shlex.quote, summary["command"])),
+        "variables": env or "none",
+        "checked": f"against {summary['checked_against']}: {len(summary['findings'])} findings",
+        "files": f"{summary['files']}, {summary['bytes']:,} bytes ({summary['verified']})",
+        "problems": "none" if not summary["problems"] else "",
+    }
+    _print_lines(lines, summary["problems"])
+    for finding in summary["findings"]:
+        click.echo(f"  {finding['severity']}: {finding['subject']} [{finding['rule']}]")
+
+
+def _print_lines(lines: dict[str, str], problems: list[str]) -> None:
     for name, text in lines.items():
         click.echo(f"{name + ':':<12} {text}")
-    for problem in summary["problems"]:
+    for problem in problems:
         click.echo(f"  - {problem}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from trtnemo.cli.options import json_option, print_json, set_option
@@ -9,7 +11,7 @@ from trtnemo.cli.options import json_option, print_json, set_option
 
 @click.group()
 def recipes() -> None:
-    """List, show and describe recipes."""
+    """List, show, describe and import recipes."""
 
 
 @recipes.command("list")
@@ -27,7 +29,7 @@ def list_recipes(as_json: bool) -> None:
         print_json(rows)
         return
     for name, item in loaded.items():
-        click.echo(f"{name:<12} {item.runtime:<9} {item.description}")
+        click.echo(f"{name:<20} {item.runtime:<9} {item.description}")
 
 
 @recipes.command("show")
@@ -53,3 +55,20 @@ def show_schema() -> None:
     from trtnemo.recipe import json_schema
 
     print_json(json_schema())
+
+
+@recipes.command("import")
+@click.argument("command")
+@click.option("--server-version", help="Version of the command's server, where the text does not say it.")
+@click.option("--description", default="imported from a command", show_default=True, help="One line for the recipe.")
+def import_command(command: str, server_version: str | None, description: str) -> None:
+    """Turn a pasted server command into a recipe.
+
+    COMMAND is a trtllm-serve, vllm serve, sglang or docker line, YAML included; - reads it from stdin. Prints the
+    recipe.
+    """
+    from trtnemo.launch.command import read_command
+    from trtnemo.launch.to_recipe import recipe_text
+
+    text = sys.stdin.read() if command == "-" else command
+    click.echo(recipe_text(read_command(text, server_version), description), nl=False)

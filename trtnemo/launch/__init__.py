@@ -1,1 +1,1 @@
-"""What is needed to start a server on a machine: for now, only the look at the machine itself."""
+"""External servers: version surfaces, checks, known issues, renderings, sealed bundles, supervision; and `doctor`."""

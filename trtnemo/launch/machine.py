@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from trtnemo.launch.devices import find_devices
+from trtnemo.launch.preflight import PROGRAMS
+from trtnemo.launch.translate import is_external
 from trtnemo.recipe import AnyRecipe, load_recipe, shipped_names
 
 _PACKAGES = {
@@ -20,7 +23,7 @@ _PACKAGES = {
     "vllm": "vllm",
     "sglang": "sglang",
 }
-_LATER = "not in this version: bundles for external servers and TensorRT plans are later work"
+_LATER = "not in this version: TensorRT plans are later work"
 
 
 @dataclass(frozen=True)
@@ -83,16 +86,33 @@ def proof_levels() -> list[ProofLevel]:
         ),
         ProofLevel("interpreted", "the network's numbers (target graph) against transformers, in float32"),
         ProofLevel("compiled", "nothing yet: TensorRT plans and GPU kernels are later work"),
-        ProofLevel("never run", "anything on a GPU; recipe `b200` is validated as a file only"),
+        ProofLevel(
+            "parsed",
+            "vLLM recipes by vLLM 0.20.0's own parser and model configuration, SGLang's by SGLang 0.5.10's own parser; "
+            "TensorRT-LLM's only held against recorded options",
+        ),
+        ProofLevel("never run", "anything on a GPU; trtllm-serve, vLLM and SGLang themselves"),
     ]
 
 
 def _verdict(name: str, recipe: AnyRecipe) -> RecipeVerdict:
+    if is_external(recipe):
+        return RecipeVerdict(name, recipe.runtime, "yes, a bundle", _external_verdict(recipe))
     if recipe.runtime != "cpu":
         return RecipeVerdict(name, recipe.runtime, _LATER, _LATER)
     has_torch = importlib.util.find_spec("torch") is not None
     serve = "yes" if has_torch else "no: torch is not installed (pip install 'trtnemo[torch]')"
     return RecipeVerdict(name, recipe.runtime, "yes", serve)
+
+
+def _external_verdict(recipe: AnyRecipe) -> str:
+    """Return whether this machine has the devices, and the program or docker, that a recipe's server needs."""
+    devices, program = find_devices(), PROGRAMS[recipe.runtime]
+    if len(devices) < recipe.hardware.count:
+        return f"no: it needs {recipe.hardware.count} x {recipe.hardware.name}, this machine has {len(devices)} GPUs"
+    if shutil.which(program) is None and shutil.which("docker") is None:
+        return f"no: neither {program} nor docker is on PATH"
+    return "perhaps: devices and a program are there; `trtnemo serve` looks at the rest"
 
 
 def _version(module: str, package: str) -> str | None:

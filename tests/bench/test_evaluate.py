@@ -1,0 +1,69 @@
+"""Accuracy of a running server by lm-eval, beside the card's table."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from cli.test_commands import trtnemo
+from server.test_lm_eval import CHOICE, ROWS, TASK
+
+from trtnemo.launch.accuracy import Comparison, card_suites, compare
+
+
+@pytest.fixture
+def task_folder(tmp_path):
+    data = tmp_path / "capitals.jsonl"
+    data.write_text("\n".join(json.dumps(dict(zip(("country", "right", "wrong"), row, strict=True))) for row in ROWS))
+    (tmp_path / "capitals.yaml").write_text(TASK.format(data=data, kind="multiple_choice", extra=CHOICE))
+    return tmp_path
+
+
+def test_a_task_is_measured_against_a_running_server(tiny_url, tiny_engine, task_folder, monkeypatch):
+    monkeypatch.setenv("HF_HOME", str(task_folder / "hf"))
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    where = ["--url", tiny_url, "--tokenizer", tiny_engine / "tokenizer", "--include-path", task_folder]
+    result = trtnemo("eval", *where, "--task", "capitals", "--json")
+    assert result.returncode == 0, result.stderr
+    [row] = [item for item in json.loads(result.stdout) if item["metric"] == "acc,none"]
+    assert row["score"] == 100.0
+    assert row["verdict"] == "not on the card"
+    assert row.keys() == {"task", "metric", "score", "standard_error", "card", "suite", "allowed", "verdict"}
+
+
+def test_an_unknown_task_is_told_in_one_line(tiny_url, tiny_engine):
+    result = trtnemo("eval", "--url", tiny_url, "--tokenizer", tiny_engine / "tokenizer", "--task", "no_such_task")
+    assert result.returncode == 7
+    assert result.stderr.startswith("trtnemo: error: lm-eval failed")
+    assert "Traceback" not in result.stderr
+
+
+def test_the_cards_table_is_whole():
+    suites = card_suites()
+    assert len(suites) == 19
+    assert len({suite.name for suite in suites}) == 19
+    tau = [suite for suite in suites if suite.name.startswith("TauBench")]
+    # the card prints the average too
+    assert [round(sum(s.score(p) for s in tau) / 3, 2) for p in ("bf16", "fp8", "nvfp4")] == [61.15, 61.08, 60.47]
+    assert next(suite for suite in suites if suite.name == "MMLU-Pro").score("nvfp4") == 83.33
+
+
+@pytest.mark.parametrize(
+    ("score", "error", "verdict"),
+    [
+        (83.33, None, "as the card"),
+        (82.34, None, "as the card"),
+        (82.32, None, "below the card"),
+        (82.32, 0.1, "as the card"),
+        (84.4, None, "above the card"),
+        (81.0, 0.5, "below the card"),
+    ],
+)
+def test_a_score_is_as_the_cards_within_a_point_and_two_standard_errors(score, error, verdict):
+    assert compare("mmlu_pro", "exact_match,custom-extract", score, error, "nvfp4").verdict == verdict
+
+
+def test_a_task_that_the_card_does_not_have_is_not_judged():
+    assert compare("capitals", "acc,none", 1.0, None, "fp8") == Comparison(
+        "capitals", "acc,none", 1.0, None, None, None
+    )

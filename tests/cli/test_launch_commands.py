@@ -1,0 +1,122 @@
+"""The commands about external servers, as processes: output, exit codes, one bad input per door."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+from cli.test_commands import trtnemo
+
+from launch.conftest import card
+
+
+def test_check_of_the_cards_vllm_line_names_swap_space():
+    result = trtnemo("check", "--command", card("vllm"))
+    assert result.returncode == 1
+    assert "error: --swap-space [vllm-swap-space]" in result.stdout
+    assert "-> Leave it out: 0 was what it did" in result.stdout
+    assert result.stdout.splitlines()[-1].startswith("FAILED: 1 errors")
+
+
+def test_check_reads_a_command_from_a_pipe():
+    result = trtnemo("check", "--command", "-", "--json", input=card("trtllm"))
+    assert result.returncode == 0
+    report = json.loads(result.stdout)
+    assert report.keys() == {"passed", "server", "version", "checked_against", "evidence", "model", "findings"}
+    assert "trtllm-13179" in {finding["rule"] for finding in report["findings"]}
+    assert report["findings"][0].keys() == {"severity", "rule", "subject", "message", "remedy"}
+
+
+def test_check_of_the_cards_recipe_names_13179_and_the_remedy():
+    result = trtnemo("check", "--recipe", "b200")
+    assert result.returncode == 0
+    assert "warning: cuda_graph_config.enable_padding [trtllm-13179]" in result.stdout
+    assert "-> Set cuda_graph_config.enable_padding: false" in result.stdout
+    refused = trtnemo("check", "--recipe", "b200.yaml", "--set", "trtllm.llm_args.max_batch_sice=3")
+    assert refused.returncode == 1
+    assert "error: max_batch_sice [unknown-key]" in refused.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["check"], 2, "one of them"),
+        (["check", "tiny", "--recipe", "b200"], 2, "one of them"),
+        (["check", "tiny", "--set", "a=b"], 2, "give --recipe"),
+        (["check", "--command", "ls"], 2, "holds no trtllm-serve"),
+        (["check", "--recipe", "tiny"], 3, "is our own"),
+        (["check", "--recipe", "b2000"], 3, "did you mean 'b200'"),
+        (["render", "--recipe", "b200", "--as", "docker", "--set", "trtllm.image=null"], 3, "names no image"),
+        (["render", "--recipe", "b200", "--as", "helm"], 2, "helm"),
+        (["render", "--recipe", "b200", "--output", "/nowhere/x"], 2, "cannot be written"),
+        (["render", "--recipe", "b200", "--set", "trtllm.args.nope=1"], 3, "--nope"),
+        (["recipes", "import", "vllm serve m --port x"], 2, "is no whole number"),
+        (["diff", "/nowhere", "/nowhere"], 5, "is no engine"),
+        (["build", "--recipe", "rtx-5090"], 6, "builds no engine for runtime 'tensorrt'"),
+        (["eval", "--url", "http://127.0.0.1:9"], 7, "no server answers"),
+        (["eval", "--include-path", "/nowhere"], 2, "is no directory"),
+    ],
+)
+def test_every_door_refuses_bad_input_in_one_line(arguments, code, words, tmp_path):
+    result = trtnemo(*arguments, cwd=tmp_path)
+    assert result.returncode == code, result.stderr
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_render_prints_or_writes_the_same_text(tmp_path):
+    printed = trtnemo("render", "--recipe", "b200", "--as", "docker")
+    written = trtnemo("render", "--recipe", "b200.yaml", "--as", "docker", "--output", tmp_path / "run.sh")
+    assert (written.returncode, written.stdout) == (0, "")
+    assert (tmp_path / "run.sh").read_text() == printed.stdout
+    assert printed.stdout.startswith("#!/bin/sh\n# TensorRT-LLM 1.3.0rc12, from trtnemo recipe b200\n")
+
+
+def test_an_imported_command_is_a_recipe(tmp_path):
+    result = trtnemo("recipes", "import", card("vllm-spark"))
+    assert result.returncode == 0
+    (tmp_path / "mine.yaml").write_text(result.stdout)
+    assert yaml.safe_load(result.stdout)["limits"] == {"max_batch_size": 4, "max_seq_len": 1000000}
+    assert trtnemo("check", "--recipe", tmp_path / "mine.yaml").returncode == 0
+
+
+def test_the_way_of_a_bundle(tmp_path):
+    built = trtnemo("build", "--recipe", "b200.yaml", cwd=tmp_path)
+    assert built.returncode == 0
+    assert "Built engines/b200 in" in built.stdout
+    assert "not audited" in built.stdout
+    other = trtnemo("build", "--recipe", "b200", "--output", "o", "--set", "server.port=8124", "--json", cwd=tmp_path)
+    assert {"engine", "seconds", "command", "container", "env", "findings", "checked_against"} <= json.loads(
+        other.stdout
+    ).keys()
+    inspected = trtnemo("inspect", "engines/b200", "--verify", cwd=tmp_path)
+    assert inspected.returncode == 0
+    assert "runtime:     trtllm 1.3.0rc12" in inspected.stdout
+    assert "warning: cuda_graph_config.enable_padding [trtllm-13179]" in inspected.stdout
+    assert json.loads(trtnemo("inspect", "o", "--json", cwd=tmp_path).stdout)["layout"] == "bundle-v1"
+    same, differs = (trtnemo("diff", "engines/b200", name, cwd=tmp_path) for name in ("engines/b200", "o"))
+    assert (same.returncode, same.stdout) == (0, "the same\n")
+    assert differs.returncode == 1
+    assert "recipe.server.port\n  - 8123\n  + 8124\n" in differs.stdout
+    found = json.loads(trtnemo("diff", "engines/b200", "o", "--json", cwd=tmp_path).stdout)
+    assert found["same"] is False
+    assert found["differences"][0].keys() == {"key", "first", "second"}
+
+
+def test_serving_a_bundle_without_a_gpu_is_this_machines_lack(tmp_path):
+    result = trtnemo("serve", "--recipe", "b200", cwd=tmp_path)
+    assert result.returncode == 6
+    assert "this machine has none" in result.stderr
+    assert "fails devices: found: none" in result.stdout
+
+
+def test_listing_and_doctor_know_every_recipe():
+    listed = trtnemo("recipes", "list").stdout.splitlines()
+    assert len(listed) == 17
+    doctor = json.loads(trtnemo("doctor", "--json").stdout)
+    verdicts = {verdict["recipe"]: verdict for verdict in doctor["recipes"]}
+    assert verdicts["b200"]["build"] == "yes, a bundle"
+    assert verdicts["b200x8-throughput"]["serve"].startswith("no: it needs 8 x b200")
+    assert verdicts["rtx-5090"]["build"].startswith("not in this version")

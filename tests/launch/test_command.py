@@ -1,0 +1,161 @@
+"""Pasted commands are read, never run, and checked as their server would."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from launch.conftest import card
+from trtnemo.errors import TrtnemoError, UsageError
+from trtnemo.launch.check import check_invocation
+from trtnemo.launch.command import read_command
+from trtnemo.launch.shell import read_script
+
+SUPER = "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-NVFP4"
+
+
+def found(text, version=None):
+    report = check_invocation(read_command(text, version))
+    return {(finding.severity, finding.rule): finding for finding in report.findings}
+
+
+def test_the_cards_vllm_line_stops_at_swap_space():
+    finding = found(card("vllm"))["error", "vllm-swap-space"]
+    assert finding.subject == "--swap-space"
+    assert "Leave it out" in finding.remedy
+
+
+def test_the_cards_vllm_line_alone_is_held_against_the_oldest_record():
+    line = card("vllm").partition("export")[2]
+    report = check_invocation(read_command(f"export{line}"))
+    assert not report.passed
+    assert {"vllm-swap-space", "record"} <= {finding.rule for finding in report.findings}
+
+
+def test_the_cards_spark_line_passes_and_its_quantization_is_ignored():
+    findings = found(card("vllm-spark"))
+    assert {severity for severity, _ in findings} == {"note"}
+    assert "'fp4', which is no method that vLLM knows" in findings["note", "vllm-quantization"].message
+
+
+def test_the_cards_tensorrt_llm_block_meets_13179():
+    findings = found(card("trtllm"))
+    assert "enable_padding: false" in findings["warning", "trtllm-13179"].remedy
+    assert not [severity for severity, _ in findings if severity == "error"]
+
+
+def test_the_cards_sglang_line_keeps_its_flag_and_says_that_no_image_was_read():
+    assert "image not read" in found(card("sglang"))["note", "sglang-piecewise-cuda-graph"].message
+    assert ("error", "sglang-piecewise-cuda-graph") not in found(card("sglang"), "0.5.23")
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "words"),
+    [
+        ("trtllm-serve m --max_batch_size 8 --max_batch_sise 8", ("error", "unknown-option"), "--max_batch_size"),
+        ("trtllm-serve m --tp_size 3 --max_batch_size 8", ("error", "trtllm-tensor-parallel"), "1, 2, 4 or 8"),
+        ("trtllm-serve m", ("error", "trtllm-default-batch"), "160 GiB"),
+        ("trtllm-serve m --max_batch_size 8 --config gone.yml", ("warning", "file-not-read"), "gone.yml"),
+        ("vllm serve m --reasoning-parser super_v3", ("error", "vllm-reasoning-parser"), "plugin"),
+        (
+            "vllm serve m --tool-call-parser qwen --enable-auto-tool-choice",
+            ("error", "vllm-tool-parser"),
+            "qwen3_coder",
+        ),
+        ("vllm serve m stray", ("error", "stray-word"), "no option's value"),
+        ("docker run -e HF_TOKEN=hf_abc vllm/vllm-openai:v0.20.0 m", ("warning", "secret-in-command"), "-e HF_TOKEN"),
+        ("docker run -e VLLM_USE_FLASHINFER=1 vllm/vllm-openai:v0.20.0 m", ("warning", "unknown-variable"), "VLLM_"),
+        ("vllm serve m --cpu-offload-gb much", ("error", "option-value"), "no number"),
+    ],
+)
+def test_mistakes_are_found(text, key, words):
+    assert words in found(text, "1.3.0rc12" if text.startswith("trtllm") else "0.20.0")[key].text
+
+
+def test_a_secret_of_a_pasted_line_is_not_kept():
+    invocation = read_command("docker run -e HF_TOKEN=hf_abc vllm/vllm-openai:v0.20.0 model")
+    assert invocation.env == {"HF_TOKEN": None}
+    assert "hf_abc" not in repr(invocation)
+
+
+BOTH = """cat > c.yml <<'EOF'
+max_batch_size: 16
+kv_cache_config: {dtype: fp8}
+EOF
+trtllm-serve m --max_batch_size 8 --kv_cache_dtype auto --free_gpu_memory_fraction 0.7 --config c.yml
+"""
+
+
+def test_the_file_beats_the_line_at_rc12_and_the_line_the_file_later():
+    old, new = (check_invocation(read_command(BOTH, version)) for version in ("1.3.0rc12", "1.4"))
+    lost = [finding.subject for finding in old.findings if finding.rule == "overridden"]
+    assert lost == ["--max_batch_size", "--kv_cache_dtype"]
+    lost = [finding.subject for finding in new.findings if finding.rule == "overridden"]
+    assert lost == ["max_batch_size", "kv_cache_config.dtype"]
+
+
+@pytest.mark.parametrize(
+    ("text", "server", "model"),
+    [
+        ("python -m vllm.entrypoints.openai.api_server --model m", "vllm", "m"),
+        ("python3 -m sglang.launch_server --model m", "sglang", "m"),
+        ("sglang serve --model-path m", "sglang", "m"),
+        ("TLLM_ALLOW_LONG_MAX_MODEL_LEN=1 trtllm-serve serve m", "trtllm", "m"),
+        ("cd /x && export A=m; vllm serve $A", "vllm", "m"),
+        ("srun --mpi=pmix trtllm-llmapi-launch trtllm-serve m --tp_size 8", "trtllm", "m"),
+        ("docker run --gpus all -p8000:8000 img:1 vllm serve m", "vllm", "m"),
+        ("podman run --rm nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc12 trtllm-serve m", "trtllm", "m"),
+    ],
+)
+def test_every_way_of_starting_is_known(text, server, model):
+    invocation = read_command(text)
+    assert (invocation.server, invocation.model) == (server, model)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "holds no trtllm-serve"),
+        ("ls -la", "holds no trtllm-serve"),
+        ("vllm serve $(cat model)", "command substitution is not evaluated"),
+        ("vllm serve `id`", "command substitution is not evaluated"),
+        ("vllm serve 'm", "no shell text"),
+        ("cat > a << EOF\nx", "not closed by EOF"),
+        ("docker run --rm", "names no image"),
+        ("vllm serve --port 8000", "names no model"),
+        ("x" * 70000, "longer than 65536 bytes"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(text, words):
+    with pytest.raises(UsageError, match=words.replace("(", r"\(")):
+        read_command(text)
+
+
+def test_reading_runs_nothing(tmp_path):
+    target = tmp_path / "touched"
+    for text in (f"touch {target}; vllm serve m", f"vllm serve m > {target}", f"vllm serve m | tee {target}"):
+        read_command(text)
+    assert not target.exists()
+
+
+def test_a_file_of_this_machine_is_read_where_the_text_does_not_write_it(tmp_path):
+    (tmp_path / "a.yml").write_text("max_batch_size: 4\n")
+    assert read_command(f"trtllm-serve m --config {tmp_path}/a.yml").llm_args == {"max_batch_size": 4}
+    (tmp_path / "a.yml").write_text("- 1\n")
+    assert [f.rule for f in read_command(f"trtllm-serve m --config {tmp_path}/a.yml").findings] == ["file-root"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(alphabet="ab -\\'\"$`<>|&;\n=/:.{}E", max_size=60))
+def test_any_text_is_read_or_refused(text):
+    before = set(os.listdir())
+    for line in (text, f"vllm serve m {text}", f"docker run {text} vllm/vllm-openai:v0.20.0 m {text}"):
+        try:
+            read_script(line)
+            check_invocation(read_command(line))
+        except TrtnemoError:
+            pass
+    assert set(os.listdir()) == before

@@ -1,0 +1,64 @@
+"""A pasted command becomes a recipe that means the same."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from launch.conftest import card
+from launch.test_recipes import EXTERNAL, meaning
+from trtnemo.errors import UsageError
+from trtnemo.launch.command import read_command
+from trtnemo.launch.render import render
+from trtnemo.launch.to_recipe import recipe_text
+from trtnemo.launch.translate import to_invocation
+from trtnemo.recipe import load_recipe
+
+
+def imported(text, tmp_path, version=None):
+    written = recipe_text(read_command(text, version), "imported")
+    path = tmp_path / "imported.yaml"
+    path.write_text(written, encoding="utf-8")
+    return written, to_invocation(load_recipe(path))
+
+
+@pytest.mark.parametrize("block", ["vllm", "vllm-spark", "sglang", "trtllm"])
+def test_the_cards_commands_come_back(block, tmp_path):
+    _, invocation = imported(card(block), tmp_path)
+    assert meaning(invocation)[:5] == meaning(read_command(card(block)))[:5]
+    assert meaning(invocation)[5:7] == meaning(read_command(card(block)))[5:7]
+
+
+@pytest.mark.parametrize("name", EXTERNAL)
+def test_every_shipped_recipe_survives_its_own_command(name, tmp_path):
+    recipe = load_recipe(name)
+    invocation = to_invocation(recipe)
+    text = render("docker", name, recipe, invocation)
+    _, again = imported(text, tmp_path)
+    assert meaning(again)[:7] == meaning(invocation)[:7]
+
+
+def test_neutral_fields_are_used_and_the_rest_stands_verbatim(tmp_path):
+    text, _ = imported(
+        "vllm serve m --max-num-seqs 4 --moe-backend marlin --kv-cache-dtype fp8_e5m2", tmp_path, "0.20.0"
+    )
+    data = yaml.safe_load(text)
+    assert data["limits"] == {"max_batch_size": 4}
+    assert data["vllm"]["args"] == {"moe-backend": "marlin", "kv-cache-dtype": "fp8_e5m2"}
+
+
+def test_what_the_server_has_not_is_left_out_with_a_comment(tmp_path):
+    text, invocation = imported(card("vllm"), tmp_path)
+    assert text.startswith("# left out: --swap-space (vLLM 0.20.0 has no such option")
+    assert invocation.findings == ()
+
+
+def test_a_secret_never_reaches_the_recipe(tmp_path):
+    text, _ = imported("docker run -e HF_TOKEN=hf_abc -e MY_API_KEY=k vllm/vllm-openai:v0.20.0 m", tmp_path)
+    assert "hf_abc" not in text
+    assert yaml.safe_load(text)["vllm"]["env"] == {"MY_API_KEY": None}
+
+
+def test_a_value_that_the_server_refuses_is_no_recipe():
+    with pytest.raises(UsageError, match="--port: 'x' is no whole number"):
+        recipe_text(read_command("vllm serve m --port x", "0.20.0"), "")

@@ -1,0 +1,1 @@
+"""Measuring servers: accuracy now; load, sweeps and gates are later work."""

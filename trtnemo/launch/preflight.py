@@ -1,0 +1,168 @@
+"""What must hold before an external server is started; everything is looked at before anything is begun."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from trtnemo.engine.manifest import BundleManifest
+from trtnemo.errors import CheckpointError, MachineError, ServerError, TrtnemoError, UsageError
+from trtnemo.launch.bundle import audit_reference, is_local
+from trtnemo.launch.devices import Device, find_devices
+from trtnemo.recipe import AnyRecipe
+from trtnemo.server.serve import bind
+
+PROGRAMS = {"trtllm": "trtllm-serve", "vllm": "vllm", "sglang": "sglang"}
+# Bytes of the released weights (documented sizes), for checkpoints that cannot be read here.
+PUBLISHED_BYTES = {
+    "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-BF16": 247_222_108_160,
+    "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-FP8": 128_334_890_304,
+    "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-NVFP4": 80_297_329_824,
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing looked at: what, whether it holds, in words, and the error that it is where it does not."""
+
+    name: str
+    text: str
+    failure: TrtnemoError | None = None
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """All steps; `starts_with` is the program on this machine, or `docker`."""
+
+    steps: tuple[Step, ...]
+    starts_with: str | None
+
+    def require(self) -> None:
+        """Raise the first failure, with everything that was looked at."""
+        failed = next((step for step in self.steps if step.failure is not None), None)
+        if failed is not None and failed.failure is not None:
+            raise failed.failure
+
+
+def preflight(manifest: BundleManifest, recipe: AnyRecipe, port: int) -> Preflight:
+    """Return what holds and what does not; starts nothing and writes nothing."""
+    starts_with = _starter(manifest)
+    devices = find_devices()
+    steps = [
+        *_device_steps(recipe, devices),
+        _starter_step(manifest, starts_with),
+        _port_step(recipe.server.host, port),
+        *_token_step(recipe),
+        _checkpoint_step(recipe),
+    ]
+    return Preflight(tuple(steps), starts_with)
+
+
+def _starter(manifest: BundleManifest) -> str | None:
+    program = PROGRAMS[manifest.runtime]
+    if shutil.which(program) is not None:
+        return program
+    return "docker" if manifest.image is not None and shutil.which("docker") is not None else None
+
+
+def _starter_step(manifest: BundleManifest, starts_with: str | None) -> Step:
+    program = PROGRAMS[manifest.runtime]
+    if starts_with == program:
+        return Step("program", f"{program} is on PATH")
+    if starts_with == "docker":
+        return Step("image", f"docker is on PATH; the image is {manifest.image}")
+    lacks = f"neither {program} nor docker is" if manifest.image is not None else f"{program} is not"
+    extra = "" if manifest.image is not None else ", and the recipe names no image"
+    failure = MachineError(f"{lacks} on PATH{extra}", where="this machine", remedy=f"Install {program} or docker")
+    return Step("program", failure.what, failure)
+
+
+def _device_steps(recipe: AnyRecipe, devices: list[Device]) -> Iterator[Step]:
+    wanted = recipe.hardware
+    found = ", ".join(f"{device.name} ({device.memory_mib} MiB)" for device in devices) or "none"
+    if len(devices) < wanted.count:
+        failure = MachineError(
+            f"the recipe is for {wanted.count} GPU{'s' if wanted.count > 1 else ''} ({wanted.name}), this machine has "
+            f"{len(devices) or 'none'}",
+            remedy="`trtnemo render` writes the command for a machine that has them",
+        )
+        yield Step("devices", f"found: {found}", failure)
+        return
+    yield Step("devices", f"found: {found}")
+    capability = wanted.compute_capability
+    if capability is not None and devices[0].compute_capability != capability:
+        yield Step("compute capability", f"{devices[0].compute_capability}, the recipe is written for {capability}")
+    yield _memory_step(recipe, devices[: wanted.count])
+
+
+def _memory_step(recipe: AnyRecipe, devices: list[Device]) -> Step:
+    """Compare the weights alone with the devices' memory; states and caches come on top."""
+    weights = _weight_bytes(recipe.checkpoint)
+    have = sum(device.memory_mib for device in devices) << 20
+    if weights is None:
+        return Step("memory", f"{have >> 30} GiB on the devices; the size of the weights is not known here")
+    text = f"weights {weights / 2**30:.1f} GiB, devices {have / 2**30:.1f} GiB"
+    if weights <= have:
+        return Step("memory", f"{text} (weights alone; states and caches come on top)")
+    return Step("memory", text, MachineError(f"the weights do not fit: {text}", remedy="Use more or larger devices"))
+
+
+def _weight_bytes(checkpoint: str) -> int | None:
+    if checkpoint in PUBLISHED_BYTES:
+        return PUBLISHED_BYTES[checkpoint]
+    directory = Path(checkpoint).expanduser()
+    files = list(directory.glob("*.safetensors")) if directory.is_dir() else []
+    return sum(file.stat().st_size for file in files) or None
+
+
+def _port_step(host: str, port: int) -> Step:
+    try:
+        bind(host, port).close()
+    except ServerError as error:
+        return Step("port", error.what, error)
+    return Step("port", f"{host}:{port} is free")
+
+
+def _token_step(recipe: AnyRecipe) -> Iterator[Step]:
+    """Look at the hub's token file, where a hub id is served: others must not be able to read it."""
+    if is_local(recipe.checkpoint):
+        return
+    path = Path(os.environ.get("HF_TOKEN_PATH") or Path(os.environ.get("HF_HOME", "~/.cache/huggingface")) / "token")
+    path = path.expanduser()
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        yield Step("token", "no token file")
+        return
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        failure = UsageError("the token file can be read by others", where=str(path), remedy=f"chmod 600 {path}")
+        yield Step("token", failure.what, failure)
+    else:
+        yield Step("token", "the token file is its owner's alone")
+
+
+def _checkpoint_step(recipe: AnyRecipe) -> Step:
+    """Audit the checkpoint where it is; a hub id is fetched into the cache first, which the server would do too."""
+    try:
+        reference = audit_reference(recipe)
+        if reference.audited:
+            return Step("checkpoint", "its headers were audited")
+        if _is_offline():
+            raise CheckpointError(
+                "is not in this machine's cache, and the hub is offline (HF_HUB_OFFLINE is set)",
+                where=recipe.checkpoint,
+                remedy="Fetch it first, or give a local directory",
+            )
+        return Step("checkpoint", f"not audited yet: {reference.reason}; it is fetched and audited before the start")
+    except CheckpointError as error:
+        return Step("checkpoint", error.what, error)
+
+
+def _is_offline() -> bool:
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
