@@ -76,9 +76,10 @@ def test_mistakes_are_found(text, key, words):
 
 
 def test_a_secret_of_a_pasted_line_is_not_kept():
-    invocation = read_command("docker run -e HF_TOKEN=hf_abc vllm/vllm-openai:v0.20.0 model")
+    invocation = read_command("docker run -e HF_TOKEN=hf_abc vllm/vllm-openai:v0.20.0 model --api-key hf_abc")
     assert invocation.env == {"HF_TOKEN": None}
     assert "hf_abc" not in repr(invocation)
+    assert [finding.rule for finding in invocation.findings] == ["secret-in-command"] * 2
 
 
 BOTH = """cat > c.yml <<'EOF'
@@ -126,6 +127,7 @@ def test_every_way_of_starting_is_known(text, server, model):
         ("cat > a << EOF\nx", "not closed by EOF"),
         ("docker run --rm", "names no image"),
         ("vllm serve --port 8000", "names no model"),
+        ("trtllm-serve disaggregated -c x.yml", "trtllm-serve disaggregated is not checked here"),
         ("x" * 70000, "longer than 65536 bytes"),
     ],
 )

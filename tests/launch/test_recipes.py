@@ -144,6 +144,10 @@ def test_every_recipe_of_the_design_ships():
         ("vllm-dgx-spark", "speculation.draft_tokens=2", "says both 2 and 3"),
         ("vllm-b200", "vllm.image=a b", "image"),
         ("vllm-b200", "vllm.env.MY_API_KEY=abc", "is a secret"),
+        ("vllm-b200", "vllm.args.api-key=abc", "holds a secret"),
+        ("vllm-b200", "vllm.args.hf-token=abc", "holds a secret"),
+        ("vllm-b200", 'vllm.args.chat-template="a\\0b"', "NUL"),
+        ("b200", "trtllm.llm_args.cuda_graph_config.batch_sizes=[1, 2]", "the server stops at start"),
         ("vllm-b200", "vllm.container.shm_size=16 g", "shm_size"),
     ],
 )

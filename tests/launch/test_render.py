@@ -172,6 +172,33 @@ def test_shell_characters_in_any_text_field_stay_text(texts, tmp_path):
         assert list(work.iterdir()) == []
 
 
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=st.lists(HOSTILE, min_size=5, max_size=5))
+def test_text_in_the_yaml_file_and_in_every_other_field_stays_text(texts, tmp_path):
+    """The file that the shell writes holds the very text, and the server gets the other fields word by word."""
+    endpoint, host, revision, name, path = texts
+    data = load_recipe("b200").model_dump(mode="json", exclude_unset=True)
+    data |= {"revision": revision, "server": {"host": host, "port": 8123}, "hardware": {"name": name}}
+    data["trtllm"]["llm_args"] |= {"otlp_traces_endpoint": endpoint, "env_overrides": {path: endpoint}}
+    recipe = ADAPTER.validate_python(data)
+    work, programs, record = tmp_path / "yaml", tmp_path / "programs", tmp_path / "words"
+    for folder in (work, programs):
+        folder.mkdir(exist_ok=True)
+    (programs / "trtllm-serve").write_text('#!/bin/sh\nprintf "%s\\0" "$@" > "$RECORD"\n')
+    (programs / "trtllm-serve").chmod(0o755)
+    text = render("command", name, recipe, to_invocation(recipe))
+    environment = {"PATH": f"{programs}:/usr/bin:/bin", "RECORD": str(record)}
+    done = subprocess.run(["sh", "-c", text], cwd=work, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [file.name for file in work.iterdir()] == ["extra-llm-api-config.yml"]
+    written = yaml.safe_load((work / "extra-llm-api-config.yml").read_text(encoding="utf-8"))
+    assert written["otlp_traces_endpoint"] == endpoint
+    assert written["env_overrides"] == {path: endpoint}
+    words = record.read_text().split("\0")
+    for option, value in (("--hf_revision", revision), ("--host", host)):
+        assert f"{option}={value}" in words or words[words.index(option) + 1] == value
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(HOSTILE, min_size=5, max_size=5))
 def test_compose_reads_hostile_text_as_it_was(texts, tmp_path):

@@ -64,6 +64,27 @@ TRIGGERS = {
     "trtllm-16072": (with_file(cuda_graph_config={"enable_padding": True}), None, "1.3.0rc22"),
     "trtllm-nvfp4-hopper": (FINE, "9.0", None),
     "trtllm-nvfp4-hopper-moe": (with_file(moe_config={"backend": "TRTLLM"}), "9.0", None),
+    "trtllm-captured-sizes": (
+        with_file(cuda_graph_config={"batch_sizes": [1, 2], "max_batch_size": 4}),
+        None,
+        None,
+    ),
+    "trtllm-draft-schedule": (
+        with_file(speculative_config={**MTP, "max_concurrency": 4, "draft_len_schedule": {1: 3}}),
+        None,
+        None,
+    ),
+    "trtllm-draft-length": (with_file(speculative_config={"decoding_type": "NGram"}), None, None),
+    "trtllm-decoding-backend": (with_file(speculative_config={"decoding_type": "Medusa"}), None, None),
+    "trtllm-attention-window": (with_file(kv_cache_config={"max_attention_window": []}), None, None),
+    "trtllm-attention-dp-balance": (
+        with_file(attention_dp_config={"enable_balance": True, "timeout_iters": -1}),
+        None,
+        None,
+    ),
+    "trtllm-philox-rounds": (with_file(kv_cache_config={"mamba_ssm_philox_rounds": 0}), None, None),
+    "trtllm-ray": (with_file(ray_worker_extension_cls="x.y"), None, None),
+    "trtllm-batch-over-tokens": (with_options(max_batch_size=64, max_num_tokens=32), None, None),
     "vllm-mixed-precision": (dataclasses.replace(FINE_VLLM, version="0.15.1"), None, "0.16.0"),
     "vllm-swap-space": (None, None, None),  # tests/launch/test_command.py: it needs a text
     "vllm-quantization": (with_options(FINE_VLLM, quantization="fp4"), None, None),

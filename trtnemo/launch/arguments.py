@@ -8,7 +8,7 @@ from typing import Any
 
 from trtnemo.launch.finding import Finding
 from trtnemo.launch.option_value import check_value
-from trtnemo.launch.surface import Option, Surface, choose_surface, recorded_versions
+from trtnemo.launch.surface import SECRET_OPTIONS, Option, Surface, choose_surface, recorded_versions
 from trtnemo.recipe.nearest import suggestion
 
 
@@ -104,6 +104,10 @@ class _Reader:
     def _store(self, option: Option, written: str, texts: list[str]) -> None:
         if option.name in self.parsed.values and not option.repeatable:
             self._add("note", "option-twice", written, "is given twice; the last one counts")
+        if option.name in SECRET_OPTIONS and texts:
+            message = "a secret stands in the command, where every process list shows it"
+            self._add("warning", "secret-in-command", option.name, message, "Give it by an environment variable")
+            return
         if not option.takes_value:
             if texts:
                 self._add("error", "option-value", written, f"takes no value, not {texts[0]!r}")

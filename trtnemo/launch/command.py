@@ -20,6 +20,7 @@ from trtnemo.launch.surface import ServerName, choose_surface
 _IMAGES: dict[str, ServerName] = {"tensorrt-llm": "trtllm", "vllm": "vllm", "sglang": "sglang"}
 _TAG_VERSION = re.compile(r":v?(\d+\.\d+\.\d+(?:rc\d+)?(?:\.?post\d+)?)\b")
 _INSTALLED = re.compile(r"(tensorrt[-_]llm|vllm|sglang)(?:\[[\w,]*\])?==([\w.]+)")
+_OTHER_SUBCOMMANDS = ("disaggregated", "disaggregated_mpi_worker", "mm_embedding_serve", "embeddings")
 _MODEL_NAMES = ("--model", "--model-path")
 
 
@@ -46,6 +47,8 @@ def _server_words(words: list[str], docker: DockerLine | None) -> tuple[ServerNa
     for place, word in enumerate(words):
         program, after = PurePosixPath(word).name, words[place + 1 :]
         if program == "trtllm-serve":
+            if after[:1] and after[0] in _OTHER_SUBCOMMANDS:
+                raise UsageError(f"trtllm-serve {after[0]} is not checked here", remedy="`trtllm-serve serve` is")
             return "trtllm", after[1:] if after[:1] == ["serve"] else after
         if program == "vllm" and after[:1] == ["serve"]:
             return "vllm", after[1:]

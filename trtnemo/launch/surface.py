@@ -17,6 +17,8 @@ SURFACES = Path(__file__).resolve().parent / "surfaces"
 ServerName = Literal["trtllm", "vllm", "sglang"]
 # What a person calls them, and what types them in.
 TITLES: dict[str, str] = {"trtllm": "TensorRT-LLM", "vllm": "vLLM", "sglang": "SGLang"}
+# Options whose value is a secret: it would stand in every process list.
+SECRET_OPTIONS = frozenset({"--api-key", "--admin-api-key", "--hf-token", "--ssl-keyfile-password"})
 PROGRAMS: dict[str, str] = {"trtllm": "trtllm-serve", "vllm": "vllm serve", "sglang": "sglang.launch_server"}
 
 

@@ -13,7 +13,7 @@ from trtnemo.launch.arguments import unknown_option
 from trtnemo.launch.finding import Finding
 from trtnemo.launch.invocation import PLUGIN_OPTION, Container, Invocation
 from trtnemo.launch.option_value import check_value
-from trtnemo.launch.surface import Option, ServerName, Surface, choose_surface
+from trtnemo.launch.surface import SECRET_OPTIONS, Option, ServerName, Surface, choose_surface
 from trtnemo.recipe import AnyRecipe, SglangRecipe, TrtllmRecipe, VllmRecipe
 from trtnemo.recipe.external import ExternalSection
 
@@ -94,6 +94,8 @@ def to_invocation(recipe: AnyRecipe) -> Invocation:
     if not isinstance(recipe, (TrtllmRecipe, VllmRecipe, SglangRecipe)):
         raise RecipeError(f"runtime '{recipe.runtime}' is our own: there is no external server to start")
     section, server = external_section(recipe), recipe.runtime
+    if "\\u0000" in recipe.model_dump_json():
+        raise RecipeError("holds a NUL character, which no command line can carry")
     _refuse_dashes("checkpoint", recipe.checkpoint)
     surface = choose_surface(server, section.version).surface
     options, file_values = _neutral_options(recipe, server, surface)
@@ -217,6 +219,11 @@ def _native_options(surface: Surface, args: Mapping[str, Any]) -> tuple[dict[str
         option = _find(surface, key)
         if option is None:
             findings.append(Finding("error", "unknown-option", f"--{key}", *unknown_option(surface, f"--{key}")))
+        elif option.name in SECRET_OPTIONS and isinstance(value, (str, list)):
+            raise RecipeError(
+                f"'{surface.server}.args' holds a secret ({option.name})",
+                remedy=f"Name its variable under '{surface.server}.env' with null, such as VLLM_API_KEY",
+            )
         elif value is not None:
             options[option.name] = value
             findings.extend(_check_native(surface, option, value))

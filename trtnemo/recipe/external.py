@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from trtnemo.recipe.shared import RecipePart
 
 NativeOptions = dict[str, Any]
-_SECRET = re.compile(r"(TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIAL)S?$")
+_SECRET = re.compile(r"(TOKEN|KEYS?|SECRETS?|PASSWORDS?|PASSWD|CREDENTIALS?)$")  # TOKENS are counted, not hidden
 
 
 def is_secret(name: str) -> bool:

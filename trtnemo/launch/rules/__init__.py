@@ -3,9 +3,10 @@
 from trtnemo.launch.rules.rule import Case, Rule
 from trtnemo.launch.rules.sglang import RULES as _SGLANG
 from trtnemo.launch.rules.trtllm import RULES as _TRTLLM
+from trtnemo.launch.rules.trtllm_fields import RULES as _TRTLLM_FIELDS
 from trtnemo.launch.rules.trtllm_states import RULES as _TRTLLM_STATES
 from trtnemo.launch.rules.vllm import RULES as _VLLM
 
-RULES: tuple[Rule, ...] = (*_TRTLLM, *_TRTLLM_STATES, *_VLLM, *_SGLANG)
+RULES: tuple[Rule, ...] = (*_TRTLLM, *_TRTLLM_STATES, *_TRTLLM_FIELDS, *_VLLM, *_SGLANG)
 
 __all__ = ["RULES", "Case", "Rule"]
