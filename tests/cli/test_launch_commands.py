@@ -16,7 +16,7 @@ def test_check_of_the_cards_vllm_line_names_swap_space():
     assert result.returncode == 1
     assert "error: --swap-space [vllm-swap-space]" in result.stdout
     assert "-> Leave it out: 0 was what it did" in result.stdout
-    assert result.stdout.splitlines()[-1].startswith("FAILED: 1 errors")
+    assert result.stdout.splitlines()[-1].startswith("FAILED: 1 error, 0 warnings,")
 
 
 def test_check_reads_a_command_from_a_pipe():
@@ -45,7 +45,9 @@ def test_check_of_the_cards_recipe_names_13179_and_the_remedy():
         (["check", "tiny", "--recipe", "b200"], 2, "one of them"),
         (["check", "tiny", "--set", "a=b"], 2, "give --recipe"),
         (["check", "--command", "ls"], 2, "holds no trtllm-serve"),
-        (["check", "--recipe", "tiny"], 3, "is our own"),
+        (["check", "--recipe", "tiny", "--set", "parallel.tensor=2"], 3, "does not do yet"),
+        (["check", "--recipe", "rtx-5090"], 6, "builds no engine for runtime 'tensorrt'"),
+        (["render", "--recipe", "tiny"], 3, "is our own"),
         (["check", "--recipe", "b2000"], 3, "did you mean 'b200'"),
         (["render", "--recipe", "b200", "--as", "docker", "--set", "trtllm.image=null"], 3, "names no image"),
         (["render", "--recipe", "b200", "--as", "helm"], 2, "helm"),
@@ -64,6 +66,12 @@ def test_every_door_refuses_bad_input_in_one_line(arguments, code, words, tmp_pa
     assert words in result.stderr
     assert "Traceback" not in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_check_of_our_own_recipe_says_that_every_field_is_honoured():
+    result = trtnemo("check", "--recipe", "tiny")
+    assert (result.returncode, result.stdout.splitlines()[-1]) == (0, "passed: 0 errors, 0 warnings, 0 notes")
+    assert json.loads(trtnemo("check", "--recipe", "tiny", "--json").stdout)["passed"] is True
 
 
 def test_render_prints_or_writes_the_same_text(tmp_path):

@@ -66,6 +66,7 @@ def test_values_come_by_the_longest_name(surface, words, values):
         (VLLM, ["--speculative-config", '{"methd": "mtp"}'], ("error", "unknown-key", "--speculative-config methd")),
         (VLLM, ["--moe-backend", "marlim"], ("error", "option-value", "--moe-backend")),
         (VLLM, ["--max-num-se", "4"], ("note", "abbreviated-option", "--max-num-se")),
+        (VLLM, ["--max-num", "4"], ("error", "unknown-option", "--max-num")),
         (VLLM, ["--port", "1", "--port", "2"], ("note", "option-twice", "--port")),
     ],
 )

@@ -12,6 +12,7 @@ from launch.conftest import card
 from trtnemo.errors import TrtnemoError, UsageError
 from trtnemo.launch.check import check_invocation
 from trtnemo.launch.command import read_command
+from trtnemo.launch.settings import effective_settings
 from trtnemo.launch.shell import read_script
 
 SUPER = "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-NVFP4"
@@ -96,6 +97,19 @@ def test_the_file_beats_the_line_at_rc12_and_the_line_the_file_later():
     assert lost == ["--max_batch_size", "--kv_cache_dtype"]
     lost = [finding.subject for finding in new.findings if finding.rule == "overridden"]
     assert lost == ["max_batch_size", "kv_cache_config.dtype"]
+    for version, size, dtype in (("1.3.0rc12", 16, "fp8"), ("1.4", 8, "auto")):
+        values = effective_settings(read_command(BOTH, version))
+        assert (values.get("max_batch_size"), values.get("kv_cache_config.dtype")) == (size, dtype)
+        assert values.get("kv_cache_config.free_gpu_memory_fraction") == 0.7
+
+
+def test_what_another_versions_record_refuses_is_a_warning():
+    text = "vllm serve m --no-such-option 1 --moe-backend nobodys"
+    assert {finding.severity for finding in check_invocation(read_command(text, "0.20.0")).findings} == {"error"}
+    report = check_invocation(read_command(text, "0.25.0"))
+    assert [finding.severity for finding in report.findings] == ["warning", "warning", "note"]
+    assert report.findings[-1].message == "there is no record of 0.25.0: checked against vLLM 0.20.0"
+    assert report.passed
 
 
 @pytest.mark.parametrize(

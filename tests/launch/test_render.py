@@ -131,6 +131,17 @@ def test_a_word_that_the_server_would_take_for_an_option_is_refused(setting):
         rendered("command", "vllm-b200", [setting])
 
 
+def test_a_local_checkpoint_is_mounted_where_it_is():
+    for form, line in (
+        ("docker", "-v '/data/my model:/data/my model:ro'"),
+        ("compose", "- /data/my model:/data/my model:ro"),
+    ):
+        assert line in rendered(form, "b200", ["checkpoint=/data/my model"])
+        with pytest.raises(RecipeError, match="is a relative path"):
+            rendered(form, "b200", ["checkpoint=./model"])
+    assert "/data/my model:" not in rendered("command", "b200", ["checkpoint=/data/my model"])
+
+
 def hostile_recipe(texts):
     """Return a recipe with hostile texts in its fields, and the texts as they must arrive."""
     model, served, template, value, description = texts

@@ -108,7 +108,8 @@ def test_a_bundle_runs_in_docker_where_the_program_is_missing(machine, served):
     # a docker that takes what `docker run` takes up to the image, and runs the stand-in for it
     write_program(
         machine.programs / "docker",
-        f'printf "%s\\n" "$@" > {record}\nwhile [ "$1" != vllm/vllm-openai:v0.20.0 ]; do shift; done; shift\n'
+        f'[ "$1" = run ] || exit 0\nprintf "%s\\n" "$@" > {record}\n'
+        'while [ "$1" != vllm/vllm-openai:v0.20.0 ]; do shift; done; shift\n'
         f'exec {sys.executable} {STAND_IN} vllm 0.20.0 "$@"',
     )
     process = machine.start(*arguments)
@@ -120,7 +121,18 @@ def test_a_bundle_runs_in_docker_where_the_program_is_missing(machine, served):
     assert "-it" not in words
     plugin = machine.directory / "bundle" / "super_v3_reasoning_parser.py"
     assert f"{plugin}:/app/super_v3_reasoning_parser.py:ro" in words
-    assert f"{os.path.expanduser('~')}/.cache/huggingface:/root/.cache/huggingface" in words
+    assert f"{machine.environment['HF_HOME']}:/root/.cache/huggingface" in words
+    model = words[words.index("vllm/vllm-openai:v0.20.0") + 1]
+    assert f"{model}:{model}:ro" in words
+
+
+def test_docker_without_its_daemon_is_this_machines_lack(machine, served):
+    arguments = served()
+    (machine.programs / "trtllm-serve").unlink()
+    write_program(machine.programs / "docker", "exit 1")
+    result = machine.run(*arguments)
+    assert result.returncode == 6
+    assert "docker's daemon does not answer" in result.stderr
 
 
 def test_without_a_gpu_nothing_is_started_and_everything_looked_at_is_told(machine, served):

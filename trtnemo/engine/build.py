@@ -39,7 +39,7 @@ def build_engine(
 
     Raises RecipeError, CheckpointError, EngineError (output in the way) or MachineError (no such builder, disk full).
     """
-    cpu_recipe = _require_cpu(recipe)
+    cpu_recipe = require_cpu(recipe)
     check_output(output, force, MANIFEST, EngineError)
     checkpoint = Checkpoint.open(recipe.checkpoint, recipe.revision)
     if recipe.speculation.draft_tokens and not checkpoint.config.has_mtp:
@@ -71,7 +71,8 @@ def build_engine(
     return manifest
 
 
-def _require_cpu(recipe: AnyRecipe) -> CpuRecipe:
+def require_cpu(recipe: AnyRecipe) -> CpuRecipe:
+    """Return the recipe if our CPU runtime honours every field; raises MachineError or RecipeError."""
     if not isinstance(recipe, CpuRecipe):
         raise MachineError(
             f"this version builds no engine for runtime '{recipe.runtime}'",

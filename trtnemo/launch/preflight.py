@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from trtnemo.recipe import AnyRecipe
 from trtnemo.server.serve import bind
 
 PROGRAMS = {"trtllm": "trtllm-serve", "vllm": "vllm", "sglang": "sglang"}
+DOCKER_SECONDS = 30
 # Bytes of the released weights (documented sizes), for checkpoints that cannot be read here.
 PUBLISHED_BYTES = {
     "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-BF16": 247_222_108_160,
@@ -74,11 +76,29 @@ def _starter_step(manifest: BundleManifest, starts_with: str | None) -> Step:
     if starts_with == program:
         return Step("program", f"{program} is on PATH")
     if starts_with == "docker":
-        return Step("image", f"docker is on PATH; the image is {manifest.image}")
+        return _image_step(str(manifest.image))
     lacks = f"neither {program} nor docker is" if manifest.image is not None else f"{program} is not"
     extra = "" if manifest.image is not None else ", and the recipe names no image"
     failure = MachineError(f"{lacks} on PATH{extra}", where="this machine", remedy=f"Install {program} or docker")
     return Step("program", failure.what, failure)
+
+
+def _image_step(image: str) -> Step:
+    """Ask docker whether its daemon answers, and whether the image is here or will be pulled."""
+    if not _docker("version"):
+        failure = MachineError(
+            "docker's daemon does not answer", where="this machine", remedy="Start it, and try again"
+        )
+        return Step("image", failure.what, failure)
+    is_here = _docker("image", "inspect", image)
+    return Step("image", f"{image} is here" if is_here else f"{image} is not here yet: docker pulls it")
+
+
+def _docker(*words: str) -> bool:
+    try:
+        return subprocess.run(["docker", *words], capture_output=True, timeout=DOCKER_SECONDS).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 def _device_steps(recipe: AnyRecipe, devices: list[Device]) -> Iterator[Step]:

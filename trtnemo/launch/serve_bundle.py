@@ -16,12 +16,14 @@ from trtnemo.launch.invocation import Invocation
 from trtnemo.launch.preflight import Preflight, preflight
 from trtnemo.launch.render.clients import port_of, served_name
 from trtnemo.launch.render.docker import docker_lines
+from trtnemo.launch.render.shell_text import CACHE_MOUNT
 from trtnemo.launch.supervise import SupervisedServer
 from trtnemo.launch.translate import to_invocation
 from trtnemo.recipe import AnyRecipe
 from trtnemo.recipe.runtimes import ADAPTER
 
 Report = Callable[[str], None]
+_CACHE = CACHE_MOUNT.partition(":")[0]
 
 
 def recipe_of(manifest: BundleManifest) -> AnyRecipe:
@@ -107,7 +109,10 @@ def _words(manifest: BundleManifest, checked: Preflight, invocation: Invocation,
 def _docker_words(invocation: Invocation, directory: Path) -> list[str]:
     """Return `docker run` as words, with the paths that a shell would have put in."""
     text = " ".join(docker_lines(invocation, interactive=False))
-    text = text.replace("$(pwd)", str(directory.resolve()))
-    return [
-        word.replace("~", os.path.expanduser("~"), 1) if word.startswith("~/") else word for word in shlex.split(text)
-    ]
+    cache = os.environ.get("HF_HOME") or os.path.expanduser("~/.cache/huggingface")
+    here = str(directory.resolve())
+    return [_resolved(word, cache, here) for word in shlex.split(text)]
+
+
+def _resolved(word: str, cache: str, here: str) -> str:
+    return cache + word.removeprefix(_CACHE) if word.startswith(f"{_CACHE}:") else word.replace("$(pwd)", here)

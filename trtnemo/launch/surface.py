@@ -110,7 +110,8 @@ def choose_surface(server: ServerName, version: str | None) -> SurfaceChoice:
         raise RecipeError(
             f"'{server}.version' {version!r} is no version", remedy=f"Recorded are: {', '.join(versions)}"
         ) from None
-    fitting = [name for name in versions if Version(name) <= asked] or versions[:1]
+    # A release's record speaks for its own pre-releases too: 1.4's for 1.4.0rc1.
+    fitting = [name for name in versions if Version(f"{Version(name)}.dev0") <= asked] or versions[:1]
     chosen = fitting[-1]
     is_exact = Version(chosen) == asked or (
         server == "trtllm" and Version(chosen).release[:2] == asked.release[:2] == (1, 4)

@@ -7,7 +7,13 @@ from typing import Any
 import yaml
 
 from trtnemo.launch.invocation import Invocation
-from trtnemo.launch.render.docker import container_files, container_words, passes_by_name, require_container
+from trtnemo.launch.render.docker import (
+    container_files,
+    container_words,
+    model_mount,
+    passes_by_name,
+    require_container,
+)
 
 
 def render_compose(recipe_name: str, invocation: Invocation) -> str:
@@ -23,6 +29,7 @@ def render_compose(recipe_name: str, invocation: Invocation) -> str:
         ],
         "volumes": [
             "~/.cache/huggingface:/root/.cache/huggingface",
+            *(_escaped(mount) for mount in model_mount(invocation)),
             *(f"./{file}:{path}:ro" for file, path in container_files(invocation).items()),
         ],
         "deploy": {

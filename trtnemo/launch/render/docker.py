@@ -40,12 +40,24 @@ def container_files(invocation: Invocation) -> dict[str, str]:
     return {**files, PLUGIN_FILE: places.plugin} if needs_plugin(invocation) else files
 
 
+def model_mount(invocation: Invocation) -> list[str]:
+    """Return the directory of a local checkpoint, which the container sees under the same path; a hub id has none.
+
+    Raises RecipeError for a path that is not absolute: the container would not know from where it counts.
+    """
+    model = invocation.model
+    if model.startswith((".", "~")):
+        raise RecipeError(f"'checkpoint' {model!r} is a relative path", remedy="A container needs an absolute one")
+    return [f"{model}:{model}:ro"] if model.startswith("/") else []
+
+
 def docker_lines(invocation: Invocation, *, interactive: bool = True) -> list[str]:
     """Return the `docker run` command line by line, quoted; raises RecipeError without an image."""
     container = require_container(invocation)
     lines = [f"docker run --rm{' -it' if interactive else ''} --gpus all"]
     lines += [f"-p {host}:{inside}" for host, inside in container.ports.items()]
     lines += [f"-v {CACHE_MOUNT}"]
+    lines += [quoted(["-v", mount]) for mount in model_mount(invocation)]
     lines += [f'-v "$(pwd)/{file}:{path}:ro"' for file, path in container_files(invocation).items()]
     lines += [quoted(["-e", name]) for name in passes_by_name(invocation)]
     lines += [quoted(["-e", f"{name}={value}"]) for name, value in invocation.env.items() if value is not None]
