@@ -13,6 +13,7 @@ from trtnemo.errors import CheckpointError, EngineError
 from trtnemo.launch.bundle import build_bundle
 from trtnemo.launch.difference import differences
 from trtnemo.launch.serve_bundle import recipe_of
+from trtnemo.launch.translate import to_invocation
 from trtnemo.recipe import load_recipe
 
 
@@ -35,6 +36,8 @@ def test_a_bundle_of_the_cards_recipe_is_built_without_its_weights(tmp_path):
 
 def test_a_vllm_bundle_brings_our_reasoning_parser(tmp_path):
     manifest = build(tmp_path / "b", "vllm-b200")
+    # fields that the recipe leaves out stay out when the bundle is read again
+    assert to_invocation(recipe_of(read_manifest(tmp_path / "b"))) == to_invocation(load_recipe("vllm-b200"))
     assert set(manifest.files) == {"super_v3_reasoning_parser.py"}
     assert verify_files(tmp_path / "b", manifest, thorough=True) == []
 

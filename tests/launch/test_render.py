@@ -19,7 +19,9 @@ from launch.test_recipes import EXTERNAL, meaning
 from trtnemo.errors import RecipeError
 from trtnemo.launch.accuracy import card_suites
 from trtnemo.launch.command import read_command
+from trtnemo.launch.invocation import Invocation
 from trtnemo.launch.render import FORMS, render
+from trtnemo.launch.render.clients import port_of
 from trtnemo.launch.translate import to_invocation
 from trtnemo.recipe import load_recipe
 from trtnemo.recipe.runtimes import ADAPTER
@@ -129,6 +131,19 @@ def test_what_has_no_slurm_form_or_no_image_is_refused():
 def test_a_word_that_the_server_would_take_for_an_option_is_refused(setting):
     with pytest.raises(RecipeError, match="begins with a dash"):
         rendered("command", "vllm-b200", [setting])
+
+
+def test_a_value_that_begins_with_a_dash_is_read_back_as_a_value():
+    text = rendered("command", "vllm-b200", ["vllm.args.chat-template=-x"])
+    assert "  --chat-template=-x\n" in text
+    again = read_command(text, "0.20.0")
+    assert (again.options["--chat-template"], again.findings) == ("-x", ())
+
+
+def test_a_server_without_a_given_port_is_asked_at_its_own_default():
+    assert port_of(Invocation("sglang", "0.5.10", "m", {})) == 30000
+    assert port_of(Invocation("vllm", "0.20.0", "m", {})) == 8000
+    assert port_of(Invocation("vllm", "0.20.0", "m", {"--port": 1234})) == 1234
 
 
 def test_a_local_checkpoint_is_mounted_where_it_is():
