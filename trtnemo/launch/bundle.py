@@ -14,10 +14,11 @@ from trtnemo.errors import CheckpointError, EngineError, RecipeError
 from trtnemo.launch.check import LaunchReport, check_invocation
 from trtnemo.launch.finding import errors
 from trtnemo.launch.invocation import Invocation
+from trtnemo.launch.neutral import PLUGIN_FILE
 from trtnemo.launch.render.docker import container_words
 from trtnemo.launch.render.shell_text import needs_plugin
 from trtnemo.launch.render.words import CONFIG_FILE, Places, config_text, server_words
-from trtnemo.launch.translate import PLUGIN_FILE, to_invocation
+from trtnemo.launch.translate import to_invocation
 from trtnemo.recipe import AnyRecipe
 
 PLUGIN = Path(__file__).resolve().parent / "assets" / PLUGIN_FILE

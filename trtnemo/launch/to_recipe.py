@@ -9,7 +9,7 @@ import yaml
 from trtnemo.errors import UsageError
 from trtnemo.launch.finding import errors
 from trtnemo.launch.invocation import PLUGIN_OPTION, Invocation
-from trtnemo.launch.translate import NEUTRAL
+from trtnemo.launch.neutral import NEUTRAL
 from trtnemo.recipe.load import validate
 from trtnemo.recipe.source import RecipeSource
 

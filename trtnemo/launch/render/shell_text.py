@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 from trtnemo.launch.invocation import Invocation
+from trtnemo.launch.neutral import PLUGIN_FILE
 from trtnemo.launch.render.words import CONFIG_FILE, config_text, option_groups
 
 # Words that the shell itself is to read; nothing of a recipe ever becomes one.
@@ -41,6 +42,4 @@ def header(recipe_name: str, invocation: Invocation) -> str:
 
 def needs_plugin(invocation: Invocation) -> bool:
     """Return whether the server loads our reasoning plug-in."""
-    from trtnemo.launch.translate import PLUGIN_FILE
-
     return invocation.options.get("--reasoning-parser-plugin") == PLUGIN_FILE

@@ -13,6 +13,8 @@ from trtnemo.launch.finding import Finding, Severity
 from trtnemo.launch.invocation import Invocation
 from trtnemo.launch.settings import Settings
 
+TRAINED_POSITIONS = 262_144  # max_position_embeddings of every Super config
+
 
 @dataclass(frozen=True)
 class Case:

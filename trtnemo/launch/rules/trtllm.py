@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from trtnemo.launch.rules.rule import Case, Rule
+from trtnemo.launch.rules.rule import TRAINED_POSITIONS, Case, Rule
 
-TRAINED_POSITIONS = 262_144
 _SPECULATION = "speculative_config"
 _DEEPSEEK_IDS = (128798, 128799)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from trtnemo.launch.rules.rule import Case, Rule
-
-TRAINED_POSITIONS = 262_144
+from trtnemo.launch.rules.rule import TRAINED_POSITIONS, Case, Rule
 
 
 def _mixed_precision(case: Case) -> tuple[str, str] | None:
