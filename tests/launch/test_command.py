@@ -69,6 +69,11 @@ def test_the_cards_sglang_line_keeps_its_flag_and_says_that_no_image_was_read():
         ("vllm serve m stray", ("error", "stray-word"), "no option's value"),
         ("docker run -e HF_TOKEN=hf_abc vllm/vllm-openai:v0.20.0 m", ("warning", "secret-in-command"), "-e HF_TOKEN"),
         ("docker run -e VLLM_USE_FLASHINFER=1 vllm/vllm-openai:v0.20.0 m", ("warning", "unknown-variable"), "VLLM_"),
+        (
+            "docker run -p 8000:8000 nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc12 trtllm-serve m --max_batch_size 8",
+            ("warning", "container-host"),
+            "--host 0.0.0.0",
+        ),
         ("vllm serve m --cpu-offload-gb much", ("error", "option-value"), "no number"),
     ],
 )

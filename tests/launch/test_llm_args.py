@@ -55,6 +55,12 @@ def test_versions_differ():
     assert [finding.rule for finding in check_llm_args(NEW, draft)] == ["deprecated-key"]
 
 
+def test_what_the_server_drops_is_told():
+    assert [(f.severity, f.rule, f.subject) for f in check_llm_args(OLD, {"build_config": {"a": 1}})] == [
+        ("note", "ignored-key", "build_config")
+    ]
+
+
 def test_nulls_and_keys_that_serve_itself_reads_are_taken():
     assert check_llm_args(OLD, {"max_batch_size": None, "cuda_graph_config": None, "disagg_cluster": {"a": 1}}) == []
 

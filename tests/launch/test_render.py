@@ -146,6 +146,24 @@ def test_a_server_without_a_given_port_is_asked_at_its_own_default():
     assert port_of(Invocation("vllm", "0.20.0", "m", {"--port": 1234})) == 1234
 
 
+@pytest.mark.parametrize(
+    ("name", "host", "port", "inside"),
+    [
+        ("b200", "127.0.0.1", "127.0.0.1:8123:8123", True),
+        ("b200", "0.0.0.0", "8123:8123", True),  # noqa: S104
+        ("sglang-b200", "::1", "[::1]:30000:30000", True),
+        ("vllm-b200", None, "8000:8000", False),
+    ],
+)
+def test_a_container_listens_everywhere_and_its_port_is_published_where_the_recipe_says(name, host, port, inside):
+    settings = [] if host is None else [f'server.host="{host}"']
+    lines = [line.strip(" \\") for line in rendered("docker", name, settings).splitlines()]
+    assert shlex.join(["-p", port]) in lines
+    assert ("--host 0.0.0.0" in lines) == inside
+    assert yaml.safe_load(rendered("compose", name, settings))["services"]["server"]["ports"] == [port]
+    assert ("--host 127.0.0.1" in rendered("command", name, settings)) == (host == "127.0.0.1")
+
+
 def test_a_local_checkpoint_is_mounted_where_it_is():
     for form, line in (
         ("docker", "-v '/data/my model:/data/my model:ro'"),

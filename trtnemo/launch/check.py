@@ -43,6 +43,7 @@ def check_invocation(invocation: Invocation, compute_capability: str | None = No
     if invocation.llm_args is not None:
         findings += check_llm_args(choice.surface, invocation.llm_args)
     findings += settings.findings
+    findings += _unreachable(invocation)
     findings = _softened(findings, choice)
     findings = _with_known_issues(findings, Case(invocation, settings, compute_capability))
     findings += _about_the_record(choice)
@@ -81,6 +82,15 @@ def _about_the_record(choice: SurfaceChoice) -> list[Finding]:
         return []
     asked = f"there is no record of {choice.asked}" if choice.asked else "no version is named, and no image was read"
     return [Finding("note", "record", "version", f"{asked}: checked against {choice.surface.title}")]
+
+
+def _unreachable(invocation: Invocation) -> list[Finding]:
+    """Return a finding where a pasted container's server listens to itself alone."""
+    host = invocation.options.get("--host", None if invocation.server == "vllm" else "localhost")
+    if invocation.container is None or not invocation.is_pasted or host not in ("localhost", "127.0.0.1", "::1"):
+        return []
+    message = f"{host} is the container's own address: the published port does not reach it"
+    return [Finding("warning", "container-host", "--host", message, "Give --host 0.0.0.0")]
 
 
 def _environment(invocation: Invocation, choice: SurfaceChoice) -> list[Finding]:

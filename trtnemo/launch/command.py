@@ -106,6 +106,7 @@ def _invocation(
         env=env,
         container=docker.container if docker else None,
         findings=(*findings, *problems),
+        is_pasted=True,
     )
 
 

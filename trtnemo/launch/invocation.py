@@ -34,7 +34,7 @@ class Invocation:
     """A server with its version, model, options by longest name, YAML content, environment and container.
 
     An environment variable of value None is passed on by name, so that a secret never stands in a command. `findings`
-    are what reading the source brought up.
+    are what reading the source brought up; `is_pasted` says that it was a text, whose container is as it is written.
     """
 
     server: ServerName
@@ -45,6 +45,7 @@ class Invocation:
     env: Mapping[str, str | None] = field(default_factory=dict)
     container: Container | None = None
     findings: tuple[Finding, ...] = ()
+    is_pasted: bool = False
 
     @property
     def surface(self) -> SurfaceChoice:

@@ -9,6 +9,10 @@ from trtnemo.launch.finding import Finding
 from trtnemo.launch.surface import Surface, load_surface, recorded_versions
 from trtnemo.recipe.nearest import suggestion
 
+_IGNORED = {
+    "build_config": "is dropped for the PyTorch backend",
+    "quant_config": "is no field of the PyTorch backend's arguments; that it has any effect was not confirmed",
+}
 _TYPES: dict[str, tuple[type, ...]] = {
     "int": (int,),
     "float": (int, float),
@@ -25,7 +29,10 @@ def check_llm_args(surface: Surface, data: Any) -> list[Finding]:
     if not isinstance(data, Mapping):
         return [Finding("error", "file-root", "llm_args", "the file is a mapping of keys to values")]
     known = {key: value for key, value in data.items() if key not in surface.file_only}
-    return _check_class(surface, surface.root or "", known, ())
+    dropped = [
+        Finding("note", "ignored-key", key, _IGNORED[key]) for key in data if key in surface.file_only & _IGNORED.keys()
+    ]
+    return [*dropped, *_check_class(surface, surface.root or "", known, ())]
 
 
 def _check_class(surface: Surface, name: str, data: Mapping[str, Any], path: tuple[str, ...]) -> list[Finding]:

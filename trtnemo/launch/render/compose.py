@@ -12,6 +12,7 @@ from trtnemo.launch.render.docker import (
     container_words,
     model_mount,
     passes_by_name,
+    published_ports,
     require_container,
 )
 
@@ -22,7 +23,7 @@ def render_compose(recipe_name: str, invocation: Invocation) -> str:
     service: dict[str, Any] = {
         "image": _escaped(container.image),
         "command": [_escaped(word) for word in container_words(invocation)],
-        "ports": [f"{host}:{inside}" for host, inside in container.ports.items()],
+        "ports": published_ports(invocation),
         "environment": [
             *passes_by_name(invocation),
             *(_escaped(f"{name}={value}") for name, value in invocation.env.items() if value is not None),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from trtnemo.errors import RecipeError
 from trtnemo.launch.invocation import Container, Invocation
 from trtnemo.launch.neutral import PLUGIN_FILE
 from trtnemo.launch.render.shell_text import CACHE_MOUNT, command_text, header, needs_plugin, option_lines, quoted
 from trtnemo.launch.render.words import CONFIG_FILE, config_text, container_places, server_words
 
+EVERYWHERE = "0.0.0.0"  # noqa: S104
 HUB_TOKEN = "HF_TOKEN"  # noqa: S105 - the name of a variable
 
 
@@ -28,9 +31,22 @@ def passes_by_name(invocation: Invocation) -> list[str]:
 
 
 def container_words(invocation: Invocation) -> list[str]:
-    """Return what the image is started with; vLLM's image brings its program itself."""
-    places = container_places(invocation)
-    return server_words(invocation, places, with_program=invocation.server != "vllm")
+    """Return what the image is started with; vLLM's image brings its program itself.
+
+    Inside, the server listens on every address, or the published port would not reach it.
+    """
+    options = dict(invocation.options)
+    if invocation.server != "vllm" or "--host" in options:  # vLLM listens everywhere by itself
+        options["--host"] = EVERYWHERE
+    inside = dataclasses.replace(invocation, options=options)
+    return server_words(inside, container_places(invocation), with_program=invocation.server != "vllm")
+
+
+def published_ports(invocation: Invocation) -> list[str]:
+    """Return `port:port`, or `address:port:port` where the recipe listens on one address of this machine."""
+    host = invocation.options.get("--host", EVERYWHERE)
+    prefix = "" if host == EVERYWHERE else f"[{host}]:" if ":" in host else f"{host}:"
+    return [f"{prefix}{port}:{inside}" for port, inside in require_container(invocation).ports.items()]
 
 
 def container_files(invocation: Invocation) -> dict[str, str]:
@@ -55,7 +71,7 @@ def docker_lines(invocation: Invocation, *, interactive: bool = True) -> list[st
     """Return the `docker run` command line by line, quoted; raises RecipeError without an image."""
     container = require_container(invocation)
     lines = [f"docker run --rm{' -it' if interactive else ''} --gpus all"]
-    lines += [f"-p {host}:{inside}" for host, inside in container.ports.items()]
+    lines += [quoted(["-p", port]) for port in published_ports(invocation)]
     lines += [f"-v {CACHE_MOUNT}"]
     lines += [quoted(["-v", mount]) for mount in model_mount(invocation)]
     lines += [f'-v "$(pwd)/{file}:{path}:ro"' for file, path in container_files(invocation).items()]
