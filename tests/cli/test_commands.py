@@ -131,7 +131,7 @@ def test_findings_are_exit_code_1_with_a_table(copy_checkpoint):
     result = trtnemo("check", directory)
     assert result.returncode == 1
     assert "tensor-missing" in result.stdout
-    assert "FAILED: 1 errors, 0 warnings" in result.stdout
+    assert "FAILED: 1 error, 0 warnings" in result.stdout
     assert (
         json.loads(trtnemo("check", directory, "--json").stdout)["findings"][0]["subject"] == "backbone.norm_f.weight"
     )
