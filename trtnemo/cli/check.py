@@ -117,7 +117,7 @@ def _print_audit(report: AuditReport) -> None:
 
 
 def _print_launch(report: LaunchReport) -> None:
-    click.echo(f"{report.model}: checked against {report.checked_against} ({report.evidence})")
+    click.echo(f"{report.model}: checked against {report.checked_against}\nrecord: {report.evidence}")
     for finding in report.findings:
         click.secho(f"{finding.severity}: {finding.subject} [{finding.rule}]", bold=True)
         click.echo(f"  {finding.message}")

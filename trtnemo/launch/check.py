@@ -44,7 +44,8 @@ def check_invocation(invocation: Invocation, compute_capability: str | None = No
         findings += check_llm_args(choice.surface, invocation.llm_args)
     findings += settings.findings
     findings += _unreachable(invocation)
-    findings = _softened(findings, choice)
+    if _is_another_version(invocation, choice):
+        findings = _softened(findings)
     findings = _with_known_issues(findings, Case(invocation, settings, compute_capability))
     findings += _about_the_record(choice)
     return LaunchReport(
@@ -58,17 +59,20 @@ def check_invocation(invocation: Invocation, compute_capability: str | None = No
 
 
 def _with_known_issues(findings: list[Finding], case: Case) -> list[Finding]:
-    """Add the known issues; one that explains a finding on the same subject takes its place."""
+    """Add the known issues; one that refuses the same subject takes the place of the parser's finding."""
     known = [finding for rule in RULES if (finding := rule.apply(case)) is not None]
-    explained = {finding.subject for finding in known}
+    explained = {finding.subject for finding in known if finding.severity == "error"}
     kept = [f for f in findings if not (f.rule in _VERSION_BOUND and f.subject in explained)]
     return [*kept, *known]
 
 
-def _softened(findings: list[Finding], choice: SurfaceChoice) -> list[Finding]:
-    """Return errors as warnings where they come from another version's record."""
-    if choice.is_exact:
-        return findings
+def _is_another_version(invocation: Invocation, choice: SurfaceChoice) -> bool:
+    """Return whether the record is another version's; where neither version nor image is named, it is what is asked."""
+    return not choice.is_exact and (choice.asked is not None or invocation.container is not None)
+
+
+def _softened(findings: list[Finding]) -> list[Finding]:
+    """Return the parser's errors as warnings."""
     return [
         dataclasses.replace(finding, severity="warning")
         if finding.severity == "error" and finding.rule in _VERSION_BOUND
@@ -81,7 +85,8 @@ def _about_the_record(choice: SurfaceChoice) -> list[Finding]:
     if choice.is_exact:
         return []
     asked = f"there is no record of {choice.asked}" if choice.asked else "no version is named, and no image was read"
-    return [Finding("note", "record", "version", f"{asked}: checked against {choice.surface.title}")]
+    remedy = "" if choice.asked else "Name it with --server-version, or in the recipe"
+    return [Finding("note", "record", "version", f"{asked}: checked against {choice.surface.title}", remedy)]
 
 
 def _unreachable(invocation: Invocation) -> list[Finding]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from trtnemo.errors import UsageError
+from trtnemo.errors import RecipeError, UsageError
 from trtnemo.launch.arguments import parse_arguments
 from trtnemo.launch.docker_line import DockerLine, read_docker
 from trtnemo.launch.finding import Finding
@@ -21,6 +21,7 @@ _IMAGES: dict[str, ServerName] = {"tensorrt-llm": "trtllm", "vllm": "vllm", "sgl
 _TAG_VERSION = re.compile(r":v?(\d+\.\d+\.\d+(?:rc\d+)?(?:\.?post\d+)?)\b")
 _INSTALLED = re.compile(r"(tensorrt[-_]llm|vllm|sglang)(?:\[[\w,]*\])?==([\w.]+)")
 _OTHER_SUBCOMMANDS = ("disaggregated", "disaggregated_mpi_worker", "mm_embedding_serve", "embeddings")
+_WRAPPERS = ("sudo", "nohup", "exec", "time", "env", "command")
 _MODEL_NAMES = ("--model", "--model-path")
 
 
@@ -31,15 +32,49 @@ def read_command(text: str, version: str | None = None) -> Invocation:
     """
     script = read_script(text)
     for words in script.commands:
-        docker = read_docker(words[2:]) if words[:2] in (["docker", "run"], ["podman", "run"]) else None
-        found = _server_words(docker.words, docker) if docker else _server_words(words, None)
+        docker = _docker(words)
+        found = _server_words(_unwrapped(script, docker.words, docker.entrypoint), docker) if docker else None
+        found = found or (None if docker else _server_words(_unwrapped(script, words), None))
         if found is not None:
-            return _invocation(script, *found, docker, version or _version(script, found[0], docker))
+            return _invocation(script, *found, docker, _known(found[0], version) or _version(script, found[0], docker))
     raise UsageError(
         "holds no trtllm-serve, vllm serve, sglang or docker run line of one of these",
         where="--command",
         remedy="Paste the whole command, YAML included",
     )
+
+
+def _docker(words: list[str]) -> DockerLine | None:
+    """Return what a `docker run` line says, whatever stands before it."""
+    for place, word in enumerate(words):
+        if PurePosixPath(word).name in ("docker", "podman", "nerdctl"):
+            rest = words[place + 1 :]
+            rest = rest[1:] if rest[:1] == ["container"] else rest
+            return read_docker(rest[1:]) if rest[:1] == ["run"] else None
+        if word not in _WRAPPERS and "=" not in word and not word.startswith("-"):
+            return None
+    return None
+
+
+def _unwrapped(script: Script, words: list[str], entrypoint: str | None = None) -> list[str]:
+    """Return the words that a shell inside is given by `-c`, or the words themselves."""
+    words = [entrypoint, *words] if entrypoint else words
+    for place, word in enumerate(words[:-2]):
+        if PurePosixPath(word).name in ("sh", "bash") and words[place + 1].endswith("c"):
+            inner = read_script(words[place + 2])
+            script.variables.update(inner.variables)
+            script.files.update(inner.files)
+            return next((command for command in inner.commands if _server_words(command, None)), words)
+    return words
+
+
+def _known(server: ServerName, version: str | None) -> str | None:
+    """Return the version that `--server-version` gives; raises UsageError where it is none."""
+    try:
+        choose_surface(server, version)
+    except RecipeError as error:
+        raise UsageError(f"{version!r} is no version", where="--server-version", remedy=error.remedy) from None
+    return version
 
 
 def _server_words(words: list[str], docker: DockerLine | None) -> tuple[ServerName, list[str]] | None:

@@ -79,7 +79,7 @@ def _read_document(script: Script, line: str, document: re.Match[str], lines: li
 
 
 def _read_commands(script: Script, line: str) -> None:
-    if "$(" in line or "`" in line:
+    if any(mark in line for mark in ("$(", "`", "<(", ">(")):
         raise UsageError("command substitution is not evaluated", remedy="Write its value out")
     lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|")
     lexer.whitespace_split, lexer.commenters = True, "#"

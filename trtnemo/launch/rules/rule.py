@@ -68,10 +68,8 @@ class Rule:
     is_confirmed: bool = True
     log: str | None = None
 
-    def affects(self, version: str | None) -> bool:
-        """Return whether a version has the issue; an unknown version may."""
-        if version is None:
-            return True
+    def affects(self, version: str) -> bool:
+        """Return whether a version has the issue."""
         asked = Version(version)
         return not (
             (self.since is not None and asked < Version(self.since))
@@ -81,7 +79,8 @@ class Rule:
     def apply(self, case: Case) -> Finding | None:
         """Return the finding where the issue is triggered."""
         invocation = case.invocation
-        if invocation.server != self.server or not self.affects(invocation.version):
+        version = invocation.version or invocation.surface.surface.version  # without one, the record's is asked about
+        if invocation.server != self.server or not self.affects(version):
             return None
         found = self.trigger(case)
         if found is None:
