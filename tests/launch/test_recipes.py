@@ -144,6 +144,8 @@ def test_every_recipe_of_the_design_ships():
         ("vllm-dgx-spark", "speculation.draft_tokens=2", "says both 2 and 3"),
         ("vllm-b200", "vllm.image=a b", "image"),
         ("vllm-b200", "vllm.env.MY_API_KEY=abc", "is a secret"),
+        ("b200", 'checkpoint=""', "has no name"),
+        ("b200", "server.port=0", "lets the system choose"),
         ("vllm-b200", "vllm.args.api-key=abc", "holds a secret"),
         ("vllm-b200", "vllm.args.hf-token=abc", "holds a secret"),
         ("vllm-b200", 'vllm.args.chat-template="a\\0b"', "NUL"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from trtnemo.checkpoint import Checkpoint, audit
 from trtnemo.engine import verify_files
 from trtnemo.engine.manifest import BundleManifest
-from trtnemo.errors import EngineError, RecipeError
+from trtnemo.errors import EngineError
 from trtnemo.launch.bundle import BUNDLED, is_local
 from trtnemo.launch.invocation import Invocation
 from trtnemo.launch.preflight import Preflight, preflight
@@ -85,10 +85,6 @@ def _run(
 
 
 def _addressed(recipe: AnyRecipe, host: str | None, port: int | None) -> AnyRecipe:
-    if port == 0:
-        raise RecipeError(
-            "port 0 lets the system choose, which an external server cannot tell us", remedy="Give a port"
-        )
     given = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
     return recipe.model_copy(update={"server": recipe.server.model_copy(update=given)}) if given else recipe
 

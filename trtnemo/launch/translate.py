@@ -14,6 +14,8 @@ from trtnemo.launch.surface import ServerName, choose_surface
 from trtnemo.recipe import AnyRecipe, SglangRecipe, TrtllmRecipe, VllmRecipe
 from trtnemo.recipe.external import ExternalSection
 
+_RECIPE = "the recipe"
+
 
 def external_section(recipe: ExternalRecipe) -> ExternalSection:
     """Return the part of a recipe that is in its server's own words."""
@@ -35,7 +37,15 @@ def to_invocation(recipe: AnyRecipe) -> Invocation:
         raise RecipeError(f"runtime '{recipe.runtime}' is our own: there is no external server to start")
     section, server = external_section(recipe), recipe.runtime
     if "\\u0000" in recipe.model_dump_json():
-        raise RecipeError("holds a NUL character, which no command line can carry")
+        raise RecipeError("holds a NUL character, which no command line can carry", where=_RECIPE)
+    if not recipe.checkpoint.strip():
+        raise RecipeError("'checkpoint' has no name", where=_RECIPE, remedy="Give a directory or a hub id")
+    if recipe.server.port == 0:
+        raise RecipeError(
+            "'server.port' 0 lets the system choose, which no external server tells us",
+            where=_RECIPE,
+            remedy="Give a port",
+        )
     refuse_dashes("checkpoint", recipe.checkpoint)
     surface = choose_surface(server, section.version).surface
     options, file_values = neutral_options(recipe, server, surface)
@@ -63,6 +73,7 @@ def _require_agreement(options: dict[str, Any], native: dict[str, Any], server: 
         elif given is not None and given != value:
             raise RecipeError(
                 f"says {given!r} in a neutral field and {value!r} for {name} under '{server}.args'",
+                where=_RECIPE,
                 remedy="Say it once",
             )
 
@@ -70,7 +81,9 @@ def _require_agreement(options: dict[str, Any], native: dict[str, Any], server: 
 def _merge(given: Mapping[str, Any], value: Mapping[str, Any], name: str) -> dict[str, Any]:
     for key in given.keys() & value.keys():
         if given[key] != value[key]:
-            raise RecipeError(f"says both {given[key]!r} and {value[key]!r} for {name} {key}", remedy="Say it once")
+            raise RecipeError(
+                f"says both {given[key]!r} and {value[key]!r} for {name} {key}", where=_RECIPE, remedy="Say it once"
+            )
     return {**given, **value}
 
 
@@ -86,6 +99,7 @@ def _merge_file(llm_args: Mapping[str, Any], values: Mapping[str, Any]) -> dict[
             written = target.get(last) if isinstance(target, dict) else target
             raise RecipeError(
                 f"says {value!r} in a neutral field and {written!r} for {dotted} under 'trtllm.llm_args'",
+                where=_RECIPE,
                 remedy="Say it once",
             )
         target[last] = value
