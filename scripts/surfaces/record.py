@@ -1,6 +1,6 @@
 """Record what vLLM and SGLang take on their command lines, from their published wheels; or check the record.
 
-Makes an environment of its own (`.venv-parsers`, about 2 GB), installs each wheel beside it without its dependencies,
+Makes an environment of its own (`.venv-parsers`, about 4.4 GB), installs each wheel beside it without its dependencies,
 and asks the real argument parser (`dump.py`). TensorRT-LLM's surfaces are no wheel's: see
 trtnemo/launch/surfaces/README.md.
 
