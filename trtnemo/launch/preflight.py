@@ -14,17 +14,14 @@ from trtnemo.engine.manifest import BundleManifest
 from trtnemo.errors import CheckpointError, MachineError, ServerError, TrtnemoError, UsageError
 from trtnemo.launch.bundle import audit_reference, is_local
 from trtnemo.launch.devices import Device, find_devices
+from trtnemo.launch.invocation import Invocation
+from trtnemo.launch.memory import least_memory
+from trtnemo.launch.translate import to_invocation
 from trtnemo.recipe import AnyRecipe
 from trtnemo.server.serve import bind
 
 PROGRAMS = {"trtllm": "trtllm-serve", "vllm": "vllm", "sglang": "sglang"}
 DOCKER_SECONDS = 30
-# Bytes of the released weights (documented sizes), for checkpoints that cannot be read here.
-PUBLISHED_BYTES = {
-    "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-BF16": 247_222_108_160,
-    "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-FP8": 128_334_890_304,
-    "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-NVFP4": 80_297_329_824,
-}
 
 
 @dataclass(frozen=True)
@@ -116,27 +113,20 @@ def _device_steps(recipe: AnyRecipe, devices: list[Device]) -> Iterator[Step]:
     capability = wanted.compute_capability
     if capability is not None and devices[0].compute_capability != capability:
         yield Step("compute capability", f"{devices[0].compute_capability}, the recipe is written for {capability}")
-    yield _memory_step(recipe, devices[: wanted.count])
+    yield _memory_step(to_invocation(recipe), devices[: wanted.count])
 
 
-def _memory_step(recipe: AnyRecipe, devices: list[Device]) -> Step:
-    """Compare the weights alone with the devices' memory; states and caches come on top."""
-    weights = _weight_bytes(recipe.checkpoint)
-    have = sum(device.memory_mib for device in devices) << 20
-    if weights is None:
+def _memory_step(invocation: Invocation, devices: list[Device]) -> Step:
+    """Compare what is allotted at start with the devices' memory; KV cache and workspace come on top."""
+    needs, have = list(least_memory(invocation)), sum(device.memory_mib for device in devices) << 20
+    if not needs:
         return Step("memory", f"{have >> 30} GiB on the devices; the size of the weights is not known here")
-    text = f"weights {weights / 2**30:.1f} GiB, devices {have / 2**30:.1f} GiB"
-    if weights <= have:
-        return Step("memory", f"{text} (weights alone; states and caches come on top)")
-    return Step("memory", text, MachineError(f"the weights do not fit: {text}", remedy="Use more or larger devices"))
-
-
-def _weight_bytes(checkpoint: str) -> int | None:
-    if checkpoint in PUBLISHED_BYTES:
-        return PUBLISHED_BYTES[checkpoint]
-    directory = Path(checkpoint).expanduser()
-    files = list(directory.glob("*.safetensors")) if directory.is_dir() else []
-    return sum(file.stat().st_size for file in files) or None
+    parts = ", ".join(f"{what} {size / 2**30:.1f} GiB" for what, size in needs)
+    text = f"{parts}; devices {have / 2**30:.1f} GiB"
+    if sum(size for _, size in needs) < have:
+        return Step("memory", f"{text} (KV cache and workspace come on top)")
+    failure = MachineError(f"the model does not fit: {text}", remedy="Use more or larger devices, or fewer sequences")
+    return Step("memory", text, failure)
 
 
 def _port_step(host: str, port: int) -> Step:
