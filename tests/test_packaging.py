@@ -40,6 +40,8 @@ build_engine(load_recipe('tiny'), 'tiny', pathlib.Path('engine'))
 from trtnemo.lowering.torch import load_weights
 engine = Engine.open(pathlib.Path('engine'))
 load_weights(engine.checkpoint(), engine.target)
+from trtnemo.launch.bundle import build_bundle
+assert build_bundle(load_recipe('vllm-b200'), 'vllm-b200', pathlib.Path('bundle')).checked_against == 'vLLM 0.20.0'
 print(pathlib.Path(trtnemo.__file__).parent.parent == pathlib.Path.cwd(), _decoder.has_native())
 """
 
