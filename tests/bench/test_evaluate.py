@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from cli.test_commands import trtnemo
 from server.test_lm_eval import CHOICE, ROWS, TASK
-
 from trtnemo.launch.accuracy import Comparison, card_suites, compare
 
 

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from checkpoint.spoil import edit_tensors
+from tools.phantom import write_phantom
 from trtnemo.engine import Engine, verify_files
 from trtnemo.engine.manifest import BundleManifest, read_manifest
 from trtnemo.errors import CheckpointError, EngineError
@@ -103,3 +104,11 @@ def test_differences_are_told_key_by_key(tmp_path, tiny_engine):
     assert set(found) == {"recipe.limits.max_batch_size", "command", "container"}
     assert isinstance(one, BundleManifest)
     assert "runtime" in {item.key for item in differences(one, read_manifest(tiny_engine))}
+
+
+def test_the_released_checkpoint_is_audited_by_its_headers_alone(tmp_path):
+    write_phantom(tmp_path / "super")
+    manifest = build(tmp_path / "b", "b200", f"checkpoint={tmp_path}/super")
+    assert manifest.checkpoint.audited
+    assert manifest.checkpoint.record is not None
+    assert (manifest.checkpoint.record.tensors, manifest.checkpoint.record.bytes) == (165_860, 80_297_329_824)

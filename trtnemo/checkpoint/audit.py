@@ -62,12 +62,12 @@ class AuditReport:
             )
 
 
-def audit(checkpoint: Checkpoint) -> AuditReport:
-    """Return every finding of a checkpoint; reads headers, and the values of scales only."""
+def audit(checkpoint: Checkpoint, *, values: bool = True) -> AuditReport:
+    """Return every finding of a checkpoint; reads headers, and where `values` says so the values of scales too."""
     expected = {item.name: item for item in expected_tensors(checkpoint.config, checkpoint.quantization)}
     findings = _audit_files(checkpoint)
     for item in expected.values():
-        findings.extend(_audit_tensor(checkpoint, item))
+        findings.extend(_audit_tensor(checkpoint, item, values))
     findings.extend(_unexpected(checkpoint, expected))
     return AuditReport(
         directory=str(checkpoint.directory),
@@ -115,7 +115,7 @@ def _audit_tokenizer(checkpoint: Checkpoint) -> list[Finding]:
     ]
 
 
-def _audit_tensor(checkpoint: Checkpoint, item: ExpectedTensor) -> list[Finding]:
+def _audit_tensor(checkpoint: Checkpoint, item: ExpectedTensor, values: bool) -> list[Finding]:
     info = checkpoint.tensors.get(item.name)
     if info is None:
         if item.optional:
@@ -125,7 +125,7 @@ def _audit_tensor(checkpoint: Checkpoint, item: ExpectedTensor) -> list[Finding]
     problem = _shape_problem(info, item)
     if problem:
         return [problem]
-    return _audit_scale(checkpoint, info) if item.is_scale else []
+    return _audit_scale(checkpoint, info) if item.is_scale and values else []
 
 
 def _shape_problem(info: TensorInfo, item: ExpectedTensor) -> Finding | None:

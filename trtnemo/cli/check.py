@@ -24,6 +24,7 @@ Row = tuple[str, str, str, str]
 
 @click.command()
 @click.argument("checkpoint", required=False)
+@click.option("--headers-only", is_flag=True, help="Read no weights of a checkpoint, the values of scales neither.")
 @click.option("--recipe", help="Name or path of a recipe for an external server.")
 @click.option(
     "--command", help="A pasted trtllm-serve, vllm serve, sglang or docker line, YAML included; - reads it from stdin."
@@ -36,6 +37,7 @@ Row = tuple[str, str, str, str]
 def check(
     context: click.Context,
     checkpoint: str | None,
+    headers_only: bool,
     recipe: str | None,
     command: str | None,
     server_version: str | None,
@@ -50,20 +52,22 @@ def check(
     """
     if sum(given is not None for given in (checkpoint, recipe, command)) != 1:
         raise UsageError("give a CHECKPOINT, --recipe or --command: one of them")
+    if headers_only and checkpoint is None:
+        raise UsageError("--headers-only goes with a CHECKPOINT")
     if settings and recipe is None:
         raise UsageError("--set changes a recipe; give --recipe")
     if checkpoint is not None:
-        passed = _check_checkpoint(checkpoint, revision, as_json)
+        passed = _check_checkpoint(checkpoint, revision, headers_only, as_json)
     else:
         passed = _check_launch(recipe, command, server_version, settings, as_json)
     if not passed:
         context.exit(1)
 
 
-def _check_checkpoint(checkpoint: str, revision: str | None, as_json: bool) -> bool:
+def _check_checkpoint(checkpoint: str, revision: str | None, headers_only: bool, as_json: bool) -> bool:
     from trtnemo.checkpoint import Checkpoint, audit
 
-    report = audit(Checkpoint.open(checkpoint, revision))
+    report = audit(Checkpoint.open(checkpoint, revision), values=not headers_only)
     if as_json:
         print_json({"passed": report.passed, **dataclasses.asdict(report)})
     else:

@@ -56,7 +56,7 @@ def serve_bundle(
         report(f"{'fails' if step.failure else 'ok   '} {step.name}: {step.text}")
     checked.require()
     if not is_local(recipe.checkpoint):
-        audit(Checkpoint.open(recipe.checkpoint, recipe.revision)).require()
+        audit(Checkpoint.open(recipe.checkpoint, recipe.revision), values=False).require()
     words = _words(manifest, checked, invocation, directory)
     report("starting: " + " ".join(map(shlex.quote, words)))
     _run(words, invocation, directory, recipe, address, start_timeout, report, log)
