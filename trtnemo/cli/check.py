@@ -25,7 +25,7 @@ Row = tuple[str, str, str, str]
 @click.command()
 @click.argument("checkpoint", required=False)
 @click.option("--headers-only", is_flag=True, help="Read no weights of a checkpoint, the values of scales neither.")
-@click.option("--recipe", help="Name or path of a recipe for an external server.")
+@click.option("--recipe", help="Name or path of a recipe.")
 @click.option(
     "--command", help="A pasted trtllm-serve, vllm serve, sglang or docker line, YAML included; - reads it from stdin."
 )
