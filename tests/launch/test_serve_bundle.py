@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -70,12 +69,13 @@ def test_a_server_is_started_watched_and_ended_with_a_signal(machine, served, re
             "issue",
             ["Known issue trtllm-13179", "enable_padding: false", "  | RuntimeError: run out of mamba cache blocks"],
         ),
-        ("hang", ["is not healthy after 3 s (last stage: loading weights)"]),
+        ("hang", ["is not healthy after 8 s (last stage: loading weights)"]),
         ("mute", ["is healthy but gives no token: status 500"]),
     ],
 )
 def test_a_server_that_does_not_come_up_is_told_with_its_last_lines(machine, served, behaviour, words):
-    result = machine.run(*served(), "--start-timeout", "3", behaviour=behaviour)
+    patience = "8" if behaviour == "hang" else "60"
+    result = machine.run(*served(), "--start-timeout", patience, behaviour=behaviour)
     assert result.returncode == 7
     for word in words:
         assert word in result.stderr
@@ -233,18 +233,16 @@ def test_a_port_that_the_system_chooses_is_refused(machine, served):
     assert result.returncode == 3
 
 
-def test_a_deaf_server_is_ended_by_force(machine, tmp_path):
+def test_a_deaf_server_is_ended_by_force(tmp_path):
     """The stand-in ignores SIGTERM; the supervisor waits as long as it promises, here shortened, and then kills."""
     code = (
-        "import sys, time\nfrom trtnemo.launch import supervise\nsupervise.STOP_SECONDS = 1.0\n"
-        "server = supervise.SupervisedServer(sys.argv[1:], __import__('os').environ, '.', print, print)\n"
-        "time.sleep(1.5)\nserver.stop()\nprint('ended')"
+        "import os, sys, time\nfrom trtnemo.launch import supervise\nsupervise.STOP_SECONDS = 1.0\nlines = []\n"
+        "server = supervise.SupervisedServer(sys.argv[1:], os.environ, '.', print, lines.append)\n"
+        "while 'Uvicorn running' not in lines: time.sleep(0.05)\n"
+        "server.stop()\nprint(server._process.returncode)"
     )
     words = [sys.executable, str(STAND_IN), "trtllm", "1.3.0rc12", "model", "--port", str(free_port())]
+    command = [sys.executable, "-c", code, *words]
     environment = {**os.environ, "STAND_IN": "deaf"}
-    started = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words], env=environment, capture_output=True, text=True, timeout=60, cwd=tmp_path
-    )
-    assert done.stdout.splitlines()[-1] == "ended", done.stderr
-    assert time.monotonic() - started < 50
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert done.stdout.splitlines()[-1] == str(-signal.SIGKILL), done.stderr
