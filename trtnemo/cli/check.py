@@ -112,10 +112,12 @@ def _check_own(recipe: AnyRecipe, as_json: bool) -> bool:
 
 
 def _print_audit(report: AuditReport) -> None:
+    from trtnemo.checkpoint.grouping import group_findings
+
     formats = ", ".join(f"{count} {name}" for name, count in report.formats.items())
     click.echo(f"{report.directory}: {report.tensors} tensors, {report.bytes:,} bytes; linear weights: {formats}")
-    rows = [(finding.severity, finding.rule, finding.subject, finding.message) for finding in report.findings]
-    _print_table(rows)
+    groups = group_findings(report.findings)
+    _print_table([(group.severity, group.rule, group.subject, group.message) for group in groups])
     warnings = len(report.findings) - len(report.errors)
     _print_verdict(report.passed, {"error": len(report.errors), "warning": warnings})
 
