@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -133,7 +134,6 @@ class _Reader:
                 "error", "unknown-option", f"{option.name}.{key}", f"{self.surface.title} takes no dotted options"
             )
             return
-        import json
 
         try:
             value = json.loads(text)
