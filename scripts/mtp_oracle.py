@@ -146,7 +146,7 @@ def main() -> None:
     with peer(options.server, options.model) as url:
         theirs = ask_peer(url, prompts, stops)
     same = sum(one == other for one, other in zip(ours.answers, theirs.answers, strict=True))
-    agrees = abs(ours.acceptance - theirs.acceptance) < ALLOWED
+    agrees = same == len(prompts) and abs(ours.acceptance - theirs.acceptance) < ALLOWED
     result = {
         "prompts": len(prompts),
         "same_answers": same,

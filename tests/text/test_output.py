@@ -23,6 +23,14 @@ def test_text_survives_the_tokenizer_piece_by_piece(text):
     assert "".join(pieces) == TOKENIZER.decode(ids, skip_special_tokens=False)
 
 
+@settings(max_examples=500, deadline=None)
+@given(st.lists(st.integers(0, 2047), max_size=12))
+def test_any_ids_give_in_pieces_what_they_give_at_once(ids):
+    """Halves of characters included, also at the end."""
+    stream = TextStream(TOKENIZER)
+    assert "".join([stream.push(token) for token in ids] + [stream.finish()]) == TOKENIZER.decode(ids)
+
+
 def test_an_unfinished_character_waits_for_its_bytes():
     ids = TOKENIZER.encode("日")
     assert len(ids) > 1

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trtnemo.text import AnswerFormat, read_answer
 from trtnemo.text.chat_template import family_template
 from trtnemo.text.template_engine import TemplateEngine
 from trtnemo.text.tool_call import ToolCall, parse_tool_call, typed
@@ -126,3 +127,13 @@ def test_a_call_that_the_template_writes_is_read_back(arguments):
     found = parse_tool_call(written, {"f": {"properties": properties}})
     assert found == ToolCall("f", arguments)
     assert json.loads(found.arguments_json) == arguments
+
+
+CODE = {"w": {"properties": {"code": {"type": "string"}}}}
+
+
+def test_a_call_cut_off_inside_code_that_holds_its_own_tags_is_no_call():
+    text = "<tool_call>\n<function=w>\n<parameter=code>\nx = '</function>'\nimport os\nlong code that "
+    answer = read_answer(text, AnswerFormat(tools=CODE))
+    assert answer.tool_calls == []
+    assert answer.content.strip() == text.strip()

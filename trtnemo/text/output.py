@@ -30,8 +30,8 @@ class TextStream:
         return self._matcher.push(self._detokenizer.push(token_id))
 
     def finish(self) -> str:
-        """Return what was held back."""
-        return self._matcher.finish()
+        """Return what was held back; bytes that never became a character come as replacement characters."""
+        return self._matcher.push(self._detokenizer.finish()) + self._matcher.finish()
 
     @property
     def hit_stop(self) -> bool:

@@ -108,12 +108,21 @@ class Detokenizer:
 
     def __init__(self, tokenizer: Any, skip_special_tokens: bool) -> None:
         self._tokenizer = tokenizer
+        self._skips_special = skip_special_tokens
+        self._waiting: list[int] = []
         self._stream: Any = DecodeStream(skip_special_tokens=skip_special_tokens)
 
     def push(self, token_id: int) -> str:
         """Return the text that this token completes."""
         piece: str | None = self._stream.step(self._tokenizer, token_id)
+        self._waiting = [] if piece else [*self._waiting, token_id]
         return piece or ""
+
+    def finish(self) -> str:
+        """Return the text of what still waits: whole characters, and replacement characters for halves."""
+        ids, self._waiting = self._waiting, []
+        text: str = self._tokenizer.decode(ids, skip_special_tokens=self._skips_special) if ids else ""
+        return text
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -51,7 +51,8 @@ class ToolSplitter:
         """Yield what was held back; a call counts without its last tag, if its function is closed."""
         text, self._held = self._held, ""
         if self._is_inside:
-            yield from self._close(text, "") if END_FUNCTION in text else self._text(START + text)
+            is_closed = text.rstrip().endswith(END_FUNCTION)  # inside an argument it may stand as code
+            yield from self._close(text, "") if is_closed else self._text(START + text)
         else:
             yield from self._text(text)
         if self._space and not self._follows_call:
