@@ -18,8 +18,10 @@ E2M1 = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6, 0, -0.5, -1, -1.5, -2, -3, -4, 
 
 def decoded_tensors(directory: Path) -> dict[str, Tensor]:
     """Return a checkpoint's weights in float32, decoded with torch and ModelOpt, none of our code."""
-    with safe_open(directory / "model.safetensors", framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    tensors = {}
+    for path in sorted(directory.glob("*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            tensors.update({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     result = {}
     for name, value in tensors.items():
         module, _, last = name.rpartition(".")

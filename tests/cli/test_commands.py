@@ -77,6 +77,9 @@ def test_json_output_keeps_its_keys(make_checkpoint, tmp_path):
         "bytes",
         "formats",
         "producer",
+        "remote_code",
+        "groups",
+        "rules",
         "findings",
     }
     assert keys("build", "--checkpoint", make_checkpoint("bf16"), "--output", engine) == {

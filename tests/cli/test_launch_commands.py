@@ -44,7 +44,7 @@ def test_check_of_the_cards_recipe_names_13179_and_the_remedy():
         (["check"], 2, "one of them"),
         (["check", "tiny", "--recipe", "b200"], 2, "one of them"),
         (["check", "tiny", "--set", "a=b"], 2, "give --recipe"),
-        (["check", "--recipe", "b200", "--headers-only"], 2, "goes with a CHECKPOINT"),
+        (["check", "--recipe", "b200", "--headers-only"], 2, "go with a CHECKPOINT"),
         (["check", "--command", "vllm serve m", "--server-version", "abc"], 2, "--server-version: 'abc' is no version"),
         (["check", "--command", "ls"], 2, "holds no trtllm-serve"),
         (["check", "--recipe", "tiny", "--set", "parallel.tensor=2"], 3, "does not do yet"),

@@ -1,9 +1,10 @@
 """Checkpoints in the hub's layout: open, audit, decode, quantize."""
 
-from trtnemo.checkpoint.audit import AuditReport, Finding, audit
+from trtnemo.checkpoint.audit import AuditReport, audit
 from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.config import LayerKind, ModelConfig, parse_config
 from trtnemo.checkpoint.expected import ExpectedTensor, expected_tensors
+from trtnemo.checkpoint.finding import Finding
 from trtnemo.checkpoint.quantization import QuantizationMap, WeightFormat
 from trtnemo.checkpoint.source import locate_checkpoint
 

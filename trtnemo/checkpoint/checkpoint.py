@@ -8,37 +8,45 @@ from typing import Any
 import numpy as np
 
 from trtnemo.checkpoint.config import ModelConfig, parse_config
-from trtnemo.checkpoint.header import read_header
+from trtnemo.checkpoint.headers import Headers, survey_headers
 from trtnemo.checkpoint.json_file import read_json_object
-from trtnemo.checkpoint.quantization import QuantizationMap, read_quantization
+from trtnemo.checkpoint.quantization import QuantizationMap, read_quantizations
 from trtnemo.checkpoint.source import locate_checkpoint
-from trtnemo.checkpoint.storage import RawTensor, TensorInfo
+from trtnemo.checkpoint.storage import RawTensor
 from trtnemo.errors import CheckpointError
-
-INDEX = "model.safetensors.index.json"
-SINGLE = "model.safetensors"
 
 
 class Checkpoint:
     """An opened checkpoint; weights stay on disk until `read` maps them.
 
-    Attributes: `directory`, `raw_config` (config.json as it stands), `config`, `quantization`, `tensors` (by name).
+    Attributes: `directory`, `raw_config` (config.json as it stands), `config`, `quantization`, `headers` (all that was
+    read of the shards), `tensors` (by name).
     """
 
-    def __init__(self, directory: Path, raw_config: dict[str, Any], tensors: dict[str, TensorInfo]) -> None:
+    def __init__(self, directory: Path, raw_config: dict[str, Any], headers: Headers) -> None:
         self.directory = directory
         self.raw_config = raw_config
-        self.tensors = tensors
+        self.headers = headers
+        self.tensors = headers.tensors
         self.config: ModelConfig = parse_config(raw_config, str(directory / "config.json"))
-        self.quantization: QuantizationMap = read_quantization(directory, raw_config)
+        self.quantizations: list[QuantizationMap] = read_quantizations(directory, raw_config)
         self._mapped: dict[str, np.memmap[Any, np.dtype[np.uint8]]] = {}
 
     @classmethod
     def open(cls, name: str | Path, revision: str | None = None) -> Checkpoint:
-        """Open a directory, hub id or `tiny`; reads json files and headers only. Raises CheckpointError."""
+        """Open a directory, hub id or `tiny`; reads json files and headers only.
+
+        Raises CheckpointError, for shards and index that contradict each other too.
+        """
+        checkpoint = cls.survey(name, revision)
+        checkpoint.headers.require(str(checkpoint.directory))
+        return checkpoint
+
+    @classmethod
+    def survey(cls, name: str | Path, revision: str | None = None) -> Checkpoint:
+        """Open as `open` does, but leave what is wrong with shards and index to the audit."""
         directory = locate_checkpoint(str(name), revision)
-        raw_config = read_json_object(directory / "config.json")
-        return cls(directory, raw_config, read_headers(directory))
+        return cls(directory, read_json_object(directory / "config.json"), survey_headers(directory))
 
     def read(self, name: str) -> RawTensor:
         """Return the bits of a tensor, mapped from its file; raises CheckpointError when it is not there."""
@@ -56,6 +64,11 @@ class Checkpoint:
         return RawTensor(info.storage, np.frombuffer(data.tobytes(), info.storage.raw_dtype).reshape(info.shape))
 
     @property
+    def quantization(self) -> QuantizationMap:
+        """The map to believe; one that names nothing where the checkpoint has none."""
+        return self.quantizations[0] if self.quantizations else QuantizationMap()
+
+    @property
     def shards(self) -> list[Path]:
         """The weight files, in name order."""
         return sorted({Path(info.file) for info in self.tensors.values()})
@@ -64,35 +77,3 @@ class Checkpoint:
     def total_bytes(self) -> int:
         """Bytes of all tensors, headers not counted."""
         return sum(info.size for info in self.tensors.values())
-
-
-def read_headers(directory: Path) -> dict[str, TensorInfo]:
-    """Return all tensors of a single or sharded checkpoint; raises CheckpointError."""
-    index = directory / INDEX
-    if not index.is_file():
-        if not (directory / SINGLE).is_file():
-            raise CheckpointError(f"holds neither {SINGLE} nor {INDEX}", where=str(directory))
-        return read_header(directory / SINGLE)
-    weight_map = read_json_object(index).get("weight_map")
-    if not isinstance(weight_map, dict) or not weight_map:
-        raise CheckpointError("has no 'weight_map'", where=str(index))
-    tensors: dict[str, TensorInfo] = {}
-    for shard in sorted(set(map(str, weight_map.values()))):
-        if Path(shard).name != shard or not (directory / shard).is_file():
-            raise CheckpointError(f"names the shard {shard!r}, which is not in the directory", where=str(index))
-        for name, info in read_header(directory / shard).items():
-            if name in tensors:
-                raise CheckpointError(f"tensor {name} stands in two shards", where=str(directory))
-            tensors[name] = info
-    _check_index(index, weight_map, tensors)
-    return tensors
-
-
-def _check_index(index: Path, weight_map: dict[str, Any], tensors: dict[str, TensorInfo]) -> None:
-    for name, shard in weight_map.items():
-        if name not in tensors:
-            raise CheckpointError(f"names the tensor {name}, which no shard holds", where=str(index))
-        if Path(tensors[name].file).name != shard:
-            raise CheckpointError(
-                f"puts {name} into {shard}, but it is in {Path(tensors[name].file).name}", where=str(index)
-            )

@@ -12,7 +12,7 @@ from trtnemo.errors import ModelConfigError
 LayerKind = Literal["mamba", "attention", "moe", "mlp"]
 Size = Annotated[int, Field(ge=1, le=1 << 32)]
 
-_LETTERS: dict[str, LayerKind] = {"M": "mamba", "*": "attention", "E": "moe", "-": "mlp"}
+LETTERS: dict[str, LayerKind] = {"M": "mamba", "*": "attention", "E": "moe", "-": "mlp"}
 _WORDS: dict[str, LayerKind] = {
     "mamba": "mamba",
     "linear_attention": "mamba",
@@ -153,7 +153,7 @@ def _head_dim(data: dict[str, Any]) -> Any:
 def _layer_kinds(data: dict[str, Any], letters_key: str, words_key: str, where: str) -> tuple[LayerKind, ...]:
     letters, words = data.get(letters_key), data.get(words_key)
     if isinstance(letters, str) and letters:
-        return tuple(_kind(letter, _LETTERS, letters_key, where) for letter in letters)
+        return tuple(_kind(letter, LETTERS, letters_key, where) for letter in letters)
     if isinstance(words, list) and words:
         return tuple(_kind(word, _WORDS, words_key, where) for word in words)
     return ()

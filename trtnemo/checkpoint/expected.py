@@ -26,6 +26,7 @@ class ExpectedTensor:
     storages: tuple[StorageType, ...]
     optional: bool = False
     is_scale: bool = field(default=False)
+    weight_format: WeightFormat | None = None  # of a linear layer's weight, not of its scales
 
 
 def expected_tensors(config: ModelConfig, quantization: QuantizationMap) -> Iterator[ExpectedTensor]:
@@ -115,13 +116,13 @@ class _Layout:
         kind = self.quantization.format_of(module)
         weight = f"{module}.weight"
         if kind is WeightFormat.PLAIN:
-            yield self.tensor(weight, rows, columns)
+            yield ExpectedTensor(weight, (rows, columns), (self.plain,), weight_format=kind)
         elif kind is WeightFormat.FP8:
-            yield ExpectedTensor(weight, (rows, columns), (StorageType.F8_E4M3,))
+            yield ExpectedTensor(weight, (rows, columns), (StorageType.F8_E4M3,), weight_format=kind)
             yield self.scale(f"{module}.weight_scale")
             yield self.scale(f"{module}.input_scale")
         else:
-            yield ExpectedTensor(weight, (rows, columns // 2), (StorageType.U8,))
+            yield ExpectedTensor(weight, (rows, columns // 2), (StorageType.U8,), weight_format=kind)
             blocks = (rows, columns // BLOCK_SIZE)
             yield ExpectedTensor(f"{module}.weight_scale", blocks, (StorageType.F8_E4M3,), is_scale=True)
             yield self.scale(f"{module}.weight_scale_2")

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from trtnemo.checkpoint.audit import Finding, Severity
+from trtnemo.checkpoint.finding import Finding
+from trtnemo.checkpoint.rules import Severity
 
 _EXPERT = re.compile(r"(backbone|mtp)\.layers\.(\d+)\.mixer\.experts\.(\d+)\.(.+)")
 _LAYER = re.compile(r"(backbone|mtp)\.layers\.(\d+)\.(.+)")
@@ -42,9 +43,23 @@ def group_findings(findings: Iterable[Finding]) -> list[FindingGroup]:
         who = None if place is None else _who(numbers)
         layers.setdefault((severity, rule, tail, message, who), []).append((place, len(numbers)))
     return [
-        FindingGroup(severity, rule, _subject(tail, who, [place for place, _ in places]), message, _total(places))
+        _group(severity, rule, tail, message, who, places)
         for (severity, rule, tail, message, who), places in layers.items()
     ]
+
+
+def _group(
+    severity: Severity, rule: str, tail: str, message: str, who: str | None, places: list[tuple[_Place | None, int]]
+) -> FindingGroup:
+    """Return one group; a missing tensor is told of its owner: `expert 17 of layer 23 lacks up_proj.weight_scale_2`."""
+    owner, count = _owner(who, [place for place, _ in places]), sum(number for _, number in places)
+    if owner is None:
+        return FindingGroup(severity, rule, tail, message, count)
+    tail = tail.removeprefix("experts.*.")
+    if rule == "tensor-missing":
+        verb = "lack" if owner[0].isdigit() else "lacks"
+        return FindingGroup(severity, rule, owner, f"{verb} {tail}", count)
+    return FindingGroup(severity, rule, f"{tail} of {owner}", message, count)
 
 
 def _who(numbers: list[int]) -> str:
@@ -54,16 +69,12 @@ def _who(numbers: list[int]) -> str:
     return f"expert {numbers[0]}" if len(numbers) == 1 else f"{len(numbers)} experts"
 
 
-def _subject(tail: str, who: str | None, places: list[_Place | None]) -> str:
+def _owner(who: str | None, places: list[_Place | None]) -> str | None:
+    """Return `layer 3`, `expert 17 of layer 23`, `512 experts of each of 2 layers (1, 3)`, or nothing for a file."""
     names = [str(place[1]) if place[0] == "backbone" else f"mtp {place[1]}" for place in places if place is not None]
     if not names or who is None:
-        return tail
+        return None
     where = f"layer {names[0]}" if len(names) == 1 else f"{len(names)} layers ({', '.join(names)})"
     if not who:
-        return f"{tail} of {where}"
-    each = "each of " if len(names) > 1 else ""
-    return f"{tail.removeprefix('experts.*.')} of {who} of {each}{where}"
-
-
-def _total(places: list[tuple[_Place | None, int]]) -> int:
-    return sum(count for _, count in places)
+        return where
+    return f"{who} of {'each of ' if len(names) > 1 else ''}{where}"

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from trtnemo.checkpoint.finding import Finding, found
 from trtnemo.checkpoint.storage import StorageType, TensorInfo
 from trtnemo.errors import HeaderError
 
@@ -18,8 +19,11 @@ MAXIMUM_HEADER_BYTES = 100_000_000
 MAXIMUM_DIMENSION = 1 << 48
 
 
-def read_header(path: Path) -> dict[str, TensorInfo]:
-    """Return the tensors of one file by name; raises HeaderError on a file that lies about itself."""
+def read_header(path: Path, problems: list[Finding] | None = None) -> dict[str, TensorInfo]:
+    """Return the tensors of one file by name; raises HeaderError on a file that lies about itself.
+
+    Holes and overlaps, which leave every tensor readable, go into `problems` where it is given.
+    """
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -36,16 +40,21 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
             text = file.read(length)
     except OSError as error:
         raise HeaderError(f"cannot be read: {error.strerror}", where=str(path)) from None
-    return parse_header(text, size - 8 - length, path)
+    return parse_header(text, size - 8 - length, path, problems)
 
 
-def parse_header(text: bytes, data_bytes: int, path: Path) -> dict[str, TensorInfo]:
+def parse_header(
+    text: bytes, data_bytes: int, path: Path, problems: list[Finding] | None = None
+) -> dict[str, TensorInfo]:
     """Return the tensors that a header of `text` describes over `data_bytes` bytes of data."""
     entries = _decode(text, path)
     entries.pop("__metadata__", None)
     data_start = 8 + len(text)
     tensors = {name: _tensor(name, entry, data_bytes, data_start, path) for name, entry in entries.items()}
-    _check_cover(tensors.values(), data_start, data_bytes, path)
+    for problem in _cover_problems(tensors.values(), data_start, data_bytes, path):
+        if problems is None:
+            raise HeaderError(problem.message, where=f"{path.parent / problem.subject}", remedy="Download it again")
+        problems.append(problem)
     return tensors
 
 
@@ -92,16 +101,16 @@ def _whole_numbers(value: Any) -> bool:
     return isinstance(value, list) and all(type(item) is int and 0 <= item <= MAXIMUM_DIMENSION for item in value)
 
 
-def _check_cover(tensors: Iterable[TensorInfo], data_start: int, data_bytes: int, path: Path) -> None:
-    """Raise where tensors overlap, leave a hole, or stop before the end of the file."""
+def _cover_problems(tensors: Iterable[TensorInfo], data_start: int, data_bytes: int, path: Path) -> Iterator[Finding]:
+    """Yield where tensors overlap, leave a hole, or stop before the end of the file."""
     position = data_start
     for tensor in sorted(tensors, key=lambda item: (item.offset, item.offset + item.size)):
+        subject = f"{path.name}: tensor {tensor.name}"
         if tensor.offset < position:
-            raise HeaderError("its bytes overlap another tensor's", where=f"{path}: tensor {tensor.name}")
+            yield found("bytes-overlap", subject, "its bytes overlap another tensor's")
         if tensor.offset > position:
-            raise HeaderError(
-                f"{tensor.offset - position} bytes before it belong to no tensor", where=f"{path}: tensor {tensor.name}"
-            )
-        position = tensor.offset + tensor.size
-    if position != data_start + data_bytes:
-        raise HeaderError(f"{data_start + data_bytes - position} bytes at its end belong to no tensor", where=str(path))
+            yield found("bytes-hole", subject, f"{tensor.offset - position} bytes before it belong to no tensor")
+        position = max(position, tensor.offset + tensor.size)
+    rest = data_start + data_bytes - position
+    if rest:
+        yield found("bytes-hole", path.name, f"{rest} bytes at its end belong to no tensor")

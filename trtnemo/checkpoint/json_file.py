@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,27 @@ from trtnemo.errors import CheckpointError
 MAXIMUM_BYTES = 256 << 20
 
 
+class _RepeatedKeyError(Exception):
+    pass
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        raise _RepeatedKeyError(Counter(name for name, _ in pairs).most_common(1)[0][0])
+    return result
+
+
 def read_json_object(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file; raises CheckpointError."""
     try:
         if path.stat().st_size > MAXIMUM_BYTES:
             raise CheckpointError(f"is larger than {MAXIMUM_BYTES} bytes", where=str(path))
-        value = json.loads(path.read_bytes().decode("utf-8"))
+        value = json.loads(path.read_bytes().decode("utf-8"), object_pairs_hook=_unique)
     except OSError as error:
         raise CheckpointError(f"cannot be read: {error.strerror}", where=str(path)) from None
+    except _RepeatedKeyError as error:
+        raise CheckpointError(f"names the key {error.args[0]!r} twice", where=str(path)) from None
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"is not JSON: {error}", where=str(path)) from None
     if not isinstance(value, dict):

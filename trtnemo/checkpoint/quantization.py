@@ -52,7 +52,9 @@ class QuantizationMap:
     excluded_patterns: tuple[str, ...] = ()
     fp8_kv_cache: bool = False
     producer: str | None = None
+    source: str = ""
     damaged_names: bool = False
+    fused_experts: bool = False
 
     def format_of(self, module: str) -> WeightFormat:
         """Return the format of a linear module such as `backbone.layers.0.mixer.in_proj`."""
@@ -63,10 +65,13 @@ class QuantizationMap:
         # transformers drops the MTP head before ModelOpt sees it, so a uniform algorithm never covers it.
         if self.uniform is WeightFormat.PLAIN or module.startswith("mtp."):
             return WeightFormat.PLAIN
-        is_excluded = any(name in self.excluded for name in names) or any(
+        return WeightFormat.PLAIN if self.excludes(module) else self.uniform
+
+    def excludes(self, module: str) -> bool:
+        """Return whether the exclusions name a module, one of its parents, or a pattern that fits it."""
+        return any(name in self.excluded for name in _self_and_parents(module)) or any(
             fnmatch.fnmatchcase(module, pattern) for pattern in self.excluded_patterns
         )
-        return WeightFormat.PLAIN if is_excluded else self.uniform
 
 
 def _self_and_parents(module: str) -> Iterator[str]:
@@ -76,20 +81,28 @@ def _self_and_parents(module: str) -> Iterator[str]:
         module = module.rpartition(".")[0]
 
 
-def read_quantization(directory: Path, config: dict[str, Any]) -> QuantizationMap:
-    """Return the map of the checkpoint in `directory`, whose config.json holds `config`."""
-    file = directory / "hf_quant_config.json"
+def read_quantizations(directory: Path, config: dict[str, Any]) -> list[QuantizationMap]:
+    """Return the maps of the checkpoint in `directory`, whose config.json holds `config`: none, one or two.
+
+    The first is the one to believe: hf_quant_config.json's where it is there. Raises CheckpointError.
+    """
+    maps = []
+    file, block = directory / "hf_quant_config.json", config.get("quantization_config")
     if file.is_file():
         content = read_json_object(file)
-        block = content.get("quantization")
-        if not isinstance(block, dict):
+        inner = content.get("quantization")
+        if not isinstance(inner, dict):
             raise CheckpointError("has no 'quantization' object", where=str(file))
-        return _parse(block, block.get("exclude_modules"), _producer(content), str(file))
-    block = config.get("quantization_config")
-    if isinstance(block, dict):
+        maps.append(_parse(inner, inner.get("exclude_modules"), _producer(content), str(file)))
+    if isinstance(block, dict) and (not maps or block.get("quant_algo") is not None):
         where = f"{directory / 'config.json'}: quantization_config"
-        return _parse(block, block.get("ignore"), _producer(block), where)
-    return QuantizationMap()
+        maps.append(_parse(block, block.get("ignore"), _producer(block), where))
+    return maps
+
+
+def read_quantization(directory: Path, config: dict[str, Any]) -> QuantizationMap:
+    """Return the map to believe; one that names nothing where there is none. Raises CheckpointError."""
+    return next(iter(read_quantizations(directory, config)), QuantizationMap())
 
 
 def _producer(block: dict[str, Any]) -> str | None:
@@ -106,14 +119,17 @@ def _parse(block: dict[str, Any], exclusions: Any, producer: str | None, where: 
         raise CheckpointError("its exclusions are not all names", where=where)
     clean = [name.replace(SENTINEL, "") for name in names]
     mixed = algorithm == "MIXED_PRECISION"
+    named = block.get("quantized_layers") if mixed else None
     return QuantizationMap(
-        layers=_layers(block.get("quantized_layers"), where) if mixed else {},
+        layers=_layers(named, where) if mixed else {},
         uniform=WeightFormat.PLAIN if mixed or algorithm is None else _format(algorithm, block, where),
         excluded=frozenset(name for name in clean if "*" not in name),
         excluded_patterns=tuple(name for name in clean if "*" in name),
         fp8_kv_cache=block.get("kv_cache_quant_algo") == "FP8" or block.get("kv_cache_scheme") is not None,
         producer=producer,
-        damaged_names=clean != names or any(SENTINEL in name for name in block.get("quantized_layers") or ()),
+        source=where,
+        damaged_names=clean != names or any(SENTINEL in name for name in named or ()),
+        fused_experts=any(name.replace(SENTINEL, "").endswith(".experts") for name in named or ()),
     )
 
 

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from trtnemo.checkpoint.audit import AuditReport, audit
-from trtnemo.checkpoint.checkpoint import SINGLE, Checkpoint
+from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.config import ModelConfig
 from trtnemo.checkpoint.header import read_header
+from trtnemo.checkpoint.headers import SINGLE
 from trtnemo.checkpoint.quantization import BLOCK_SIZE
 from trtnemo.checkpoint.staging import check_output, staged_directory
 from trtnemo.checkpoint.storage import StorageType, TensorInfo
+from trtnemo.checkpoint.writing import write_safetensors
 from trtnemo.errors import CheckpointError, MachineError, UsageError
 
 Format = Literal["nvfp4", "fp8", "bf16"]
@@ -131,24 +133,6 @@ def _merge_tensors(checkpoint: Checkpoint, exported: Path, new: Path) -> None:
     tensors = {name: info for header in headers for name, info in header.items()}
     tensors.update({name: info for name, info in checkpoint.tensors.items() if name.startswith("mtp.")})
     write_safetensors(new / SINGLE, tensors)
-
-
-def write_safetensors(path: Path, tensors: Mapping[str, TensorInfo]) -> None:
-    """Write tensors that lie in other files into one, in name order, a tensor at a time in memory."""
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    position = 0
-    for name, info in sorted(tensors.items()):
-        offsets = [position, position + info.size]
-        header[name] = {"dtype": info.storage.value, "shape": list(info.shape), "data_offsets": offsets}
-        position += info.size
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for _, info in sorted(tensors.items()):
-            with Path(info.file).open("rb") as source:
-                source.seek(info.offset)
-                file.write(source.read(info.size))
 
 
 def _write_configs(checkpoint: Checkpoint, new: Path) -> None:

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from trtnemo.cli.audit_view import audit_json, print_audit, print_repair, print_rules, print_verdict
 from trtnemo.cli.options import json_option, print_json, set_option
 from trtnemo.errors import UsageError
 
 if TYPE_CHECKING:
-    from trtnemo.checkpoint import AuditReport
     from trtnemo.launch.check import LaunchReport
     from trtnemo.recipe import AnyRecipe
-
-SHOWN = 40
-# severity, rule, subject, text
-Row = tuple[str, str, str, str]
 
 
 @click.command()
 @click.argument("checkpoint", required=False)
 @click.option("--headers-only", is_flag=True, help="Read no weights of a checkpoint, the values of scales neither.")
+@click.option("--rules", "list_rules", is_flag=True, help="List what a checkpoint is held against.")
+@click.option(
+    "--repair", type=click.Path(path_type=Path), metavar="OUT", help="Write a corrected copy, weights linked."
+)
+@click.option("--source", help="With --repair: the BF16 checkpoint that a missing MTP head or tokenizer is taken from.")
 @click.option("--recipe", help="Name or path of a recipe.")
 @click.option(
     "--command", help="A pasted trtllm-serve, vllm serve, sglang or docker line, YAML included; - reads it from stdin."
@@ -38,6 +39,9 @@ def check(
     context: click.Context,
     checkpoint: str | None,
     headers_only: bool,
+    list_rules: bool,
+    repair: Path | None,
+    source: str | None,
     recipe: str | None,
     command: str | None,
     server_version: str | None,
@@ -47,31 +51,46 @@ def check(
 ) -> None:
     """Check a checkpoint, a recipe or a pasted server command.
 
-    CHECKPOINT is a directory, a hub id, or `tiny`: every tensor and every scale. A recipe or a command is held against
-    the options of its server's version and the known issues. Exits 1 when something is wrong.
+    CHECKPOINT is a directory, a hub id, or `tiny`: every tensor and every scale; of a hub id only the headers are
+    fetched. A recipe or a command is held against the options of its server's version and the known issues. Exits 1
+    when something is wrong.
     """
+    if list_rules:
+        print_rules(as_json)
+        return
     if sum(given is not None for given in (checkpoint, recipe, command)) != 1:
         raise UsageError("give a CHECKPOINT, --recipe or --command: one of them")
-    if headers_only and checkpoint is None:
-        raise UsageError("--headers-only goes with a CHECKPOINT")
+    if checkpoint is None and (headers_only or repair is not None or source is not None):
+        raise UsageError("--headers-only, --repair and --source go with a CHECKPOINT")
+    if source is not None and repair is None:
+        raise UsageError("--source goes with --repair")
     if settings and recipe is None:
         raise UsageError("--set changes a recipe; give --recipe")
     if checkpoint is not None:
-        passed = _check_checkpoint(checkpoint, revision, headers_only, as_json)
+        passed = _check_checkpoint(checkpoint, revision, headers_only, repair, source, as_json)
     else:
         passed = _check_launch(recipe, command, server_version, settings, as_json)
     if not passed:
         context.exit(1)
 
 
-def _check_checkpoint(checkpoint: str, revision: str | None, headers_only: bool, as_json: bool) -> bool:
+def _check_checkpoint(
+    name: str, revision: str | None, headers_only: bool, output: Path | None, source: str | None, as_json: bool
+) -> bool:
     from trtnemo.checkpoint import Checkpoint, audit
+    from trtnemo.checkpoint.repair import repair_checkpoint
 
-    report = audit(Checkpoint.open(checkpoint, revision), values=not headers_only)
+    checkpoint = Checkpoint.survey(name, revision)
+    if output is not None:
+        original = Checkpoint.open(source) if source is not None else None
+        repair = repair_checkpoint(checkpoint, output, original, values=not headers_only)
+        print_repair(repair, as_json)
+        return repair.after.passed
+    report = audit(checkpoint, values=not headers_only)
     if as_json:
-        print_json({"passed": report.passed, **dataclasses.asdict(report)})
+        print_json(audit_json(report))
     else:
-        _print_audit(report)
+        print_audit(report)
     return report.passed
 
 
@@ -107,19 +126,8 @@ def _check_own(recipe: AnyRecipe, as_json: bool) -> bool:
         print_json({"passed": True, "server": recipe.runtime, "model": recipe.checkpoint, "findings": []})
     else:
         click.echo(f"{recipe.checkpoint}: runtime '{recipe.runtime}' honours every field of the recipe")
-        _print_verdict(True, {"error": 0, "warning": 0, "note": 0})
+        print_verdict(True, {"error": 0, "warning": 0, "note": 0})
     return True
-
-
-def _print_audit(report: AuditReport) -> None:
-    from trtnemo.checkpoint.grouping import group_findings
-
-    formats = ", ".join(f"{count} {name}" for name, count in report.formats.items())
-    click.echo(f"{report.directory}: {report.tensors} tensors, {report.bytes:,} bytes; linear weights: {formats}")
-    groups = group_findings(report.findings)
-    _print_table([(group.severity, group.rule, group.subject, group.message) for group in groups])
-    warnings = len(report.findings) - len(report.errors)
-    _print_verdict(report.passed, {"error": len(report.errors), "warning": warnings})
 
 
 def _print_launch(report: LaunchReport) -> None:
@@ -130,23 +138,4 @@ def _print_launch(report: LaunchReport) -> None:
         if finding.remedy:
             click.echo(f"  -> {finding.remedy}")
     counts = {kind: sum(f.severity == kind for f in report.findings) for kind in ("error", "warning", "note")}
-    _print_verdict(report.passed, counts)
-
-
-def _print_table(rows: Sequence[Row]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    if rows:
-        table = Table("severity", "rule", "tensor or file", "finding", box=None, pad_edge=False)
-        for row in rows[:SHOWN]:
-            table.add_row(*row)
-        console = Console(highlight=False, markup=False)
-        console.print(table, soft_wrap=not console.is_terminal)
-    if len(rows) > SHOWN:
-        click.echo(f"... and {len(rows) - SHOWN} more (--json prints all)")
-
-
-def _print_verdict(passed: bool, counts: dict[str, int]) -> None:
-    told = ", ".join(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items())
-    click.echo(f"{'passed' if passed else 'FAILED'}: {told}")
+    print_verdict(report.passed, counts)

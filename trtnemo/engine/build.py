@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from trtnemo.checkpoint import AuditReport, Checkpoint, audit
-from trtnemo.checkpoint.checkpoint import INDEX
+from trtnemo.checkpoint.headers import INDEX
 from trtnemo.checkpoint.staging import check_output, staged_directory
 from trtnemo.engine.manifest import FORMAT_VERSION, MANIFEST, CheckpointRecord, FileRecord, Manifest, hash_file
 from trtnemo.errors import CheckpointError, EngineError, MachineError, RecipeError

@@ -1,0 +1,126 @@
+"""ModelOpt's own export: each quirk is named, and the repaired copy has none that json files can mend."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import oracle
+from checkpoint.spoil import edit_config
+from tools.damage import KINDS
+from trtnemo.checkpoint import Checkpoint, audit
+from trtnemo.checkpoint.repair import repair_checkpoint
+from trtnemo.errors import CheckpointError
+
+PLAIN_EXPORT = Path(__file__).resolve().parents[1] / "tools" / "plain_export.py"
+
+
+@pytest.fixture(scope="module")
+def export(make_checkpoint, tmp_path_factory):
+    """Return a function that gives ModelOpt's export; in a process of its own: ModelOpt patches torch for good."""
+    made = {}
+
+    def make(*flags):
+        if flags not in made:
+            made[flags] = tmp_path_factory.mktemp("export") / "plain"
+            command = [sys.executable, str(PLAIN_EXPORT), str(make_checkpoint("bf16")), str(made[flags]), *flags]
+            subprocess.run(command, check=True, capture_output=True)
+        return made[flags]
+
+    return make
+
+
+def rules(report):
+    return {finding.rule for finding in report.findings}
+
+
+def test_every_quirk_of_the_default_export_is_named(export):
+    report = audit(Checkpoint.survey(export()))
+    assert rules(report) == {"layers-spelling", "time-step-limit", "names-damaged", "sensitive-quantized",
+                             "tokenizer-missing", "mtp-missing"}  # fmt: skip
+    assert [finding.rule for finding in report.errors] == ["mtp-missing"]
+    assert report.producer == "modelopt 0.47.0"
+
+
+def test_a_mixed_export_names_its_experts_as_one(export):
+    assert "experts-fused" in rules(audit(Checkpoint.survey(export("--mixed"))))
+
+
+@pytest.mark.parametrize("flags", [(), ("--mixed",)])
+def test_the_repaired_copy_has_head_tokenizer_and_clean_names(export, make_checkpoint, tmp_path, flags):
+    source = Checkpoint.open(make_checkpoint("bf16"))
+    repair = repair_checkpoint(Checkpoint.survey(export(*flags)), tmp_path / "out", source)
+    assert rules(repair.after) <= {"sensitive-quantized"}
+    assert set(repair.mended) == rules(repair.before) - {"sensitive-quantized"}
+    for name in ("config.json", "hf_quant_config.json"):
+        assert "sentinel" not in (tmp_path / "out" / name).read_text()
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert (config["hybrid_override_pattern"], config["num_hidden_layers"]) == ("MEM*EME", 7)
+    assert config["time_step_limit"] == [0.0, float("inf")]
+    assert (tmp_path / "out" / "tokenizer.json").read_bytes() == (source.directory / "tokenizer.json").read_bytes()
+    repaired = Checkpoint.open(tmp_path / "out")
+    for name in source.tensors:
+        if name.startswith("mtp."):
+            assert np.array_equal(repaired.read(name).data, source.read(name).data)
+
+
+def test_a_literal_reader_finds_every_quantized_module_in_the_repaired_map(export, make_checkpoint, tmp_path):
+    repair_checkpoint(Checkpoint.survey(export("--mixed")), tmp_path / "out", Checkpoint.open(make_checkpoint("bf16")))
+    layers = json.loads((tmp_path / "out" / "hf_quant_config.json").read_text())["quantization"]["quantized_layers"]
+    stored = {
+        name.removesuffix(".weight")
+        for name, info in Checkpoint.open(tmp_path / "out").tensors.items()
+        if name.endswith(".weight") and info.storage.value in ("U8", "F8_E4M3")
+    }
+    assert layers.keys() == stored
+    block = json.loads((tmp_path / "out" / "config.json").read_text())["quantization_config"]
+    assert block["quantized_layers"] == layers
+
+
+def test_modelopt_and_transformers_read_the_repaired_copy(export, make_checkpoint, tmp_path):
+    """The oracle decodes with ModelOpt and torch, none of our code, by the map that the repair wrote."""
+    repair_checkpoint(Checkpoint.survey(export("--mixed")), tmp_path / "out", Checkpoint.open(make_checkpoint("bf16")))
+    decoded = oracle.decoded_tensors(tmp_path / "out")
+    original = Checkpoint.open(make_checkpoint("bf16"))
+    assert {name for name in decoded if name.endswith("proj.weight")} == {
+        name for name in original.tensors if name.endswith("proj.weight")
+    }
+
+
+def test_weights_are_linked_and_not_copied(export, tmp_path):
+    repair_checkpoint(Checkpoint.survey(export()), tmp_path / "out")
+    assert os.path.samefile(tmp_path / "out" / "model.safetensors", export() / "model.safetensors")
+
+
+def test_without_a_source_the_promise_of_a_head_is_taken_back(export, tmp_path):
+    repair = repair_checkpoint(Checkpoint.survey(export()), tmp_path / "out")
+    assert repair.after.passed
+    assert not Checkpoint.open(tmp_path / "out").config.has_mtp
+
+
+def test_another_networks_head_is_refused(export, copy_checkpoint, tmp_path):
+    other = copy_checkpoint("bf16")
+    edit_config(other, rms_norm_eps=1e-3, layer_norm_epsilon=1e-3, norm_eps=1e-3)
+    with pytest.raises(CheckpointError, match="another network"):
+        repair_checkpoint(Checkpoint.survey(export()), tmp_path / "out", Checkpoint.survey(other))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["mixed_map_read_as_plain_nvfp4", "no_map_at_all", "two_maps_that_disagree", "index_names_a_ghost",
+     "index_names_another_shard", "index_forgets_a_tensor", "index_with_another_size", "a_shard_too_many"],
+)  # fmt: skip
+def test_damage_of_json_files_is_mended(copy_checkpoint, tmp_path, name):
+    rule, precision, damage = KINDS[name]
+    directory = copy_checkpoint(precision)
+    damage(directory)
+    repair = repair_checkpoint(Checkpoint.survey(directory), tmp_path / "out")
+    assert rule in repair.mended
+    assert repair.after.findings == []

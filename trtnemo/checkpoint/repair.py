@@ -1,0 +1,127 @@
+"""Write a corrected copy of a checkpoint: json files made right, weights linked, nothing of them rewritten."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trtnemo.checkpoint.audit import AuditReport, audit
+from trtnemo.checkpoint.checkpoint import Checkpoint
+from trtnemo.checkpoint.headers import INDEX, SINGLE
+from trtnemo.checkpoint.json_file import read_json_object
+from trtnemo.checkpoint.repair_config import repaired_block, repaired_config, repaired_layers
+from trtnemo.checkpoint.staging import staged_directory
+from trtnemo.checkpoint.storage import TensorInfo
+from trtnemo.checkpoint.writing import write_safetensors
+from trtnemo.errors import CheckpointError
+
+HEAD = "model-mtp.safetensors"
+QUANTIZATION = "hf_quant_config.json"
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
+             "generation_config.json")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What was wrong before, what the written copy is still found wrong with, and which rules are mended."""
+
+    before: AuditReport
+    after: AuditReport
+
+    @property
+    def mended(self) -> list[str]:
+        """The rules that found something before and find nothing now, in the order of their first finding."""
+        left = {finding.rule for finding in self.after.findings}
+        return [rule for rule in dict.fromkeys(finding.rule for finding in self.before.findings) if rule not in left]
+
+
+def repair_checkpoint(
+    checkpoint: Checkpoint, output: Path, source: Checkpoint | None = None, *, force: bool = False, values: bool = True
+) -> Repair:
+    """Write a corrected copy of `checkpoint` to `output`, atomically, and audit both.
+
+    `source` is the BF16 original: an MTP head, tokenizer and template that are missing are taken from it. Weights are
+    hard links, or symbolic ones where the file system has no others. Raises CheckpointError.
+    """
+    before = audit(checkpoint, values=values)
+    rules = {finding.rule for finding in before.findings}
+    head = _head(checkpoint, source) if "mtp-missing" in rules else {}
+    with staged_directory(output, force, "config.json", CheckpointError) as new:
+        _copy_small_files(checkpoint.directory, new)
+        if source is not None:
+            _copy_missing(source.directory, new)
+        _write_json(new / "config.json", repaired_config(checkpoint, rules, keeps_head=bool(head)))
+        _write_quantization(checkpoint, rules, new)
+        _link_weights(checkpoint, head, new)
+    return Repair(before, audit(Checkpoint.survey(output), values=values))
+
+
+def _head(checkpoint: Checkpoint, source: Checkpoint | None) -> dict[str, TensorInfo]:
+    """Return the MTP tensors of the source; raises CheckpointError where it is another network's."""
+    if source is None:
+        return {}
+    head = {name: info for name, info in source.tensors.items() if name.startswith("mtp.")}
+    if not head:
+        raise CheckpointError("has no mtp.* tensors to carry over", where=str(source.directory))
+    if source.config.model_copy(update={"dtype": checkpoint.config.dtype}) != checkpoint.config:
+        raise CheckpointError("describes another network than the checkpoint to repair", where=str(source.directory))
+    return head
+
+
+def _copy_small_files(directory: Path, new: Path) -> None:
+    for path in sorted(directory.iterdir()):
+        if path.is_file() and path.suffix in (".json", ".jinja", ".txt", ".md") and path.name != INDEX:
+            shutil.copyfile(path, new / path.name)
+
+
+def _copy_missing(directory: Path, new: Path) -> None:
+    for name in TOKENIZER:
+        if (directory / name).is_file() and not (new / name).exists():
+            shutil.copyfile(directory / name, new / name)
+
+
+def _write_quantization(checkpoint: Checkpoint, rules: set[str], new: Path) -> None:
+    """Write the map again where it is there, or where weights are quantized and no map says so."""
+    path = checkpoint.directory / QUANTIZATION
+    layers, has_head = repaired_layers(checkpoint, rules), checkpoint.config.has_mtp
+    if path.is_file():
+        content = read_json_object(path)
+        block = content.get("quantization")
+        content["quantization"] = repaired_block(
+            block if isinstance(block, dict) else {}, layers, "exclude_modules", has_head=has_head
+        )
+        _write_json(new / QUANTIZATION, content)
+    elif layers and not checkpoint.quantizations:
+        _write_json(
+            new / QUANTIZATION, {"quantization": repaired_block({}, layers, "exclude_modules", has_head=has_head)}
+        )
+
+
+def _link_weights(checkpoint: Checkpoint, head: dict[str, TensorInfo], new: Path) -> None:
+    """Link the shards, write the head into one of its own, and write the index."""
+    places = {name: (Path(info.file).name, info.size) for name, info in checkpoint.tensors.items()}
+    for file in dict.fromkeys(info.file for info in checkpoint.tensors.values()):
+        _link(Path(file).resolve(), new / Path(file).name)
+    if head:
+        write_safetensors(new / HEAD, head)
+        places |= {name: (HEAD, info.size) for name, info in head.items()}
+    if {file for file, _ in places.values()} == {SINGLE}:
+        return
+    weight_map = {name: file for name, (file, _) in sorted(places.items())}
+    total = sum(size for _, size in places.values())
+    _write_json(new / INDEX, {"metadata": {"total_size": total}, "weight_map": weight_map})
+
+
+def _link(path: Path, target: Path) -> None:
+    try:
+        os.link(path, target)
+    except OSError:
+        target.symlink_to(path)
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False), encoding="utf-8")

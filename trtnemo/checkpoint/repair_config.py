@@ -1,0 +1,79 @@
+"""config.json and the quantization map as they should have been written."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from trtnemo.checkpoint.audit_config import has_written_infinity, spelled_by_transformers
+from trtnemo.checkpoint.checkpoint import Checkpoint
+from trtnemo.checkpoint.config import LETTERS
+from trtnemo.checkpoint.quantization import BLOCK_SIZE, SENTINEL, WeightFormat
+from trtnemo.checkpoint.storage import StorageType
+
+_LETTER_OF = {kind: letter for letter, kind in LETTERS.items()}
+Layers = dict[str, dict[str, Any]]
+# rules after which the map is written as the tensors show it
+FROM_TENSORS = frozenset({"format-mismatch", "maps-disagree", "experts-fused"})
+
+
+def repaired_config(checkpoint: Checkpoint, rules: set[str], *, keeps_head: bool) -> dict[str, Any]:
+    """Return config.json with what `rules` found mended; `keeps_head` where the MTP head comes from elsewhere."""
+    config = checkpoint.config
+    raw: dict[str, Any] = clean_names(checkpoint.raw_config)
+    if spelled_by_transformers(raw):
+        raw["hybrid_override_pattern"] = "".join(_LETTER_OF[kind] for kind in config.layer_kinds)
+        raw["num_hidden_layers"] = len(config.layer_kinds)
+        raw.pop("layers_block_type")
+        if config.mtp_layer_kinds:
+            raw.pop("mtp_layers_block_type", None)
+            raw["mtp_hybrid_override_pattern"] = "".join(_LETTER_OF[kind] for kind in config.mtp_layer_kinds)
+    if has_written_infinity(raw.get("time_step_limit")):
+        raw["time_step_limit"] = [config.time_step_limit[0], math.inf]
+    if "mtp-missing" in rules and not keeps_head:
+        raw["num_nextn_predict_layers"] = 0
+        for key in ("mtp_layers_block_type", "mtp_hybrid_override_pattern"):
+            raw.pop(key, None)
+    block = raw.get("quantization_config")
+    if isinstance(block, dict):
+        layers = repaired_layers(checkpoint, rules)
+        raw["quantization_config"] = repaired_block(block, layers, "ignore", has_head=config.has_mtp)
+    return raw
+
+
+def clean_names(value: Any) -> Any:
+    """Return a JSON value with ModelOpt's sentinel taken out of every name."""
+    if isinstance(value, dict):
+        return {key.replace(SENTINEL, ""): clean_names(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [clean_names(item) for item in value]
+    return value.replace(SENTINEL, "") if isinstance(value, str) else value
+
+
+def repaired_layers(checkpoint: Checkpoint, rules: set[str]) -> Layers | None:
+    """Return the map by module as the tensors show it, where one of `rules` asks for it."""
+    if not rules & FROM_TENSORS:
+        return None
+    layers: Layers = {}
+    for name, info in sorted(checkpoint.tensors.items()):
+        module, _, last = name.rpartition(".")
+        if last == "weight" and info.storage is StorageType.U8:
+            weight_only = checkpoint.quantization.format_of(module) is WeightFormat.NVFP4_WEIGHT_ONLY
+            layers[module] = {"quant_algo": "W4A16_NVFP4" if weight_only else "NVFP4", "group_size": BLOCK_SIZE}
+        elif last == "weight" and info.storage is StorageType.F8_E4M3:
+            layers[module] = {"quant_algo": "FP8"}
+    return layers
+
+
+def repaired_block(block: dict[str, Any], layers: Layers | None, exclusions: str, *, has_head: bool) -> dict[str, Any]:
+    """Return one of the two maps with clean names; with `layers`, it names every module and excludes none."""
+    clean: dict[str, Any] = clean_names(block)
+    if layers is not None:
+        for key in (exclusions, "group_size", "config_groups"):
+            clean.pop(key, None)
+        return {**clean, "quant_algo": "MIXED_PRECISION" if layers else None, "quantized_layers": layers}
+    names = clean.get(exclusions, [])
+    is_uniform = clean.get("quant_algo") not in (None, "MIXED_PRECISION")
+    if has_head and is_uniform and isinstance(names, list) and not any(name.startswith("mtp") for name in names):
+        clean[exclusions] = [*names, "mtp*"]
+    return clean

@@ -1,0 +1,41 @@
+"""Write a safetensors file out of tensors that lie in other files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from trtnemo.checkpoint.storage import TensorInfo
+from trtnemo.errors import CheckpointError
+
+_CHUNK = 16 << 20
+
+
+def write_safetensors(path: Path, tensors: Mapping[str, TensorInfo]) -> None:
+    """Write tensors that lie in other files into one, in name order, a tensor at a time in memory."""
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    position = 0
+    for name, info in sorted(tensors.items()):
+        offsets = [position, position + info.size]
+        header[name] = {"dtype": info.storage.value, "shape": list(info.shape), "data_offsets": offsets}
+        position += info.size
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for _, info in sorted(tensors.items()):
+            _copy_bytes(info, file)
+
+
+def _copy_bytes(info: TensorInfo, file: BinaryIO) -> None:
+    with Path(info.file).open("rb") as source:
+        source.seek(info.offset)
+        left = info.size
+        while left:
+            chunk = source.read(min(_CHUNK, left))
+            if not chunk:
+                raise CheckpointError("shrank while it was copied", where=info.file)
+            file.write(chunk)
+            left -= len(chunk)
