@@ -2,8 +2,8 @@
 
 usage: python tests/tools/phantom.py OUT [--precision nvfp4|bf16|fp8] [--shards 17]
 
-Names, shapes and element types come from the public description of the released files (tests/checkpoint/super), not
-from trtnemo, so that the two can be compared. FP8 follows a rule that was inferred: experts, shared experts, in_proj
+Names, shapes and element types come from the public description of the released files, with none of trtnemo's code (only the json files
+of trtnemo/checkpoint/family are read), so that the two can be compared. FP8 follows a rule that was inferred: experts, shared experts, in_proj
 and out_proj.
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-SUPER = Path(__file__).resolve().parents[1] / "checkpoint" / "super"
+FAMILY = Path(__file__).resolve().parents[2] / "trtnemo" / "checkpoint" / "family"
 BYTES = {"BF16": 2, "F32": 4, "F8_E4M3": 1, "U8": 1}
 Tensor = tuple[str, str, list[int]]  # name, element type, shape
 
@@ -69,7 +69,7 @@ def formats(config: dict[str, Any], precision: str) -> dict[str, str]:
     if precision == "bf16":
         return {}
     if precision == "nvfp4":
-        table = json.loads((SUPER / "quantized_layers.json").read_text(encoding="utf-8"))
+        table = json.loads((FAMILY / "super-nvfp4.json").read_text(encoding="utf-8"))
         rows = [(kind.upper(), name, layers) for kind in ("fp8", "nvfp4") for name, layers in table[kind].items()]
     else:
         pattern = config["hybrid_override_pattern"]
@@ -141,7 +141,7 @@ def write_shard(path: Path, content: list[Tensor]) -> None:
 def write_phantom(output: Path, precision: str = "nvfp4", shards: int = 17) -> None:
     """Write config, quantization map, index and shards to `output`."""
     output.mkdir(parents=True)
-    text = (SUPER / "config.json").read_text(encoding="utf-8")
+    text = (FAMILY / "super.json").read_text(encoding="utf-8")
     (output / "config.json").write_text(text, encoding="utf-8")
     config = json.loads(text)
     quantized = formats(config, precision)

@@ -33,11 +33,20 @@ def locate_checkpoint(name: str, revision: str | None = None) -> Path:
     return _from_hub(name, revision)
 
 
-def _from_hub(name: str, revision: str | None) -> Path:
+def fetch_json(name: str, revision: str | None = None) -> Path:
+    """Return a directory with a hub id's json files and template, weights left out; raises CheckpointError."""
+    if not _HUB_ID.fullmatch(name):
+        raise CheckpointError(
+            "there is no such directory", where=name, remedy="Give a directory, a hub id such as owner/name, or 'tiny'"
+        )
+    return _from_hub(name, revision, ["*.json", "*.jinja"])
+
+
+def _from_hub(name: str, revision: str | None, patterns: list[str] = _PATTERNS) -> Path:
     from huggingface_hub import constants, snapshot_download
 
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=_PATTERNS))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
     except Exception as error:  # the hub client raises types of its own, of httpx and of the system
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         offline = " (offline: HF_HUB_OFFLINE is set)" if constants.HF_HUB_OFFLINE else ""

@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "doctor": "Say what this machine can build and serve, and why not the rest.",
     "eval": "Measure accuracy with lm-eval, beside the model card's table.",
     "inspect": "Show what an engine is made of, and verify its files.",
+    "plan": "Plan a recipe's memory to the byte, and bound its speed.",
     "quantize": "Quantize a BF16 checkpoint with ModelOpt.",
     "recipes": "List, show, describe and import recipes.",
     "render": "Write a recipe as a command, for Docker, Compose or Slurm, or for a client.",

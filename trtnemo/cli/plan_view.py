@@ -1,0 +1,91 @@
+"""How `trtnemo plan` tells a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from trtnemo.plan.plan import Plan
+from trtnemo.plan.roofline import tokens_per_step
+from trtnemo.plan.verdict import gib
+
+_MIB = 1 << 20
+
+
+def print_plan(plan: Plan) -> None:
+    """Print the verdict, then memory, sequences, frontier and speed."""
+    click.secho(plan.verdict.sentence, bold=True)
+    for text in plan.advice:
+        click.echo(f"  fits with: {text}")
+    deployment = plan.deployment
+    click.echo(f"\n{plan.network.name}: {_server(plan)}; tensor {deployment.tensor}, expert {deployment.expert}, "
+               f"pipeline {deployment.pipeline}, data {deployment.data}"
+               f"{', attention DP' if deployment.attention_dp else ''}; {deployment.draft_tokens} drafts")  # fmt: skip
+    click.echo(f"config: {plan.network.source}")
+    _print_memory(plan)
+    _print_sequence(plan)
+    click.echo("\nlongest context by batch: " + ", ".join(f"{batch}: {context:,}" for batch, context in plan.frontier))
+    _print_speed(plan)
+
+
+def _server(plan: Plan) -> str:
+    version = f" {plan.deployment.version}" if plan.deployment.version else ""
+    return f"{plan.deployment.server}{version}"
+
+
+def _print_memory(plan: Plan) -> None:
+    need, each = plan.need, " (fullest pipeline stage)" if plan.deployment.pipeline > 1 else ""
+    click.echo(f"\nbytes on each device{each}, {need.batch} sequences of {need.context:,} tokens")
+    stage = max(range(plan.deployment.pipeline), key=lambda index: sum(item.by_stage[index] for item in plan.weights))
+    rows = [(f"  {item.kind}", item.by_stage[stage]) for item in plan.weights]
+    rows = [("weights", need.weights), *rows, ("KV cache", need.kv_cache), ("Mamba states", need.states)]
+    if need.draft_states:
+        rows.append(("draft states", need.draft_states))
+    work = plan.workspace
+    rows += [("workspace (a model, not measured)", need.workspace), ("  fixed", work.fixed),
+             ("  activations", work.activations), ("  logits", work.logits), ("all", need.total)]  # fmt: skip
+    _table(rows)
+    held, inferred = plan.reservation, " (inferred)" if plan.reservation.inferred else ""
+    click.echo(f"  device: {plan.device.memory_bytes:,}; the server's share: {plan.deployment.memory_fraction:g}; "
+               f"spare: {need.spare:,} ({gib(need.spare)} GiB)")  # fmt: skip
+    click.echo(f"  held back: {held.slots} slots: {held.reason}{inferred}")
+    if plan.replicated:
+        click.echo(f"  all devices together hold {plan.replicated:,} bytes of weights more than once")
+
+
+def _table(rows: Sequence[tuple[str, int]]) -> None:
+    for name, size in rows:
+        click.echo(f"  {name:<36}{size:>18,}  {gib(size):>8} GiB")
+
+
+def _print_sequence(plan: Plan) -> None:
+    state, deployment = plan.state, plan.deployment
+    click.echo("\none sequence on each device")
+    click.echo(
+        f"  KV of a token: {state.kv_per_token:,} bytes ({deployment.kv_dtype}, {state.attention_layers} layers)"
+    )
+    click.echo(f"  states of a slot: SSM {state.ssm_per_slot / _MIB:.1f} MiB ({deployment.ssm_dtype}), "
+               f"convolution {state.conv_per_slot / _MIB:.2f} MiB ({state.mamba_layers} layers)")  # fmt: skip
+    if state.kv_per_token:
+        click.echo(f"  the states weigh as much as the KV of {state.per_slot // state.kv_per_token:,} tokens")
+
+
+def _print_speed(plan: Plan) -> None:
+    drafts = plan.deployment.draft_tokens
+    told = ""
+    if drafts:
+        told = (
+            f", {tokens_per_step(drafts, plan.acceptance):.2f} tokens a step ({plan.acceptance:g} of drafts accepted)"
+        )
+    click.echo(f"\nupper bounds of speed (roofline, no forecast) at {plan.decode[0].context:,} tokens of context{told}")
+    click.echo(f"  {'sequences':>9} {'experts':>8} {'step':>10} {'tokens/s':>10} {'each':>8}  bound by")
+    for speed in plan.decode:
+        step, rate, each = speed.seconds * 1e3, speed.tokens_per_second, speed.tokens_per_second_each
+        click.echo(
+            f"  {speed.batch:>9} {speed.experts_touched:>8.0f} {step:>7.2f} ms {rate:>10,.0f} {each:>8,.0f}  {speed.bound}"
+        )
+    prefill = plan.prefill
+    click.echo(
+        f"  prompt, chunks of {prefill.context:,} tokens: {prefill.tokens_per_second:,.0f} tokens/s, {prefill.bound}"
+    )

@@ -1,0 +1,106 @@
+"""How a network is deployed, in the terms that a memory plan needs, whatever server runs it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from trtnemo.checkpoint.config import ModelConfig
+from trtnemo.errors import RecipeError
+
+Count = Annotated[int, Field(ge=1, le=1 << 30)]
+Server = Literal["cpu", "tensorrt", "trtllm", "vllm", "sglang"]
+_BYTES = {"bfloat16": 2, "float16": 2, "float32": 4, "fp8": 1}
+StateType = Literal["float32", "float16", "bfloat16"]
+CacheType = Literal["bfloat16", "float16", "float32", "fp8"]
+
+
+class Deployment(BaseModel):
+    """One deployment; sizes of parallel groups, limits of one replica, element types, and what the server holds back.
+
+    `max_batch_size` counts the sequences of one data-parallel replica (of one device under attention DP).
+    `memory_fraction` is what the server's own option says; each server means another thing by it (fit.py).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    server: Server
+    version: str | None = None
+    device: str = "cpu"
+    devices: Count = 1
+    tensor: Count = 1
+    expert: Count = 1
+    pipeline: Count = 1
+    data: Count = 1
+    attention_dp: bool = False
+    max_batch_size: Count
+    max_num_tokens: Count
+    max_seq_len: Count
+    kv_dtype: CacheType = "bfloat16"
+    ssm_dtype: StateType = "float32"
+    draft_tokens: Annotated[int, Field(ge=0, le=16)] = 0
+    memory_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    block_reuse: bool = False
+    graph_padding: bool = False
+
+    @property
+    def ranks(self) -> int:
+        """Devices that the parallel sizes ask for."""
+        return self.tensor * self.pipeline * self.data
+
+    @property
+    def attention_tensor(self) -> int:
+        """Devices over which Mamba, attention and shared experts are split; one under attention DP."""
+        return 1 if self.attention_dp else self.tensor
+
+    @property
+    def expert_tensor(self) -> int:
+        """Devices over which each expert is split."""
+        return max(self.tensor * self.data // self.expert, 1) if self.expert > 1 else self.tensor
+
+    @property
+    def replicas(self) -> int:
+        """Groups of devices with sequences of their own."""
+        return self.data * (self.tensor if self.attention_dp else 1)
+
+    @property
+    def kv_itemsize(self) -> int:
+        """Bytes of one element of keys and values."""
+        return _BYTES[self.kv_dtype]
+
+    @property
+    def ssm_itemsize(self) -> int:
+        """Bytes of one element of the Mamba state."""
+        return _BYTES[self.ssm_dtype]
+
+
+def require_divisible(deployment: Deployment, config: ModelConfig) -> None:
+    """Raise RecipeError where the network cannot be split as the deployment asks."""
+    tensor, expert = deployment.attention_tensor, deployment.expert
+    if deployment.ranks > deployment.devices:
+        raise _refusal(f"the parallel sizes ask for {deployment.ranks} devices, hardware.count is {deployment.devices}")
+    kinds = {*config.layer_kinds, *config.mtp_layer_kinds}
+    checks = [
+        ("mamba" in kinds and config.mamba_num_heads % tensor, f"{config.mamba_num_heads} Mamba heads"),
+        ("mamba" in kinds and config.n_groups % tensor, f"{config.n_groups} Mamba groups"),
+        ("attention" in kinds and config.num_attention_heads % tensor, f"{config.num_attention_heads} attention heads"),
+    ]
+    for is_wrong, what in checks:
+        if is_wrong:
+            raise _refusal(f"{what} cannot be split over {tensor} devices (tensor parallel)")
+    if deployment.server == "trtllm" and tensor not in (1, 2, 4, 8):
+        raise _refusal(f"TensorRT-LLM takes 1, 2, 4 or 8 as tensor parallel size of this family, not {tensor}")
+    if "moe" in kinds and (config.n_routed_experts % expert or deployment.tensor * deployment.data % expert):
+        raise _refusal(
+            f"{config.n_routed_experts} experts cannot be laid out over expert parallel {expert} of "
+            f"{deployment.tensor * deployment.data} devices"
+        )
+    if deployment.pipeline > len(config.layer_kinds):
+        raise _refusal(f"{len(config.layer_kinds)} layers cannot be cut into {deployment.pipeline} pipeline stages")
+
+
+def _refusal(what: str) -> RecipeError:
+    return RecipeError(
+        what, where="parallel", remedy="Change parallel or hardware.count, as with --set parallel.tensor=1"
+    )

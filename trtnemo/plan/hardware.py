@@ -1,0 +1,107 @@
+"""Devices: memory, bandwidth, peaks; a catalogue with sources, and this machine's own CPU, measured."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from trtnemo.checkpoint.json_file import read_json_object
+from trtnemo.errors import UsageError
+from trtnemo.recipe.nearest import suggestion
+
+CATALOGUE = Path(__file__).resolve().parent / "hardware.json"
+_MEASURED_BYTES = 256 << 20
+_MEASURED_RANK = 1024
+
+
+class Device(BaseModel):
+    """One kind of device; peaks in tera operations a second without sparsity, null where there is no such unit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    title: str
+    compute_capability: str | None = Field(None, pattern=r"^\d+\.\d$")
+    memory_mib: int = Field(ge=1)
+    bandwidth_gbs: float = Field(gt=0)
+    bf16: float = Field(gt=0)
+    fp8: float | None = None
+    fp4: float | None = None
+    unified: bool = False
+    source: str
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of memory."""
+        return self.memory_mib << 20
+
+    def peak(self, kind: str) -> float:
+        """Return operations a second for weights of a format; without such units the next wider ones do the work."""
+        wider = {"fp4": (self.fp4, self.bf16), "fp8": (self.fp8, self.bf16), "bf16": (self.bf16,)}
+        return next(value for value in wider[kind] if value is not None) * 1e12
+
+
+def parse_hardware(text: str) -> tuple[str, int | None]:
+    """Return name and count of `b200`, `2xb200` or `b200x2`; no count where none is written."""
+    match = re.fullmatch(r"(?:(\d+)x)?(.+?)(?:x(\d+))?", text)
+    if match is None or (match[1] and match[3]):
+        return text, None
+    count = match[1] or match[3]
+    return match[2], int(count) if count else None
+
+
+def catalogue_names() -> list[str]:
+    """Return the names of all devices, `cpu` for this machine's own."""
+    return ["cpu", *(name for name in read_json_object(CATALOGUE) if name != "_")]
+
+
+def find_device(name: str) -> Device:
+    """Return a device by its catalogue name; raises UsageError."""
+    if name == "cpu":
+        return this_cpu()
+    catalogue = read_json_object(CATALOGUE)
+    if name not in catalogue or name == "_":
+        known = catalogue_names()
+        raise UsageError(f"'{name}' is no hardware{suggestion(name, known)}", remedy=f"Known: {', '.join(known)}")
+    return Device(name=name, **catalogue[name])
+
+
+def this_cpu() -> Device:
+    """Return this machine: its memory as the system tells it, bandwidth and peak as numpy reaches them now."""
+    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    return Device(
+        name="cpu",
+        title=f"CPU with {os.cpu_count()} cores",
+        memory_mib=max(pages * size >> 20, 1),
+        bandwidth_gbs=_measure_bandwidth(),
+        bf16=_measure_peak(),
+        unified=True,
+        source="this machine: memory as the system says, bandwidth of a sum and peak of a float32 product in numpy",
+    )
+
+
+def _measure_bandwidth() -> float:
+    """Return gigabytes read a second, the best of three."""
+    values = np.ones(_MEASURED_BYTES // 8, np.float64)
+    return values.nbytes / _best_of_three(lambda: float(values.sum())) / 1e9
+
+
+def _measure_peak() -> float:
+    """Return tera operations a second of a float32 product, the best of three."""
+    matrix = np.ones((_MEASURED_RANK, _MEASURED_RANK), np.float32)
+    return 2 * _MEASURED_RANK**3 / _best_of_three(lambda: matrix @ matrix) / 1e12
+
+
+def _best_of_three(work: Callable[[], object]) -> float:
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - started)
+    return max(min(seconds), 1e-9)

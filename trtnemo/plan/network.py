@@ -1,0 +1,54 @@
+"""The network that a plan is for: config and map from a directory, the released family, or the hub, weights never."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from trtnemo.checkpoint.config import ModelConfig, parse_config
+from trtnemo.checkpoint.family import find_release
+from trtnemo.checkpoint.json_file import read_json_object
+from trtnemo.checkpoint.quantization import QuantizationMap, read_quantization
+from trtnemo.checkpoint.source import EMBEDDED, fetch_json
+from trtnemo.plan.weights import TensorClasses, tensor_classes
+
+
+@dataclass(frozen=True)
+class Network:
+    """Config and quantization map, where they are from, and whether the map is inferred."""
+
+    name: str
+    config: ModelConfig
+    quantization: QuantizationMap
+    source: str
+    inferred: bool = False
+
+    @cached_property
+    def tensors(self) -> TensorClasses:
+        """Every tensor of the checkpoint, those stored alike as one class."""
+        return tensor_classes(self.config, self.quantization)
+
+
+def find_network(name: str, revision: str | None = None) -> Network:
+    """Return a checkpoint's network by its directory, hub id or `tiny`; raises CheckpointError.
+
+    A released model without a pinned revision is taken from trtnemo's own copy of its json files, so that a plan needs
+    no network connection; another hub id's json files are fetched.
+    """
+    directory = EMBEDDED if name == "tiny" else Path(name).expanduser()
+    if directory.is_dir():
+        return _from_directory(name, directory, str(directory))
+    release = find_release(name) if revision is None else None
+    if release is not None:
+        source = "trtnemo's copy of the released json files"
+        if release.inferred:
+            source += "; its quantization map is not published and follows a rule (inferred)"
+        return Network(name, release.config, release.quantization, source, release.inferred)
+    return _from_directory(name, fetch_json(name, revision), "the hub")
+
+
+def _from_directory(name: str, directory: Path, source: str) -> Network:
+    raw = read_json_object(directory / "config.json")
+    config = parse_config(raw, str(directory / "config.json"))
+    return Network(name, config, read_quantization(directory, raw), source)

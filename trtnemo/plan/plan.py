@@ -1,0 +1,86 @@
+"""A plan: the verdict first, then every number it stands on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trtnemo.plan.advice import advise
+from trtnemo.plan.deployment import Deployment, require_divisible
+from trtnemo.plan.fit import Fit, Need, stage_fits
+from trtnemo.plan.hardware import Device
+from trtnemo.plan.network import Network
+from trtnemo.plan.reservation import Reservation
+from trtnemo.plan.roofline import ACCEPTANCE, Roofline, Speed
+from trtnemo.plan.state import StateBytes
+from trtnemo.plan.verdict import Verdict, judge
+from trtnemo.plan.weights import WeightBytes, replicated_bytes, weight_bytes
+from trtnemo.plan.workspace import WorkspaceBytes
+
+_FRONTIER = tuple(1 << power for power in range(13))
+_BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_CONTEXT = 8192
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All of one plan. Bytes are of one device of the fullest pipeline stage unless they say otherwise.
+
+    `frontier` pairs batches with the longest context that fits; empty batches are left out. `decode` is at a context
+    of 8,192 tokens or the deployment's own, where that is shorter.
+    """
+
+    network: Network
+    deployment: Deployment
+    device: Device
+    weights: list[WeightBytes]
+    replicated: int
+    state: StateBytes
+    reservation: Reservation
+    workspace: WorkspaceBytes
+    need: Need
+    verdict: Verdict
+    advice: list[str]
+    frontier: list[tuple[int, int]]
+    decode: list[Speed]
+    prefill: Speed
+    acceptance: float
+
+
+def make_plan(network: Network, deployment: Deployment, device: Device, acceptance: float = ACCEPTANCE) -> Plan:
+    """Return the plan of a deployment; raises RecipeError where the network cannot be split as it asks."""
+    require_divisible(deployment, network.config)
+    weights = weight_bytes(network.tensors, network.config, deployment)
+    fit = fullest(network, deployment, device, weights)
+    batch, context = deployment.max_batch_size, deployment.max_seq_len
+    verdict = judge(fit)
+    roofline = Roofline(network, deployment, device, weights)
+    at = min(_CONTEXT, context)
+    return Plan(
+        network=network,
+        deployment=deployment,
+        device=device,
+        weights=weights,
+        replicated=replicated_bytes(weights, deployment),
+        state=fit.state,
+        reservation=fit.reservation(batch),
+        workspace=fit.workspace(batch),
+        need=fit.need(batch, context),
+        verdict=verdict,
+        advice=[] if verdict.kind == "fits" else advise(network, deployment, device),
+        frontier=[(size, length) for size in _FRONTIER if (length := fit.largest_context(size))],
+        decode=[roofline.decode(size, at, acceptance) for size in _batches(deployment)],
+        prefill=roofline.prefill(deployment.max_num_tokens),
+        acceptance=acceptance,
+    )
+
+
+def fullest(network: Network, deployment: Deployment, device: Device, weights: list[WeightBytes]) -> Fit:
+    """Return the pipeline stage with the least to spare."""
+    batch, context = deployment.max_batch_size, deployment.max_seq_len
+    return min(stage_fits(network, deployment, device, weights), key=lambda fit: fit.need(batch, context).spare)
+
+
+def _batches(deployment: Deployment) -> list[int]:
+    """Return the batches of all replicas together that the roofline is told for, the deployment's own last."""
+    own = deployment.max_batch_size * deployment.replicas
+    return [size for size in _BATCHES if size < own] + [own]

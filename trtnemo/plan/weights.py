@@ -1,0 +1,136 @@
+"""Bytes of weights on each device, by kind: what tensor and expert parallelism split, and what every device holds.
+
+Source of the splits: TensorRT-LLM modeling_nemotron_h.py (00620eb) and vLLM nemotron_h.py: latent projections, router
+and norms are replicated; heads and groups are split; expert parallelism gives whole experts.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+from trtnemo.checkpoint.config import ModelConfig
+from trtnemo.checkpoint.expected import ExpectedTensor, expected_tensors
+from trtnemo.checkpoint.quantization import QuantizationMap
+from trtnemo.checkpoint.storage import StorageType
+from trtnemo.plan.deployment import Deployment
+
+DRAFT = "draft head"
+KINDS = ("embedding", "lm head", "mamba", "attention", "mlp", "routed experts", "shared experts", "latent projections",
+         "router", "norms", DRAFT)  # fmt: skip
+_LAYER = re.compile(r"(backbone|mtp)\.layers\.(\d+)\.(?:mixer\.)?(.+)")
+_COLUMNS = re.compile(
+    r"(in_proj|q_proj|shared_experts\.up_proj|up_proj)\.(weight|weight_scale)|conv1d\..*|A_log|D|dt_bias"
+)
+_ROWS = re.compile(r"(out_proj|o_proj|shared_experts\.down_proj|down_proj)\.(weight|weight_scale)")
+
+
+TensorClasses = list[tuple[ExpectedTensor, int]]
+
+
+@dataclass(frozen=True)
+class WeightBytes:
+    """One kind of weight: its bytes in the checkpoint, and on one device of each pipeline stage."""
+
+    kind: str
+    whole: int
+    by_stage: tuple[int, ...]
+
+
+def tensor_classes(config: ModelConfig, quantization: QuantizationMap) -> TensorClasses:
+    """Return every tensor once with how many there are: the experts of a layer that are stored alike are one class."""
+    classes: dict[tuple[str, tuple[int, ...], StorageType], tuple[ExpectedTensor, int]] = {}
+    for item in expected_tensors(config, quantization):
+        head, experts, tail = item.name.partition(".experts.")
+        name = f"{head}{experts}*.{tail.partition('.')[2]}" if experts else item.name
+        key = (name, item.shape, item.storages[0])
+        first, count = classes.get(key, (item, 0))
+        classes[key] = (first, count + 1)
+    return list(classes.values())
+
+
+def weight_bytes(classes: TensorClasses, config: ModelConfig, deployment: Deployment) -> list[WeightBytes]:
+    """Return bytes by kind, in the order of KINDS, kinds that the network lacks left out.
+
+    The draft head is counted where draft tokens are asked for: servers skip it otherwise.
+    """
+    whole: Counter[str] = Counter()
+    stages = [Counter[str]() for _ in range(deployment.pipeline)]
+    for item, count in classes:
+        kind, stage = place(item.name, config, deployment)
+        if kind == DRAFT and not deployment.draft_tokens:
+            continue
+        whole[kind] += count * tensor_bytes(item, deployment)
+        stages[stage][kind] += rank_bytes(item, count, config, deployment)
+    return [WeightBytes(kind, whole[kind], tuple(stage[kind] for stage in stages)) for kind in KINDS if whole[kind]]
+
+
+def tensor_bytes(item: ExpectedTensor, deployment: Deployment) -> int:
+    """Return a tensor's bytes as the server holds it: as stored, or float32 in our own torch executor."""
+    if deployment.server == "cpu":
+        packed = 2 if item.storages[0] is StorageType.U8 else 1
+        return 0 if item.is_scale else math.prod(item.shape) * packed * 4
+    return math.prod(item.shape) * item.storages[0].itemsize
+
+
+def place(name: str, config: ModelConfig, deployment: Deployment) -> tuple[str, int]:
+    """Return a tensor's kind and the pipeline stage that holds it; the draft head stands with the last."""
+    last = deployment.pipeline - 1
+    match = _LAYER.fullmatch(name)
+    if match is None:
+        if name.startswith("backbone.embeddings"):
+            return "embedding", 0
+        return ("lm head" if name.startswith("lm_head") else "norms"), last
+    if match[1] == "mtp":
+        return DRAFT, last
+    layer = int(match[2])
+    return _kind(match[3], config.layer_kinds[layer]), stage_of(layer, len(config.layer_kinds), deployment.pipeline)
+
+
+def stage_of(layer: int, layers: int, stages: int) -> int:
+    """Return the stage of a layer: even runs, the first ones longer by one (inferred: servers may cut otherwise)."""
+    size, longer = divmod(layers, stages)
+    start = longer * (size + 1)
+    return layer // (size + 1) if layer < start else longer + (layer - start) // size
+
+
+def _kind(tail: str, layer_kind: str) -> str:
+    if tail == "norm.weight" and layer_kind != "mamba":
+        return "norms"
+    if layer_kind != "moe":
+        return layer_kind
+    for start, kind in (("experts.", "routed experts"), ("shared_experts.", "shared experts"), ("gate.", "router")):
+        if tail.startswith(start):
+            return kind
+    return "latent projections"
+
+
+def rank_bytes(item: ExpectedTensor, count: int, config: ModelConfig, deployment: Deployment) -> int:
+    """Return the bytes of `count` such tensors that one device of their stage holds."""
+    size, tensor = tensor_bytes(item, deployment), deployment.attention_tensor
+    match = _LAYER.fullmatch(item.name)
+    if match is None:
+        is_split = item.name.startswith(("backbone.embeddings", "lm_head")) and len(item.shape) > 1
+        return _split(size, tensor) if is_split else size
+    tail = match[3]
+    if tail.startswith("experts."):
+        return -(-count // deployment.expert) * _split(size, deployment.expert_tensor if item.shape else 1)
+    if re.match(r"[kv]_proj\.weight", tail) and item.shape:
+        heads = max(config.num_key_value_heads // tensor, 1)
+        return size * heads // config.num_key_value_heads
+    if tail == "eh_proj.weight":
+        return _split(size, tensor) if deployment.server == "trtllm" else size
+    follows_heads = _ROWS.fullmatch(tail) or _COLUMNS.fullmatch(tail) or ".mixer.norm." in item.name
+    return _split(size, tensor) if follows_heads and item.shape else size
+
+
+def _split(size: int, parts: int) -> int:
+    return -(-size // parts)
+
+
+def replicated_bytes(weights: list[WeightBytes], deployment: Deployment) -> int:
+    """Return the bytes that all devices together hold beyond one copy of the checkpoint."""
+    devices = deployment.tensor * deployment.data
+    return sum(sum(item.by_stage) * devices - item.whole for item in weights)
