@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from launch.test_recipes import EXTERNAL, meaning
 from trtnemo.errors import RecipeError
 from trtnemo.launch.accuracy import card_suites
+from trtnemo.launch.check import check_invocation
 from trtnemo.launch.command import read_command
 from trtnemo.launch.invocation import Invocation
 from trtnemo.launch.render import FORMS, render
@@ -138,6 +139,30 @@ def test_a_value_that_begins_with_a_dash_is_read_back_as_a_value():
     assert "  --chat-template=-x\n" in text
     again = read_command(text, "0.20.0")
     assert (again.options["--chat-template"], again.findings) == ("-x", ())
+
+
+@pytest.mark.parametrize("form", ["command", "docker", "compose", "slurm"])
+@pytest.mark.parametrize(
+    ("name", "settings", "line"),
+    [
+        ("sglang-b200", ['sglang.version="0.5.24"'], "--disable-piecewise-cuda-graph"),
+        ("sglang-b200", ["sglang.args.some-new-flag=true"], "--some-new-flag"),
+        ("vllm-b200", ['vllm.version="0.25.0"', "vllm.args.some_new=1"], "--some_new"),
+    ],
+)
+def test_an_option_that_another_versions_record_does_not_know_is_kept_as_written(form, name, settings, line):
+    assert line in rendered(form, name, settings)
+    invocation = to_invocation(load_recipe(name, settings))
+    assert ("warning", "unknown-option", line) in [
+        (finding.severity, finding.rule, finding.subject) for finding in check_invocation(invocation).findings
+    ]
+
+
+def test_an_unknown_option_with_a_secret_is_refused():
+    for key in ("api-key", "new-password"):
+        with pytest.raises(RecipeError, match=f"holds a secret .--{key}.") as caught:
+            rendered("command", "b200", [f"trtllm.args.{key}=sk-1"])
+        assert "sk-1" not in str(caught.value)
 
 
 def test_a_server_without_a_given_port_is_asked_at_its_own_default():
