@@ -165,6 +165,19 @@ def test_an_unknown_option_with_a_secret_is_refused():
         assert "sk-1" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "setting", "words"),
+    [
+        ("b200", "trtllm.args.custom_module_dirs=[/a, /b]", ["--custom_module_dirs /a", "--custom_module_dirs /b"]),
+        ("sglang-b200", "sglang.args.forward-hooks=[1, 2]", ["--forward-hooks '[1,2]'"]),
+        ("sglang-b200", "sglang.args.cuda-graph-bs=[1, 2]", ["--cuda-graph-bs 1 2"]),
+    ],
+)
+def test_a_list_is_written_as_its_option_takes_it(name, setting, words):
+    lines = [line.strip(" \\") for line in rendered("command", name, [setting]).splitlines()]
+    assert set(words) <= set(lines)
+
+
 def test_a_server_without_a_given_port_is_asked_at_its_own_default():
     assert port_of(Invocation("sglang", "0.5.10", "m", {})) == 30000
     assert port_of(Invocation("vllm", "0.20.0", "m", {})) == 8000
