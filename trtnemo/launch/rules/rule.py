@@ -76,11 +76,14 @@ class Rule:
             or (self.until is not None and asked > Version(self.until))
         )
 
+    def concerns(self, invocation: Invocation) -> bool:
+        """Return whether the invocation's server has the issue in its version."""
+        version = invocation.version or invocation.surface.surface.version  # without one, the record's is asked about
+        return invocation.server == self.server and self.affects(version)
+
     def apply(self, case: Case) -> Finding | None:
         """Return the finding where the issue is triggered."""
-        invocation = case.invocation
-        version = invocation.version or invocation.surface.surface.version  # without one, the record's is asked about
-        if invocation.server != self.server or not self.affects(version):
+        if not self.concerns(case.invocation):
             return None
         found = self.trigger(case)
         if found is None:
