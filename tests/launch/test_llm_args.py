@@ -55,6 +55,11 @@ def test_versions_differ():
     assert [finding.rule for finding in check_llm_args(NEW, draft)] == ["deprecated-key"]
 
 
+def test_texts_that_the_server_folds_are_taken_in_any_case():
+    assert check_llm_args(OLD, {"kv_cache_config": {"dtype": "FP8"}, "cp_config": {"cp_type": "ulysses"}}) == []
+    assert [f.rule for f in check_llm_args(OLD, {"moe_config": {"backend": "cutlass"}})] == ["key-value"]
+
+
 def test_what_the_server_drops_is_told():
     assert [(f.severity, f.rule, f.subject) for f in check_llm_args(OLD, {"build_config": {"a": 1}})] == [
         ("note", "ignored-key", "build_config")

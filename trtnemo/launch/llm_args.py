@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from trtnemo.launch.finding import Finding
@@ -21,6 +21,11 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "list": (list,),
     "dict": (dict,),
     "null": (type(None),),
+}
+# Texts that the server folds before it compares them.
+_FOLDED: dict[tuple[str, ...], Callable[[str], str]] = {
+    ("kv_cache_config", "dtype"): str.lower,
+    ("cp_config", "cp_type"): str.upper,
 }
 
 
@@ -71,6 +76,8 @@ def _where_it_belongs(surface: Surface, name: str, key: str) -> str:
 
 def _check_field(surface: Surface, spec: Mapping[str, Any], value: Any, place: tuple[str, ...]) -> list[Finding]:
     subject, findings = ".".join(place), []
+    fold = _FOLDED.get(place[-2:])
+    value = fold(value) if fold and isinstance(value, str) else value
     if spec.get("certain") is False:
         message = f"may not exist in {surface.title}: only one of the two snapshots around it has it"
         findings.append(Finding("warning", "uncertain-key", subject, message))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from packaging.version import Version
@@ -14,6 +16,17 @@ from trtnemo.launch.invocation import Invocation
 from trtnemo.launch.settings import Settings
 
 TRAINED_POSITIONS = 262_144  # max_position_embeddings of every Super config
+# Nemotron-H, Nemotron-3, and Nano 2, which is named by its sizes; Llama-Nemotron is a transformer.
+_HYBRIDS = re.compile(r"NEMOTRON[-_. ]?(H|V?3)\b|NEMOTRON-NANO-(9B|12B)-V2")
+
+
+def _model_type(model: str) -> str | None:
+    """Return what the config.json of a local model says that it is."""
+    try:
+        kind = json.loads((Path(model) / "config.json").read_text(encoding="utf-8")).get("model_type")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return kind if isinstance(kind, str) else None
 
 
 @dataclass(frozen=True)
@@ -37,6 +50,15 @@ class Case:
     def is_nemotron(self) -> bool:
         """Whether the model's name is one of the family's."""
         return "NEMOTRON" in self.invocation.model.upper()
+
+    @property
+    def is_nemotron_h(self) -> bool:
+        """Whether the model is a Mamba hybrid of the family: by its config.json where it is here, else by its name."""
+        kind = _model_type(self.invocation.model)
+        if kind is not None:
+            return kind == "nemotron_h"
+        name = self.invocation.model.upper()
+        return _HYBRIDS.search(name) is not None and "LLAMA" not in name
 
     @property
     def is_hopper(self) -> bool:

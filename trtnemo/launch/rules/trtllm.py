@@ -47,7 +47,7 @@ def _long_context(case: Case) -> tuple[str, str] | None:
 
 def _tensor_parallel(case: Case) -> tuple[str, str] | None:
     size = case.settings.get("tensor_parallel_size", 1)
-    if size not in (1, 2, 4, 8) and not case.settings.get("enable_attention_dp"):
+    if case.is_nemotron_h and size not in (1, 2, 4, 8) and not case.settings.get("enable_attention_dp"):
         return "tensor_parallel_size", f"{size} without attention data parallelism"
     return None
 

@@ -20,7 +20,7 @@ def _misplaced(case: Case) -> tuple[str, str] | None:
 
 def _default_batch(case: Case) -> tuple[str, str] | None:
     size = case.settings.get("max_batch_size")
-    if size is None:
+    if size is None and case.is_nemotron_h:
         return "max_batch_size", "not given, so 2048"
     return None
 
