@@ -22,7 +22,6 @@ from trtnemo.launch.check import check_invocation
 from trtnemo.launch.command import read_command
 from trtnemo.launch.invocation import Invocation
 from trtnemo.launch.render import FORMS, render
-from trtnemo.launch.render.clients import port_of
 from trtnemo.launch.translate import to_invocation
 from trtnemo.recipe import load_recipe
 from trtnemo.recipe.runtimes import ADAPTER
@@ -179,9 +178,9 @@ def test_a_list_is_written_as_its_option_takes_it(name, setting, words):
 
 
 def test_a_server_without_a_given_port_is_asked_at_its_own_default():
-    assert port_of(Invocation("sglang", "0.5.10", "m", {})) == 30000
-    assert port_of(Invocation("vllm", "0.20.0", "m", {})) == 8000
-    assert port_of(Invocation("vllm", "0.20.0", "m", {"--port": 1234})) == 1234
+    assert Invocation("sglang", "0.5.10", "m", {}).port == 30000
+    assert Invocation("vllm", "0.20.0", "m", {}).port == 8000
+    assert Invocation("vllm", "0.20.0", "m", {"--port": 1234}).port == 1234
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,9 @@ from trtnemo.launch.finding import Finding
 from trtnemo.launch.option_value import check_value
 from trtnemo.launch.surface import SECRET_OPTIONS, Option, Surface, choose_surface, recorded_versions
 from trtnemo.recipe.nearest import suggestion
+
+# vLLM reads `-O3` and `-O=3` before its parser does.
+_LEVEL = re.compile(r"^-O=?(?=\d)")
 
 
 @dataclass
@@ -46,7 +50,10 @@ class _Reader:
         return self.parsed
 
     def _option(self, word: str) -> None:
-        name, has_value, text = word.partition("=") if word.startswith("--") else (word, "", "")
+        if self.surface.server == "vllm":
+            word = _LEVEL.sub("--optimization-level=", word) if word != "-O" else "--optimization-level"
+        is_split = word.startswith("--") or self.surface.server != "trtllm"  # argparse splits `-x=1` too
+        name, has_value, text = word.partition("=") if is_split else (word, "", "")
         base, dot, key = name.partition(".")
         option = self._find(base)
         if option is None:

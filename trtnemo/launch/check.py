@@ -14,7 +14,6 @@ from trtnemo.launch.settings import effective_settings
 from trtnemo.launch.surface import SurfaceChoice
 from trtnemo.recipe.nearest import suggestion
 
-_PREFIXES = {"trtllm": ("TLLM_", "TRTLLM_"), "vllm": ("VLLM_",), "sglang": ("SGLANG_", "SGL_")}
 # Findings of the parser that an unrecorded version may not share.
 _VERSION_BOUND = {"unknown-option", "unknown-key", "option-value", "key-value"}
 
@@ -43,7 +42,7 @@ def check_invocation(invocation: Invocation, compute_capability: str | None = No
     if invocation.llm_args is not None:
         findings += check_llm_args(choice.surface, invocation.llm_args)
     findings += settings.findings
-    findings += _unreachable(invocation)
+    findings += [*_unreachable(invocation), *_unpublished(invocation), *_unread_file(invocation)]
     if _is_another_version(invocation, choice):
         findings = _softened(findings)
     findings = _with_known_issues(findings, Case(invocation, settings, compute_capability))
@@ -98,11 +97,32 @@ def _unreachable(invocation: Invocation) -> list[Finding]:
     return [Finding("warning", "container-host", "--host", message, "Give --host 0.0.0.0")]
 
 
+def _unpublished(invocation: Invocation) -> list[Finding]:
+    """Return a finding where a pasted docker line publishes ports, and not the one that the server listens on."""
+    container, port = invocation.container, invocation.port
+    if container is None or container.shares_network or not container.ports or port in container.ports.values():
+        return []
+    published = ", ".join(map(str, container.ports.values()))
+    message = f"the server listens on {port}, the container publishes {published}"
+    return [Finding("warning", "container-port", "--port", message, f"Give -p {port}:{port}, or another --port")]
+
+
+def _unread_file(invocation: Invocation) -> list[Finding]:
+    """Return a finding where vLLM or SGLang take options from a file, which is not read here."""
+    path = invocation.option("--config") if invocation.server != "trtllm" else None
+    if path is None:
+        return []
+    message = f"the options in {path} are not read: they are not checked, and may change what is"
+    return [
+        Finding("warning", "file-not-read", "--config", message, "Write them on the command line to have them read")
+    ]
+
+
 def _environment(invocation: Invocation, choice: SurfaceChoice) -> list[Finding]:
     """Return findings on variables that carry the server's prefix and that it does not read."""
     findings, known = [], choice.surface.environment
     for name in invocation.env:
-        if name.startswith(_PREFIXES[invocation.server]) and name not in known:
+        if choice.surface.reads(name) and name not in known:
             message = f"{choice.surface.title} is not known to read it{suggestion(name, known)}"
             findings.append(Finding("warning", "unknown-variable", name, message))
     return findings

@@ -27,6 +27,9 @@ class Container:
     mounts: Mapping[str, str] = field(default_factory=dict)
     # port in the container by port on the host
     ports: Mapping[int, int] = field(default_factory=dict)
+    shares_network: bool = False
+    # options of a pasted line that no recipe carries, as they are written
+    not_carried: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,13 @@ class Invocation:
     def surface(self) -> SurfaceChoice:
         """The record of options that speaks for this version."""
         return choose_surface(self.server, self.version)
+
+    @property
+    def port(self) -> int:
+        """The port that the server listens on: the given one, or its own default."""
+        option, given = self.surface.surface.find("--port"), self.options.get("--port")
+        default = option.default if option and isinstance(option.default, int) else 8000
+        return given if isinstance(given, int) else default
 
     def option(self, name: str) -> Any:
         """Return an option's value under any of its names, or None."""

@@ -14,7 +14,7 @@ from trtnemo.errors import EngineError
 from trtnemo.launch.bundle import BUNDLED, is_local
 from trtnemo.launch.invocation import Invocation
 from trtnemo.launch.preflight import Preflight, preflight
-from trtnemo.launch.render.clients import port_of, served_name
+from trtnemo.launch.render.clients import served_name
 from trtnemo.launch.render.docker import docker_lines
 from trtnemo.launch.render.shell_text import CACHE_MOUNT
 from trtnemo.launch.rules import rules_for
@@ -51,7 +51,7 @@ def serve_bundle(
         raise EngineError(problems[0], where=str(directory), remedy="Rebuild the bundle")
     recipe = _addressed(recipe_of(manifest), host, port)
     invocation = to_invocation(recipe)
-    address = port_of(invocation)
+    address = invocation.port
     checked = preflight(manifest, recipe, address)
     for step in checked.steps:
         report(f"{'fails' if step.failure else 'ok   '} {step.name}: {step.text}")
