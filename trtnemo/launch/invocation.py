@@ -37,7 +37,8 @@ class Invocation:
     """A server with its version, model, options by longest name, YAML content, environment and container.
 
     An environment variable of value None is passed on by name, so that a secret never stands in a command. `findings`
-    are what reading the source brought up; `is_pasted` says that it was a text, whose container is as it is written.
+    are what reading the source brought up; `is_pasted` says that it was a text, whose container is as it is written,
+    and `config_path` where that names its YAML file.
     """
 
     server: ServerName
@@ -49,6 +50,7 @@ class Invocation:
     container: Container | None = None
     findings: tuple[Finding, ...] = ()
     is_pasted: bool = False
+    config_path: str | None = None
 
     @property
     def surface(self) -> SurfaceChoice:
