@@ -78,7 +78,7 @@ def _check_checkpoint(checkpoint: str, revision: str | None, headers_only: bool,
 def _check_launch(
     recipe: str | None, command: str | None, version: str | None, settings: Sequence[str], as_json: bool
 ) -> bool:
-    from trtnemo.launch.check import check_invocation, report_json
+    from trtnemo.launch.check import check_invocation, check_recipe, report_json
     from trtnemo.launch.command import read_command
     from trtnemo.launch.translate import is_external, to_invocation
     from trtnemo.recipe import load_recipe
@@ -87,7 +87,7 @@ def _check_launch(
         loaded = load_recipe(recipe, settings)
         if not is_external(loaded):
             return _check_own(loaded, as_json)
-        report = check_invocation(to_invocation(loaded), loaded.hardware.compute_capability)
+        report = check_recipe(to_invocation(loaded), loaded)
     else:
         text = sys.stdin.read() if command == "-" else str(command)
         report = check_invocation(read_command(text, version))

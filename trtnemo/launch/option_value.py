@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from trtnemo.launch.bounds import out_of_range
 from trtnemo.launch.finding import Finding
 from trtnemo.launch.surface import Option, Surface
 from trtnemo.recipe.nearest import suggestion
@@ -24,6 +25,9 @@ def check_value(surface: Surface, option: Option, text: str) -> tuple[Any, list[
         value = _CONVERTERS.get(kind, str)(text)
     except ValueError:
         return text, [_wrong(option, text, f"is no {_WORDS.get(kind, kind)}")]
+    outside = out_of_range(option.name, value)
+    if outside:
+        return value, [_wrong_data(option, outside)]
     if option.choices is not None:
         return value, _check_choice(option, value)
     fields = surface.nested.get(option.name)
