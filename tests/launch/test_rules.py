@@ -150,6 +150,13 @@ def test_a_local_model_is_what_its_config_says(text, is_hybrid, tmp_path):
     assert ("trtllm-default-batch" in rules_of(invocation)) == is_hybrid
 
 
+@pytest.mark.parametrize(
+    ("capability", "is_told"), [("8.0", True), ("8.9", True), ("9.0", True), ("10.0", False), ("12.1", False)]
+)
+def test_every_device_before_blackwell_runs_nvfp4_as_w4a16(capability, is_told):
+    assert ("trtllm-nvfp4-hopper" in rules_of(FINE, capability)) == is_told
+
+
 def test_a_sound_start_triggers_nothing():
     for invocation in (FINE, FINE_VLLM, FINE_SGLANG):
         assert rules_of(invocation, "10.0") == set()

@@ -65,6 +65,11 @@ class Case:
         """Whether the devices are H100 or H200."""
         return (self.compute_capability or "").startswith("9.")
 
+    @property
+    def lacks_fp4(self) -> bool:
+        """Whether the devices are older than Blackwell, the first that computes in FP4."""
+        return self.compute_capability is not None and int(self.compute_capability.partition(".")[0]) < 10
+
 
 # Returns where the issue shows and, in words, why; or None.
 Trigger = Callable[[Case], tuple[str, str] | None]
