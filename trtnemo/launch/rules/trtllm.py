@@ -79,7 +79,8 @@ RULES = (
         is_confirmed=False,
         symptom="under load the server dies with 'run out of mamba cache blocks', or answers from a spoiled state",
         source="NVIDIA/TensorRT-LLM issue 13179, fixed by PR 13151",
-        remedy="Set cuda_graph_config.enable_padding: false, or drop speculative_config, or use 1.3.0rc14 or newer",
+        remedy="Set cuda_graph_config.enable_padding: false, or drop speculative_config, or use 1.3.0rc14 or newer "
+        "(that it has the fix is inferred)",
         trigger=_mtp_with_padding,
         log=r"run out of mamba cache blocks",
     ),
