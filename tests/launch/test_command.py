@@ -138,6 +138,7 @@ def test_the_value_of_a_secret_is_never_told(text):
         f"--tmpfs /x --userns host --stop-timeout 60 --init -itp 8000:8000 vllm/vllm-openai:v0.20.0 {SUPER}",
         "export VLLM_ALLOW_LONG_MAX_MODEL_LEN=1; docker run -e VLLM_ALLOW_LONG_MAX_MODEL_LEN vllm/vllm-openai:v0.20.0 "
         f"{SUPER} --max-model-len 1048576",
+        f"docker run --network host vllm/vllm-openai:v0.20.0 {SUPER} --host 127.0.0.1",
     ],
 )
 def test_an_ordinary_line_is_read_without_a_finding(text):

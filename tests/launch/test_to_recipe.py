@@ -102,6 +102,13 @@ def test_a_plain_docker_line_loses_nothing(tmp_path):
         assert "# left out" not in imported(card(block), tmp_path)[0]
 
 
+def test_an_unknown_option_is_kept_where_the_record_is_another_versions(tmp_path):
+    for version, options in (("0.25.0", {"--new-flag": True, "--new-size": "3"}), ("0.20.0", {})):
+        text, invocation = imported("vllm serve m --new-flag --new-size 3 --new-token sk-1", tmp_path, version)
+        assert (dict(invocation.options), "sk-1" in text) == (options, False)
+        assert text.count("# left out") == (1 if options else 3)
+
+
 def test_a_file_that_was_not_read_is_said_to_be_left_out(tmp_path):
     text, _ = imported("trtllm-serve m --config gone.yml", tmp_path)
     assert "# left out: --extra_llm_api_options (the file gone.yml is not in the pasted text" in text

@@ -105,7 +105,10 @@ def _about_the_record(choice: SurfaceChoice) -> list[Finding]:
 def _unreachable(invocation: Invocation) -> list[Finding]:
     """Return a finding where a pasted container's server listens to itself alone."""
     host = invocation.options.get("--host", None if invocation.server == "vllm" else "localhost")
-    if invocation.container is None or not invocation.is_pasted or host not in ("localhost", "127.0.0.1", "::1"):
+    container = invocation.container
+    if container is None or container.shares_network or not invocation.is_pasted:
+        return []
+    if host not in ("localhost", "127.0.0.1", "::1"):
         return []
     message = f"{host} is the container's own address: the published port does not reach it"
     return [Finding("warning", "container-host", "--host", message, "Give --host 0.0.0.0")]

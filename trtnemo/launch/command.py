@@ -160,6 +160,7 @@ def _invocation(script: Script, start: _Start, version: str | None) -> Invocatio
         container=container,
         findings=(*(docker.findings if docker else ()), *parsed.findings, *stray, *problems, *told),
         is_pasted=True,
+        unknown=parsed.unknown,
         config_path=None if path is None else str(path),
     )
 

@@ -38,7 +38,7 @@ class Invocation:
 
     An environment variable of value None is passed on by name, so that a secret never stands in a command. `findings`
     are what reading the source brought up; `is_pasted` says that it was a text, whose container is as it is written,
-    and `config_path` where that names its YAML file.
+    `config_path` where that names its YAML file, and `unknown` its options that the record has not.
     """
 
     server: ServerName
@@ -51,6 +51,7 @@ class Invocation:
     findings: tuple[Finding, ...] = ()
     is_pasted: bool = False
     config_path: str | None = None
+    unknown: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def surface(self) -> SurfaceChoice:

@@ -39,7 +39,7 @@ def _recipe(invocation: Invocation, description: str) -> dict[str, Any]:
         "description": description,
         "checkpoint": invocation.model,
     }
-    rest = dict(invocation.options)
+    rest = {**invocation.options, **_kept_unknown(invocation)}
     for field, name in NEUTRAL[invocation.server].items():
         option = invocation.surface.surface.find(name) if name else None
         if option is None or option.name not in rest:
@@ -95,12 +95,21 @@ def _section(invocation: Invocation, rest: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in section.items() if value not in ({}, None)}
 
 
+def _kept_unknown(invocation: Invocation) -> dict[str, Any]:
+    """Return the options that the record has not, where the recipe's version is another one and may have them."""
+    is_another = invocation.version is not None or (invocation.server == "sglang" and invocation.container is not None)
+    if invocation.surface.is_exact or not is_another:
+        return {}
+    return {name: value for name, value in invocation.unknown.items() if name.startswith("--")}
+
+
 def _comments(invocation: Invocation) -> str:
     """Return a comment for everything that the recipe leaves out."""
+    kept = _kept_unknown(invocation)
     lines = [
         f"{finding.subject} ({finding.message})"
         for finding in invocation.findings
-        if finding.rule in ("unknown-option", "not-exported", "file-not-read")
+        if finding.rule in ("unknown-option", "not-exported", "file-not-read") and finding.subject not in kept
     ]
     lines += [
         f"the value of {finding.subject} (a secret: pass it on by an environment variable)"
