@@ -28,6 +28,12 @@ def test_check_reads_a_command_from_a_pipe():
     assert report["findings"][0].keys() == {"severity", "rule", "subject", "message", "remedy"}
 
 
+def test_check_of_a_command_is_told_the_gpu():
+    told = trtnemo("check", "--command", card("trtllm"), "--compute-capability", "9.0")
+    assert "note: checkpoint [trtllm-nvfp4-hopper]" in told.stdout
+    assert "trtllm-nvfp4-hopper" not in trtnemo("check", "--command", card("trtllm")).stdout
+
+
 def test_check_of_the_cards_recipe_names_13179_and_the_remedy():
     result = trtnemo("check", "--recipe", "b200")
     assert result.returncode == 0
@@ -46,6 +52,8 @@ def test_check_of_the_cards_recipe_names_13179_and_the_remedy():
         (["check", "tiny", "--set", "a=b"], 2, "give --recipe"),
         (["check", "--recipe", "b200", "--headers-only"], 2, "go with a CHECKPOINT"),
         (["check", "--command", "vllm serve m", "--server-version", "abc"], 2, "--server-version: 'abc' is no version"),
+        (["check", "--recipe", "b200", "--compute-capability", "9.0"], 2, "a recipe has hardware.compute_capability"),
+        (["check", "--command", "vllm serve m", "--compute-capability", "sm90"], 2, "'sm90' is no compute capability"),
         (["check", "--command", "ls"], 2, "holds no trtllm-serve"),
         (["check", "--recipe", "tiny", "--set", "parallel.tensor=2"], 3, "does not do yet"),
         (["check", "--recipe", "rtx-5090"], 6, "builds no engine for runtime 'tensorrt'"),

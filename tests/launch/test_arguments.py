@@ -16,6 +16,9 @@ VLLM, TRTLLM, SGLANG = (
 )
 
 
+SHARE = ("error", "option-value", "--kv_cache_free_gpu_memory_fraction")
+
+
 def rules(parsed):
     return [(finding.severity, finding.rule, finding.subject) for finding in parsed.findings]
 
@@ -56,6 +59,12 @@ def test_values_come_by_the_longest_name(surface, words, values):
         (VLLM, ["--swap-space", "0"], ("error", "unknown-option", "--swap-space")),
         (TRTLLM, ["--max-batch-size", "8"], ("error", "unknown-option", "--max-batch-size")),
         (TRTLLM, ["--max_batch", "8"], ("error", "unknown-option", "--max_batch")),
+        (TRTLLM, ["--max_batch_size", "-1"], ("error", "option-value", "--max_batch_size")),
+        (TRTLLM, ["--kv_cache_free_gpu_memory_fraction", "1.5"], SHARE),
+        (VLLM, ["--port", "65536"], ("error", "option-value", "--port")),
+        (VLLM, ["--gpu-memory-utilization", "90"], ("error", "option-value", "--gpu-memory-utilization")),
+        (VLLM, ["--max-num-seqs", "0"], ("error", "option-value", "--max-num-seqs")),
+        (SGLANG, ["--tp-size=-2"], ("error", "option-value", "--tensor-parallel-size")),
         (TRTLLM, ["--max_batch_size", "eight"], ("error", "option-value", "--max_batch_size")),
         (TRTLLM, ["--kv_cache_dtype", "fp4"], ("error", "option-value", "--kv_cache_dtype")),
         (TRTLLM, ["--reasoning_parser", "kimi_k2"], ("warning", "uncertain-value", "--reasoning_parser")),

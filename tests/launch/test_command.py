@@ -69,8 +69,8 @@ def test_the_cards_sglang_line_keeps_its_flag_and_says_that_no_image_was_read():
     ("text", "key", "words"),
     [
         ("trtllm-serve m --max_batch_size 8 --max_batch_sise 8", ("error", "unknown-option"), "--max_batch_size"),
-        ("trtllm-serve m --tp_size 3 --max_batch_size 8", ("error", "trtllm-tensor-parallel"), "1, 2, 4 or 8"),
-        ("trtllm-serve m", ("error", "trtllm-default-batch"), "160 GiB"),
+        (f"trtllm-serve {SUPER} --tp_size 3 --max_batch_size 8", ("error", "trtllm-tensor-parallel"), "1, 2, 4 or 8"),
+        (f"trtllm-serve {SUPER}", ("error", "trtllm-default-batch"), "160 GiB"),
         ("trtllm-serve m --max_batch_size 8 --config gone.yml", ("warning", "file-not-read"), "gone.yml"),
         ("vllm serve m --reasoning-parser super_v3", ("error", "vllm-reasoning-parser"), "plugin"),
         (
@@ -98,6 +98,122 @@ def test_a_secret_of_a_pasted_line_is_not_kept():
     assert invocation.env == {"HF_TOKEN": None}
     assert "hf_abc" not in repr(invocation)
     assert [finding.rule for finding in invocation.findings] == ["secret-in-command"] * 2
+
+
+SECRETS = [
+    "VLLM_API_KEY=sk-1 vllm serve m",
+    "export VLLM_API_KEY=sk-1; vllm serve m",
+    "env VLLM_API_KEY=sk-1 vllm serve m",
+    "bash -c 'VLLM_API_KEY=sk-1 vllm serve m'",
+    "docker run -e VLLM_API_KEY=sk-1 vllm/vllm-openai:v0.20.0 m",
+    "vllm serve m --api-key sk-1",
+    "vllm serve m --api-key=sk-1 sk-1",
+    "sglang serve --model-path m --api-key sk-1",
+    "trtllm-serve m --api-key sk-1",
+    "trtllm-serve m --api-key=sk-1",
+]
+
+
+@pytest.mark.parametrize("text", SECRETS)
+def test_the_value_of_a_secret_is_never_told(text):
+    report = check_invocation(read_command(text))
+    assert "sk-1" not in repr(report).replace("subject='sk-1'", "")
+    assert "sk-1" not in repr(read_command(text).env)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"vllm serve {SUPER} > out.log 2>&1 &",
+        f"vllm serve {SUPER} >> out.log 2> err.log",
+        f"vllm serve {SUPER} --port 8001 &> out.log",
+        f"nohup vllm serve {SUPER} </dev/null >out.log 2>&1 &",
+        f"vllm serve {SUPER} 2>&1 | tee out.log",
+        f"env VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 vllm serve {SUPER} --max-model-len 1048576",
+        f"sudo -E -u me env -u X VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 vllm serve {SUPER} --max-model-len 1048576",
+        f"set -a; VLLM_ALLOW_LONG_MAX_MODEL_LEN=1; vllm serve {SUPER} --max-model-len 1048576",
+        f"vllm serve {SUPER} -O3 -cc.cudagraph_mode=FULL -tp=1",
+        f"vllm serve {SUPER} -O 3",
+        "docker run --log-opt max-size=10m --group-add video --add-host a:b --cap-drop ALL --dns 1.1.1.1 --sysctl a=b "
+        f"--tmpfs /x --userns host --stop-timeout 60 --init -itp 8000:8000 vllm/vllm-openai:v0.20.0 {SUPER}",
+        "export VLLM_ALLOW_LONG_MAX_MODEL_LEN=1; docker run -e VLLM_ALLOW_LONG_MAX_MODEL_LEN vllm/vllm-openai:v0.20.0 "
+        f"{SUPER} --max-model-len 1048576",
+        f"docker run --network host vllm/vllm-openai:v0.20.0 {SUPER} --host 127.0.0.1",
+    ],
+)
+def test_an_ordinary_line_is_read_without_a_finding(text):
+    report = check_invocation(read_command(text, "0.20.0"))
+    assert (report.model, report.findings) == (SUPER, [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cat > c.yml <<EOF && trtllm-serve m --config c.yml\nmax_batch_size: $SIZE\nEOF\n",
+        "cat <<-'EOF' > c.yml; trtllm-serve m --config c.yml > log\nmax_batch_size: 4\nEOF\n",
+        "sudo tee c.yml <<EOF\nmax_batch_size: 4\nEOF\ntrtllm-serve m --config ./c.yml",
+        "bash -c 'cat > c.yml <<EOF\nmax_batch_size: 4\nEOF\ntrtllm-serve m --config c.yml'",
+        "docker run img bash -c 'cat > c.yml <<EOF\nmax_batch_size: 4\nEOF\ntrtllm-serve m --config c.yml'",
+    ],
+)
+def test_a_here_document_is_read_wherever_the_server_is_started(text):
+    invocation = read_command(f"SIZE=4\n{text}")
+    assert invocation.llm_args == {"max_batch_size": 4}
+    assert invocation.findings == ()
+
+
+IMAGE = "nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc12"
+FILE = "cat > c.yml <<EOF\nmax_batch_size: 4\nEOF\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "path", "is_found"),
+    [
+        ("", "/workspace/c.yml", False),
+        ("-v /data:/data", "/workspace/c.yml", False),
+        ("-v $(pwd)/c.yml:/workspace/c.yml:ro", "/workspace/c.yml", True),
+        ("-v $(pwd):/workspace", "/workspace/c.yml", True),
+        ("-v $(pwd):/workspace -w /workspace", "c.yml", True),
+        ("-v /data:/data -w /workspace", "c.yml", False),
+        ("--mount type=bind,source=./c.yml,target=/c.yml", "/c.yml", True),
+        ("-v $(pwd):/workspace", "c.yml", True),
+    ],
+)
+def test_a_file_that_the_container_does_not_see_is_found(options, path, is_found):
+    text = f"{FILE}docker run {options} {IMAGE} trtllm-serve m --config {path}"
+    invocation = read_command(text)
+    assert invocation.llm_args == {"max_batch_size": 4}
+    assert ([finding.rule for finding in invocation.findings] == []) == is_found
+    assert is_found or invocation.findings[0].rule == "file-not-mounted"
+
+
+def test_a_published_port_that_is_not_the_servers_is_found():
+    line = f"docker run %s vllm/vllm-openai:v0.20.0 {SUPER} --port 8123"
+    assert "listens on 8123" in found(line % "-p 8123:8000")["warning", "container-port"].message
+    for options in ("-p 8000:8123", "--network host -p 8000:8000", "--net=host"):
+        assert found(line % options) == {}
+
+
+def test_a_variable_that_is_not_exported_is_not_the_servers():
+    findings = found(f"VLLM_ALLOW_LONG_MAX_MODEL_LEN=1\nvllm serve {SUPER} --max-model-len 1048576", "0.20.0")
+    assert findings.keys() == {("warning", "not-exported"), ("error", "vllm-long-context")}
+    exported = f"VLLM_ALLOW_LONG_MAX_MODEL_LEN=1\nexport VLLM_ALLOW_LONG_MAX_MODEL_LEN\nvllm serve {SUPER}"
+    assert found(exported, "0.20.0") == {}
+
+
+def test_a_misspelt_variable_in_front_of_a_command_is_found():
+    for text in (f"VLLM_USE_FLASHINFER=1 vllm serve {SUPER}", f"export VLLM_USE_FLASHINFER=1; vllm serve {SUPER}"):
+        assert found(text, "0.20.0").keys() == {("warning", "unknown-variable")}
+    assert read_command("CUDA_VISIBLE_DEVICES=1 vllm serve m").env == {"CUDA_VISIBLE_DEVICES": "1"}
+
+
+def test_options_in_a_file_of_the_servers_own_are_told_to_be_unread():
+    for text, version in (("vllm serve m --config a.yml", "0.20.0"), ("sglang serve --model-path m --config a", None)):
+        assert "a" in found(text, version)["warning", "file-not-read"].message
+
+
+def test_a_placeholder_is_a_word():
+    assert read_command("vllm serve <your-model> --port 8000").model == "<your-model>"
 
 
 BOTH = """cat > c.yml <<'EOF'

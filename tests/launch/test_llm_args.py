@@ -28,6 +28,14 @@ PLAIN = st.recursive(
         ({"kv_cache_config": "fp8"}, "kv_cache_config", "must be dict"),
         ({"moe_config": {"backend": "CUTLAS"}}, "moe_config.backend", "did you mean 'CUTLASS'?"),
         ({"stream_interval": 0}, "stream_interval", "out of range"),
+        ({"max_batch_size": -1}, "max_batch_size", "-1 is out of range (1.."),
+        (
+            {"cuda_graph_config": {"batch_sizes": ["a", "b"]}},
+            "cuda_graph_config.batch_sizes",
+            "list of int, not of 'a'",
+        ),
+        ({"kv_cache_config": {"max_attention_window": [1.5]}}, "kv_cache_config.max_attention_window", "not of 1.5"),
+        ({"lora_config": {"lora_dir": [1]}}, "lora_config.lora_dir", "list of str"),
         ({"stream_interval": True}, "stream_interval", "must be int"),
         ({"speculative_config": {"decoding_type": "mtp"}}, "speculative_config", "did you mean 'MTP'?"),
         ({"speculative_config": {"decoding_type": "MTP", "draft": 3}}, "speculative_config.draft", "no such key"),
@@ -53,6 +61,11 @@ def test_versions_differ():
     draft = {"speculative_config": {"decoding_type": "MTP", "num_nextn_predict_layers": 3}}
     assert check_llm_args(OLD, draft) == []
     assert [finding.rule for finding in check_llm_args(NEW, draft)] == ["deprecated-key"]
+
+
+def test_texts_that_the_server_folds_are_taken_in_any_case():
+    assert check_llm_args(OLD, {"kv_cache_config": {"dtype": "FP8"}, "cp_config": {"cp_type": "ulysses"}}) == []
+    assert [f.rule for f in check_llm_args(OLD, {"moe_config": {"backend": "cutlass"}})] == ["key-value"]
 
 
 def test_what_the_server_drops_is_told():

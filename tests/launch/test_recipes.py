@@ -137,11 +137,21 @@ def test_every_recipe_of_the_design_ships():
         ("b200", "trtllm.args.tp_size=2", "says 1 in a neutral field and 2 for --tensor_parallel_size"),
         ("b200", "parallel.data=2", "'parallel.data' has no equal in TensorRT-LLM 1.3.0rc12"),
         ("b200", "parallel.tensor=3", "1, 2, 4 or 8"),
+        ("b200", "parallel.tensor=2", "hardware.count: 2 x 1 devices .tensor x pipeline. are needed"),
+        ("vllm-b200", "parallel.pipeline=2", "hardware.count says 1"),
+        ("b200x8-throughput", "hardware.count=4", "hardware.count says 4"),
         ("b200", "trtllm.version=newest", "is no version"),
         ("sglang-b200", "limits.max_num_tokens=8192", "has no equal in SGLang"),
         ("sglang-b200", "served_model_names=[a, b]", "answers to one"),
         ("vllm-b200", "vllm.args.swap-space=0", "Leave it out"),
         ("vllm-dgx-spark", "speculation.draft_tokens=2", "says both 2 and 3"),
+        ("vllm-b200", "vllm.args.max-num-seqs=[1, 2]", r"--max-num-seqs: takes one value, not the list \[1, 2\]"),
+        ("b200", "parsers.tool=foo", "--tool_parser: 'foo' is not one of"),
+        ("b200", "parsers.reasoning=foo", "--reasoning_parser: 'foo' is not one of"),
+        ("vllm-b200", "parsers.tool=foo", "--tool-call-parser: 'foo' is not one of"),
+        ("vllm-b200", "parsers.reasoning=foo", "--reasoning-parser: 'foo' is not one of"),
+        ("sglang-b200", ["parsers.tool=foo", "sglang.version=0.5.10"], "--tool-call-parser: 'foo' is not one of"),
+        ("vllm-b200", "kv_cache.dtype=float32", "--kv-cache-dtype: 'float32' is not one of"),
         ("vllm-b200", "vllm.image=a b", "image"),
         ("vllm-b200", "vllm.env.MY_API_KEY=abc", "is a secret"),
         ("b200", 'checkpoint=""', "has no name"),
@@ -157,7 +167,7 @@ def test_a_recipe_that_its_server_refuses_is_no_bundle(name, setting, words, tmp
     from trtnemo.launch.bundle import build_bundle
 
     with pytest.raises(RecipeError, match=words):
-        build_bundle(load_recipe(name, [setting]), name, tmp_path / "bundle")
+        build_bundle(load_recipe(name, [setting] if isinstance(setting, str) else setting), name, tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
 
 

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from launch.test_recipes import EXTERNAL, meaning
 from trtnemo.errors import RecipeError
 from trtnemo.launch.accuracy import card_suites
+from trtnemo.launch.check import check_invocation
 from trtnemo.launch.command import read_command
 from trtnemo.launch.invocation import Invocation
 from trtnemo.launch.render import FORMS, render
-from trtnemo.launch.render.clients import port_of
 from trtnemo.launch.translate import to_invocation
 from trtnemo.recipe import load_recipe
 from trtnemo.recipe.runtimes import ADAPTER
@@ -140,10 +140,47 @@ def test_a_value_that_begins_with_a_dash_is_read_back_as_a_value():
     assert (again.options["--chat-template"], again.findings) == ("-x", ())
 
 
+@pytest.mark.parametrize("form", ["command", "docker", "compose", "slurm"])
+@pytest.mark.parametrize(
+    ("name", "settings", "line"),
+    [
+        ("sglang-b200", ['sglang.version="0.5.24"'], "--disable-piecewise-cuda-graph"),
+        ("sglang-b200", ["sglang.args.some-new-flag=true"], "--some-new-flag"),
+        ("vllm-b200", ['vllm.version="0.25.0"', "vllm.args.some_new=1"], "--some_new"),
+    ],
+)
+def test_an_option_that_another_versions_record_does_not_know_is_kept_as_written(form, name, settings, line):
+    assert line in rendered(form, name, settings)
+    invocation = to_invocation(load_recipe(name, settings))
+    assert ("warning", "unknown-option", line) in [
+        (finding.severity, finding.rule, finding.subject) for finding in check_invocation(invocation).findings
+    ]
+
+
+def test_an_unknown_option_with_a_secret_is_refused():
+    for key in ("api-key", "new-password"):
+        with pytest.raises(RecipeError, match=f"holds a secret .--{key}.") as caught:
+            rendered("command", "b200", [f"trtllm.args.{key}=sk-1"])
+        assert "sk-1" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "words"),
+    [
+        ("b200", "trtllm.args.custom_module_dirs=[/a, /b]", ["--custom_module_dirs /a", "--custom_module_dirs /b"]),
+        ("sglang-b200", "sglang.args.forward-hooks=[1, 2]", ["--forward-hooks '[1,2]'"]),
+        ("sglang-b200", "sglang.args.cuda-graph-bs=[1, 2]", ["--cuda-graph-bs 1 2"]),
+    ],
+)
+def test_a_list_is_written_as_its_option_takes_it(name, setting, words):
+    lines = [line.strip(" \\") for line in rendered("command", name, [setting]).splitlines()]
+    assert set(words) <= set(lines)
+
+
 def test_a_server_without_a_given_port_is_asked_at_its_own_default():
-    assert port_of(Invocation("sglang", "0.5.10", "m", {})) == 30000
-    assert port_of(Invocation("vllm", "0.20.0", "m", {})) == 8000
-    assert port_of(Invocation("vllm", "0.20.0", "m", {"--port": 1234})) == 1234
+    assert Invocation("sglang", "0.5.10", "m", {}).port == 30000
+    assert Invocation("vllm", "0.20.0", "m", {}).port == 8000
+    assert Invocation("vllm", "0.20.0", "m", {"--port": 1234}).port == 1234
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,36 @@ def test_a_rule_is_triggered_by_its_cause_alone_and_in_its_versions(name):
         assert name not in rules_of(dataclasses.replace(invocation, version=version_without), capability)
 
 
+@pytest.mark.parametrize(
+    ("model", "is_hybrid"),
+    [
+        (SUPER, True),
+        ("nvidia/Nemotron-H-8B-Base-8K", True),
+        ("nvidia/NVIDIA-Nemotron-Nano-9B-v2", True),
+        ("nvidia/Llama-3_3-Nemotron-Super-49B-v1", False),
+        ("meta-llama/Llama-3.1-8B", False),
+    ],
+)
+def test_limits_of_mamba_states_concern_the_hybrids_alone(model, is_hybrid):
+    for options in ({}, {"--max_batch_size": 8, "--tensor_parallel_size": 3}):
+        invocation = dataclasses.replace(FINE, model=model, options=options)
+        assert bool(rules_of(invocation) & {"trtllm-default-batch", "trtllm-tensor-parallel"}) == is_hybrid
+
+
+@pytest.mark.parametrize(("text", "is_hybrid"), [('{"model_type": "nemotron_h"}', True), ("{}", False), ("[", False)])
+def test_a_local_model_is_what_its_config_says(text, is_hybrid, tmp_path):
+    (tmp_path / "config.json").write_text(text)
+    invocation = dataclasses.replace(FINE, model=str(tmp_path), options={})
+    assert ("trtllm-default-batch" in rules_of(invocation)) == is_hybrid
+
+
+@pytest.mark.parametrize(
+    ("capability", "is_told"), [("8.0", True), ("8.9", True), ("9.0", True), ("10.0", False), ("12.1", False)]
+)
+def test_every_device_before_blackwell_runs_nvfp4_as_w4a16(capability, is_told):
+    assert ("trtllm-nvfp4-hopper" in rules_of(FINE, capability)) == is_told
+
+
 def test_a_sound_start_triggers_nothing():
     for invocation in (FINE, FINE_VLLM, FINE_SGLANG):
         assert rules_of(invocation, "10.0") == set()

@@ -197,3 +197,9 @@ def test_any_mapping_is_a_recipe_or_one_recipe_error(data):
 def test_any_text_is_a_recipe_or_a_recipe_error(text):
     with contextlib.suppress(RecipeError):
         validate(parse(text, "x"))
+
+
+def test_a_secret_in_a_recipe_is_refused_without_its_value():
+    with pytest.raises(RecipeError, match="MY_API_KEY is a secret") as caught:
+        load_recipe("vllm-b200", ["vllm.env.MY_API_KEY=sk-1"])
+    assert "sk-1" not in str(caught.value)

@@ -2,9 +2,9 @@
 
 usage: python tests/tools/phantom.py OUT [--precision nvfp4|bf16|fp8] [--shards 17]
 
-Names, shapes and element types come from the public description of the released files, with none of trtnemo's code (only the json files
-of trtnemo/checkpoint/family are read), so that the two can be compared. FP8 follows a rule that was inferred: experts, shared experts, in_proj
-and out_proj.
+Names, shapes and element types come from the public description of the released files, with none of trtnemo's code
+(only the json files of trtnemo/checkpoint/family are read), so that the two can be compared. FP8 follows a rule that
+was inferred: experts, shared experts, in_proj and out_proj.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     "--command", help="A pasted trtllm-serve, vllm serve, sglang or docker line, YAML included; - reads it from stdin."
 )
 @click.option("--server-version", help="Version of the command's server, where the text does not say it.")
+@click.option(
+    "--compute-capability", help="CUDA compute capability of the command's devices, such as 10.0; a recipe says it."
+)
 @click.option("--revision", help="Hub revision: branch, tag or commit.")
 @set_option
 @json_option
@@ -45,6 +49,7 @@ def check(
     recipe: str | None,
     command: str | None,
     server_version: str | None,
+    compute_capability: str | None,
     revision: str | None,
     settings: tuple[str, ...],
     as_json: bool,
@@ -66,10 +71,21 @@ def check(
         raise UsageError("--source goes with --repair")
     if settings and recipe is None:
         raise UsageError("--set changes a recipe; give --recipe")
+    if compute_capability is not None and command is None:
+        raise UsageError("--compute-capability goes with a --command; a recipe has hardware.compute_capability")
+    if compute_capability is not None and not re.fullmatch(r"\d+\.\d", compute_capability, re.ASCII):
+        raise UsageError(
+            f"{compute_capability!r} is no compute capability",
+            where="--compute-capability",
+            remedy="Give one such as 10.0",
+        )
     if checkpoint is not None:
         passed = _check_checkpoint(checkpoint, revision, headers_only, repair, source, as_json)
+    elif recipe is not None:
+        passed = _check_recipe(recipe, settings, as_json)
     else:
-        passed = _check_launch(recipe, command, server_version, settings, as_json)
+        text = sys.stdin.read() if command == "-" else str(command)
+        passed = _check_command(text, server_version, compute_capability, as_json)
     if not passed:
         context.exit(1)
 
@@ -94,22 +110,27 @@ def _check_checkpoint(
     return report.passed
 
 
-def _check_launch(
-    recipe: str | None, command: str | None, version: str | None, settings: Sequence[str], as_json: bool
-) -> bool:
-    from trtnemo.launch.check import check_invocation, report_json
-    from trtnemo.launch.command import read_command
+def _check_recipe(name: str, settings: Sequence[str], as_json: bool) -> bool:
+    from trtnemo.launch.check import check_recipe
     from trtnemo.launch.translate import is_external, to_invocation
     from trtnemo.recipe import load_recipe
 
-    if recipe is not None:
-        loaded = load_recipe(recipe, settings)
-        if not is_external(loaded):
-            return _check_own(loaded, as_json)
-        report = check_invocation(to_invocation(loaded), loaded.hardware.compute_capability)
-    else:
-        text = sys.stdin.read() if command == "-" else str(command)
-        report = check_invocation(read_command(text, version))
+    recipe = load_recipe(name, settings)
+    if not is_external(recipe):
+        return _check_own(recipe, as_json)
+    return _tell(check_recipe(to_invocation(recipe), recipe), as_json)
+
+
+def _check_command(text: str, version: str | None, compute_capability: str | None, as_json: bool) -> bool:
+    from trtnemo.launch.check import check_invocation
+    from trtnemo.launch.command import read_command
+
+    return _tell(check_invocation(read_command(text, version), compute_capability), as_json)
+
+
+def _tell(report: LaunchReport, as_json: bool) -> bool:
+    from trtnemo.launch.check import report_json
+
     if as_json:
         print_json(report_json(report))
     else:

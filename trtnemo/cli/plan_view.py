@@ -82,9 +82,8 @@ def _print_speed(plan: Plan) -> None:
     click.echo(f"  {'sequences':>9} {'experts':>8} {'step':>10} {'tokens/s':>10} {'each':>8}  bound by")
     for speed in plan.decode:
         step, rate, each = speed.seconds * 1e3, speed.tokens_per_second, speed.tokens_per_second_each
-        click.echo(
-            f"  {speed.batch:>9} {speed.experts_touched:>8.0f} {step:>7.2f} ms {rate:>10,.0f} {each:>8,.0f}  {speed.bound}"
-        )
+        numbers = f"{speed.batch:>9} {speed.experts_touched:>8.0f} {step:>7.2f} ms {rate:>10,.0f} {each:>8,.0f}"
+        click.echo(f"  {numbers}  {speed.bound}")
     prefill = plan.prefill
     click.echo(
         f"  prompt, chunks of {prefill.context:,} tokens: {prefill.tokens_per_second:,.0f} tokens/s, {prefill.bound}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,14 +11,22 @@ from typing import Any
 from trtnemo.launch.finding import Finding
 from trtnemo.launch.option_value import check_value
 from trtnemo.launch.surface import SECRET_OPTIONS, Option, Surface, choose_surface, recorded_versions
+from trtnemo.recipe.external import is_secret
 from trtnemo.recipe.nearest import suggestion
+
+# vLLM reads `-O3` and `-O=3` before its parser does.
+_LEVEL = re.compile(r"^-O=?(?=\d)")
 
 
 @dataclass
 class ParsedArguments:
-    """Values by the option's longest name (`--tensor-parallel-size`), positional words, and what is wrong."""
+    """Values by the option's longest name (`--tensor-parallel-size`), positional words, and what is wrong.
+
+    `unknown` holds the options without a record as they are written, secrets left out.
+    """
 
     values: dict[str, Any] = field(default_factory=dict)
+    unknown: dict[str, Any] = field(default_factory=dict)
     positional: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
@@ -46,12 +55,16 @@ class _Reader:
         return self.parsed
 
     def _option(self, word: str) -> None:
-        name, has_value, text = word.partition("=") if word.startswith("--") else (word, "", "")
+        if self.surface.server == "vllm":
+            word = _LEVEL.sub("--optimization-level=", word) if word != "-O" else "--optimization-level"
+        is_split = word.startswith("--") or self.surface.server != "trtllm"  # argparse splits `-x=1` too
+        name, has_value, text = word.partition("=") if is_split else (word, "", "")
         base, dot, key = name.partition(".")
         option = self._find(base)
         if option is None:
-            if not has_value:
-                self._drop_values()
+            value = text if has_value else self._unknown_value()
+            if value is True or not is_secret(name):
+                self.parsed.unknown[name] = value
             return
         if dot:
             self._nested(option, key, text if has_value else self._next())
@@ -97,10 +110,9 @@ class _Reader:
     def _next(self) -> str:
         return self.words.pop(0) if self.words else ""
 
-    def _drop_values(self) -> None:
-        """Skip the value of an option that nobody knows; the model's own name is never one."""
-        if self.words and not _is_option(self.words[0]):
-            self.words.pop(0)
+    def _unknown_value(self) -> str | bool:
+        """Take the word after an option that nobody knows for its value; without one it is a flag."""
+        return self.words.pop(0) if self.words and not _is_option(self.words[0]) else True
 
     def _store(self, option: Option, written: str, texts: list[str]) -> None:
         if option.name in self.parsed.values and not option.repeatable:

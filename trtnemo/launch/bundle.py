@@ -11,7 +11,7 @@ from trtnemo.checkpoint.staging import check_output, staged_directory
 from trtnemo.engine.build import checkpoint_record, hash_all, tool_versions
 from trtnemo.engine.manifest import FORMAT_VERSION, MANIFEST, BundleManifest, CheckpointReference
 from trtnemo.errors import CheckpointError, EngineError, RecipeError
-from trtnemo.launch.check import LaunchReport, check_invocation
+from trtnemo.launch.check import LaunchReport, check_recipe
 from trtnemo.launch.finding import errors
 from trtnemo.launch.invocation import Invocation
 from trtnemo.launch.neutral import PLUGIN_FILE
@@ -63,7 +63,7 @@ def build_bundle(recipe: AnyRecipe, recipe_name: str, output: Path, *, force: bo
 
 def require_accepted(invocation: Invocation, recipe: AnyRecipe) -> LaunchReport:
     """Return the check's report; raises RecipeError for the first finding that stops the server."""
-    report = check_invocation(invocation, recipe.hardware.compute_capability)
+    report = check_recipe(invocation, recipe)
     stopping = errors(report.findings)
     if stopping:
         first, more = stopping[0], len(stopping) - 1

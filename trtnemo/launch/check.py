@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +11,11 @@ from trtnemo.launch.finding import Finding, errors, ordered
 from trtnemo.launch.invocation import Invocation
 from trtnemo.launch.llm_args import check_llm_args
 from trtnemo.launch.rules import RULES, Case
-from trtnemo.launch.settings import effective_settings
+from trtnemo.launch.settings import Settings, effective_settings
 from trtnemo.launch.surface import SurfaceChoice
+from trtnemo.recipe import AnyRecipe
 from trtnemo.recipe.nearest import suggestion
 
-_PREFIXES = {"trtllm": ("TLLM_", "TRTLLM_"), "vllm": ("VLLM_",), "sglang": ("SGLANG_", "SGL_")}
 # Findings of the parser that an unrecorded version may not share.
 _VERSION_BOUND = {"unknown-option", "unknown-key", "option-value", "key-value"}
 
@@ -36,18 +37,23 @@ class LaunchReport:
         return not errors(self.findings)
 
 
-def check_invocation(invocation: Invocation, compute_capability: str | None = None) -> LaunchReport:
-    """Return what a server would refuse, ignore or override, and the known issues that a start would meet."""
+def check_invocation(
+    invocation: Invocation, compute_capability: str | None = None, device_count: int | None = None
+) -> LaunchReport:
+    """Return what a server would refuse, ignore or override, and the known issues that a start would meet.
+
+    `device_count` is how many devices there are, where that is known.
+    """
     choice, settings = invocation.surface, effective_settings(invocation)
     findings = [*invocation.findings, *_environment(invocation, choice)]
     if invocation.llm_args is not None:
         findings += check_llm_args(choice.surface, invocation.llm_args)
     findings += settings.findings
-    findings += _unreachable(invocation)
+    findings += [*_unreachable(invocation), *_unpublished(invocation), *_unread_file(invocation)]
     if _is_another_version(invocation, choice):
         findings = _softened(findings)
     findings = _with_known_issues(findings, Case(invocation, settings, compute_capability))
-    findings += _about_the_record(choice)
+    findings += [*_too_parallel(invocation, settings, device_count), *_about_the_record(choice)]
     return LaunchReport(
         server=invocation.server,
         version=invocation.version,
@@ -56,6 +62,13 @@ def check_invocation(invocation: Invocation, compute_capability: str | None = No
         model=invocation.model,
         findings=ordered(findings),
     )
+
+
+def check_recipe(invocation: Invocation, recipe: AnyRecipe) -> LaunchReport:
+    """Return the check of the start that a recipe means, on the devices that it is written for."""
+    hardware = recipe.hardware
+    count = hardware.count if "hardware" in recipe.model_fields_set else None
+    return check_invocation(invocation, hardware.compute_capability, count)
 
 
 def _with_known_issues(findings: list[Finding], case: Case) -> list[Finding]:
@@ -92,17 +105,54 @@ def _about_the_record(choice: SurfaceChoice) -> list[Finding]:
 def _unreachable(invocation: Invocation) -> list[Finding]:
     """Return a finding where a pasted container's server listens to itself alone."""
     host = invocation.options.get("--host", None if invocation.server == "vllm" else "localhost")
-    if invocation.container is None or not invocation.is_pasted or host not in ("localhost", "127.0.0.1", "::1"):
+    container = invocation.container
+    if container is None or container.shares_network or not invocation.is_pasted:
+        return []
+    if host not in ("localhost", "127.0.0.1", "::1"):
         return []
     message = f"{host} is the container's own address: the published port does not reach it"
     return [Finding("warning", "container-host", "--host", message, "Give --host 0.0.0.0")]
+
+
+def _unpublished(invocation: Invocation) -> list[Finding]:
+    """Return a finding where a pasted docker line publishes ports, and not the one that the server listens on."""
+    container, port = invocation.container, invocation.port
+    if container is None or container.shares_network or not container.ports or port in container.ports.values():
+        return []
+    published = ", ".join(map(str, container.ports.values()))
+    message = f"the server listens on {port}, the container publishes {published}"
+    return [Finding("warning", "container-port", "--port", message, f"Give -p {port}:{port}, or another --port")]
+
+
+def _too_parallel(invocation: Invocation, settings: Settings, device_count: int | None) -> list[Finding]:
+    """Return a finding where the model is cut into more parts than there are devices."""
+    cuts = ("tensor", "pipeline")
+    if invocation.server == "trtllm":
+        sizes = [settings.get(f"{cut}_parallel_size", 1) for cut in cuts]
+    else:
+        sizes = [invocation.option(f"--{cut}-parallel-size") or 1 for cut in cuts]
+    if device_count is None or not all(isinstance(size, int) for size in sizes) or math.prod(sizes) <= device_count:
+        return []
+    message = f"{sizes[0]} x {sizes[1]} devices (tensor x pipeline) are needed, hardware.count says {device_count}"
+    return [Finding("error", "too-parallel", "hardware.count", message, "Make the sizes smaller, or name the devices")]
+
+
+def _unread_file(invocation: Invocation) -> list[Finding]:
+    """Return a finding where vLLM or SGLang take options from a file, which is not read here."""
+    path = invocation.option("--config") if invocation.server != "trtllm" else None
+    if path is None:
+        return []
+    message = f"the options in {path} are not read: they are not checked, and may change what is"
+    return [
+        Finding("warning", "file-not-read", "--config", message, "Write them on the command line to have them read")
+    ]
 
 
 def _environment(invocation: Invocation, choice: SurfaceChoice) -> list[Finding]:
     """Return findings on variables that carry the server's prefix and that it does not read."""
     findings, known = [], choice.surface.environment
     for name in invocation.env:
-        if name.startswith(_PREFIXES[invocation.server]) and name not in known:
+        if choice.surface.reads(name) and name not in known:
             message = f"{choice.surface.title} is not known to read it{suggestion(name, known)}"
             findings.append(Finding("warning", "unknown-variable", name, message))
     return findings

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
-from typing import Any
-
-import yaml
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from trtnemo.errors import RecipeError, UsageError
 from trtnemo.launch.arguments import parse_arguments
 from trtnemo.launch.docker_line import DockerLine, read_docker
 from trtnemo.launch.finding import Finding
 from trtnemo.launch.invocation import CONFIG_OPTION, Invocation
-from trtnemo.launch.shell import Script, read_script
-from trtnemo.launch.surface import ServerName, choose_surface
+from trtnemo.launch.pasted_file import read_config
+from trtnemo.launch.shell import Command, Script, read_script
+from trtnemo.launch.surface import ServerName, Surface, choose_surface
+from trtnemo.recipe.external import is_secret
 
 _IMAGES: dict[str, ServerName] = {"tensorrt-llm": "trtllm", "vllm": "vllm", "sglang": "sglang"}
 _TAG_VERSION = re.compile(r":v?(\d+\.\d+\.\d+(?:rc\d+)?(?:\.?post\d+)?)\b")
 _INSTALLED = re.compile(r"(tensorrt[-_]llm|vllm|sglang)(?:\[[\w,]*\])?==([\w.]+)")
 _OTHER_SUBCOMMANDS = ("disaggregated", "disaggregated_mpi_worker", "mm_embedding_serve", "embeddings")
-_WRAPPERS = ("sudo", "nohup", "exec", "time", "env", "command")
 _MODEL_NAMES = ("--model", "--model-path")
 
 
@@ -31,12 +30,14 @@ def read_command(text: str, version: str | None = None) -> Invocation:
     Raises UsageError when it holds no such command.
     """
     script = read_script(text)
-    for words in script.commands:
-        docker = _docker(words)
-        found = _server_words(_unwrapped(script, docker.words, docker.entrypoint), docker) if docker else None
-        found = found or (None if docker else _server_words(_unwrapped(script, words), None))
+    for outer in script.commands:
+        docker = _docker(outer)
+        command, inside = _unwrapped(script, outer, docker)
+        found = _server_words(command.words, docker)
         if found is not None:
-            return _invocation(script, *found, docker, _known(found[0], version) or _version(script, found[0], docker))
+            server, words = found
+            start = _Start(server, words, command, docker, frozenset(inside))
+            return _invocation(script, start, _known(server, version) or _version(script, server, docker))
     raise UsageError(
         "holds no trtllm-serve, vllm serve, sglang or docker run line of one of these",
         where="--command",
@@ -44,28 +45,48 @@ def read_command(text: str, version: str | None = None) -> Invocation:
     )
 
 
-def _docker(words: list[str]) -> DockerLine | None:
-    """Return what a `docker run` line says, whatever stands before it."""
-    for place, word in enumerate(words):
-        if PurePosixPath(word).name in ("docker", "podman", "nerdctl"):
-            rest = words[place + 1 :]
-            rest = rest[1:] if rest[:1] == ["container"] else rest
-            return read_docker(rest[1:]) if rest[:1] == ["run"] else None
-        if word not in _WRAPPERS and "=" not in word and not word.startswith("-"):
-            return None
-    return None
+@dataclass(frozen=True)
+class _Start:
+    """The command that starts the server: its words after the program, and the container around it.
+
+    `inside` are the files that a shell in the container writes.
+    """
+
+    server: ServerName
+    words: list[str]
+    command: Command
+    docker: DockerLine | None
+    inside: frozenset[str]
 
 
-def _unwrapped(script: Script, words: list[str], entrypoint: str | None = None) -> list[str]:
-    """Return the words that a shell inside is given by `-c`, or the words themselves."""
-    words = [entrypoint, *words] if entrypoint else words
-    for place, word in enumerate(words[:-2]):
-        if PurePosixPath(word).name in ("sh", "bash") and words[place + 1].endswith("c"):
-            inner = read_script(words[place + 2])
-            script.variables.update(inner.variables)
+def _docker(command: Command) -> DockerLine | None:
+    """Return what a `docker run` line says."""
+    program, *rest = command.words
+    if PurePosixPath(program).name not in ("docker", "podman", "nerdctl"):
+        return None
+    rest = rest[1:] if rest[:1] == ["container"] else rest
+    docker = read_docker(rest[1:]) if rest[:1] == ["run"] else None
+    if docker is not None:
+        given = {**command.exported, **command.in_front}
+        for name, value in docker.env.items():
+            if value is None and name in given and not is_secret(name):
+                docker.env[name] = given[name]
+    return docker
+
+
+def _unwrapped(script: Script, command: Command, docker: DockerLine | None) -> tuple[Command, Iterable[str]]:
+    """Return the command that a shell inside is given by `-c`, or the command itself, and the files written inside."""
+    if docker is not None:
+        # nothing of the shell outside reaches the container, but by -e
+        words = [docker.entrypoint, *docker.words] if docker.entrypoint else docker.words
+        command = Command(words, {name: value for name, value in docker.env.items() if value is not None})
+    for place, word in enumerate(command.words[:-2]):
+        if PurePosixPath(word).name in ("sh", "bash") and command.words[place + 1].endswith("c"):
+            inner = read_script(command.words[place + 2], {**command.exported, **command.in_front})
             script.files.update(inner.files)
-            return next((command for command in inner.commands if _server_words(command, None)), words)
-    return words
+            found = next((one for one in inner.commands if _server_words(one.words, None)), command)
+            return found, inner.files if docker is not None else ()
+    return command, ()
 
 
 def _known(server: ServerName, version: str | None) -> str | None:
@@ -102,20 +123,17 @@ def _version(script: Script, server: ServerName, docker: DockerLine | None) -> s
     if docker is not None:
         match = _TAG_VERSION.search(docker.container.image)
         return match.group(1) if match else None
-    for words in script.commands:
-        for word in words:
+    for command in script.commands:
+        for word in command.words:
             match = _INSTALLED.fullmatch(word)
             if match and _IMAGES[match.group(1).replace("_", "-")] == server:
                 return match.group(2)
     return None
 
 
-def _invocation(
-    script: Script, server: ServerName, words: list[str], docker: DockerLine | None, version: str | None
-) -> Invocation:
-    surface = choose_surface(server, version).surface
-    parsed = parse_arguments(surface, words)
-    findings = [*(docker.findings if docker else []), *parsed.findings]
+def _invocation(script: Script, start: _Start, version: str | None) -> Invocation:
+    surface, docker = choose_surface(start.server, version).surface, start.docker
+    parsed = parse_arguments(surface, start.words)
     options, model = dict(parsed.values), None
     for name in _MODEL_NAMES:
         known = surface.find(name)
@@ -124,54 +142,43 @@ def _invocation(
     model = model or (parsed.positional[0] if parsed.positional else None)
     if model is None:
         raise UsageError("the command names no model", where="--command")
-    findings += [
+    stray = [
         Finding("error", "stray-word", word, "is no option's value; the server stops at it")
         for word in parsed.positional[1:]
     ]
-    llm_args, problems = _config_file(script, options, docker) if server == "trtllm" else (None, [])
-    env: dict[str, str | None] = dict(docker.env) if docker else {}
-    if docker is None:
-        env = {name: value for name, value in script.variables.items() if name in surface.environment}
+    container = docker.container if docker else None
+    path = options.pop(CONFIG_OPTION, None)
+    llm_args, problems = read_config(str(path), script.files, container, start.inside) if path else (None, [])
+    env, told = _environment(surface, start.command, docker)
     return Invocation(
-        server=server,
+        server=start.server,
         version=version,
         model=model,
         options=options,
         llm_args=llm_args,
         env=env,
-        container=docker.container if docker else None,
-        findings=(*findings, *problems),
+        container=container,
+        findings=(*(docker.findings if docker else ()), *parsed.findings, *stray, *problems, *told),
         is_pasted=True,
+        unknown=parsed.unknown,
+        config_path=None if path is None else str(path),
     )
 
 
-def _config_file(
-    script: Script, options: dict[str, Any], docker: DockerLine | None
-) -> tuple[Mapping[str, Any] | None, list[Finding]]:
-    """Return the content of the YAML file that the command names, from a here-document or from this machine."""
-    path = options.pop("--extra_llm_api_options", None)
-    if path is None:
-        return None, []
-    text = _file_text(str(path), script.files, docker)
-    if text is None:
-        message = f"the file {path} is not in the pasted text and not on this machine: its keys are not checked"
-        return None, [Finding("warning", "file-not-read", CONFIG_OPTION, message)]
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        return None, [Finding("error", "file-root", str(path), f"is not YAML: {str(error).splitlines()[0]}")]
-    if not isinstance(data, dict):
-        return None, [Finding("error", "file-root", str(path), "is no mapping of keys to values")]
-    return data, []
-
-
-def _file_text(path: str, files: Mapping[str, str], docker: DockerLine | None) -> str | None:
-    mounts = docker.container.mounts if docker else {}
-    names = [path, *(source for source, target in mounts.items() if target.removesuffix(":ro") == path)]
-    for name in names:
-        for written, text in files.items():
-            if PurePosixPath(written) == PurePosixPath(name) or PurePosixPath(written).name == PurePosixPath(name).name:
-                return text
-        if Path(name).is_file():
-            return Path(name).read_text(encoding="utf-8", errors="replace")
-    return None
+def _environment(
+    surface: Surface, command: Command, docker: DockerLine | None
+) -> tuple[dict[str, str | None], list[Finding]]:
+    """Return what the server gets as its environment, secrets by name alone, and what it does not get."""
+    given = {name: value for name, value in command.exported.items() if surface.reads(name)} | dict(command.in_front)
+    env: dict[str, str | None] = dict(docker.env) if docker else {}
+    findings = []
+    for name, value in given.items():
+        passes = value in (f"${name}", f"${{{name}}}")
+        if is_secret(name) and not passes:
+            message = "the value of a secret stands in the text; it is not kept"
+            findings.append(Finding("note", "secret-in-command", name, message, "Export it in your shell beforehand"))
+        env[name] = None if passes or is_secret(name) else value
+    for name in sorted(filter(surface.reads, command.hidden)):
+        message = "is set but not exported: the server does not see it"
+        findings.append(Finding("warning", "not-exported", name, message, f"Write export {name}=..."))
+    return env, findings

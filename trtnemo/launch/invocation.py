@@ -27,6 +27,9 @@ class Container:
     mounts: Mapping[str, str] = field(default_factory=dict)
     # port in the container by port on the host
     ports: Mapping[int, int] = field(default_factory=dict)
+    shares_network: bool = False
+    # options of a pasted line that no recipe carries, as they are written
+    not_carried: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class Invocation:
     """A server with its version, model, options by longest name, YAML content, environment and container.
 
     An environment variable of value None is passed on by name, so that a secret never stands in a command. `findings`
-    are what reading the source brought up; `is_pasted` says that it was a text, whose container is as it is written.
+    are what reading the source brought up; `is_pasted` says that it was a text, whose container is as it is written,
+    `config_path` where that names its YAML file, and `unknown` its options that the record has not.
     """
 
     server: ServerName
@@ -46,11 +50,20 @@ class Invocation:
     container: Container | None = None
     findings: tuple[Finding, ...] = ()
     is_pasted: bool = False
+    config_path: str | None = None
+    unknown: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def surface(self) -> SurfaceChoice:
         """The record of options that speaks for this version."""
         return choose_surface(self.server, self.version)
+
+    @property
+    def port(self) -> int:
+        """The port that the server listens on: the given one, or its own default."""
+        option, given = self.surface.surface.find("--port"), self.options.get("--port")
+        default = option.default if option and isinstance(option.default, int) else 8000
+        return given if isinstance(given, int) else default
 
     def option(self, name: str) -> Any:
         """Return an option's value under any of its names, or None."""

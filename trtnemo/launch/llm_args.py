@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from trtnemo.launch.bounds import out_of_range
 from trtnemo.launch.finding import Finding
 from trtnemo.launch.surface import Surface, load_surface, recorded_versions
 from trtnemo.recipe.nearest import suggestion
@@ -21,6 +22,11 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "list": (list,),
     "dict": (dict,),
     "null": (type(None),),
+}
+# Texts that the server folds before it compares them.
+_FOLDED: dict[tuple[str, ...], Callable[[str], str]] = {
+    ("kv_cache_config", "dtype"): str.lower,
+    ("cp_config", "cp_type"): str.upper,
 }
 
 
@@ -71,12 +77,14 @@ def _where_it_belongs(surface: Surface, name: str, key: str) -> str:
 
 def _check_field(surface: Surface, spec: Mapping[str, Any], value: Any, place: tuple[str, ...]) -> list[Finding]:
     subject, findings = ".".join(place), []
+    fold = _FOLDED.get(place[-2:])
+    value = fold(value) if fold and isinstance(value, str) else value
     if spec.get("certain") is False:
         message = f"may not exist in {surface.title}: only one of the two snapshots around it has it"
         findings.append(Finding("warning", "uncertain-key", subject, message))
     if spec.get("deprecated"):
         findings.append(Finding("note", "deprecated-key", subject, f"is deprecated in {surface.title}"))
-    problem = _problem(spec, value)
+    problem = _problem(spec, value) or out_of_range(subject, value)
     if problem:
         return [*findings, Finding("error", "key-value", subject, problem)]
     if value in spec.get("uncertain", ()):
@@ -109,8 +117,10 @@ def _problem(spec: Mapping[str, Any], value: Any) -> str | None:
         return f"must be {' or '.join(types)}, not {value!r}"
     if value is None:
         return None
-    allowed = spec.get("allowed")
+    allowed, kinds = spec.get("allowed"), spec.get("items")
     for item in value if isinstance(value, list) else [value]:
+        if kinds and isinstance(value, list) and not any(_is_a(item, name) for name in kinds):
+            return f"must be a list of {' or '.join(kinds)}, not of {item!r}"
         if allowed and isinstance(item, str) and item not in (*allowed, *spec.get("uncertain", ())):
             return f"{item!r} is not one of: {', '.join(map(str, allowed))}{suggestion(item, map(str, allowed))}"
     if isinstance(value, (int, float)) and not isinstance(value, bool):

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from trtnemo.launch.bounds import out_of_range
 from trtnemo.launch.finding import Finding
 from trtnemo.launch.surface import Option, Surface
 from trtnemo.recipe.nearest import suggestion
@@ -24,12 +25,29 @@ def check_value(surface: Surface, option: Option, text: str) -> tuple[Any, list[
         value = _CONVERTERS.get(kind, str)(text)
     except ValueError:
         return text, [_wrong(option, text, f"is no {_WORDS.get(kind, kind)}")]
+    outside = out_of_range(option.name, value)
+    if outside:
+        return value, [_wrong_data(option, outside)]
     if option.choices is not None:
         return value, _check_choice(option, value)
     fields = surface.nested.get(option.name)
     if isinstance(value, dict) and fields is not None:
         return value, _check_fields(surface, option, value, fields)
     return value, []
+
+
+def check_data(surface: Surface, option: Option, value: Any) -> list[Finding]:
+    """Return what is wrong with a value that a recipe gives as data."""
+    if not option.takes_value:
+        return [] if isinstance(value, bool) else [_wrong_data(option, f"is on or off (true, false), not {value!r}")]
+    if isinstance(value, bool):
+        return [_wrong_data(option, f"takes a value, not {value!r}")]
+    takes_many = option.kind == "list" or option.repeatable
+    if isinstance(value, list) and not takes_many and "json" not in option.type:
+        return [_wrong_data(option, f"takes one value, not the list {value!r}")]
+    items = value if isinstance(value, list) and takes_many else [value]
+    texts = (json.dumps(item) if isinstance(item, (dict, list)) else str(item) for item in items)
+    return [finding for text in texts for finding in check_value(surface, option, text)[1]]
 
 
 def _integer(text: str) -> int:
@@ -98,6 +116,10 @@ def _not_one_of(option: Option, value: Any, allowed: Any) -> Finding:
 
 def _wrong(option: Option, value: Any, problem: str) -> Finding:
     return Finding("error", "option-value", option.name, f"{str(value)!r} {problem}")
+
+
+def _wrong_data(option: Option, message: str) -> Finding:
+    return Finding("error", "option-value", option.name, message)
 
 
 def _listed(values: Any) -> str:

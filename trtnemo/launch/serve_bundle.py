@@ -14,9 +14,10 @@ from trtnemo.errors import EngineError
 from trtnemo.launch.bundle import BUNDLED, is_local
 from trtnemo.launch.invocation import Invocation
 from trtnemo.launch.preflight import Preflight, preflight
-from trtnemo.launch.render.clients import port_of, served_name
+from trtnemo.launch.render.clients import served_name
 from trtnemo.launch.render.docker import docker_lines
 from trtnemo.launch.render.shell_text import CACHE_MOUNT
+from trtnemo.launch.rules import rules_for
 from trtnemo.launch.supervise import SupervisedServer
 from trtnemo.launch.translate import to_invocation
 from trtnemo.recipe import AnyRecipe
@@ -50,7 +51,7 @@ def serve_bundle(
         raise EngineError(problems[0], where=str(directory), remedy="Rebuild the bundle")
     recipe = _addressed(recipe_of(manifest), host, port)
     invocation = to_invocation(recipe)
-    address = port_of(invocation)
+    address = invocation.port
     checked = preflight(manifest, recipe, address)
     for step in checked.steps:
         report(f"{'fails' if step.failure else 'ok   '} {step.name}: {step.text}")
@@ -73,7 +74,7 @@ def _run(
     log: Report,
 ) -> None:
     environment = {**os.environ, **{name: value for name, value in invocation.env.items() if value is not None}}
-    server = SupervisedServer(words, environment, str(directory), report, log)
+    server = SupervisedServer(words, environment, str(directory), report, log, rules_for(invocation))
     server.pass_signals()
     try:
         url, name = f"http://{_reachable(recipe.server.host)}:{port}", served_name(recipe)

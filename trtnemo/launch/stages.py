@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from trtnemo.launch.rules import RULES, Rule
+from trtnemo.launch.rules import Rule
 
 KEPT_LINES = 200
 SHOWN_LINES = 15
@@ -25,8 +26,12 @@ _STAGES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 
 @dataclass
 class LogReader:
-    """Reads a server's log line by line: the stage it is in, and its last lines."""
+    """Reads a server's log line by line: the stage it is in, and its last lines.
 
+    `rules` are the known issues that its server and version have; a line is looked at for no other.
+    """
+
+    rules: Sequence[Rule] = ()
     stage: str = "starting"
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
 
@@ -46,4 +51,4 @@ class LogReader:
 
     def known_issue(self) -> Rule | None:
         """Return the known issue that a line shows, the latest first."""
-        return next((rule for line in reversed(self.lines) for rule in RULES if rule.explains(line)), None)
+        return next((rule for line in reversed(self.lines) for rule in self.rules if rule.explains(line)), None)

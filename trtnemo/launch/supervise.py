@@ -22,11 +22,22 @@ Report = Callable[[str], None]
 
 
 class SupervisedServer:
-    """A server that is ours to end. `report` gets stages with elapsed time, `log` every line that the server writes."""
+    """A server that is ours to end. `report` gets stages with elapsed time, `log` every line that the server writes.
 
-    def __init__(self, words: Sequence[str], env: Mapping[str, str], cwd: str, report: Report, log: Report) -> None:
+    `rules` are the known issues that its end may be explained by.
+    """
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        env: Mapping[str, str],
+        cwd: str,
+        report: Report,
+        log: Report,
+        rules: Sequence[Rule] = (),
+    ) -> None:
         self._report, self._log = report, log
-        self._reader = LogReader()
+        self._reader = LogReader(rules)
         self._started = time.monotonic()
         self._stopping = False
         try:

@@ -19,6 +19,12 @@ ServerName = Literal["trtllm", "vllm", "sglang"]
 TITLES: dict[str, str] = {"trtllm": "TensorRT-LLM", "vllm": "vLLM", "sglang": "SGLang"}
 # Options whose value is a secret: it would stand in every process list.
 SECRET_OPTIONS = frozenset({"--api-key", "--admin-api-key", "--hf-token", "--ssl-keyfile-password"})
+# How the names of variables begin that only this server reads.
+VARIABLE_PREFIXES: dict[str, tuple[str, ...]] = {
+    "trtllm": ("TLLM_", "TRTLLM_"),
+    "vllm": ("VLLM_",),
+    "sglang": ("SGLANG_", "SGL_"),
+}
 PROGRAMS: dict[str, str] = {"trtllm": "trtllm-serve", "vllm": "vllm serve", "sglang": "sglang.launch_server"}
 
 
@@ -77,6 +83,10 @@ class Surface:
         if self.server == "vllm" and name.startswith("--"):
             name = name.replace("_", "-")
         return self.by_name.get(name)
+
+    def reads(self, variable: str) -> bool:
+        """Return whether a variable is the server's, or is named as if it were."""
+        return variable in self.environment or variable.startswith(VARIABLE_PREFIXES[self.server])
 
     @property
     def title(self) -> str:

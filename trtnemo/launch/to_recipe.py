@@ -9,7 +9,7 @@ import yaml
 from trtnemo.errors import UsageError
 from trtnemo.launch.finding import errors
 from trtnemo.launch.invocation import PLUGIN_OPTION, Invocation
-from trtnemo.launch.neutral import NEUTRAL
+from trtnemo.launch.neutral import NEUTRAL, PLUGIN_PARSER
 from trtnemo.recipe.load import validate
 from trtnemo.recipe.source import RecipeSource
 
@@ -39,7 +39,7 @@ def _recipe(invocation: Invocation, description: str) -> dict[str, Any]:
         "description": description,
         "checkpoint": invocation.model,
     }
-    rest = dict(invocation.options)
+    rest = {**invocation.options, **_kept_unknown(invocation)}
     for field, name in NEUTRAL[invocation.server].items():
         option = invocation.surface.surface.find(name) if name else None
         if option is None or option.name not in rest:
@@ -49,7 +49,7 @@ def _recipe(invocation: Invocation, description: str) -> dict[str, Any]:
             continue
         del rest[option.name]
         _put(data, field, value)
-    if rest.get("--reasoning-parser") is None:
+    if _has_our_plugin(invocation):
         rest.pop(PLUGIN_OPTION, None)  # our own plug-in takes its place
     data[invocation.server] = _section(invocation, rest)
     return data
@@ -95,22 +95,47 @@ def _section(invocation: Invocation, rest: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in section.items() if value not in ({}, None)}
 
 
+def _kept_unknown(invocation: Invocation) -> dict[str, Any]:
+    """Return the options that the record has not, where the recipe's version is another one and may have them."""
+    is_another = invocation.version is not None or (invocation.server == "sglang" and invocation.container is not None)
+    if invocation.surface.is_exact or not is_another:
+        return {}
+    return {name: value for name, value in invocation.unknown.items() if name.startswith("--")}
+
+
 def _comments(invocation: Invocation) -> str:
-    """Return a comment for every word and mount that the recipe leaves out."""
+    """Return a comment for everything that the recipe leaves out."""
+    kept = _kept_unknown(invocation)
     lines = [
-        f"# left out: {finding.subject} ({finding.message})"
+        f"{finding.subject} ({finding.message})"
         for finding in invocation.findings
-        if finding.rule == "unknown-option"
+        if finding.rule in ("unknown-option", "not-exported", "file-not-read") and finding.subject not in kept
     ]
-    container = invocation.container
-    mounts = container.mounts if container else {}
     lines += [
-        f"# left out: the mount {source}:{target}"
-        for source, target in mounts.items()
-        if target != _CACHE and not _is_ours(target)
+        f"the value of {finding.subject} (a secret: pass it on by an environment variable)"
+        for finding in invocation.findings
+        if finding.rule == "secret-in-command"
     ]
-    return "".join("".join(c if c.isprintable() else " " for c in line) + "\n" for line in lines)
+    lines += _container_losses(invocation)
+    return "".join("# left out: " + "".join(c if c.isprintable() else " " for c in line) + "\n" for line in lines)
 
 
-def _is_ours(target: str) -> bool:
-    return target.removesuffix(":ro").endswith(("reasoning_parser.py", ".yml", ".yaml"))
+def _container_losses(invocation: Invocation) -> list[str]:
+    container = invocation.container
+    if container is None:
+        return []
+    mounts = [pair for pair in container.mounts.items() if not _is_kept(invocation, pair[1])]
+    lines = [f"the mount {source}:{target}" for source, target in mounts]
+    return [*lines, *(f"docker's {option}" for option in container.not_carried)]
+
+
+def _is_kept(invocation: Invocation, target: str) -> bool:
+    """Return whether a rendering mounts its own file, or the hub's cache, in the same place."""
+    path = target.partition(":")[0]
+    is_plugin = path == invocation.options.get(PLUGIN_OPTION) and _has_our_plugin(invocation)
+    is_config = invocation.llm_args is not None and path == invocation.config_path
+    return path == _CACHE or is_plugin or is_config
+
+
+def _has_our_plugin(invocation: Invocation) -> bool:
+    return invocation.options.get("--reasoning-parser") == PLUGIN_PARSER

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from trtnemo.errors import RecipeError
+from trtnemo.launch.finding import Finding
 from trtnemo.launch.invocation import Container, Invocation
 from trtnemo.launch.native import native_options
 from trtnemo.launch.neutral import ExternalRecipe, neutral_options, refuse_dashes
-from trtnemo.launch.surface import ServerName, choose_surface
+from trtnemo.launch.option_value import check_data
+from trtnemo.launch.surface import ServerName, Surface, choose_surface
 from trtnemo.recipe import AnyRecipe, SglangRecipe, TrtllmRecipe, VllmRecipe
 from trtnemo.recipe.external import ExternalSection
 
@@ -49,7 +51,8 @@ def to_invocation(recipe: AnyRecipe) -> Invocation:
     refuse_dashes("checkpoint", recipe.checkpoint)
     surface = choose_surface(server, section.version).surface
     options, file_values = neutral_options(recipe, server, surface)
-    native, findings = native_options(surface, section.args)
+    findings = _check_neutral(surface, options)
+    native, problems = native_options(surface, section.args)
     _require_agreement(options, native, server)
     options.update(native)
     llm_args = _merge_file(recipe.trtllm.llm_args, file_values) if isinstance(recipe, TrtllmRecipe) else None
@@ -61,8 +64,13 @@ def to_invocation(recipe: AnyRecipe) -> Invocation:
         llm_args=llm_args,
         env=dict(section.env),
         container=_container(recipe, section),
-        findings=tuple(findings),
+        findings=(*findings, *problems),
     )
+
+
+def _check_neutral(surface: Surface, options: Mapping[str, Any]) -> list[Finding]:
+    known = ((surface.find(name), value) for name, value in options.items())
+    return [finding for option, value in known if option for finding in check_data(surface, option, value)]
 
 
 def _require_agreement(options: dict[str, Any], native: dict[str, Any], server: ServerName) -> None:

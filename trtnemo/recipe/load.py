@@ -69,6 +69,8 @@ def _message(detail: Any, key: str, path: KeyPath, source: RecipeSource) -> str:
         given = str(source.data.get("runtime"))
         return f"runtime '{given}' is not one of: {', '.join(RECIPE_TYPES)}{suggestion(given, RECIPE_TYPES)}"
     text = detail["msg"].replace("Input should", "must")
+    if kind == "value_error":  # our own words name what they mean; the whole input may hold a secret
+        return f"'{key}' {text}"
     return f"'{key}' {text}, not {detail['input']!r}"
 
 

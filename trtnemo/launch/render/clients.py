@@ -93,14 +93,7 @@ def served_name(recipe: AnyRecipe) -> str:
 
 def base_url(invocation: Invocation) -> str:
     """Return where the server answers, seen from this machine."""
-    return f"http://localhost:{port_of(invocation)}"
-
-
-def port_of(invocation: Invocation) -> int:
-    """Return the port: the given one, or the server's own default."""
-    option = invocation.surface.surface.find("--port")
-    given = invocation.options.get("--port")
-    return int(given if given is not None else (option.default if option and option.default else 8000))
+    return f"http://localhost:{invocation.port}"
 
 
 def context_length(recipe: AnyRecipe) -> int:

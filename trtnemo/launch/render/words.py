@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from trtnemo.launch.invocation import CONFIG_OPTION, MODEL_OPTIONS, PLUGIN_OPTION, Invocation
+from trtnemo.launch.surface import Option
 
 CONFIG_FILE = "extra-llm-api-config.yml"
 _PROGRAMS: dict[str, list[str]] = {
@@ -42,10 +43,19 @@ def server_words(invocation: Invocation, places: Places, *, with_program: bool =
     words = list(_PROGRAMS[invocation.server]) if with_program else []
     words += [model_option, invocation.model] if model_option else [invocation.model]
     for name, value in invocation.options.items():
-        words += option_words(name, places.plugin if name == PLUGIN_OPTION and places.plugin else value)
+        option = invocation.surface.surface.find(name)
+        for item in _as_taken(option, places.plugin if name == PLUGIN_OPTION and places.plugin else value):
+            words += option_words(name, item)
     if config_text(invocation) is not None:
         words += [CONFIG_OPTION, places.config]
     return words
+
+
+def _as_taken(option: Option | None, value: Any) -> list[Any]:
+    """Return the values to write the option with: once, or once per value; a list for a JSON option is one word."""
+    if not isinstance(value, list) or option is None or option.kind == "list":
+        return [value]
+    return value if option.repeatable else [_text(value)]
 
 
 def option_words(name: str, value: Any) -> list[str]:

@@ -1,5 +1,6 @@
 """Known issues of the servers: which versions, what triggers them, what is seen, who says so, and what to do."""
 
+from trtnemo.launch.invocation import Invocation
 from trtnemo.launch.rules.rule import Case, Rule
 from trtnemo.launch.rules.sglang import RULES as _SGLANG
 from trtnemo.launch.rules.trtllm import RULES as _TRTLLM
@@ -9,4 +10,10 @@ from trtnemo.launch.rules.vllm import RULES as _VLLM
 
 RULES: tuple[Rule, ...] = (*_TRTLLM, *_TRTLLM_STATES, *_TRTLLM_FIELDS, *_VLLM, *_SGLANG)
 
-__all__ = ["RULES", "Case", "Rule"]
+
+def rules_for(invocation: Invocation) -> tuple[Rule, ...]:
+    """Return the known issues of the invocation's server and version."""
+    return tuple(rule for rule in RULES if rule.concerns(invocation))
+
+
+__all__ = ["RULES", "Case", "Rule", "rules_for"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from packaging.version import Version
@@ -14,6 +16,17 @@ from trtnemo.launch.invocation import Invocation
 from trtnemo.launch.settings import Settings
 
 TRAINED_POSITIONS = 262_144  # max_position_embeddings of every Super config
+# Nemotron-H, Nemotron-3, and Nano 2, which is named by its sizes; Llama-Nemotron is a transformer.
+_HYBRIDS = re.compile(r"NEMOTRON[-_. ]?(H|V?3)\b|NEMOTRON-NANO-(9B|12B)-V2")
+
+
+def _model_type(model: str) -> str | None:
+    """Return what the config.json of a local model says that it is."""
+    try:
+        kind = json.loads((Path(model) / "config.json").read_text(encoding="utf-8")).get("model_type")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return kind if isinstance(kind, str) else None
 
 
 @dataclass(frozen=True)
@@ -39,9 +52,23 @@ class Case:
         return "NEMOTRON" in self.invocation.model.upper()
 
     @property
+    def is_nemotron_h(self) -> bool:
+        """Whether the model is a Mamba hybrid of the family: by its config.json where it is here, else by its name."""
+        kind = _model_type(self.invocation.model)
+        if kind is not None:
+            return kind == "nemotron_h"
+        name = self.invocation.model.upper()
+        return _HYBRIDS.search(name) is not None and "LLAMA" not in name
+
+    @property
     def is_hopper(self) -> bool:
         """Whether the devices are H100 or H200."""
         return (self.compute_capability or "").startswith("9.")
+
+    @property
+    def lacks_fp4(self) -> bool:
+        """Whether the devices are older than Blackwell, the first that computes in FP4."""
+        return self.compute_capability is not None and int(self.compute_capability.partition(".")[0]) < 10
 
 
 # Returns where the issue shows and, in words, why; or None.
@@ -76,11 +103,14 @@ class Rule:
             or (self.until is not None and asked > Version(self.until))
         )
 
+    def concerns(self, invocation: Invocation) -> bool:
+        """Return whether the invocation's server has the issue in its version."""
+        version = invocation.version or invocation.surface.surface.version  # without one, the record's is asked about
+        return invocation.server == self.server and self.affects(version)
+
     def apply(self, case: Case) -> Finding | None:
         """Return the finding where the issue is triggered."""
-        invocation = case.invocation
-        version = invocation.version or invocation.surface.surface.version  # without one, the record's is asked about
-        if invocation.server != self.server or not self.affects(version):
+        if not self.concerns(case.invocation):
             return None
         found = self.trigger(case)
         if found is None:

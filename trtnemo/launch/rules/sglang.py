@@ -44,7 +44,7 @@ RULES = (
         source="the model card",
         remedy="Set SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN=1",
         trigger=_long_context,
-        log=r"SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN",
+        log=r"set the env var SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN=1",
     ),
     Rule(
         name="sglang-mtp-pro-6000",

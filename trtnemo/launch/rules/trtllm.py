@@ -47,7 +47,7 @@ def _long_context(case: Case) -> tuple[str, str] | None:
 
 def _tensor_parallel(case: Case) -> tuple[str, str] | None:
     size = case.settings.get("tensor_parallel_size", 1)
-    if size not in (1, 2, 4, 8) and not case.settings.get("enable_attention_dp"):
+    if case.is_nemotron_h and size not in (1, 2, 4, 8) and not case.settings.get("enable_attention_dp"):
         return "tensor_parallel_size", f"{size} without attention data parallelism"
     return None
 
@@ -79,7 +79,8 @@ RULES = (
         is_confirmed=False,
         symptom="under load the server dies with 'run out of mamba cache blocks', or answers from a spoiled state",
         source="NVIDIA/TensorRT-LLM issue 13179, fixed by PR 13151",
-        remedy="Set cuda_graph_config.enable_padding: false, or drop speculative_config, or use 1.3.0rc14 or newer",
+        remedy="Set cuda_graph_config.enable_padding: false, or drop speculative_config, or use 1.3.0rc14 or newer "
+        "(that it has the fix is inferred)",
         trigger=_mtp_with_padding,
         log=r"run out of mamba cache blocks",
     ),

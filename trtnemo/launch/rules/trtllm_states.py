@@ -20,7 +20,7 @@ def _misplaced(case: Case) -> tuple[str, str] | None:
 
 def _default_batch(case: Case) -> tuple[str, str] | None:
     size = case.settings.get("max_batch_size")
-    if size is None:
+    if size is None and case.is_nemotron_h:
         return "max_batch_size", "not given, so 2048"
     return None
 
@@ -47,9 +47,9 @@ def _padding_head_room(case: Case) -> tuple[str, str] | None:
     return None
 
 
-def _hopper(case: Case) -> tuple[str, str] | None:
-    if case.is_nvfp4 and case.is_hopper:
-        return "checkpoint", "NVFP4 on Hopper"
+def _before_blackwell(case: Case) -> tuple[str, str] | None:
+    if case.is_nvfp4 and case.lacks_fp4:
+        return "checkpoint", f"NVFP4 on compute capability {case.compute_capability}"
     return None
 
 
@@ -116,8 +116,8 @@ RULES = (
         severity="note",
         symptom="weights fall back to W4A16: it fits, and runs without FP4 speed",
         source="NVIDIA's deployment guide; linear and MoE sources",
-        remedy="On Hopper the FP8 checkpoint is the faster one where it fits",
-        trigger=_hopper,
+        remedy="Before Blackwell (10.0) the FP8 checkpoint is the faster one where it fits",
+        trigger=_before_blackwell,
     ),
     Rule(
         name="trtllm-nvfp4-hopper-moe",

@@ -75,7 +75,8 @@ RULES = (
         source="reports on vLLM up to 0.15; yet NVIDIA's own evaluation file names 0.15.1 for this checkpoint",
         remedy="Use vLLM 0.20.0, which the model card pins",
         trigger=_mixed_precision,
-        log=r"MIXED_PRECISION",
+        log=r"ModelOpt currently only supports|(unsupported|unknown|invalid)\b.*MIXED_PRECISION"
+        r"|MIXED_PRECISION.*\b(unsupported|unknown|invalid|not supported)",
     ),
     Rule(
         name="vllm-swap-space",
@@ -105,7 +106,8 @@ RULES = (
         source="the model card",
         remedy="Set VLLM_ALLOW_LONG_MAX_MODEL_LEN=1",
         trigger=_long_context,
-        log=r"VLLM_ALLOW_LONG_MAX_MODEL_LEN",
+        # With the variable set, vLLM warns with its name too, and goes on.
+        log=r"set the env var VLLM_ALLOW_LONG_MAX_MODEL_LEN=1",
     ),
     Rule(
         name="vllm-35447",
