@@ -157,7 +157,7 @@ def test_weights_that_cannot_fit_are_refused(machine, served):
     machine.add_gpus(1, "Small, 0, 10.0")
     result = machine.run(*arguments)
     assert result.returncode == 6
-    assert "the model does not fit: weights 0.0 GiB; devices 0.0 GiB" in result.stderr
+    assert "does not fit: 1x Small, weights alone take 0.0 of 0.0 GiB" in result.stderr
 
 
 def test_states_of_many_sequences_count_too(machine):
@@ -165,13 +165,13 @@ def test_states_of_many_sequences_count_too(machine):
     arguments = hub_bundle(machine)
     machine.add_gpus(1, "NVIDIA RTX PRO 6000, 97887, 12.0")
     fits = machine.run(*arguments)
-    assert "ok    memory: weights 74.8 GiB, states of 8 sequences 0.6 GiB; devices 95.6 GiB" in fits.stdout
+    assert "ok    memory: starts: 1x NVIDIA RTX PRO 6000, but the KV cache holds 2 of 8 sequences" in fits.stdout
     assert "10.0" in fits.stdout  # the recipe is written for another capability, which is told
     many = ["--force", "--set", "limits.max_batch_size=512", "--set", "server.host=127.0.0.1"]
     machine.run("build", "--recipe", "b200", "--output", "bundle", *many)
     result = machine.run(*arguments)
     assert result.returncode == 6
-    assert "states of 512 sequences 41.2 GiB" in result.stderr
+    assert "states of 512 sequences leave no room for one at 1,048,576 tokens" in result.stderr
 
 
 def test_neither_program_nor_docker_is_this_machines_lack(machine, served):

@@ -53,7 +53,10 @@ class AuditReport:
 
 
 def audit(checkpoint: Checkpoint, *, values: bool = True) -> AuditReport:
-    """Return every finding of a checkpoint; reads headers, and where `values` says so the values of scales too."""
+    """Return every finding of a checkpoint; reads headers, and where `values` says so the values of scales too.
+
+    Of a checkpoint whose headers alone were fetched, no values are read.
+    """
     expected, mismatches = settle_formats(checkpoint)
     findings = [
         *checkpoint.headers.problems,
@@ -61,10 +64,10 @@ def audit(checkpoint: Checkpoint, *, values: bool = True) -> AuditReport:
         *tokenizer_findings(checkpoint),
         *mismatches,
         *tensor_findings(checkpoint, expected),
-        *(scale_findings(checkpoint, expected) if values else ()),
+        *(scale_findings(checkpoint, expected) if values and checkpoint.listing is None else ()),
     ]
     return AuditReport(
-        directory=str(checkpoint.directory),
+        directory=checkpoint.place,
         tensors=len(checkpoint.tensors),
         bytes=checkpoint.total_bytes,
         formats=_count_formats(expected),

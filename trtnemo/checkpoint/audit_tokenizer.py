@@ -18,7 +18,8 @@ def tokenizer_findings(checkpoint: Checkpoint) -> Iterator[Finding]:
     content, size = read_json_object(path), checkpoint.config.vocab_size
     model, added = content.get("model"), content.get("added_tokens")
     vocabulary = model.get("vocab", {}) if isinstance(model, dict) else {}
-    ids = list(vocabulary.values()) if isinstance(vocabulary, dict) else list(range(len(vocabulary)))
+    ids = list(vocabulary.values()) if isinstance(vocabulary, dict) else []
+    ids += range(len(vocabulary)) if isinstance(vocabulary, list) else ()
     ids += [token.get("id", 0) for token in added if isinstance(token, dict)] if isinstance(added, list) else []
     largest = max((number for number in ids if isinstance(number, int)), default=-1)
     if largest >= size:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,22 +11,28 @@ from trtnemo.checkpoint.config import ModelConfig, parse_config
 from trtnemo.checkpoint.headers import Headers, survey_headers
 from trtnemo.checkpoint.json_file import read_json_object
 from trtnemo.checkpoint.quantization import QuantizationMap, read_quantizations
-from trtnemo.checkpoint.source import locate_checkpoint
+from trtnemo.checkpoint.source import SMALL_FILES, cached_snapshot, fetch_snapshot, find_directory, locate_checkpoint
 from trtnemo.checkpoint.storage import RawTensor
 from trtnemo.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from trtnemo.checkpoint.hub import HubListing
 
 
 class Checkpoint:
     """An opened checkpoint; weights stay on disk until `read` maps them.
 
-    Attributes: `directory`, `raw_config` (config.json as it stands), `config`, `quantization`, `headers` (all that was
-    read of the shards), `tensors` (by name).
+    Attributes: `directory`, `raw_config` (config.json as it stands), `config`, `quantizations`, `headers` (all that was
+    read of the shards), `tensors` (by name), `listing` (where only a hub's headers were fetched).
     """
 
-    def __init__(self, directory: Path, raw_config: dict[str, Any], headers: Headers) -> None:
+    def __init__(
+        self, directory: Path, raw_config: dict[str, Any], headers: Headers, listing: HubListing | None = None
+    ) -> None:
         self.directory = directory
         self.raw_config = raw_config
         self.headers = headers
+        self.listing = listing
         self.tensors = headers.tensors
         self.config: ModelConfig = parse_config(raw_config, str(directory / "config.json"))
         self.quantizations: list[QuantizationMap] = read_quantizations(directory, raw_config)
@@ -34,25 +40,48 @@ class Checkpoint:
 
     @classmethod
     def open(cls, name: str | Path, revision: str | None = None) -> Checkpoint:
-        """Open a directory, hub id or `tiny`; reads json files and headers only.
+        """Open a directory, hub id or `tiny`; reads json files and headers only, a hub id's weights are downloaded.
 
         Raises CheckpointError, for shards and index that contradict each other too.
         """
-        checkpoint = cls.survey(name, revision)
+        checkpoint = cls._local(locate_checkpoint(str(name), revision))
         checkpoint.headers.require(str(checkpoint.directory))
         return checkpoint
 
     @classmethod
     def survey(cls, name: str | Path, revision: str | None = None) -> Checkpoint:
-        """Open as `open` does, but leave what is wrong with shards and index to the audit."""
-        directory = locate_checkpoint(str(name), revision)
+        """Open as `open` does, but leave what is wrong with shards and index to the audit.
+
+        Of a hub id that is not in the cache, the small files and the headers alone are fetched; `read` then raises.
+        """
+        directory = find_directory(str(name)) or cached_snapshot(str(name), revision)
+        if directory is not None:
+            return cls._local(directory)
+        from trtnemo.checkpoint.hub import HubShards, list_hub  # brings the HTTP client, which most runs do not need
+
+        listing = list_hub(str(name), revision)
+        if "config.json" not in listing.files:
+            raise CheckpointError("has no config.json", where=listing.name)
+        directory = fetch_snapshot(listing.name, listing.commit, SMALL_FILES)
+        headers = survey_headers(directory, HubShards(listing))
+        return cls(directory, read_json_object(directory / "config.json"), headers, listing)
+
+    @classmethod
+    def _local(cls, directory: Path) -> Checkpoint:
         return cls(directory, read_json_object(directory / "config.json"), survey_headers(directory))
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people: the directory, or hub id and commit."""
+        return str(self.directory) if self.listing is None else f"{self.listing.name}@{self.listing.commit}"
 
     def read(self, name: str) -> RawTensor:
         """Return the bits of a tensor, mapped from its file; raises CheckpointError when it is not there."""
         info = self.tensors.get(name)
         if info is None:
-            raise CheckpointError(f"tensor {name} is missing", where=str(self.directory))
+            raise CheckpointError(f"tensor {name} is missing", where=self.place)
+        if self.listing is not None:
+            raise CheckpointError("only its headers were fetched", where=self.place, remedy="`trtnemo fetch` has all")
         if info.size == 0:
             return RawTensor(info.storage, np.empty(info.shape, info.storage.raw_dtype))
         if info.file not in self._mapped:

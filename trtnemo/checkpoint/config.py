@@ -11,6 +11,9 @@ from trtnemo.errors import ModelConfigError
 
 LayerKind = Literal["mamba", "attention", "moe", "mlp"]
 Size = Annotated[int, Field(ge=1, le=1 << 32)]
+# beyond anything that is stored: 108 layers of 512 experts is the largest release
+MAXIMUM_LAYERS = 4096
+MAXIMUM_EXPERTS = 1 << 20
 
 LETTERS: dict[str, LayerKind] = {"M": "mamba", "*": "attention", "E": "moe", "-": "mlp"}
 _WORDS: dict[str, LayerKind] = {
@@ -146,12 +149,15 @@ def _head_dim(data: dict[str, Any]) -> Any:
     found = _first(data, "head_dim", "attention_head_dim", default=None)
     if found is not None:
         return found
-    heads = data.get("num_attention_heads")
-    return data.get("hidden_size", 0) // heads if isinstance(heads, int) and heads > 0 else 1
+    hidden, heads = data.get("hidden_size"), data.get("num_attention_heads")
+    return hidden // heads if isinstance(hidden, int) and isinstance(heads, int) and heads > 0 else 1
 
 
 def _layer_kinds(data: dict[str, Any], letters_key: str, words_key: str, where: str) -> tuple[LayerKind, ...]:
     letters, words = data.get(letters_key), data.get(words_key)
+    for value in (letters, words):
+        if isinstance(value, (str, list)) and len(value) > MAXIMUM_LAYERS:
+            raise ModelConfigError(f"has {len(value)} layers; at most {MAXIMUM_LAYERS} are read", where=where)
     if isinstance(letters, str) and letters:
         return tuple(_kind(letter, LETTERS, letters_key, where) for letter in letters)
     if isinstance(words, list) and words:
@@ -190,7 +196,12 @@ def _time_step_limit(value: Any, where: str) -> tuple[float, float]:
 
 
 def _check_sizes(config: ModelConfig, where: str) -> None:
+    kinds = (*config.layer_kinds, *config.mtp_layer_kinds)
     limits = [
+        (
+            kinds.count("moe") * config.n_routed_experts <= MAXIMUM_EXPERTS,
+            f"{kinds.count('moe')} layers of {config.n_routed_experts} experts are more than {MAXIMUM_EXPERTS} experts",
+        ),
         (config.mamba_num_heads % config.n_groups == 0, "mamba_num_heads must be a multiple of n_groups"),
         (
             config.num_attention_heads % config.num_key_value_heads == 0,

@@ -122,7 +122,7 @@ def _weight_map(content: dict[str, Any], index: Path) -> dict[str, str]:
     if not isinstance(weight_map, dict) or not weight_map:
         raise CheckpointError("has no 'weight_map'", where=str(index))
     for shard in set(map(str, weight_map.values())):
-        if Path(shard).name != shard or "\\" in shard:
+        if not shard or Path(shard).name != shard or "\\" in shard:
             raise CheckpointError(f"names the shard {shard!r}, which lies outside the directory", where=str(index))
     return {name: str(shard) for name, shard in weight_map.items()}
 

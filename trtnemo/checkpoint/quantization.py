@@ -145,7 +145,7 @@ def _layers(value: Any, where: str) -> dict[str, WeightFormat]:
 
 
 def _format(algorithm: Any, entry: dict[str, Any], where: str) -> WeightFormat:
-    if algorithm not in _ALGORITHMS:
+    if not isinstance(algorithm, str) or algorithm not in _ALGORITHMS:
         known = ", ".join(_ALGORITHMS)
         raise CheckpointError(f"quant_algo {algorithm!r} is unknown (known: {known}, MIXED_PRECISION)", where=where)
     found = _ALGORITHMS[algorithm]

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
+from trtnemo.checkpoint.headers import INDEX, SINGLE
+from trtnemo.checkpoint.json_file import read_json_object
 from trtnemo.errors import CheckpointError
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "assets" / "tiny"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_PATTERNS = ["*.json", "*.safetensors", "*.jinja"]
+SMALL_FILES = ["*.json", "*.jinja"]
+ALL_FILES = [*SMALL_FILES, "*.safetensors"]
 
 
-def locate_checkpoint(name: str, revision: str | None = None) -> Path:
-    """Return the local directory of a checkpoint; a hub id is downloaded, or read from the cache when offline.
+def find_directory(name: str) -> Path | None:
+    """Return the local directory that a checkpoint's name means, or nothing where it is a hub id.
 
-    Raises CheckpointError when there is no such directory and the hub cannot give it.
+    Raises CheckpointError where it is neither.
     """
     if name == "tiny":
         return EMBEDDED
@@ -30,28 +34,47 @@ def locate_checkpoint(name: str, revision: str | None = None) -> Path:
         raise CheckpointError(
             "there is no such directory", where=name, remedy="Give a directory, a hub id such as owner/name, or 'tiny'"
         )
-    return _from_hub(name, revision)
+    return None
 
 
-def fetch_json(name: str, revision: str | None = None) -> Path:
-    """Return a directory with a hub id's json files and template, weights left out; raises CheckpointError."""
-    if not _HUB_ID.fullmatch(name):
-        raise CheckpointError(
-            "there is no such directory", where=name, remedy="Give a directory, a hub id such as owner/name, or 'tiny'"
-        )
-    return _from_hub(name, revision, ["*.json", "*.jinja"])
+def locate_checkpoint(name: str, revision: str | None = None) -> Path:
+    """Return the local directory of a checkpoint; a hub id is downloaded, or read from the cache when offline.
+
+    Raises CheckpointError when there is no such directory and the hub cannot give it.
+    """
+    return find_directory(name) or fetch_snapshot(name, revision, ALL_FILES)
 
 
-def _from_hub(name: str, revision: str | None, patterns: list[str] = _PATTERNS) -> Path:
+def fetch_snapshot(name: str, revision: str | None, patterns: list[str], output: Path | None = None) -> Path:
+    """Download files of a hub id into the cache, or `output`, and return their directory; what is there stays.
+
+    Raises CheckpointError.
+    """
     from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.utils import disable_progress_bars
+
+    from trtnemo.checkpoint.hub import hub_error, require_online  # brings the HTTP client
+
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns, local_dir=output))
+    except Exception as error:  # the hub client raises types of its own, of its HTTP library and of the system
+        if constants.HF_HUB_OFFLINE:
+            require_online(name)
+        raise hub_error(name, error) from None
+
+
+def cached_snapshot(name: str, revision: str | None) -> Path | None:
+    """Return the hub's snapshot in this machine's cache where all of it is there, asking nobody."""
+    from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
-    except Exception as error:  # the hub client raises types of its own, of httpx and of the system
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        offline = " (offline: HF_HUB_OFFLINE is set)" if constants.HF_HUB_OFFLINE else ""
-        raise CheckpointError(
-            f"cannot be had from the hub{offline}: {reason}",
-            where=name,
-            remedy="Give a local directory, or check the name and the connection",
-        ) from None
+        directory = Path(snapshot_download(name, revision=revision, local_files_only=True))
+    except Exception:  # as above: whatever it is, the cache does not have it
+        return None
+    if not (directory / INDEX).is_file():
+        return directory if (directory / SINGLE).is_file() else None
+    weight_map = read_json_object(directory / INDEX).get("weight_map")
+    shards = set(map(str, weight_map.values())) if isinstance(weight_map, dict) else set()
+    return directory if all((directory / shard).is_file() for shard in shards) else None

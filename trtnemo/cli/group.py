@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "diff": "Compare two engines or bundles, key by key.",
     "doctor": "Say what this machine can build and serve, and why not the rest.",
     "eval": "Measure accuracy with lm-eval, beside the model card's table.",
+    "fetch": "Download a checkpoint at one commit, audited before and after.",
     "inspect": "Show what an engine is made of, and verify its files.",
     "plan": "Plan a recipe's memory to the byte, and bound its speed.",
     "quantize": "Quantize a BF16 checkpoint with ModelOpt.",

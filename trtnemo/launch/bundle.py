@@ -76,18 +76,19 @@ def require_accepted(invocation: Invocation, recipe: AnyRecipe) -> LaunchReport:
 
 
 def audit_reference(recipe: AnyRecipe) -> CheckpointReference:
-    """Return the checkpoint as a reference: its headers audited where they can be read here, and if not, why.
+    """Return the checkpoint as a reference: its headers audited where they can be read, and if not, why.
 
-    Raises CheckpointError where it was read and is not fit to serve, or a local directory cannot be read.
+    A hub id that is not in the cache is audited by range requests on its headers. Raises CheckpointError where it was
+    read and is not fit to serve, or a local directory cannot be read.
     """
     name, revision = recipe.checkpoint, recipe.revision
-    if is_local(name):
-        report = audit(Checkpoint.open(name, revision), values=False)
-    else:
-        try:
-            report = audit(Checkpoint.open(cached_snapshot(name, revision)), values=False)
-        except CheckpointError as error:
-            return CheckpointReference(name=name, revision=revision, audited=False, reason=error.what)
+    try:
+        checkpoint = Checkpoint.survey(name, revision)
+    except CheckpointError as error:
+        if is_local(name):
+            raise
+        return CheckpointReference(name=name, revision=revision, audited=False, reason=error.what)
+    report = audit(checkpoint, values=False)
     report.require()
     return CheckpointReference(name=name, revision=revision, audited=True, record=checkpoint_record(recipe, report))
 
@@ -95,20 +96,6 @@ def audit_reference(recipe: AnyRecipe) -> CheckpointReference:
 def is_local(name: str) -> bool:
     """Return whether a checkpoint's name is this machine's own."""
     return name == "tiny" or Path(name).expanduser().exists() or name.startswith(("/", ".", "~"))
-
-
-def cached_snapshot(name: str, revision: str | None) -> Path:
-    """Return the hub's snapshot in this machine's cache, asking nobody; raises CheckpointError where there is none."""
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(name, revision=revision, local_files_only=True))
-    except Exception as error:  # the hub client raises types of its own and of the system
-        raise CheckpointError(
-            f"is not in this machine's cache ({type(error).__name__})",
-            where=name,
-            remedy="`hf download` fetches it; a local directory works too",
-        ) from None
 
 
 def _write_files(invocation: Invocation, staging: Path) -> None:

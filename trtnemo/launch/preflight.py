@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trtnemo.engine.manifest import BundleManifest
-from trtnemo.errors import CheckpointError, MachineError, ServerError, TrtnemoError, UsageError
+from trtnemo.errors import CheckpointError, MachineError, RecipeError, ServerError, TrtnemoError, UsageError
 from trtnemo.launch.bundle import audit_reference, is_local
+from trtnemo.launch.deployment import to_deployment
 from trtnemo.launch.devices import Device, find_devices
-from trtnemo.launch.invocation import Invocation
-from trtnemo.launch.memory import least_memory
-from trtnemo.launch.translate import to_invocation
+from trtnemo.plan.hardware import Device as PlanDevice
+from trtnemo.plan.network import find_network
+from trtnemo.plan.plan import judge_deployment
 from trtnemo.recipe import AnyRecipe
 from trtnemo.server.serve import bind
 
@@ -113,20 +114,27 @@ def _device_steps(recipe: AnyRecipe, devices: list[Device]) -> Iterator[Step]:
     capability = wanted.compute_capability
     if capability is not None and devices[0].compute_capability != capability:
         yield Step("compute capability", f"{devices[0].compute_capability}, the recipe is written for {capability}")
-    yield _memory_step(to_invocation(recipe), devices[: wanted.count])
+    yield _memory_step(recipe, devices[: wanted.count])
 
 
-def _memory_step(invocation: Invocation, devices: list[Device]) -> Step:
-    """Compare what is allotted at start with the devices' memory; KV cache and workspace come on top."""
-    needs, have = list(least_memory(invocation)), sum(device.memory_mib for device in devices) << 20
-    if not needs:
-        return Step("memory", f"{have >> 30} GiB on the devices; the size of the weights is not known here")
-    parts = ", ".join(f"{what} {size / 2**30:.1f} GiB" for what, size in needs)
-    text = f"{parts}; devices {have / 2**30:.1f} GiB"
-    if sum(size for _, size in needs) < have:
-        return Step("memory", f"{text} (KV cache and workspace come on top)")
-    failure = MachineError(f"the model does not fit: {text}", remedy="Use more or larger devices, or fewer sequences")
-    return Step("memory", text, failure)
+def _memory_step(recipe: AnyRecipe, devices: list[Device]) -> Step:
+    """Plan the recipe on the devices that are there, the smallest of them."""
+    smallest = min(devices, key=lambda device: device.memory_mib)
+    here = PlanDevice(
+        name=recipe.hardware.name, title=smallest.name, memory_mib=max(smallest.memory_mib, 1), source="nvidia-smi",
+        bandwidth_gbs=1, bf16=1,
+    )  # fmt: skip
+    try:
+        network = find_network(recipe.checkpoint, recipe.revision)
+        verdict = judge_deployment(network, to_deployment(recipe, network), here)
+    except CheckpointError as error:
+        return Step("memory", f"not planned: {error.what}")
+    except RecipeError as error:
+        return Step("memory", error.what, error)
+    if verdict.kind == "no":
+        remedy = "Use more or larger devices, or fewer sequences: `trtnemo plan` says which"
+        return Step("memory", verdict.sentence, MachineError(verdict.sentence, remedy=remedy))
+    return Step("memory", verdict.sentence)
 
 
 def _port_step(host: str, port: int) -> Step:
@@ -156,18 +164,16 @@ def _token_step(recipe: AnyRecipe) -> Iterator[Step]:
 
 
 def _checkpoint_step(recipe: AnyRecipe) -> Step:
-    """Audit the checkpoint where it is; a hub id is fetched into the cache first, which the server would do too."""
+    """Audit the checkpoint's headers where it is; of a hub id that is not in the cache, by range requests."""
     try:
         reference = audit_reference(recipe)
         if reference.audited:
             return Step("checkpoint", "its headers were audited")
         if _is_offline():
             raise CheckpointError(
-                "is not in this machine's cache, and the hub is offline (HF_HUB_OFFLINE is set)",
-                where=recipe.checkpoint,
-                remedy="Fetch it first, or give a local directory",
+                reference.reason, where=recipe.checkpoint, remedy="Fetch it first, or give a local directory"
             )
-        return Step("checkpoint", f"not audited yet: {reference.reason}; it is fetched and audited before the start")
+        return Step("checkpoint", f"not audited: {reference.reason}; the server is left to fetch it")
     except CheckpointError as error:
         return Step("checkpoint", error.what, error)
 

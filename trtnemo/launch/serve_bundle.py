@@ -7,11 +7,10 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
-from trtnemo.checkpoint import Checkpoint, audit
 from trtnemo.engine import verify_files
 from trtnemo.engine.manifest import BundleManifest
 from trtnemo.errors import EngineError
-from trtnemo.launch.bundle import BUNDLED, is_local
+from trtnemo.launch.bundle import BUNDLED
 from trtnemo.launch.invocation import Invocation
 from trtnemo.launch.preflight import Preflight, preflight
 from trtnemo.launch.render.clients import served_name
@@ -56,8 +55,6 @@ def serve_bundle(
     for step in checked.steps:
         report(f"{'fails' if step.failure else 'ok   '} {step.name}: {step.text}")
     checked.require()
-    if not is_local(recipe.checkpoint):
-        audit(Checkpoint.open(recipe.checkpoint, recipe.revision), values=False).require()
     words = _words(manifest, checked, invocation, directory)
     report("starting: " + " ".join(map(shlex.quote, words)))
     _run(words, invocation, directory, recipe, address, start_timeout, report, log)

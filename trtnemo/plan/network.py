@@ -10,7 +10,7 @@ from trtnemo.checkpoint.config import ModelConfig, parse_config
 from trtnemo.checkpoint.family import find_release
 from trtnemo.checkpoint.json_file import read_json_object
 from trtnemo.checkpoint.quantization import QuantizationMap, read_quantization
-from trtnemo.checkpoint.source import EMBEDDED, fetch_json
+from trtnemo.checkpoint.source import SMALL_FILES, fetch_snapshot, find_directory
 from trtnemo.plan.weights import TensorClasses, tensor_classes
 
 
@@ -36,16 +36,16 @@ def find_network(name: str, revision: str | None = None) -> Network:
     A released model without a pinned revision is taken from trtnemo's own copy of its json files, so that a plan needs
     no network connection; another hub id's json files are fetched.
     """
-    directory = EMBEDDED if name == "tiny" else Path(name).expanduser()
-    if directory.is_dir():
-        return _from_directory(name, directory, str(directory))
     release = find_release(name) if revision is None else None
+    directory = None if release is not None and not Path(name).is_dir() else find_directory(name)
+    if directory is not None:
+        return _from_directory(name, directory, str(directory))
     if release is not None:
         source = "trtnemo's copy of the released json files"
         if release.inferred:
             source += "; its quantization map is not published and follows a rule (inferred)"
         return Network(name, release.config, release.quantization, source, release.inferred)
-    return _from_directory(name, fetch_json(name, revision), "the hub")
+    return _from_directory(name, fetch_snapshot(name, revision, SMALL_FILES), "the hub")
 
 
 def _from_directory(name: str, directory: Path, source: str) -> Network:

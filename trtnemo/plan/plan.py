@@ -74,6 +74,13 @@ def make_plan(network: Network, deployment: Deployment, device: Device, acceptan
     )
 
 
+def judge_deployment(network: Network, deployment: Deployment, device: Device) -> Verdict:
+    """Return the verdict alone; raises RecipeError where the network cannot be split as the deployment asks."""
+    require_divisible(deployment, network.config)
+    weights = weight_bytes(network.tensors, network.config, deployment)
+    return judge(fullest(network, deployment, device, weights))
+
+
 def fullest(network: Network, deployment: Deployment, device: Device, weights: list[WeightBytes]) -> Fit:
     """Return the pipeline stage with the least to spare."""
     batch, context = deployment.max_batch_size, deployment.max_seq_len

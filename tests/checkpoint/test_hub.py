@@ -1,0 +1,177 @@
+"""A hub id is audited by range requests, and fetched with its revision pinned: a real hub client, a real server."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tools.damage import KINDS, shard
+from tools.hub import COMMIT
+from tools.phantom import write_phantom
+from trtnemo.checkpoint.fetch import require_disk
+from trtnemo.checkpoint.hub import HubListing
+from trtnemo.errors import MachineError
+
+HUB = Path(__file__).resolve().parents[1] / "tools" / "hub.py"
+NAME = "owner/model"
+
+
+class Hub:
+    """A running hub, and trtnemo run against it in processes of their own: the client reads its endpoint at import."""
+
+    def __init__(self, directory, home, *flags):
+        command = [sys.executable, str(HUB), str(directory), NAME, *flags]
+        self.home = home
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.address = self.process.stdout.readline().strip()
+
+    def run(self, *arguments, **environment):
+        variables = {**os.environ, "HF_ENDPOINT": self.address, "HF_HOME": str(self.home), "HF_HUB_OFFLINE": "0"}
+        variables |= {"HF_HUB_DISABLE_XET": "1", "NO_PROXY": "127.0.0.1", **environment}
+        command = [sys.executable, "-m", "trtnemo", *map(str, arguments)]
+        return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=120)
+
+    def stop(self):
+        """Stop, and return what was answered."""
+        self.process.terminate()
+        lines = self.process.communicate()[0].splitlines()
+        return [json.loads(line) for line in lines]
+
+
+@pytest.fixture
+def hub(tmp_path):
+    running = []
+
+    def start(directory, *flags):
+        running.append(Hub(directory, tmp_path / "home", *flags))
+        return running[-1]
+
+    yield start
+    for one in running:
+        if one.process.poll() is None:
+            one.stop()
+
+
+def weights_sent(answers):
+    return sum(
+        answer["sent"] for answer in answers if ".safetensors" in answer["path"] and "index" not in answer["path"]
+    )
+
+
+def test_a_hub_id_is_audited_without_its_weights(hub, copy_checkpoint):
+    directory = copy_checkpoint("mixed")
+    shard(directory, 3)
+    served = hub(directory)
+    result = served.run("check", NAME, "--json")
+    report = json.loads(result.stdout)
+    assert (result.returncode, report["passed"], report["directory"]) == (0, True, f"{NAME}@{COMMIT}")
+    local = json.loads(served.run("check", directory, "--headers-only", "--json").stdout)
+    assert {key: report[key] for key in ("tensors", "bytes", "formats")} == {
+        key: local[key] for key in ("tensors", "bytes", "formats")
+    }
+    answers = served.stop()
+    headers = sum(8 + int.from_bytes(path.read_bytes()[:8], "little") for path in directory.glob("*.safetensors"))
+    first = 3 * (256 << 10)
+    assert all(answer["range"] for answer in answers if answer["path"].endswith(".safetensors"))
+    assert weights_sent(answers) <= headers + first < sum(p.stat().st_size for p in directory.glob("*.safetensors"))
+
+
+def test_damage_is_found_from_afar(hub, copy_checkpoint):
+    directory = copy_checkpoint()
+    KINDS["expert_lacks_weight_scale_2"][2](directory)
+    result = hub(directory).run("check", NAME)
+    assert result.returncode == 1
+    assert "expert 3 of layer 1 lacks up_proj.weight_scale_2 [tensor-missing]" in result.stdout
+
+
+def test_a_header_longer_than_the_first_request_is_read_whole(hub, tmp_path):
+    """The phantom's headers are megabytes; two requests bring each."""
+    write_phantom(tmp_path / "p", "bf16", shards=2)
+    served = hub(tmp_path / "p")
+    report = json.loads(served.run("check", NAME, "--json").stdout)
+    assert (report["tensors"], report["bytes"]) == (42_683, 247_222_108_160)
+    assert weights_sent(served.stop()) < 20 << 20
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--no-ranges"], "answers without ranges"),
+        (["--cut", "1000"], "connection"),
+        (["--lie"], "more than it announced"),
+        (["--token", "secret"], "cannot be had from the hub"),
+    ],
+)
+def test_a_hub_that_does_not_answer_as_it_should_is_refused_in_one_line(hub, make_checkpoint, flags, message):
+    result = hub(make_checkpoint("mixed"), *flags).run("check", NAME)
+    assert (result.returncode, result.stderr.count("\n")) == (4, 1)
+    assert message in result.stderr
+
+
+def test_a_token_is_sent_and_never_told(hub, make_checkpoint):
+    result = hub(make_checkpoint("mixed"), "--token", "secret").run("check", NAME, HF_TOKEN="secret")  # noqa: S106
+    assert result.returncode == 0
+    assert "secret" not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("name", ["owner/other", "nobody/model"])
+def test_an_unknown_id_is_refused(hub, make_checkpoint, name):
+    result = hub(make_checkpoint("mixed")).run("check", name)
+    assert (result.returncode, result.stderr.count("\n")) == (4, 1)
+
+
+def test_offline_says_so(hub, make_checkpoint):
+    result = hub(make_checkpoint("mixed")).run("check", NAME, HF_HUB_OFFLINE="1")
+    assert result.returncode == 4
+    assert "offline" in result.stderr
+
+
+def test_fetch_pins_the_commit_and_audits_every_scale(hub, make_checkpoint):
+    served = hub(make_checkpoint("mixed"))
+    result = served.run("fetch", NAME, "--json")
+    fetched = json.loads(result.stdout)
+    assert (fetched["revision"], fetched["audit"]["passed"]) == (COMMIT, True)
+    assert COMMIT in fetched["directory"]
+    again = served.run("fetch", NAME)
+    assert again.stdout.startswith(f"checkpoint: {NAME}\nrevision: {COMMIT}\n")
+    assert weights_sent(served.stop()) < 1.5 * (make_checkpoint("mixed") / "model.safetensors").stat().st_size + (
+        1 << 20
+    )
+
+
+def test_fetch_goes_on_where_it_was_cut_off(hub, make_checkpoint, tmp_path):
+    source, target = make_checkpoint("mixed"), tmp_path / "out"
+    size = (source / "model.safetensors").stat().st_size
+    cut = hub(source, "--cut", str(size // 2))
+    assert cut.run("fetch", NAME, "--output", target).returncode == 4
+    cut.stop()
+    target.mkdir(exist_ok=True)
+    whole = hub(source)
+    assert whole.run("fetch", NAME, "--output", target).returncode == 0
+    assert (target / "model.safetensors").read_bytes() == (source / "model.safetensors").read_bytes()
+
+
+def test_a_broken_checkpoint_is_not_fetched(hub, copy_checkpoint):
+    directory = copy_checkpoint()
+    KINDS["expert_lacks_weight_scale_2"][2](directory)
+    served = hub(directory)
+    result = served.run("fetch", NAME)
+    assert result.returncode == 4
+    assert "is missing" in result.stderr
+    assert weights_sent(served.stop()) <= 256 << 10
+
+
+def test_a_disk_that_is_too_small_is_told_before_the_download(tmp_path):
+    listing = HubListing(NAME, COMMIT, {"model.safetensors": 1 << 60, "README.md": 1 << 61})
+    with pytest.raises(MachineError, match=f"{1 << 60:,} bytes are still to be fetched"):
+        require_disk(listing, tmp_path / "new")
+
+
+def test_what_is_there_already_needs_no_disk(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    require_disk(HubListing(NAME, COMMIT, {"model.safetensors": 1 << 60}), tmp_path)
