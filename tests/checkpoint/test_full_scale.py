@@ -47,6 +47,35 @@ def test_super_is_what_its_config_and_map_promise_to_the_byte(phantom, precision
     assert sum(file.stat().st_blocks * 512 for file in directory.iterdir()) < 100_000_000
 
 
+# BF16 parameters that config.json's sizes give by hand: see each model's card for the rounded number
+RELATIVES = [
+    ("nano", "bf16"),
+    ("nano", "nvfp4"),
+    ("ultra", "bf16"),
+    ("lightning", "nvfp4"),
+    ("lightning", "bf16"),
+    ("nemotron-h-56b", "bf16"),
+]
+
+
+@pytest.mark.parametrize(("model", "precision"), RELATIVES)
+def test_every_relative_is_what_its_config_and_map_promise(tmp_path, model, precision):
+    """One MoE without latent projections, one with words for layers, one dense: headers written without our code."""
+    phantoms.write_phantom(tmp_path / model, precision, 4, model)
+    report = audit(Checkpoint.survey(tmp_path / model), values=False)
+    assert {finding.rule for finding in report.findings} == {"tokenizer-missing"}
+
+
+@pytest.mark.parametrize(
+    ("model", "billions"), [("nano", 31.6), ("ultra", 550), ("nemotron-h-56b", 56)], ids=["nano", "ultra", "56b"]
+)
+def test_relatives_have_about_as_many_parameters_as_their_names_say(tmp_path, model, billions):
+    phantoms.write_phantom(tmp_path / model, "bf16", 4, model)
+    tensors = Checkpoint.survey(tmp_path / model).tensors
+    count = sum(info.elements for name, info in tensors.items() if not name.startswith("mtp."))
+    assert count / 1e9 == pytest.approx(billions, rel=0.02)
+
+
 def test_parameters_are_those_that_were_published(phantom):
     tensors = Checkpoint.open(phantom("bf16")).tensors.values()
     draft = sum(info.elements for info in tensors if info.name.startswith("mtp."))

@@ -78,6 +78,7 @@ def test_json_output_keeps_its_keys(make_checkpoint, tmp_path):
         "formats",
         "producer",
         "remote_code",
+        "modelopt",
         "groups",
         "rules",
         "findings",

@@ -1,6 +1,6 @@
-"""Write a phantom of Nemotron-3 Super: real headers over sparse files, so that 80 GB take a few megabytes.
+"""Write a phantom of Nemotron-3 Super or a relative: real headers over holes, so that 80 GB take a few megabytes.
 
-usage: python tests/tools/phantom.py OUT [--precision nvfp4|bf16|fp8] [--shards 17]
+usage: python tests/tools/phantom.py OUT [--model super] [--precision nvfp4|bf16|fp8] [--shards 17]
 
 Names, shapes and element types come from the public description of the released files, with none of trtnemo's code
 (only the json files of trtnemo/checkpoint/family are read), so that the two can be compared. FP8 follows a rule that
@@ -21,12 +21,21 @@ BYTES = {"BF16": 2, "F32": 4, "F8_E4M3": 1, "U8": 1}
 Tensor = tuple[str, str, list[int]]  # name, element type, shape
 
 
+WORDS = {"mamba": "M", "linear_attention": "M", "attention": "*", "full_attention": "*", "moe": "E", "mlp": "-"}
+MAPS = {"super": "super-nvfp4.json", "nano": "nano-nvfp4.json", "lightning": "lightning-nvfp4.json"}
+
+
+def pattern(config: dict[str, Any], letters: str, words: str) -> str:
+    """Return the layers as letters, whichever spelling the config has."""
+    return config.get(letters) or "".join(WORDS[word] for word in config.get(words) or ())
+
+
 def layer_shapes(config: dict[str, Any], kind: str) -> dict[str, list[int]]:
     """Return the shape of every unquantized tensor of a mixer, by its name below `mixer.`."""
     hidden, heads = config["hidden_size"], config["mamba_num_heads"]
-    inner = heads * config["mamba_head_dim"]
-    channels = inner + 2 * config["n_groups"] * config["ssm_state_size"]
     if kind == "M":
+        inner = heads * config["mamba_head_dim"]
+        channels = inner + 2 * config["n_groups"] * config["ssm_state_size"]
         return {
             "in_proj.weight": [inner + channels + heads, hidden],
             "out_proj.weight": [hidden, inner],
@@ -38,8 +47,8 @@ def layer_shapes(config: dict[str, Any], kind: str) -> dict[str, list[int]]:
             "norm.weight": [inner],
         }
     if kind == "*":
-        queries = config["num_attention_heads"] * config["head_dim"]
-        keys = config["num_key_value_heads"] * config["head_dim"]
+        size = config.get("head_dim") or config["attention_head_dim"]
+        queries, keys = (config[key] * size for key in ("num_attention_heads", "num_key_value_heads"))
         rows = {
             "q_proj": [queries, hidden],
             "k_proj": [keys, hidden],
@@ -47,41 +56,66 @@ def layer_shapes(config: dict[str, Any], kind: str) -> dict[str, list[int]]:
             "o_proj": [hidden, queries],
         }
         return {f"{name}.weight": shape for name, shape in rows.items()}
-    latent, width, shared = (
-        config[key] for key in ("moe_latent_size", "moe_intermediate_size", "moe_shared_expert_intermediate_size")
-    )
+    if kind == "-":
+        width = config["intermediate_size"]
+        return {"up_proj.weight": [width, hidden], "down_proj.weight": [hidden, width]}
+    return expert_shapes(config)
+
+
+def expert_shapes(config: dict[str, Any]) -> dict[str, list[int]]:
+    """Return the shapes of a MoE layer, with or without latent projections."""
+    hidden, latent = config["hidden_size"], config.get("moe_latent_size")
+    width, shared = config["moe_intermediate_size"], config["moe_shared_expert_intermediate_size"]
     shapes = {
         "gate.weight": [config["n_routed_experts"], hidden],
         "gate.e_score_correction_bias": [config["n_routed_experts"]],
-        "fc1_latent_proj.weight": [latent, hidden],
-        "fc2_latent_proj.weight": [hidden, latent],
         "shared_experts.up_proj.weight": [shared, hidden],
         "shared_experts.down_proj.weight": [hidden, shared],
     }
+    if latent:
+        shapes |= {"fc1_latent_proj.weight": [latent, hidden], "fc2_latent_proj.weight": [hidden, latent]}
     for expert in range(config["n_routed_experts"]):
-        shapes[f"experts.{expert}.up_proj.weight"] = [width, latent]
-        shapes[f"experts.{expert}.down_proj.weight"] = [latent, width]
+        shapes[f"experts.{expert}.up_proj.weight"] = [width, latent or hidden]
+        shapes[f"experts.{expert}.down_proj.weight"] = [latent or hidden, width]
     return shapes
 
 
-def formats(config: dict[str, Any], precision: str) -> dict[str, str]:
-    """Return `FP8` or `NVFP4` by module, for those that are quantized."""
+def formats(config: dict[str, Any], precision: str, model: str = "super") -> dict[str, str]:
+    """Return `FP8`, `NVFP4` or `W4A16_NVFP4` by module, for those that are quantized."""
     if precision == "bf16":
         return {}
+    layers = pattern(config, "hybrid_override_pattern", "layers_block_type")
+    experts = config.get("n_routed_experts", 0)
     if precision == "nvfp4":
-        table = json.loads((FAMILY / "super-nvfp4.json").read_text(encoding="utf-8"))
-        rows = [(kind.upper(), name, layers) for kind in ("fp8", "nvfp4") for name, layers in table[kind].items()]
+        table = json.loads((FAMILY / MAPS[model]).read_text(encoding="utf-8"))
+        if "uniform" in table:
+            return uniform(config, layers, table["exclude"])
+        names = {"fp8": "FP8", "nvfp4": "NVFP4", "nvfp4_weight_only": "W4A16_NVFP4"}
+        rows = [(names[kind], name, places) for kind in names for name, places in table.get(kind, {}).items()]
+        found = {module: names[kind] for module, kind in table.get("modules", {}).items()}
     else:
-        pattern = config["hybrid_override_pattern"]
-        mamba, moe = ([i for i, kind in enumerate(pattern) if kind == wanted] for wanted in "ME")
-        rows = [("FP8", name, mamba) for name in ("in_proj", "out_proj")]
-        names = ("up_proj", "down_proj")
-        rows += [("FP8", f"{group}.{name}", moe) for group in ("experts.{0..511}", "shared_experts") for name in names]
+        mamba, moe = ([i for i, kind in enumerate(layers) if kind == wanted] for wanted in "ME")
+        rows, found = [("FP8", name, mamba) for name in ("in_proj", "out_proj")], {}
+        pairs = [
+            f"{group}.{name}" for group in ("experts.{all}", "shared_experts") for name in ("up_proj", "down_proj")
+        ]
+        rows += [("FP8", name, moe) for name in pairs]
+    for kind, name, places in rows:
+        head, brace, tail = name.partition("{")
+        for layer in places:
+            for expert in range(experts) if brace else ("",):
+                found[f"backbone.layers.{layer}.mixer.{head}{expert}{tail.partition('}')[2]}"] = kind
+    return found
+
+
+def uniform(config: dict[str, Any], layers: str, excluded: list[str]) -> dict[str, str]:
+    """Return NVFP4 for every linear layer that is not excluded; router and convolution are no linear layers."""
     found = {}
-    for kind, name, layers in rows:
-        for layer in layers:
-            for expert in range(config["n_routed_experts"]) if "{0..511}" in name else (0,):
-                found[f"backbone.layers.{layer}.mixer.{name.replace('{0..511}', str(expert))}"] = kind
+    for index, kind in enumerate(layers):
+        for name, shape in layer_shapes(config, kind).items():
+            module = f"backbone.layers.{index}.mixer.{name.removesuffix('.weight')}"
+            if len(shape) == 2 and not name.startswith("gate.") and module not in excluded:
+                found[module] = "NVFP4"
     return found
 
 
@@ -106,8 +140,11 @@ def tensors(config: dict[str, Any], quantized: dict[str, str], precision: str) -
     """Yield every tensor of the checkpoint, the draft head's last."""
     hidden, vocabulary = config["hidden_size"], config["vocab_size"]
     yield "backbone.embeddings.weight", "BF16", [vocabulary, hidden]
-    layers = [("backbone", i, kind) for i, kind in enumerate(config["hybrid_override_pattern"])]
-    layers += [("mtp", i, kind) for i, kind in enumerate(config["mtp_hybrid_override_pattern"])]
+    backbone = pattern(config, "hybrid_override_pattern", "layers_block_type")
+    head = pattern(config, "mtp_hybrid_override_pattern", "mtp_layers_block_type")
+    head = head if config.get("num_nextn_predict_layers") else ""
+    layers = [("backbone", i, kind) for i, kind in enumerate(backbone)]
+    layers += [("mtp", i, kind) for i, kind in enumerate(head)]
     for place, index, kind in layers:
         prefix = f"{place}.layers.{index}"
         yield f"{prefix}.norm.weight", "BF16", [hidden]
@@ -117,11 +154,13 @@ def tensors(config: dict[str, Any], quantized: dict[str, str], precision: str) -
             yield f"{prefix}.mixer.k_proj.k_scale", "F32", []
             yield f"{prefix}.mixer.v_proj.v_scale", "F32", []
     yield "backbone.norm_f.weight", "BF16", [hidden]
-    yield "lm_head.weight", "BF16", [vocabulary, hidden]
+    yield from stored("lm_head.weight", [vocabulary, hidden], quantized)
+    if not head:
+        return
     yield "mtp.layers.0.enorm.weight", "BF16", [hidden]
     yield "mtp.layers.0.hnorm.weight", "BF16", [hidden]
     yield "mtp.layers.0.eh_proj.weight", "BF16", [hidden, 2 * hidden]
-    yield "mtp.layers.1.final_layernorm.weight", "BF16", [hidden]
+    yield f"mtp.layers.{len(head) - 1}.final_layernorm.weight", "BF16", [hidden]
 
 
 def write_shard(path: Path, content: list[Tensor]) -> None:
@@ -138,16 +177,16 @@ def write_shard(path: Path, content: list[Tensor]) -> None:
         file.truncate(8 + len(text) + end)
 
 
-def write_phantom(output: Path, precision: str = "nvfp4", shards: int = 17) -> None:
+def write_phantom(output: Path, precision: str = "nvfp4", shards: int = 17, model: str = "super") -> None:
     """Write config, quantization map, index and shards to `output`."""
     output.mkdir(parents=True)
-    text = (FAMILY / "super.json").read_text(encoding="utf-8")
+    text = (FAMILY / f"{model}.json").read_text(encoding="utf-8")
     (output / "config.json").write_text(text, encoding="utf-8")
     config = json.loads(text)
-    quantized = formats(config, precision)
+    quantized = formats(config, precision, model)
     if quantized:
         algorithm = "MIXED_PRECISION" if precision == "nvfp4" else "FP8"
-        extra = {"NVFP4": {"group_size": 16}, "FP8": {}}
+        extra = {"NVFP4": {"group_size": 16}, "W4A16_NVFP4": {"group_size": 16}, "FP8": {}}
         layers = {name: {"quant_algo": kind, **extra[kind]} for name, kind in quantized.items()}
         plain = ["lm_head", "*.q_proj", "*.k_proj", "*.v_proj", "*.o_proj", "*_latent_proj", "mtp*"]
         block = {"quant_algo": algorithm, "kv_cache_quant_algo": "FP8"}
@@ -169,9 +208,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("output", type=Path)
     parser.add_argument("--precision", choices=("nvfp4", "bf16", "fp8"), default="nvfp4")
+    parser.add_argument("--model", choices=("super", "nano", "ultra", "lightning", "nemotron-h-56b"), default="super")
     parser.add_argument("--shards", type=int, default=17)
     options = parser.parse_args()
-    write_phantom(options.output, options.precision, options.shards)
+    write_phantom(options.output, options.precision, options.shards, options.model)
     files = list(options.output.glob("*.safetensors"))
     looks = sum(file.stat().st_size for file in files)
     takes = sum(file.stat().st_blocks * 512 for file in options.output.iterdir())

@@ -12,6 +12,7 @@ from trtnemo.checkpoint.audit_tokenizer import tokenizer_findings
 from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.expected import ExpectedTensor
 from trtnemo.checkpoint.finding import Finding
+from trtnemo.checkpoint.oracle import Comparison, compare_with_modelopt
 from trtnemo.errors import CheckpointError
 
 
@@ -19,7 +20,8 @@ from trtnemo.errors import CheckpointError
 class AuditReport:
     """What an audit found, and what it looked at.
 
-    `remote_code` lists the Python classes that config.json's auto_map names: reported, never imported.
+    `remote_code` lists the Python classes that config.json's auto_map names: reported, never imported. `modelopt` is
+    there where sampled weights were decoded by ModelOpt too.
     """
 
     directory: str
@@ -28,6 +30,7 @@ class AuditReport:
     formats: dict[str, int]
     producer: str | None
     remote_code: tuple[str, ...] = ()
+    modelopt: Comparison | None = None
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -52,10 +55,11 @@ class AuditReport:
             )
 
 
-def audit(checkpoint: Checkpoint, *, values: bool = True) -> AuditReport:
+def audit(checkpoint: Checkpoint, *, values: bool = True, with_modelopt: bool = False) -> AuditReport:
     """Return every finding of a checkpoint; reads headers, and where `values` says so the values of scales too.
 
-    Of a checkpoint whose headers alone were fetched, no values are read.
+    Of a checkpoint whose headers alone were fetched, no values are read. `with_modelopt` decodes sampled weights by
+    ModelOpt too, and raises MachineError where it is not installed.
     """
     expected, mismatches = settle_formats(checkpoint)
     findings = [
@@ -66,6 +70,9 @@ def audit(checkpoint: Checkpoint, *, values: bool = True) -> AuditReport:
         *tensor_findings(checkpoint, expected),
         *(scale_findings(checkpoint, expected) if values and checkpoint.listing is None else ()),
     ]
+    comparison = compare_with_modelopt(checkpoint) if with_modelopt and checkpoint.listing is None else None
+    if comparison is not None:
+        findings += comparison.findings
     return AuditReport(
         directory=checkpoint.place,
         tensors=len(checkpoint.tensors),
@@ -73,6 +80,7 @@ def audit(checkpoint: Checkpoint, *, values: bool = True) -> AuditReport:
         formats=_count_formats(expected),
         producer=checkpoint.quantization.producer,
         remote_code=_remote_code(checkpoint.raw_config.get("auto_map")),
+        modelopt=comparison,
         findings=findings,
     )
 

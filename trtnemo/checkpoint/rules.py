@@ -44,6 +44,8 @@ _TABLE = (
          _QUANTIZE),
     Rule("scale-not-positive", "error", "a scale is zero or negative",
          "its block reads as zero or with its sign turned", _QUANTIZE),
+    Rule("codec-disagrees", "error", "a sampled weight decodes otherwise with ModelOpt's own classes (--modelopt)",
+         "trtnemo, ModelOpt or the file is wrong about this format", "Report it, with the tensor's name"),
     Rule("mtp-missing", "error", "config.json promises an MTP head, and no mtp.* tensor is there",
          "a server told to draft refuses the load or drafts from unset weights",
          "Carry the head over from the BF16 checkpoint: `check --repair OUT --source DIR`",

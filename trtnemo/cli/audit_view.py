@@ -40,6 +40,9 @@ def print_audit(report: AuditReport) -> None:
     click.echo(f"{report.directory}: {report.tensors} tensors, {report.bytes:,} bytes; linear weights: {formats}")
     if report.producer:
         click.echo(f"quantized by {report.producer}")
+    if report.modelopt is not None:
+        both = report.modelopt
+        click.echo(f"{len(both.tensors)} weights decoded by ModelOpt {both.modelopt} too, {len(both.findings)} differ")
     if report.remote_code:
         click.echo(f"config.json names Python code (auto_map), not imported here: {', '.join(report.remote_code)}")
     groups = group_findings(report.findings)

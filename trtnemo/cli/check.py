@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("checkpoint", required=False)
 @click.option("--headers-only", is_flag=True, help="Read no weights of a checkpoint, the values of scales neither.")
+@click.option("--modelopt", is_flag=True, help="Decode sampled weights by ModelOpt's classes too, and compare bits.")
 @click.option("--rules", "list_rules", is_flag=True, help="List what a checkpoint is held against.")
 @click.option(
     "--repair", type=click.Path(path_type=Path), metavar="OUT", help="Write a corrected copy, weights linked."
@@ -43,6 +44,7 @@ def check(
     context: click.Context,
     checkpoint: str | None,
     headers_only: bool,
+    modelopt: bool,
     list_rules: bool,
     repair: Path | None,
     source: str | None,
@@ -65,8 +67,10 @@ def check(
         return
     if sum(given is not None for given in (checkpoint, recipe, command)) != 1:
         raise UsageError("give a CHECKPOINT, --recipe or --command: one of them")
-    if checkpoint is None and (headers_only or repair is not None or source is not None):
-        raise UsageError("--headers-only, --repair and --source go with a CHECKPOINT")
+    if checkpoint is None and (headers_only or modelopt or repair is not None or source is not None):
+        raise UsageError("--headers-only, --modelopt, --repair and --source go with a CHECKPOINT")
+    if modelopt and (headers_only or repair is not None):
+        raise UsageError("--modelopt reads weights: it goes neither with --headers-only nor with --repair")
     if source is not None and repair is None:
         raise UsageError("--source goes with --repair")
     if settings and recipe is None:
@@ -80,7 +84,7 @@ def check(
             remedy="Give one such as 10.0",
         )
     if checkpoint is not None:
-        passed = _check_checkpoint(checkpoint, revision, headers_only, repair, source, as_json)
+        passed = _check_checkpoint(checkpoint, revision, (headers_only, modelopt), repair, source, as_json)
     elif recipe is not None:
         passed = _check_recipe(recipe, settings, as_json)
     else:
@@ -91,8 +95,9 @@ def check(
 
 
 def _check_checkpoint(
-    name: str, revision: str | None, headers_only: bool, output: Path | None, source: str | None, as_json: bool
+    name: str, revision: str | None, depth: tuple[bool, bool], output: Path | None, source: str | None, as_json: bool
 ) -> bool:
+    headers_only, modelopt = depth
     from trtnemo.checkpoint import Checkpoint, audit
     from trtnemo.checkpoint.repair import repair_checkpoint
 
@@ -102,7 +107,7 @@ def _check_checkpoint(
         repair = repair_checkpoint(checkpoint, output, original, values=not headers_only)
         print_repair(repair, as_json)
         return repair.after.passed
-    report = audit(checkpoint, values=not headers_only)
+    report = audit(checkpoint, values=not headers_only, with_modelopt=modelopt)
     if as_json:
         print_json(audit_json(report))
     else:
