@@ -44,9 +44,8 @@ def deploy(device: str, count: int, batch: int, context: int, drafts: int = 0) -
 
 def print_least() -> None:
     """Print the verdict on the published least hardware, and on half of it."""
-    print(
-        "| checkpoint | published as the least | plan: 1 sequence of 32,768 tokens | with half of it |\n|---|---|---|---|"
-    )
+    print("| checkpoint | published as the least | plan: 1 sequence of 32,768 tokens | with half of it |")
+    print("|---|---|---|---|")
     for precision, device, count in LEAST:
         network = find_network(f"{SUPER}-{precision}")
         told = []
@@ -61,9 +60,7 @@ def print_least() -> None:
 
 def print_speeds() -> None:
     """Print the bound of a decode step beside the published milliseconds between tokens."""
-    print(
-        "\n| checkpoint, devices | published ms | bound ms | published share of the bound | published tokens/s | bound |"
-    )
+    print("\n| checkpoint, devices | published ms | bound ms | share reached | published tokens/s | bound |")
     print("|---|---|---|---|---|---|")
     for precision, name, count, rate, milliseconds in LAMBDA:
         network, device = find_network(f"{SUPER}-{precision}"), find_device(name)

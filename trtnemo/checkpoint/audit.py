@@ -10,6 +10,7 @@ from trtnemo.checkpoint.audit_scales import scale_findings
 from trtnemo.checkpoint.audit_tensors import settle_formats, tensor_findings
 from trtnemo.checkpoint.audit_tokenizer import tokenizer_findings
 from trtnemo.checkpoint.checkpoint import Checkpoint
+from trtnemo.checkpoint.collector import paused_collector
 from trtnemo.checkpoint.expected import ExpectedTensor
 from trtnemo.checkpoint.finding import Finding
 from trtnemo.checkpoint.oracle import Comparison, compare_with_modelopt
@@ -55,6 +56,7 @@ class AuditReport:
             )
 
 
+@paused_collector()
 def audit(checkpoint: Checkpoint, *, values: bool = True, with_modelopt: bool = False) -> AuditReport:
     """Return every finding of a checkpoint; reads headers, and where `values` says so the values of scales too.
 

@@ -50,7 +50,8 @@ def parse_header(
     entries = _decode(text, path)
     entries.pop("__metadata__", None)
     data_start = 8 + len(text)
-    tensors = {name: _tensor(name, entry, data_bytes, data_start, path) for name, entry in entries.items()}
+    file = str(path)
+    tensors = {name: _tensor(name, entry, data_bytes, data_start, file) for name, entry in entries.items()}
     for problem in _cover_problems(tensors.values(), data_start, data_bytes, path):
         if problems is None:
             raise HeaderError(problem.message, where=f"{path.parent / problem.subject}", remedy="Download it again")
@@ -74,8 +75,8 @@ def _decode(text: bytes, path: Path) -> dict[str, Any]:
     return entries
 
 
-def _tensor(name: str, entry: Any, data_bytes: int, data_start: int, path: Path) -> TensorInfo:
-    where = f"{path}: tensor {name}"
+def _tensor(name: str, entry: Any, data_bytes: int, data_start: int, file: str) -> TensorInfo:
+    where = f"{file}: tensor {name}"
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise HeaderError("its entry is not {dtype, shape, data_offsets}", where=where)
     try:
@@ -94,7 +95,7 @@ def _tensor(name: str, entry: Any, data_bytes: int, data_start: int, path: Path)
         )
     if math.prod(shape) * storage.itemsize != end - begin:
         raise HeaderError(f"shape {shape} of {storage.value} does not fill {end - begin} bytes", where=where)
-    return TensorInfo(name, storage, tuple(shape), str(path), data_start + begin, end - begin)
+    return TensorInfo(name, storage, tuple(shape), file, data_start + begin, end - begin)
 
 
 def _whole_numbers(value: Any) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from trtnemo.checkpoint.collector import paused_collector
 from trtnemo.checkpoint.finding import Finding, found
 from trtnemo.checkpoint.header import read_header
 from trtnemo.checkpoint.json_file import read_json_object
@@ -91,6 +92,7 @@ def _target_outside(path: Path) -> Path | None:
     return None if is_cache or target.parent == path.parent.resolve() else target
 
 
+@paused_collector()
 def survey_headers(directory: Path, shards: Shards | None = None) -> Headers:
     """Return the tensors of a single or sharded checkpoint and what is wrong with them.
 
@@ -159,6 +161,7 @@ def _index_problems(
     weight_map: dict[str, str], tensors: dict[str, TensorInfo], unreadable: frozenset[str]
 ) -> list[Finding]:
     problems = []
+    names = {file: Path(file).name for file in {info.file for info in tensors.values()}}
     for name, shard in weight_map.items():
         info = tensors.get(name)
         if info is None:
@@ -166,8 +169,8 @@ def _index_problems(
                 problems.append(
                     found("index-extra", name, f"is not in {shard}, where the index puts it, nor elsewhere")
                 )
-        elif Path(info.file).name != shard:
-            problems.append(found("index-wrong-shard", name, f"is in {Path(info.file).name}, the index says {shard}"))
+        elif names[info.file] != shard:
+            problems.append(found("index-wrong-shard", name, f"is in {names[info.file]}, the index says {shard}"))
     unnamed = sorted(tensors.keys() - weight_map.keys())
     return problems + [found("index-incomplete", name, "is in a shard and not in the index") for name in unnamed]
 

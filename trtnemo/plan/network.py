@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from trtnemo.checkpoint.collector import paused_collector
 from trtnemo.checkpoint.config import ModelConfig, parse_config
 from trtnemo.checkpoint.family import find_release
 from trtnemo.checkpoint.json_file import read_json_object
@@ -27,7 +28,8 @@ class Network:
     @cached_property
     def tensors(self) -> TensorClasses:
         """Every tensor of the checkpoint, those stored alike as one class."""
-        return tensor_classes(self.config, self.quantization)
+        with paused_collector():
+            return tensor_classes(self.config, self.quantization)
 
 
 def find_network(name: str, revision: str | None = None) -> Network:

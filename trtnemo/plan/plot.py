@@ -24,7 +24,8 @@ def plot_frontier(plan: Plan, path: Path) -> None:
     axes.plot(batches, contexts, color="#1b6e3c", marker="o", markersize=3)
     deployment = plan.deployment
     axes.plot(deployment.max_batch_size, deployment.max_seq_len, "k*", markersize=12, label="the deployment")
-    axes.axhline(plan.network.config.max_position_embeddings, color="#888888", linewidth=0.8, linestyle="--")
+    limit = plan.network.config.max_position_embeddings
+    axes.axhline(limit, color="#888888", linewidth=0.8, linestyle="--", label=f"the config's own limit, {limit:,}")
     axes.set(xscale="log", yscale="log", xlabel="sequences at once, each device's own" if deployment.attention_dp
              else "sequences at once", ylabel="context of each (tokens)")  # fmt: skip
     axes.set_title(f"{plan.network.name.rpartition('/')[2]} on {hardware_text(deployment, plan.device)}", fontsize=10)
