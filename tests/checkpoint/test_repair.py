@@ -124,3 +124,10 @@ def test_damage_of_json_files_is_mended(copy_checkpoint, tmp_path, name):
     repair = repair_checkpoint(Checkpoint.survey(directory), tmp_path / "out")
     assert rule in repair.mended
     assert repair.after.findings == []
+
+
+def test_a_copy_never_replaces_what_it_is_made_of(copy_checkpoint):
+    directory = copy_checkpoint()
+    with pytest.raises(CheckpointError, match="is what the copy is made of"):
+        repair_checkpoint(Checkpoint.survey(directory), directory, force=True)
+    assert audit(Checkpoint.open(directory)).findings == []

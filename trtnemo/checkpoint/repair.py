@@ -47,6 +47,7 @@ def repair_checkpoint(
     `source` is the BF16 original: an MTP head, tokenizer and template that are missing are taken from it. Weights are
     hard links, or symbolic ones where the file system has no others. Raises CheckpointError.
     """
+    _refuse_own_place(checkpoint, output, source)
     before = audit(checkpoint, values=values)
     rules = {finding.rule for finding in before.findings}
     head = _head(checkpoint, source) if "mtp-missing" in rules else {}
@@ -58,6 +59,15 @@ def repair_checkpoint(
         _write_quantization(checkpoint, rules, new)
         _link_weights(checkpoint, head, new)
     return Repair(before, audit(Checkpoint.survey(output), values=values))
+
+
+def _refuse_own_place(checkpoint: Checkpoint, output: Path, source: Checkpoint | None) -> None:
+    """Raise where the copy would replace what it is made of, or only headers are here."""
+    if checkpoint.listing is not None:
+        raise CheckpointError("only its headers were fetched", where=checkpoint.place, remedy="`trtnemo fetch` has all")
+    for directory in (checkpoint.directory, *([source.directory] if source is not None else ())):
+        if output.resolve() == directory.resolve():
+            raise CheckpointError("is what the copy is made of", where=str(output), remedy="Give another place")
 
 
 def _head(checkpoint: Checkpoint, source: Checkpoint | None) -> dict[str, TensorInfo]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     "--repair", type=click.Path(path_type=Path), metavar="OUT", help="Write a corrected copy, weights linked."
 )
 @click.option("--source", help="With --repair: the BF16 checkpoint that a missing MTP head or tokenizer is taken from.")
+@click.option("--force", is_flag=True, help="Replace a checkpoint that stands at --repair OUT.")
 @click.option("--recipe", help="Name or path of a recipe.")
 @click.option(
     "--command", help="A pasted trtllm-serve, vllm serve, sglang or docker line, YAML included; - reads it from stdin."
@@ -48,6 +49,7 @@ def check(
     list_rules: bool,
     repair: Path | None,
     source: str | None,
+    force: bool,
     recipe: str | None,
     command: str | None,
     server_version: str | None,
@@ -71,8 +73,8 @@ def check(
         raise UsageError("--headers-only, --modelopt, --repair and --source go with a CHECKPOINT")
     if modelopt and (headers_only or repair is not None):
         raise UsageError("--modelopt reads weights: it goes neither with --headers-only nor with --repair")
-    if source is not None and repair is None:
-        raise UsageError("--source goes with --repair")
+    if repair is None and (source is not None or force):
+        raise UsageError("--source and --force go with --repair")
     if settings and recipe is None:
         raise UsageError("--set changes a recipe; give --recipe")
     if compute_capability is not None and command is None:
@@ -84,7 +86,7 @@ def check(
             remedy="Give one such as 10.0",
         )
     if checkpoint is not None:
-        passed = _check_checkpoint(checkpoint, revision, (headers_only, modelopt), repair, source, as_json)
+        passed = _check_checkpoint(checkpoint, revision, (headers_only, modelopt), (repair, source, force), as_json)
     elif recipe is not None:
         passed = _check_recipe(recipe, settings, as_json)
     else:
@@ -95,16 +97,20 @@ def check(
 
 
 def _check_checkpoint(
-    name: str, revision: str | None, depth: tuple[bool, bool], output: Path | None, source: str | None, as_json: bool
+    name: str,
+    revision: str | None,
+    depth: tuple[bool, bool],
+    mending: tuple[Path | None, str | None, bool],
+    as_json: bool,
 ) -> bool:
-    headers_only, modelopt = depth
     from trtnemo.checkpoint import Checkpoint, audit
     from trtnemo.checkpoint.repair import repair_checkpoint
 
+    (headers_only, modelopt), (output, source, force) = depth, mending
     checkpoint = Checkpoint.survey(name, revision)
     if output is not None:
         original = Checkpoint.open(source) if source is not None else None
-        repair = repair_checkpoint(checkpoint, output, original, values=not headers_only)
+        repair = repair_checkpoint(checkpoint, output, original, force=force, values=not headers_only)
         print_repair(repair, as_json)
         return repair.after.passed
     report = audit(checkpoint, values=not headers_only, with_modelopt=modelopt)
