@@ -8,8 +8,8 @@ from typing import Any
 from trtnemo.checkpoint.audit_config import has_written_infinity, spelled_by_transformers
 from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.config import LETTERS
-from trtnemo.checkpoint.quantization import BLOCK_SIZE, SENTINEL, WeightFormat
-from trtnemo.checkpoint.storage import StorageType
+from trtnemo.checkpoint.quantization import SENTINEL, WeightFormat
+from trtnemo.checkpoint.quantize import layer_map
 
 _LETTER_OF = {kind: letter for letter, kind in LETTERS.items()}
 Layers = dict[str, dict[str, Any]]
@@ -54,14 +54,13 @@ def repaired_layers(checkpoint: Checkpoint, rules: set[str]) -> Layers | None:
     """Return the map by module as the tensors show it, where one of `rules` asks for it."""
     if not rules & FROM_TENSORS:
         return None
-    layers: Layers = {}
-    for name, info in sorted(checkpoint.tensors.items()):
-        module, _, last = name.rpartition(".")
-        if last == "weight" and info.storage is StorageType.U8:
-            weight_only = checkpoint.quantization.format_of(module) is WeightFormat.NVFP4_WEIGHT_ONLY
-            layers[module] = {"quant_algo": "W4A16_NVFP4" if weight_only else "NVFP4", "group_size": BLOCK_SIZE}
-        elif last == "weight" and info.storage is StorageType.F8_E4M3:
-            layers[module] = {"quant_algo": "FP8"}
+    layers = layer_map(checkpoint.tensors)
+    for module, entry in layers.items():
+        if (
+            checkpoint.quantization.format_of(module) is WeightFormat.NVFP4_WEIGHT_ONLY
+            and entry["quant_algo"] == "NVFP4"
+        ):
+            entry["quant_algo"] = "W4A16_NVFP4"
     return layers
 
 
