@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     "--hardware", metavar="NAME", help="Device instead of the recipe's: b200, h100, ...; h100x2 gives a count."
 )
 @click.option(
-    "--acceptance", type=click.FloatRange(0, 1), help="Share of drafts accepted, each.  [default: 0.718, as published]"
+    "--acceptance", type=click.FloatRange(0, 1), help="Share of drafts accepted, each.  [default: 0.735, as published]"
 )
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Write the frontier as .png, .svg, .pdf.")
 @click.option("--list-hardware", is_flag=True, help="List the devices, with the sources of their numbers.")
