@@ -11,6 +11,7 @@ from trtnemo.checkpoint.family import find_release
 from trtnemo.checkpoint.json_file import read_json_object
 from trtnemo.checkpoint.quantization import QuantizationMap, read_quantization
 from trtnemo.checkpoint.source import EMBEDDED, fetch_json
+from trtnemo.errors import CheckpointError
 from trtnemo.plan.weights import TensorClasses, tensor_classes
 
 
@@ -36,8 +37,10 @@ def find_network(name: str, revision: str | None = None) -> Network:
     A released model without a pinned revision is taken from trtnemo's own copy of its json files, so that a plan needs
     no network connection; another hub id's json files are fetched.
     """
-    directory = EMBEDDED if name == "tiny" else Path(name).expanduser()
-    if directory.is_dir():
+    if not name.strip():
+        raise CheckpointError("the checkpoint has no name", remedy="Give a directory, a hub id, or 'tiny'")
+    directory = _directory(name)
+    if directory is not None:
         return _from_directory(name, directory, str(directory))
     release = find_release(name) if revision is None else None
     if release is not None:
@@ -46,6 +49,14 @@ def find_network(name: str, revision: str | None = None) -> Network:
             source += "; its quantization map is not published and follows a rule (inferred)"
         return Network(name, release.config, release.quantization, source, release.inferred)
     return _from_directory(name, fetch_json(name, revision), "the hub")
+
+
+def _directory(name: str) -> Path | None:
+    try:
+        directory = EMBEDDED if name == "tiny" else Path(name).expanduser()
+        return directory if directory.is_dir() else None
+    except (OSError, RuntimeError, ValueError):  # no such home, a name too long, a NUL
+        return None
 
 
 def _from_directory(name: str, directory: Path, source: str) -> Network:

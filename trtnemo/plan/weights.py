@@ -15,9 +15,11 @@ from trtnemo.checkpoint.config import ModelConfig
 from trtnemo.checkpoint.expected import ExpectedTensor, expected_tensors
 from trtnemo.checkpoint.quantization import QuantizationMap
 from trtnemo.checkpoint.storage import StorageType
+from trtnemo.errors import ModelConfigError
 from trtnemo.plan.deployment import Deployment
 
 DRAFT = "draft head"
+_MOST_EXPERTS, _MOST_LAYERS = 1 << 17, 1 << 12  # five times those of the largest release
 KINDS = ("embedding", "lm head", "mamba", "attention", "mlp", "routed experts", "shared experts", "latent projections",
          "router", "norms", DRAFT)  # fmt: skip
 _LAYER = re.compile(r"(backbone|mtp)\.layers\.(\d+)\.(?:mixer\.)?(.+)")
@@ -40,7 +42,16 @@ class WeightBytes:
 
 
 def tensor_classes(config: ModelConfig, quantization: QuantizationMap) -> TensorClasses:
-    """Return every tensor once with how many there are: the experts of a layer that are stored alike are one class."""
+    """Return every tensor once with how many there are: the experts of a layer that are stored alike are one class.
+
+    Raises ModelConfigError where there are so many that counting them would take minutes.
+    """
+    experts = [*config.layer_kinds, *config.mtp_layer_kinds].count("moe") * config.n_routed_experts
+    if experts > _MOST_EXPERTS or len(config.layer_kinds) > _MOST_LAYERS:
+        raise ModelConfigError(
+            f"{len(config.layer_kinds):,} layers with {experts:,} experts in all are more than a plan takes "
+            f"({_MOST_LAYERS:,} and {_MOST_EXPERTS:,})"
+        )
     classes: dict[tuple[str, tuple[int, ...], StorageType], tuple[ExpectedTensor, int]] = {}
     for item in expected_tensors(config, quantization):
         head, experts, tail = item.name.partition(".experts.")
