@@ -44,12 +44,12 @@ def _changes(network: Network, deployment: Deployment, device: Device) -> Iterat
 
 def _more_devices(network: Network, deployment: Deployment, device: Device) -> Iterator[tuple[str, Deployment]]:
     """Yield the fewest devices more, doubled, on which everything fits."""
-    count = deployment.devices
+    count = deployment.ranks
     while (count := count * 2) <= _MOST_DEVICES:
-        tensor = deployment.tensor * count // deployment.devices
-        expert = tensor if deployment.expert > 1 or deployment.tensor == 1 else 1
-        fields = {"devices": count, "tensor": tensor, "expert": expert}
-        changed = deployment.model_copy(update=fields)
+        tensor = deployment.tensor * count // deployment.ranks
+        changed = deployment.model_copy(update={"devices": count, "tensor": tensor, "expert": 1})
+        if deployment.expert > 1 or deployment.tensor == 1:
+            changed = changed.model_copy(update={"expert": changed.expert_group})
         if _fits(network, changed, device):
             yield f"{count}x {device.title}, tensor parallel {tensor}", changed
             return
