@@ -48,7 +48,9 @@ def judge(fit: Fit) -> Verdict:
 
 
 def hardware_text(deployment: Deployment, device: Device) -> str:
-    """Return `2x H100`."""
+    """Return `2x H100`, or `1 of 2 H100` where the parallel sizes leave devices idle."""
+    if deployment.ranks < deployment.devices:
+        return f"{deployment.ranks} of {deployment.devices} {device.title}"
     return f"{deployment.devices}x {device.title}"
 
 

@@ -36,7 +36,7 @@ def workspace_bytes(config: ModelConfig, deployment: Deployment, batch: int) -> 
     if deployment.server == "cpu":
         fixed, itemsize = _PROCESS, 4
     else:
-        fixed, itemsize = _CONTEXT + _GRAPHS + (_NCCL if deployment.devices > 1 else 0), 2
+        fixed, itemsize = _CONTEXT + _GRAPHS + (_NCCL if deployment.ranks > 1 else 0), 2
     per_token = (4 * config.hidden_size + widest_layer(config, deployment)) * itemsize
     rows = batch * (deployment.draft_tokens + 1)
     return WorkspaceBytes(fixed, deployment.max_num_tokens * per_token, rows * config.vocab_size * 4)
