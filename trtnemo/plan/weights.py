@@ -47,10 +47,10 @@ def tensor_classes(config: ModelConfig, quantization: QuantizationMap) -> Tensor
 
     Raises ModelConfigError where there are so many that counting them would take minutes.
     """
-    experts = [*config.layer_kinds, *config.mtp_layer_kinds].count("moe") * config.n_routed_experts
-    if experts > _MOST_EXPERTS or len(config.layer_kinds) > _MOST_LAYERS:
+    number = [*config.layer_kinds, *config.mtp_layer_kinds].count("moe") * config.n_routed_experts
+    if number > _MOST_EXPERTS or len(config.layer_kinds) > _MOST_LAYERS:
         raise ModelConfigError(
-            f"{len(config.layer_kinds):,} layers with {experts:,} experts in all are more than a plan takes "
+            f"{len(config.layer_kinds):,} layers with {number:,} experts in all are more than a plan takes "
             f"({_MOST_LAYERS:,} and {_MOST_EXPERTS:,})"
         )
     classes: dict[tuple[str, tuple[int, ...], StorageType], tuple[ExpectedTensor, int]] = {}
