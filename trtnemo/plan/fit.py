@@ -76,8 +76,13 @@ class Fit:
             return (int(left * fraction) if left > 0 else left) - kv_cache
         if self.deployment.server == "sglang":
             inside = int(memory * fraction) - self.weights - states - kv_cache
-            return min(inside, memory - int(memory * fraction) - workspace)
+            return min(inside, self.outside - workspace)
         return int(memory * fraction) - self.weights - states - workspace - kv_cache
+
+    @property
+    def outside(self) -> int:
+        """Bytes that the server's share leaves."""
+        return self.device.memory_bytes - int(self.device.memory_bytes * self.deployment.memory_fraction)
 
     def fits(self, batch: int, context: int) -> bool:
         """Return whether so many sequences fit at their full length."""
