@@ -67,10 +67,16 @@ def test_the_stage_that_holds_the_fewest_sequences_speaks_for_all():
 
 
 def test_the_frontier_holds_in_every_stage():
-    chosen = deployment(pipeline=3, draft_tokens=3, server="trtllm")
-    plan = make_plan(super_network(), chosen, find_device("h200"))
-    fits = [fit_of(super_network(), chosen, "h200", stage) for stage in range(3)]
-    assert plan.frontier
+    # the first stage runs out of states at large batches, the second of KV at long contexts, where the deployment lies
+    network = small_network(hybrid_override_pattern="MMMM****", ssm_state_size=1024)
+    chosen = deployment(server="trtllm", pipeline=2, max_num_tokens=64, max_seq_len=1 << 24)
+    device = Device(name="d", title="D", memory_mib=6 << 10, bandwidth_gbs=100, bf16=10, source="a test")
+    fits = [fit_of(network, chosen, device, stage) for stage in (0, 1)]
+    plan = make_plan(network, chosen, device)
+    assert plan.stage == 1
+    assert fits[1].largest_context(4096) > 0 == fits[0].largest_context(4096)
+    assert 4096 not in dict(plan.frontier)
+    assert dict(plan.frontier)[1] == fits[1].largest_context(1)
     for batch, context in plan.frontier:
         assert all(fit.fits(batch, context) for fit in fits)
         assert not all(fit.fits(batch, context + 1) for fit in fits)
