@@ -13,7 +13,7 @@ LayerKind = Literal["mamba", "attention", "moe", "mlp"]
 Size = Annotated[int, Field(ge=1, le=1 << 32)]
 # beyond anything that is stored: 108 layers of 512 experts is the largest release
 MAXIMUM_LAYERS = 4096
-MAXIMUM_EXPERTS = 1 << 20
+MAXIMUM_EXPERTS = 1 << 17
 
 LETTERS: dict[str, LayerKind] = {"M": "mamba", "*": "attention", "E": "moe", "-": "mlp"}
 _WORDS: dict[str, LayerKind] = {

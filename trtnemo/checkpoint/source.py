@@ -21,19 +21,29 @@ def find_directory(name: str) -> Path | None:
 
     Raises CheckpointError where it is neither.
     """
-    if name == "tiny":
-        return EMBEDDED
     if not name.strip():
         raise CheckpointError("the checkpoint has no name", remedy="Give a directory, a hub id, or 'tiny'")
-    directory = Path(name).expanduser()
-    if directory.is_dir():
+    directory = local_directory(name)
+    if directory is not None:
         return directory
-    if directory.exists():
-        raise CheckpointError("is a file, not a checkpoint directory", where=name)
     if not _HUB_ID.fullmatch(name):
         raise CheckpointError(
             "there is no such directory", where=name, remedy="Give a directory, a hub id such as owner/name, or 'tiny'"
         )
+    return None
+
+
+def local_directory(name: str) -> Path | None:
+    """Return the directory of this name, or nothing; raises CheckpointError where a file is in its place."""
+    try:
+        directory = EMBEDDED if name == "tiny" else Path(name).expanduser()
+        if directory.is_dir():
+            return directory
+        is_file = directory.exists()
+    except (OSError, RuntimeError, ValueError):  # no such home, a name too long, a NUL
+        return None
+    if is_file:
+        raise CheckpointError("is a file, not a checkpoint directory", where=name)
     return None
 
 

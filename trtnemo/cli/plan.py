@@ -83,7 +83,7 @@ def plan_recipe(
         changed = {"name": find_device(name).name, "count": count or loaded.hardware.count}
         loaded = loaded.model_copy(update={"hardware": loaded.hardware.model_copy(update=changed)})
     if checkpoint is not None:
-        loaded = loaded.model_copy(update={"checkpoint": checkpoint})
+        loaded = loaded.model_copy(update={"checkpoint": checkpoint, "revision": None})
     network = find_network(loaded.checkpoint, loaded.revision)
     deployment = to_deployment(loaded, network)
     device = find_device(loaded.hardware.name)

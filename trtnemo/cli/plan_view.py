@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import click
 
+from trtnemo.plan.fit import LONGEST
 from trtnemo.plan.plan import Plan
 from trtnemo.plan.roofline import tokens_per_step
 from trtnemo.plan.verdict import gib
@@ -18,6 +19,8 @@ def print_plan(plan: Plan) -> None:
     click.secho(plan.verdict.sentence, bold=True)
     for text in plan.advice:
         click.echo(f"  fits with: {text}")
+    if plan.verdict.kind != "fits" and not plan.advice:
+        click.echo("  no single change that was tried makes it fit")
     deployment = plan.deployment
     click.echo(f"\n{plan.network.name}: {_server(plan)}; tensor {deployment.tensor}, expert {deployment.expert}, "
                f"pipeline {deployment.pipeline}, data {deployment.data}"
@@ -25,7 +28,8 @@ def print_plan(plan: Plan) -> None:
     click.echo(f"config: {plan.network.source}")
     _print_memory(plan)
     _print_sequence(plan)
-    click.echo("\nlongest context by batch: " + ", ".join(f"{batch}: {context:,}" for batch, context in plan.frontier))
+    longest = [f"{batch}: {context:,}{' or more' * (context == LONGEST)}" for batch, context in plan.frontier]
+    click.echo(f"\nlongest context by batch: {', '.join(longest) or 'not one token fits'}")
     _print_speed(plan)
 
 
@@ -37,8 +41,7 @@ def _server(plan: Plan) -> str:
 def _print_memory(plan: Plan) -> None:
     need, each = plan.need, " (fullest pipeline stage)" if plan.deployment.pipeline > 1 else ""
     click.echo(f"\nbytes on each device{each}, {need.batch} sequences of {need.context:,} tokens")
-    stage = max(range(plan.deployment.pipeline), key=lambda index: sum(item.by_stage[index] for item in plan.weights))
-    rows = [(f"  {item.kind}", item.by_stage[stage]) for item in plan.weights]
+    rows = [(f"  {item.kind}", size) for item in plan.weights if (size := item.by_stage[plan.stage])]
     rows = [("weights", need.weights), *rows, ("KV cache", need.kv_cache), ("Mamba states", need.states)]
     if need.draft_states:
         rows.append(("draft states", need.draft_states))
@@ -84,7 +87,7 @@ def _print_speed(plan: Plan) -> None:
         step, rate, each = speed.seconds * 1e3, speed.tokens_per_second, speed.tokens_per_second_each
         numbers = f"{speed.batch:>9} {speed.experts_touched:>8.0f} {step:>7.2f} ms {rate:>10,.0f} {each:>8,.0f}"
         click.echo(f"  {numbers}  {speed.bound}")
-    prefill = plan.prefill
-    click.echo(
-        f"  prompt, chunks of {prefill.context:,} tokens: {prefill.tokens_per_second:,.0f} tokens/s, {prefill.bound}"
-    )
+    click.echo(f"  {'chunk':>9} {'experts':>8} {'step':>10} {'prompt tokens/s':>19}  bound by")
+    for speed in plan.prefill:
+        numbers = f"{speed.context:>9,} {speed.experts_touched:>8.0f} {speed.seconds * 1e3:>7.2f} ms"
+        click.echo(f"  {numbers} {speed.tokens_per_second:>19,.0f}  {speed.bound}")

@@ -6,8 +6,12 @@ requests and chunk are chosen by it at start, and taken here as 48 and 8,192 (in
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
+from trtnemo.errors import RecipeError
 from trtnemo.launch.invocation import Invocation
 from trtnemo.launch.settings import effective_settings
 from trtnemo.launch.translate import is_external, to_invocation
@@ -32,24 +36,42 @@ def to_deployment(recipe: AnyRecipe, network: Network) -> Deployment:
         "expert": recipe.parallel.expert,
         "pipeline": recipe.parallel.pipeline,
         "data": recipe.parallel.data,
-        "draft_tokens": recipe.speculation.draft_tokens if network.config.has_mtp else 0,
+        "draft_tokens": recipe.speculation.draft_tokens,
     }
-    if not is_external(recipe):
-        return Deployment(
-            **shared,
-            max_batch_size=recipe.limits.max_batch_size,
-            max_num_tokens=recipe.limits.max_num_tokens,
-            max_seq_len=recipe.limits.max_seq_len,
-            kv_dtype="float32" if recipe.runtime == "cpu" else _cache_type(recipe.kv_cache.dtype, network),
+    if is_external(recipe):
+        invocation = to_invocation(recipe)
+        readers = {"trtllm": _trtllm, "vllm": _vllm, "sglang": _sglang}
+        shared |= {"version": invocation.version, **readers[invocation.server](invocation, network)}
+    else:
+        shared |= {
+            "max_batch_size": recipe.limits.max_batch_size,
+            "max_num_tokens": recipe.limits.max_num_tokens,
+            "max_seq_len": recipe.limits.max_seq_len,
+            "kv_dtype": "float32" if recipe.runtime == "cpu" else _cache_type(recipe.kv_cache.dtype, network),
+        }
+    return _checked(shared, network)
+
+
+def _checked(values: dict[str, Any], network: Network) -> Deployment:
+    try:
+        deployment = Deployment(**values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key, message = str(first["loc"][0]), first["msg"].replace("Input should", "must")
+        raise RecipeError(f"{key} {message}, not {first['input']!r}", where="the recipe") from None
+    if deployment.draft_tokens and not network.config.has_mtp:
+        raise RecipeError(
+            f"asks for {deployment.draft_tokens} drafts, but {network.name} has no draft head",
+            where="the recipe",
+            remedy="Set speculation.draft_tokens=0, and switch drafts off in the server's own section",
         )
-    invocation = to_invocation(recipe)
-    readers = {"trtllm": _trtllm, "vllm": _vllm, "sglang": _sglang}
-    return Deployment(**{**shared, "version": invocation.version, **readers[invocation.server](invocation, network)})
+    return deployment
 
 
 def _trtllm(invocation: Invocation, network: Network) -> dict[str, Any]:
     settings = effective_settings(invocation)
-    speculative = settings.get("speculative_config") or {}
+    speculative = settings.get("speculative_config")
+    speculative = speculative if isinstance(speculative, Mapping) else {}
     drafts = next(
         (speculative[key] for key in ("num_nextn_predict_layers", "max_draft_len") if speculative.get(key)), 0
     )
@@ -63,7 +85,7 @@ def _trtllm(invocation: Invocation, network: Network) -> dict[str, Any]:
         "max_seq_len": settings.get("max_seq_len") or network.config.max_position_embeddings,
         "kv_dtype": _cache_type(settings.get("kv_cache_config.dtype"), network),
         "ssm_dtype": _state_type(settings.get("kv_cache_config.mamba_ssm_cache_dtype")),
-        "draft_tokens": drafts if network.config.has_mtp else 0,
+        "draft_tokens": drafts,
         "memory_fraction": settings.get("kv_cache_config.free_gpu_memory_fraction") or 0.9,
         "block_reuse": bool(settings.get("kv_cache_config.enable_block_reuse")),
         "graph_padding": bool(settings.get("cuda_graph_config.enable_padding")),
@@ -72,8 +94,8 @@ def _trtllm(invocation: Invocation, network: Network) -> dict[str, Any]:
 
 def _vllm(invocation: Invocation, network: Network) -> dict[str, Any]:
     speculative = invocation.option("--speculative-config") or {}
-    drafts = speculative.get("num_speculative_tokens", 0) if isinstance(speculative, dict) else 0
-    tensor, data = (invocation.option(name) or 1 for name in ("--tensor-parallel-size", "--data-parallel-size"))
+    drafts = speculative.get("num_speculative_tokens", 0) if isinstance(speculative, Mapping) else 0
+    tensor, data = (_count(invocation, name, 1) for name in ("--tensor-parallel-size", "--data-parallel-size"))
     return {
         "tensor": tensor,
         "data": data,
@@ -84,23 +106,38 @@ def _vllm(invocation: Invocation, network: Network) -> dict[str, Any]:
         "max_seq_len": invocation.option("--max-model-len") or network.config.max_position_embeddings,
         "kv_dtype": _cache_type(invocation.option("--kv-cache-dtype"), network),
         "ssm_dtype": _state_type(invocation.option("--mamba-ssm-cache-dtype")),
-        "draft_tokens": drafts if network.config.has_mtp else 0,
+        "draft_tokens": drafts,
         "memory_fraction": invocation.option("--gpu-memory-utilization") or 0.9,
         "block_reuse": bool(invocation.option("--enable-prefix-caching")),
     }
 
 
 def _sglang(invocation: Invocation, network: Network) -> dict[str, Any]:
+    tensor, data = (_count(invocation, name, 1) for name in ("--tensor-parallel-size", "--data-parallel-size"))
+    attention_dp, shared = bool(invocation.option("--enable-dp-attention")), 1
+    if attention_dp:
+        # its replicas lie inside the tensor parallel group, and share requests and prompt chunk out among them
+        if data != tensor:
+            raise RecipeError(
+                f"attention over {data} of {tensor} devices is not planned",
+                where="the recipe",
+                remedy="Give --data-parallel-size as large as --tensor-parallel-size, or plan without dp attention",
+            )
+        data, shared = 1, tensor
+    context = _count(invocation, "--context-length", network.config.max_position_embeddings)
+    chunk = _count(invocation, "--chunked-prefill-size", 8192)
     return {
-        "tensor": invocation.option("--tensor-parallel-size") or 1,
-        "data": invocation.option("--data-parallel-size") or 1,
+        "tensor": tensor,
+        "data": data,
+        "attention_dp": attention_dp,
         "expert": invocation.option("--expert-parallel-size") or 1,
-        "max_batch_size": invocation.option("--max-running-requests") or 48,
-        "max_num_tokens": invocation.option("--chunked-prefill-size") or 8192,
-        "max_seq_len": invocation.option("--context-length") or network.config.max_position_embeddings,
+        "pipeline": invocation.option("--pipeline-parallel-size") or 1,
+        "max_batch_size": max(_count(invocation, "--max-running-requests", 48) // shared, 1),
+        "max_num_tokens": context if chunk == -1 else max(chunk // shared, 1),
+        "max_seq_len": context,
         "kv_dtype": _cache_type(invocation.option("--kv-cache-dtype"), network),
         "ssm_dtype": _state_type(invocation.option("--mamba-ssm-dtype")),
-        "draft_tokens": _sglang_drafts(invocation) if network.config.has_mtp else 0,
+        "draft_tokens": _sglang_drafts(invocation),
         "memory_fraction": invocation.option("--mem-fraction-static") or 0.85,
         "block_reuse": not invocation.option("--disable-radix-cache"),
     }
@@ -109,8 +146,16 @@ def _sglang(invocation: Invocation, network: Network) -> dict[str, Any]:
 def _sglang_drafts(invocation: Invocation) -> int:
     if not invocation.option("--speculative-algorithm"):
         return 0
-    tokens = invocation.option("--speculative-num-draft-tokens") or invocation.option("--speculative-num-steps")
-    return tokens if isinstance(tokens, int) else 3
+    # its draft tokens are all that one verification takes, the token before the drafts among them
+    tokens = _count(invocation, "--speculative-num-draft-tokens", 0)
+    return tokens - 1 if tokens else _count(invocation, "--speculative-num-steps", 3)
+
+
+def _count(invocation: Invocation, name: str, default: int) -> int:
+    value = invocation.option(name)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise RecipeError(f"{name} must be a whole number, not {value!r}", where="the recipe")
+    return value or default
 
 
 def _cache_type(name: Any, network: Network) -> CacheType:

@@ -17,8 +17,9 @@ _MOST_DEVICES = 8
 
 
 def advise(network: Network, deployment: Deployment, device: Device) -> list[str]:
-    """Return single changes after which everything fits, the smallest first."""
-    return [text for text, changed in _changes(network, deployment, device) if _fits(network, changed, device)]
+    """Return single changes after which everything fits, smallest first; where none does, two changes together."""
+    found = [text for text, changed in _changes(network, deployment, device) if _fits(network, changed, device)]
+    return found or list(_pairs(network, deployment, device))
 
 
 def _changes(network: Network, deployment: Deployment, device: Device) -> Iterator[tuple[str, Deployment]]:
@@ -44,15 +45,37 @@ def _changes(network: Network, deployment: Deployment, device: Device) -> Iterat
 
 def _more_devices(network: Network, deployment: Deployment, device: Device) -> Iterator[tuple[str, Deployment]]:
     """Yield the fewest devices more, doubled, on which everything fits."""
-    count = deployment.devices
-    while (count := count * 2) <= _MOST_DEVICES:
-        tensor = deployment.tensor * count // deployment.devices
-        expert = tensor if deployment.expert > 1 or deployment.tensor == 1 else 1
-        fields = {"devices": count, "tensor": tensor, "expert": expert}
-        changed = deployment.model_copy(update=fields)
+    for text, changed in _doubled(network, deployment, device):
         if _fits(network, changed, device):
-            yield f"{count}x {device.title}, tensor parallel {tensor}", changed
+            yield text, changed
             return
+
+
+def _pairs(network: Network, deployment: Deployment, device: Device) -> Iterator[str]:
+    """Yield the fewest devices more with the largest batch, and with the longest context, that fit on them."""
+    batch, context = deployment.max_batch_size, deployment.max_seq_len
+    for text, changed in _doubled(network, deployment, device):
+        stages = _stages(network, changed, device)
+        fewer = min(fit.largest_batch(context, batch) for fit in stages)
+        shorter = min(fit.largest_context(batch, context) for fit in stages)
+        if fewer:
+            yield f"{text}, batch {fewer} at {context:,} tokens"
+        if shorter >= _SHORTEST:
+            yield f"{text}, batch {batch} at {shorter:,} tokens"
+        if fewer or shorter >= _SHORTEST:
+            return
+
+
+def _doubled(network: Network, deployment: Deployment, device: Device) -> Iterator[tuple[str, Deployment]]:
+    """Yield the deployment over twice the devices, four times, ..., where the network can be split so."""
+    count = deployment.ranks
+    while (count := count * 2) <= _MOST_DEVICES:
+        tensor = deployment.tensor * count // deployment.ranks
+        changed = deployment.model_copy(update={"devices": count, "tensor": tensor, "expert": 1})
+        if deployment.expert > 1 or deployment.tensor == 1:
+            changed = changed.model_copy(update={"expert": changed.expert_group})
+        if _splits(network, changed):
+            yield f"{count}x {device.title}, tensor parallel {tensor}", changed
 
 
 def _stages(network: Network, deployment: Deployment, device: Device) -> list[Fit]:
@@ -60,10 +83,16 @@ def _stages(network: Network, deployment: Deployment, device: Device) -> list[Fi
     return stage_fits(network, deployment, device, weights)
 
 
-def _fits(network: Network, deployment: Deployment, device: Device) -> bool:
+def _splits(network: Network, deployment: Deployment) -> bool:
     try:
         require_divisible(deployment, network.config)
     except RecipeError:
         return False
+    return True
+
+
+def _fits(network: Network, deployment: Deployment, device: Device) -> bool:
     batch, context = deployment.max_batch_size, deployment.max_seq_len
-    return all(fit.fits(batch, context) for fit in _stages(network, deployment, device))
+    return _splits(network, deployment) and all(
+        fit.fits(batch, context) for fit in _stages(network, deployment, device)
+    )

@@ -18,6 +18,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "deployment": plan.deployment.model_dump(mode="json"),
         "device": plan.device.model_dump(mode="json"),
         "weights": [dataclasses.asdict(item) for item in plan.weights],
+        "stage": plan.stage,
         "weights_whole": sum(item.whole for item in plan.weights),
         "weights_replicated": plan.replicated,
         "need": {**dataclasses.asdict(plan.need), "total": plan.need.total},
@@ -28,7 +29,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "roofline": {
             "acceptance": plan.acceptance,
             "decode": [_speed(speed) for speed in plan.decode],
-            "prefill": _speed(plan.prefill),
+            "prefill": [_speed(speed) for speed in plan.prefill],
         },
     }
 

@@ -55,9 +55,14 @@ class Deployment(BaseModel):
         return 1 if self.attention_dp else self.tensor
 
     @property
+    def expert_group(self) -> int:
+        """Devices that hold one copy of the experts; vLLM lays them out over its data-parallel replicas too."""
+        return self.tensor * self.data if self.server == "vllm" else self.tensor
+
+    @property
     def expert_tensor(self) -> int:
         """Devices over which each expert is split."""
-        return max(self.tensor * self.data // self.expert, 1) if self.expert > 1 else self.tensor
+        return max(self.expert_group // self.expert, 1)
 
     @property
     def replicas(self) -> int:
@@ -85,16 +90,20 @@ def require_divisible(deployment: Deployment, config: ModelConfig) -> None:
         ("mamba" in kinds and config.mamba_num_heads % tensor, f"{config.mamba_num_heads} Mamba heads"),
         ("mamba" in kinds and config.n_groups % tensor, f"{config.n_groups} Mamba groups"),
         ("attention" in kinds and config.num_attention_heads % tensor, f"{config.num_attention_heads} attention heads"),
+        (
+            "attention" in kinds and config.num_key_value_heads % tensor and tensor % config.num_key_value_heads,
+            f"{config.num_key_value_heads} KV heads",
+        ),
     ]
     for is_wrong, what in checks:
         if is_wrong:
             raise _refusal(f"{what} cannot be split over {tensor} devices (tensor parallel)")
     if deployment.server == "trtllm" and tensor not in (1, 2, 4, 8):
         raise _refusal(f"TensorRT-LLM takes 1, 2, 4 or 8 as tensor parallel size of this family, not {tensor}")
-    if "moe" in kinds and (config.n_routed_experts % expert or deployment.tensor * deployment.data % expert):
+    group = deployment.expert_group
+    if "moe" in kinds and (config.n_routed_experts % expert or group % expert):
         raise _refusal(
-            f"{config.n_routed_experts} experts cannot be laid out over expert parallel {expert} of "
-            f"{deployment.tensor * deployment.data} devices"
+            f"{config.n_routed_experts} experts cannot be laid out over expert parallel {expert} of {group} devices"
         )
     if deployment.pipeline > len(config.layer_kinds):
         raise _refusal(f"{len(config.layer_kinds)} layers cannot be cut into {deployment.pipeline} pipeline stages")

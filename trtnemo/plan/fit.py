@@ -20,6 +20,8 @@ from trtnemo.plan.state import StateBytes, state_bytes
 from trtnemo.plan.weights import WeightBytes
 from trtnemo.plan.workspace import WorkspaceBytes, workspace_bytes
 
+LONGEST = 1 << 26
+
 
 @dataclass(frozen=True)
 class Need:
@@ -44,7 +46,8 @@ class Fit:
     """Answers for one device of one pipeline stage."""
 
     def __init__(self, config: ModelConfig, deployment: Deployment, device: Device, weights: int, stage: int) -> None:
-        self.config, self.deployment, self.device, self.weights = config, deployment, device, weights
+        self.config, self.deployment, self.device = config, deployment, device
+        self.weights, self.stage = weights, stage
         self.state: StateBytes = state_bytes(config, deployment, stage)
 
     def workspace(self, batch: int) -> WorkspaceBytes:
@@ -73,8 +76,13 @@ class Fit:
             return (int(left * fraction) if left > 0 else left) - kv_cache
         if self.deployment.server == "sglang":
             inside = int(memory * fraction) - self.weights - states - kv_cache
-            return min(inside, memory - int(memory * fraction) - workspace)
+            return min(inside, self.outside - workspace)
         return int(memory * fraction) - self.weights - states - workspace - kv_cache
+
+    @property
+    def outside(self) -> int:
+        """Bytes that the server's share leaves."""
+        return self.device.memory_bytes - int(self.device.memory_bytes * self.deployment.memory_fraction)
 
     def fits(self, batch: int, context: int) -> bool:
         """Return whether so many sequences fit at their full length."""
@@ -84,7 +92,7 @@ class Fit:
         """Return the most sequences that fit at a length; 0 where not one does."""
         return _largest(lambda batch: self.fits(batch, context), limit)
 
-    def largest_context(self, batch: int, limit: int = 1 << 26) -> int:
+    def largest_context(self, batch: int, limit: int = LONGEST) -> int:
         """Return the longest length that so many sequences fit at; 0 where none does."""
         return _largest(lambda context: self.fits(batch, context), limit)
 

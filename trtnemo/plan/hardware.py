@@ -18,6 +18,7 @@ from trtnemo.recipe.nearest import suggestion
 CATALOGUE = Path(__file__).resolve().parent / "hardware.json"
 _MEASURED_BYTES = 256 << 20
 _MEASURED_RANK = 1024
+_MOST_DEVICES = 65536
 
 
 class Device(BaseModel):
@@ -48,11 +49,13 @@ class Device(BaseModel):
 
 
 def parse_hardware(text: str) -> tuple[str, int | None]:
-    """Return name and count of `b200`, `2xb200` or `b200x2`; no count where none is written."""
+    """Return name and count of `b200`, `2xb200` or `b200x2`; no count where none is written. Raises UsageError."""
     match = re.fullmatch(r"(?:(\d+)x)?(.+?)(?:x(\d+))?", text)
     if match is None or (match[1] and match[3]):
         return text, None
     count = match[1] or match[3]
+    if count and not 1 <= int(count[:10]) <= _MOST_DEVICES:
+        raise UsageError(f"'{text}' asks for {count[:12]} devices", remedy=f"Give 1 to {_MOST_DEVICES}")
     return match[2], int(count) if count else None
 
 

@@ -11,7 +11,7 @@ from trtnemo.checkpoint.config import ModelConfig, parse_config
 from trtnemo.checkpoint.family import find_release
 from trtnemo.checkpoint.json_file import read_json_object
 from trtnemo.checkpoint.quantization import QuantizationMap, read_quantization
-from trtnemo.checkpoint.source import SMALL_FILES, fetch_snapshot, find_directory
+from trtnemo.checkpoint.source import SMALL_FILES, fetch_snapshot, find_directory, local_directory
 from trtnemo.plan.weights import TensorClasses, tensor_classes
 
 
@@ -39,7 +39,7 @@ def find_network(name: str, revision: str | None = None) -> Network:
     no network connection; another hub id's json files are fetched.
     """
     release = find_release(name) if revision is None else None
-    directory = None if release is not None and not Path(name).is_dir() else find_directory(name)
+    directory = local_directory(name) if release is not None else find_directory(name)
     if directory is not None:
         return _from_directory(name, directory, str(directory))
     if release is not None:

@@ -18,6 +18,7 @@ from trtnemo.plan.workspace import WorkspaceBytes
 
 _FRONTIER = tuple(1 << power for power in range(13))
 _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_CHUNKS = (256, 1024, 4096, 16384)
 _CONTEXT = 8192
 
 
@@ -33,6 +34,7 @@ class Plan:
     deployment: Deployment
     device: Device
     weights: list[WeightBytes]
+    stage: int
     replicated: int
     state: StateBytes
     reservation: Reservation
@@ -42,7 +44,7 @@ class Plan:
     advice: list[str]
     frontier: list[tuple[int, int]]
     decode: list[Speed]
-    prefill: Speed
+    prefill: list[Speed]
     acceptance: float
 
 
@@ -50,7 +52,8 @@ def make_plan(network: Network, deployment: Deployment, device: Device, acceptan
     """Return the plan of a deployment; raises RecipeError where the network cannot be split as it asks."""
     require_divisible(deployment, network.config)
     weights = weight_bytes(network.tensors, network.config, deployment)
-    fit = fullest(network, deployment, device, weights)
+    fits = stage_fits(network, deployment, device, weights)
+    fit = fullest(fits)
     batch, context = deployment.max_batch_size, deployment.max_seq_len
     verdict = judge(fit)
     roofline = Roofline(network, deployment, device, weights)
@@ -60,6 +63,7 @@ def make_plan(network: Network, deployment: Deployment, device: Device, acceptan
         deployment=deployment,
         device=device,
         weights=weights,
+        stage=fit.stage,
         replicated=replicated_bytes(weights, deployment),
         state=fit.state,
         reservation=fit.reservation(batch),
@@ -67,9 +71,11 @@ def make_plan(network: Network, deployment: Deployment, device: Device, acceptan
         need=fit.need(batch, context),
         verdict=verdict,
         advice=[] if verdict.kind == "fits" else advise(network, deployment, device),
-        frontier=[(size, length) for size in _FRONTIER if (length := fit.largest_context(size))],
+        frontier=[
+            (size, length) for size in _FRONTIER if (length := min(stage.largest_context(size) for stage in fits))
+        ],
         decode=[roofline.decode(size, at, acceptance) for size in _batches(deployment)],
-        prefill=roofline.prefill(deployment.max_num_tokens),
+        prefill=[roofline.prefill(size) for size in _chunks(deployment)],
         acceptance=acceptance,
     )
 
@@ -78,16 +84,25 @@ def judge_deployment(network: Network, deployment: Deployment, device: Device) -
     """Return the verdict alone; raises RecipeError where the network cannot be split as the deployment asks."""
     require_divisible(deployment, network.config)
     weights = weight_bytes(network.tensors, network.config, deployment)
-    return judge(fullest(network, deployment, device, weights))
+    return judge(fullest(stage_fits(network, deployment, device, weights)))
 
 
-def fullest(network: Network, deployment: Deployment, device: Device, weights: list[WeightBytes]) -> Fit:
-    """Return the pipeline stage with the least to spare."""
-    batch, context = deployment.max_batch_size, deployment.max_seq_len
-    return min(stage_fits(network, deployment, device, weights), key=lambda fit: fit.need(batch, context).spare)
+def fullest(fits: list[Fit]) -> Fit:
+    """Return the pipeline stage that holds the fewest sequences, and of several the one with the least to spare."""
+
+    def room(fit: Fit) -> tuple[int, int]:
+        batch, context = fit.deployment.max_batch_size, fit.deployment.max_seq_len
+        return fit.resident(batch, context), fit.need(batch, context).spare
+
+    return min(fits, key=room)
 
 
 def _batches(deployment: Deployment) -> list[int]:
     """Return the batches of all replicas together that the roofline is told for, the deployment's own last."""
     own = deployment.max_batch_size * deployment.replicas
     return [size for size in _BATCHES if size < own] + [own]
+
+
+def _chunks(deployment: Deployment) -> list[int]:
+    """Return the prompt chunks that the roofline is told for, the deployment's own last."""
+    return [size for size in _CHUNKS if size < deployment.max_num_tokens] + [deployment.max_num_tokens]

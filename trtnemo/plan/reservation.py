@@ -43,7 +43,7 @@ def _trtllm(deployment: Deployment, config: ModelConfig, state: StateBytes) -> R
     if _older(deployment.version, "1.3.0rc14"):
         reason = "no slot beside the batch (issue 13179); the states after each draft are kept"
         return Reservation(batch, snapshots, 32, reason, inferred=True)
-    if _older(deployment.version, "1.4"):
+    if _older(deployment.version, "1.4.dev0"):
         extra = drafts + 1 + int(deployment.graph_padding) if drafts else 1
         reason = f"{extra} slots beside the batch (PR 13151); the states after each draft are kept"
         return Reservation(batch + extra, snapshots, 32, reason, inferred=True)

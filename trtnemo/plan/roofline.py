@@ -2,22 +2,25 @@
 
 A decode step reads every dense weight once, the experts that its tokens touch, all KV of its sequences, and reads and
 writes their Mamba states; with drafts the target verifies draft + 1 tokens a sequence and the draft head runs once for
-each draft. Links between devices, launches and samplers cost nothing here. Touched experts of one layer follow a
-uniform router: E (1 - (1 - k/E)^tokens).
+each draft, reading its own KV each time. A prompt chunk is taken as not the last one: no logits. Products of the draft
+head and of the scan, links between devices, launches and samplers cost nothing here. Touched experts of one layer
+follow a uniform router: E (1 - (1 - k/E)^tokens). Pipeline stages work one after another, as for one batch alone.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
 from trtnemo.checkpoint.config import ModelConfig
+from trtnemo.checkpoint.expected import EMBEDDINGS
 from trtnemo.checkpoint.quantization import WeightFormat
 from trtnemo.plan.deployment import Deployment
 from trtnemo.plan.hardware import Device
 from trtnemo.plan.network import Network
 from trtnemo.plan.state import state_bytes
-from trtnemo.plan.weights import DRAFT, WeightBytes
+from trtnemo.plan.weights import DRAFT, WeightBytes, rank_bytes
 
 # per draft, from the published mean of 3.45 tokens a verification at 7 drafts (SPEED-Bench): (1 - a^8) / (1 - a) = 3.45
 ACCEPTANCE = 0.735
@@ -68,19 +71,28 @@ class Roofline:
         config = network.config
         self.config, self.deployment, self.device = config, deployment, device
         self.by_kind = {item.kind: sum(item.by_stage) for item in weights}
+        if config.tie_word_embeddings:
+            self.by_kind["lm head"] = sum(item.by_stage[-1] for item in weights if item.kind == "embedding")
+        self.draft_experts = sum(
+            rank_bytes(item, count, config, deployment)
+            for item, count in network.tensors
+            if item.name.startswith("mtp.") and ".experts." in item.name
+        )
         self.states = [state_bytes(config, deployment, stage) for stage in range(deployment.pipeline)]
         self.operations = active_operations(network)
+        self.chunk_operations = active_operations(network, head=False)
 
     def decode(self, batch: int, context: int, acceptance: float = ACCEPTANCE) -> Speed:
         """Return the bound of a decode step with `batch` sequences, all replicas together, at a context each."""
         deployment, drafts = self.deployment, self.deployment.draft_tokens
-        here = batch / deployment.replicas
+        here = math.ceil(batch / deployment.replicas)
         tokens = batch * (drafts + 1)
         weights = self._weights(tokens) + drafts * self._draft_weights(batch)
-        kv = int(here * context * sum(state.kv_per_token for state in self.states))
-        moved = int(here * sum(2 * state.per_slot for state in self.states))
+        kv = here * context * self._kv_per_token()
+        moved = here * sum(2 * state.per_slot for state in self.states)
         memory = (weights + kv + moved) / (self.device.bandwidth_gbs * 1e9)
-        arithmetic = self._arithmetic(tokens) + self._attention(here * (drafts + 1), context)
+        rows = here * (drafts + 1)
+        arithmetic = self._arithmetic(rows * deployment.replicas, self.operations) + self._attention(rows, context)
         seconds = max(memory, arithmetic)
         done = batch * tokens_per_step(drafts, acceptance)
         touched = experts_touched(self.config, tokens) if self._has_experts() else 0.0
@@ -92,7 +104,7 @@ class Roofline:
         total = tokens * self.deployment.replicas
         weights = self._weights(total)
         memory = weights / (self.device.bandwidth_gbs * 1e9)
-        arithmetic = self._arithmetic(total) + self._attention(tokens, tokens // 2)
+        arithmetic = self._arithmetic(total, self.chunk_operations) + self._attention(tokens, tokens // 2)
         seconds = max(memory, arithmetic)
         touched = experts_touched(self.config, total) if self._has_experts() else 0.0
         bound = "memory" if memory >= arithmetic else "arithmetic"
@@ -110,21 +122,22 @@ class Roofline:
     def _draft_weights(self, tokens: float) -> float:
         """Return the bytes of one run of the draft head: its own, most of them experts, and the shared lm_head."""
         share = experts_touched(self.config, tokens) / self.config.n_routed_experts
-        head = self.by_kind.get(DRAFT, 0)
-        experts = self._draft_expert_share()
-        return head * (1 - experts) + head * experts * share + self.by_kind.get("lm head", 0)
+        dense = self.by_kind.get(DRAFT, 0) - self.draft_experts
+        return dense + self.draft_experts * share + self.by_kind.get("lm head", 0)
 
-    def _draft_expert_share(self) -> float:
-        config = self.config
-        experts = 2 * config.n_routed_experts * config.expert_size * config.moe_intermediate_size
-        hidden, shared = config.hidden_size, config.shared_intermediate_size
-        rest = 2 * hidden * hidden + 2 * hidden * shared + config.n_routed_experts * hidden
-        return experts / (experts + rest)
+    def _kv_per_token(self) -> int:
+        """Return the bytes of one token's KV that a step reads on a device; the draft head's once for each draft."""
+        drafts, last = self.deployment.draft_tokens, self.states[-1]
+        again = 0
+        if drafts and last.attention_layers:
+            layer = last.kv_per_token // last.attention_layers
+            again = (drafts - 1) * layer * self.config.mtp_layer_kinds.count("attention")
+        return again + sum(state.kv_per_token for state in self.states)
 
-    def _arithmetic(self, tokens: float) -> float:
+    def _arithmetic(self, tokens: float, operations: dict[str, int]) -> float:
         """Return the seconds of all products, split over the devices."""
         devices = self.deployment.tensor * self.deployment.data
-        return sum(2 * count * tokens / devices / self.device.peak(kind) for kind, count in self.operations.items())
+        return sum(2 * count * tokens / devices / self.device.peak(kind) for kind, count in operations.items())
 
     def _attention(self, rows: float, context: float) -> float:
         config = self.config
@@ -133,13 +146,15 @@ class Roofline:
         return products / self.deployment.attention_tensor / self.device.peak("bf16")
 
 
-def active_operations(network: Network) -> dict[str, int]:
+def active_operations(network: Network, head: bool = True) -> dict[str, int]:
     """Return the weights that one token multiplies with, by the format whose units do it; the draft head's left out."""
+    tied = network.config.tie_word_embeddings
     share = network.config.num_experts_per_tok / network.config.n_routed_experts
     counts: Counter[str] = Counter()
     for item, number in network.tensors:
-        is_router = item.name.endswith("gate.weight")
-        if item.name.startswith("mtp.") or (item.weight_format is None and not is_router):
+        is_head = item.name == (EMBEDDINGS if tied else "lm_head.weight")
+        is_product = item.weight_format is not None or item.name.endswith("gate.weight") or is_head
+        if item.name.startswith("mtp.") or not is_product or (is_head and not head):
             continue
         kind = item.weight_format or WeightFormat.PLAIN
         weights = item.shape[0] * item.shape[1] * (2 if kind.is_nvfp4 else 1) * number

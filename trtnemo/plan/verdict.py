@@ -39,6 +39,9 @@ def judge(fit: Fit) -> Verdict:
     alone = fit.need(1, context)
     if fit.weights > fit.device.memory_bytes:
         what = f"weights alone take {gib(fit.weights)} of {gib(fit.device.memory_bytes)} GiB"
+    elif deployment.server == "sglang" and alone.workspace > fit.outside:
+        share = f"the server's share of {deployment.memory_fraction:g} leaves {gib(fit.outside)}"
+        what = f"the workspace takes {gib(alone.workspace)} GiB and {share}"
     elif alone.spare < 0:
         what = f"not one sequence at {context:,} tokens: {gib(-alone.spare)} GiB short"
     else:
@@ -48,7 +51,9 @@ def judge(fit: Fit) -> Verdict:
 
 
 def hardware_text(deployment: Deployment, device: Device) -> str:
-    """Return `2x H100`."""
+    """Return `2x H100`, or `1 of 2 H100` where the parallel sizes leave devices idle."""
+    if deployment.ranks < deployment.devices:
+        return f"{deployment.ranks} of {deployment.devices} {device.title}"
     return f"{deployment.devices}x {device.title}"
 
 

@@ -24,7 +24,8 @@ _LAYER = re.compile(r"(backbone|mtp)\.layers\.(\d+)\.(?:mixer\.)?(.+)")
 _COLUMNS = re.compile(
     r"(in_proj|q_proj|shared_experts\.up_proj|up_proj)\.(weight|weight_scale)|conv1d\..*|A_log|D|dt_bias"
 )
-_ROWS = re.compile(r"(out_proj|o_proj|shared_experts\.down_proj|down_proj)\.(weight|weight_scale)")
+# eh_proj: by rows in TensorRT-LLM, by columns in vLLM (nemotron_h_mtp.py 01ca277); taken as split in the others too
+_ROWS = re.compile(r"(eh_proj|out_proj|o_proj|shared_experts\.down_proj|down_proj)\.(weight|weight_scale)")
 
 
 TensorClasses = list[tuple[ExpectedTensor, int]]
@@ -54,7 +55,8 @@ def tensor_classes(config: ModelConfig, quantization: QuantizationMap) -> Tensor
 def weight_bytes(classes: TensorClasses, config: ModelConfig, deployment: Deployment) -> list[WeightBytes]:
     """Return bytes by kind, in the order of KINDS, kinds that the network lacks left out.
 
-    The draft head is counted where draft tokens are asked for: servers skip it otherwise.
+    The draft head is counted where draft tokens are asked for: servers skip it otherwise. It, and a head tied to the
+    embedding, need the embedding in the last stage too.
     """
     whole: Counter[str] = Counter()
     stages = [Counter[str]() for _ in range(deployment.pipeline)]
@@ -62,8 +64,11 @@ def weight_bytes(classes: TensorClasses, config: ModelConfig, deployment: Deploy
         kind, stage = place(item.name, config, deployment)
         if kind == DRAFT and not deployment.draft_tokens:
             continue
+        held = rank_bytes(item, count, config, deployment)
         whole[kind] += count * tensor_bytes(item, deployment)
-        stages[stage][kind] += rank_bytes(item, count, config, deployment)
+        stages[stage][kind] += held
+        if kind == "embedding" and deployment.pipeline > 1 and (deployment.draft_tokens or config.tie_word_embeddings):
+            stages[-1][kind] += held
     return [WeightBytes(kind, whole[kind], tuple(stage[kind] for stage in stages)) for kind in KINDS if whole[kind]]
 
 
@@ -86,6 +91,8 @@ def place(name: str, config: ModelConfig, deployment: Deployment) -> tuple[str, 
     if match[1] == "mtp":
         return DRAFT, last
     layer = int(match[2])
+    if name.endswith(f"layers.{layer}.norm.weight"):
+        return "norms", stage_of(layer, len(config.layer_kinds), deployment.pipeline)
     return _kind(match[3], config.layer_kinds[layer]), stage_of(layer, len(config.layer_kinds), deployment.pipeline)
 
 
@@ -97,8 +104,6 @@ def stage_of(layer: int, layers: int, stages: int) -> int:
 
 
 def _kind(tail: str, layer_kind: str) -> str:
-    if tail == "norm.weight" and layer_kind != "mamba":
-        return "norms"
     if layer_kind != "moe":
         return layer_kind
     for start, kind in (("experts.", "routed experts"), ("shared_experts.", "shared experts"), ("gate.", "router")):
@@ -120,8 +125,6 @@ def rank_bytes(item: ExpectedTensor, count: int, config: ModelConfig, deployment
     if re.match(r"[kv]_proj\.weight", tail) and item.shape:
         heads = max(config.num_key_value_heads // tensor, 1)
         return size * heads // config.num_key_value_heads
-    if tail == "eh_proj.weight":
-        return _split(size, tensor) if deployment.server == "trtllm" else size
     follows_heads = _ROWS.fullmatch(tail) or _COLUMNS.fullmatch(tail) or ".mixer.norm." in item.name
     return _split(size, tensor) if follows_heads and item.shape else size
 

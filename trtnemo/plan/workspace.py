@@ -36,7 +36,7 @@ def workspace_bytes(config: ModelConfig, deployment: Deployment, batch: int) -> 
     if deployment.server == "cpu":
         fixed, itemsize = _PROCESS, 4
     else:
-        fixed, itemsize = _CONTEXT + _GRAPHS + (_NCCL if deployment.devices > 1 else 0), 2
+        fixed, itemsize = _CONTEXT + _GRAPHS + (_NCCL if deployment.ranks > 1 else 0), 2
     per_token = (4 * config.hidden_size + widest_layer(config, deployment)) * itemsize
     rows = batch * (deployment.draft_tokens + 1)
     return WorkspaceBytes(fixed, deployment.max_num_tokens * per_token, rows * config.vocab_size * 4)
@@ -48,8 +48,8 @@ def widest_layer(config: ModelConfig, deployment: Deployment) -> int:
     queries = config.num_attention_heads * config.head_dim // tensor
     keys = max(config.num_key_value_heads // tensor, 1) * config.head_dim
     inner = config.mamba_inner_size // tensor
-    share = max(deployment.expert * deployment.expert_tensor, 1)
-    experts = config.num_experts_per_tok * (config.expert_size + config.moe_intermediate_size) // share
+    # the devices that share the experts share the tokens of all their replicas too
+    experts = config.num_experts_per_tok * (config.expert_size + config.moe_intermediate_size) // tensor
     widths = {
         "mamba": config.in_proj_size // tensor + config.conv_channels // tensor + 2 * inner,
         "attention": 2 * queries + 2 * keys,

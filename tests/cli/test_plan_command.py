@@ -1,0 +1,129 @@
+"""`trtnemo plan` as a process: verdict first, exit codes, stable JSON, one line for each bad input."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from checkpoint.spoil import edit_config
+from cli.test_commands import trtnemo
+
+KEYS = {
+    "verdict": {"kind", "sentence", "resident"},
+    "network": {"name", "source", "inferred"},
+    "need": {
+        "batch", "context", "weights", "kv_cache", "states", "draft_states", "workspace", "spare", "total",
+    },
+    "sequence": {"kv_per_token", "ssm_per_slot", "conv_per_slot", "mamba_layers", "attention_layers", "per_slot"},
+    "reservation": {"slots", "draft_bytes", "page_tokens", "reason", "inferred"},
+    "workspace": {"fixed", "activations", "logits", "total"},
+    "roofline": {"acceptance", "decode", "prefill"},
+}  # fmt: skip
+SPEED = {
+    "batch", "context", "experts_touched", "weight_bytes", "kv_bytes", "state_bytes", "seconds", "bound",
+    "tokens_per_second", "tokens_per_second_each",
+}  # fmt: skip
+
+
+def test_the_plan_of_the_cards_recipe_says_its_verdict_first():
+    result = trtnemo("plan", "--recipe", "b200")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("fits: 1x B200, batch 8 at 1,048,576 tokens, ")
+    assert "80,297,329,824" in result.stdout
+    assert "issue 13179" in result.stdout
+    assert "upper bounds of speed (roofline, no forecast)" in result.stdout
+
+
+def test_json_has_stable_keys_and_whole_bytes():
+    result = trtnemo("plan", "--recipe", "b200", "--json")
+    plan = json.loads(result.stdout)
+    assert plan.keys() == {
+        *KEYS, "advice", "deployment", "device", "weights", "stage", "weights_whole", "weights_replicated", "frontier",
+    }  # fmt: skip
+    for section, keys in KEYS.items():
+        assert plan[section].keys() == keys, section
+    assert {key for item in plan["weights"] for key in item} == {"kind", "whole", "by_stage"}
+    assert {key for item in plan["frontier"] for key in item} == {"batch", "context"}
+    assert plan["roofline"]["prefill"][0].keys() == plan["roofline"]["decode"][0].keys() == SPEED
+    assert plan["weights_whole"] == plan["need"]["weights"] == 80_297_329_824
+    numbers = [value for section in ("need", "sequence", "workspace") for value in plan[section].values()]
+    assert all(isinstance(value, int) for value in numbers)
+
+
+def test_a_deployment_that_starts_exits_0_and_one_that_does_not_1():
+    starts = trtnemo("plan", "--recipe", "dgx-spark")
+    assert (starts.returncode, starts.stdout.split(":")[0]) == (0, "starts")
+    assert "\n  fits with: batch 7 at 1,048,576 tokens\n" in starts.stdout
+    fails = trtnemo("plan", "--recipe", "h100", "--hardware", "rtx-5090x2")
+    assert (fails.returncode, fails.stderr) == (1, "")
+    assert fails.stdout.startswith("does not fit: 2x GeForce RTX 5090, weights alone take 60.2 of 31.8 GiB\n")
+    assert "longest context by batch: not one token fits" in fails.stdout
+    assert json.loads(trtnemo("plan", "--recipe", "h100", "--hardware", "1xh100", "--set", "parallel.tensor=1", "--set",
+                              "parallel.expert=1", "--json").stdout)["verdict"]["kind"] == "no"  # fmt: skip
+
+
+def test_a_checkpoint_in_a_directory_is_planned_without_its_weights(copy_checkpoint):
+    directory = copy_checkpoint("mixed")
+    (directory / "model.safetensors").unlink()
+    result = trtnemo("plan", "--recipe", "tiny", "--checkpoint", directory, "--json")
+    assert result.returncode == 0
+    assert json.loads(result.stdout)["network"]["source"] == str(directory)
+
+
+def test_acceptance_and_plot(tmp_path):
+    picture = tmp_path / "frontier.svg"
+    result = trtnemo("plan", "--recipe", "b200", "--acceptance", "1", "--plot", picture)
+    assert result.returncode == 0
+    assert "4.00 tokens a step (1 of drafts accepted)" in result.stdout
+    assert picture.read_text().startswith("<?xml")
+
+
+def test_devices_are_listed_with_their_sources():
+    result = trtnemo("plan", "--list-hardware")
+    assert result.returncode == 0
+    assert "\nh200: H200, 143,771 MiB, 4,800 GB/s\n" in result.stdout
+    listed = json.loads(trtnemo("plan", "--list-hardware", "--json").stdout)
+    assert [device["name"] for device in listed][:2] == ["cpu", "b200"]
+    assert all(device["source"] for device in listed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ([], 2, "give --recipe"),
+        (["--recipe", "b200", "--hardware", "b2000"], 2, "did you mean 'b200'"),
+        (["--recipe", "b200", "--hardware", "b200x0"], 2, "asks for 0 devices"),
+        (["--recipe", "b200", "--hardware", ""], 2, "is no hardware"),
+        (["--recipe", "b200", "--set", "hardware.name=abacus"], 2, "'abacus' is no hardware"),
+        (["--recipe", "b200", "--acceptance", "1.5"], 2, "1.5"),
+        (["--recipe", "tiny", "--plot", "x.txt"], 2, "is no .png, .svg or .pdf file"),
+        (["--recipe", "tiny", "--plot", "/nowhere/x.png"], 2, "cannot be written"),
+        (["--recipe", "none-such"], 3, "there is no recipe 'none-such'"),
+        (["--recipe", "b200", "--set", "limits.max_batch_size=0"], 3, "limits.max_batch_size"),
+        (["--recipe", "b200", "--set", "limits.max_seq_len=99999999999"], 3, "max_seq_len must be less"),
+        (["--recipe", "b200", "--set", "parallel.tensor=3", "--set", "hardware.count=3"], 3, "cannot be split over 3"),
+        (["--recipe", "b200", "--set", "parallel.tensor=2"], 3, "hardware.count is 1"),
+        (["--recipe", "b200", "--checkpoint", "nvidia/Nemotron-H-56B-Base-8K"], 3, "has no draft head"),
+        (["--recipe", "tiny", "--checkpoint", "none-such"], 4, "there is no such directory"),
+        (["--recipe", "tiny", "--checkpoint", ""], 4, "has no name"),
+        (["--recipe", "tiny", "--checkpoint", "~nobody-here/x"], 4, "there is no such directory"),
+        (["--recipe", "tiny", "--checkpoint", "owner/none-such"], 4, "offline"),
+        (["--recipe", "tiny", "--checkpoint", "."], 4, "config.json"),
+    ],
+)
+def test_bad_input_is_one_line_and_an_exit_code(arguments, code, words, tmp_path):
+    result = trtnemo("plan", *arguments, cwd=tmp_path)
+    assert result.returncode == code, result.stderr
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("changes", [{"n_routed_experts": 0}, {"n_routed_experts": 1 << 31}, {"hidden_size": "wide"}])
+def test_a_config_that_no_network_has_is_refused(copy_checkpoint, changes):
+    directory = copy_checkpoint("bf16")
+    edit_config(directory, **changes)
+    result = trtnemo("plan", "--recipe", "tiny", "--checkpoint", directory)
+    assert result.returncode == 4
+    assert len(result.stderr.splitlines()) == 1

@@ -1,0 +1,86 @@
+"""Each advice is true: what it says fits, and a step further does not."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from plan.deploy import deployment, super_network
+from trtnemo.plan.advice import advise
+from trtnemo.plan.hardware import find_device
+from trtnemo.plan.plan import make_plan
+
+# the Spark recipe: one sequence too many
+SPARK = {
+    "server": "trtllm", "version": "1.3.0rc12", "max_batch_size": 8, "max_seq_len": 1_048_576, "draft_tokens": 3,
+    "kv_dtype": "fp8", "ssm_dtype": "float16", "memory_fraction": 0.9,
+}  # fmt: skip
+
+
+def is_fit(device="dgx-spark", **changes):
+    plan = make_plan(super_network(), deployment(**{**SPARK, **changes}), find_device(device))
+    return plan.verdict.kind == "fits"
+
+
+def advice_of(device="dgx-spark", precision="NVFP4", **changes):
+    return advise(super_network(precision), deployment(**{**SPARK, **changes}), find_device(device))
+
+
+def test_the_batch_and_the_context_are_the_largest_that_fit():
+    texts = advice_of()
+    batch = int(re.fullmatch(r"batch (\d+) at 1,048,576 tokens", texts[0])[1])
+    context = int(re.fullmatch(r"batch 8 at ([\d,]+) tokens", texts[1])[1].replace(",", ""))
+    assert is_fit(max_batch_size=batch)
+    assert not is_fit(max_batch_size=batch + 1)
+    assert is_fit(max_seq_len=context)
+    assert not is_fit(max_seq_len=context + 1)
+
+
+def test_advice_on_types_and_drafts_is_tried_alone():
+    assert "no drafts: the draft head is not loaded then" in advice_of()
+    assert is_fit(draft_tokens=0)
+    wide = {"kv_dtype": "bfloat16", "max_seq_len": 600_000}
+    assert not is_fit(**wide)
+    assert "KV cache in fp8" in advice_of(**wide)
+    assert is_fit(**{**wide, "kv_dtype": "fp8"})
+    heavy = {"ssm_dtype": "float32", "max_seq_len": 950_000}
+    assert not is_fit(**heavy)
+    assert "SSM state in float16" in advice_of(**heavy)
+    assert is_fit(**{**heavy, "ssm_dtype": "float16"})
+
+
+def test_what_holds_already_is_no_advice():
+    texts = " ".join(advice_of())
+    assert "fp8" not in texts
+    assert "float16" not in texts
+
+
+@pytest.mark.parametrize(
+    ("changes", "advice"),
+    [
+        ({}, "2x H100, tensor parallel 2"),
+        ({"devices": 4}, "2x H100, tensor parallel 2"),  # three of them idle before
+        ({"tensor": 2, "expert": 2, "max_batch_size": 16}, "4x H100, tensor parallel 4"),
+    ],
+)
+def test_more_devices_are_the_fewest_that_do(changes, advice):
+    assert advice_of("h100", **changes)[-1] == advice
+
+
+def test_devices_that_the_network_cannot_be_split_over_are_no_advice():
+    # 16 would do, and TensorRT-LLM splits this family over 8 at most
+    assert advice_of("rtx-5090", precision="BF16") == []
+
+
+def test_where_no_single_change_does_two_together_are_tried():
+    """A card of 32 GB: four of them hold the weights, and then the batch or the context must shrink too."""
+    texts = advice_of("rtx-5090")
+    assert len(texts) == 2
+    batch = int(re.fullmatch(r"4x .*, tensor parallel 4, batch (\d+) at 1,048,576 tokens", texts[0])[1])
+    context = int(re.fullmatch(r"4x .*, tensor parallel 4, batch 8 at ([\d,]+) tokens", texts[1])[1].replace(",", ""))
+    four = {"devices": 4, "tensor": 4, "expert": 4}
+    assert is_fit("rtx-5090", **four, max_batch_size=batch)
+    assert not is_fit("rtx-5090", **four, max_batch_size=batch + 1)
+    assert is_fit("rtx-5090", **four, max_seq_len=context)
+    assert not is_fit("rtx-5090", **{**four, "devices": 2, "tensor": 2, "expert": 2}, max_seq_len=1024)
