@@ -7,6 +7,7 @@ and checked before it is believed.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from trtnemo.errors import CheckpointError, HeaderError
 _FIRST_BYTES = 256 << 10
 _CONNECTIONS = 8
 _SECONDS = httpx.Timeout(30.0, connect=10.0)
+_MOST_FILES = 1000
+# a server that drips must not hold us for ever: a minute, and what 100 kB a second need
+_SLOWEST = 100_000
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
@@ -51,7 +55,12 @@ def list_hub(name: str, revision: str | None = None) -> HubListing:
     except Exception as error:  # the hub client raises types of its own, of its HTTP library and of the system
         raise hub_error(name, error) from None
     files = {item.rfilename: item.size for item in info.siblings or ()}
-    return HubListing(name, info.sha or revision or "main", files)
+    listing = HubListing(name, info.sha or revision or "main", files)
+    if len(listing.weight_files) > _MOST_FILES:
+        raise CheckpointError(
+            f"has {len(listing.weight_files)} weight files; at most {_MOST_FILES} are read", where=name
+        )
+    return listing
 
 
 def require_online(name: str) -> None:
@@ -150,9 +159,11 @@ def _content_range(text: str, name: str) -> tuple[int, int, int]:
 
 
 def _bounded(response: httpx.Response, wanted: int, name: str) -> bytes:
-    data = bytearray()
+    data, deadline = bytearray(), time.monotonic() + 60 + wanted / _SLOWEST
     for chunk in response.iter_raw():
         data += chunk
+        if time.monotonic() > deadline:
+            raise CheckpointError(f"is sent too slowly: {len(data)} of {wanted} bytes", where=name, remedy="Try again")
         if len(data) > wanted:
             raise CheckpointError("the hub sends more than it announced", where=name)
     if len(data) < wanted:
