@@ -108,3 +108,11 @@ def test_require_names_the_first_error_and_counts_the_rest(copy_checkpoint):
     edit_tensors(directory, lambda t: [t.pop(f"{EXPERT}.weight"), t.pop(f"{EXPERT}.weight_scale")])
     with pytest.raises(CheckpointError, match=rf"{EXPERT}.weight: is missing \(and 1 more\)"):
         audit(Checkpoint.open(directory)).require()
+
+
+def test_code_that_the_config_names_is_reported_and_never_imported(copy_checkpoint):
+    directory = copy_checkpoint()
+    (directory / "evil.py").write_text("raise SystemExit('imported')")
+    edit_config(directory, auto_map={"AutoConfig": "evil.Config", "AutoModelForCausalLM": "evil.Model"})
+    report = audit(Checkpoint.open(directory))
+    assert (report.remote_code, report.findings) == (("evil.Config", "evil.Model"), [])

@@ -215,7 +215,8 @@ def main() -> None:
     files = list(options.output.glob("*.safetensors"))
     looks = sum(file.stat().st_size for file in files)
     takes = sum(file.stat().st_blocks * 512 for file in options.output.iterdir())
-    print(f"{options.output}: {looks:,} bytes by their length, {takes:,} on disk")
+    note = "; FP8 by an inferred rule, the released map is not public" if options.precision == "fp8" else ""
+    print(f"{options.output}: {looks:,} bytes by their length, {takes:,} on disk{note}")
 
 
 if __name__ == "__main__":
