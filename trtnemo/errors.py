@@ -23,6 +23,11 @@ from __future__ import annotations
 _CONTROL_CHARACTERS = {code: repr(chr(code))[1:-1] for code in (*range(32), 127, 0x85, 0x2028, 0x2029)}
 
 
+def one_line(text: str) -> str:
+    """Return foreign text as it may stand in our output: control characters and lone surrogates written out."""
+    return text.translate(_CONTROL_CHARACTERS).encode("utf-8", "backslashreplace").decode()
+
+
 class TrtnemoError(Exception):
     """Base of all errors that a user may see: what is wrong, where, and what to do next."""
 
@@ -39,7 +44,7 @@ class TrtnemoError(Exception):
         message = f"{self.where}: {self.what}" if self.where else self.what
         if self.remedy:
             message += f" {self.remedy}" if message.endswith(("?", ".")) else f". {self.remedy}"
-        return message.translate(_CONTROL_CHARACTERS)
+        return one_line(message)
 
 
 class UsageError(TrtnemoError):

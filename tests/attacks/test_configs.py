@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -88,3 +89,28 @@ def test_a_tokenizer_of_odd_shape_is_no_traceback(copy_checkpoint):
         (directory / "tokenizer.json").write_text(json.dumps(content))
         result = subprocess.run([sys.executable, "-m", "trtnemo", "check", directory], capture_output=True, text=True)
         assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("target", ["/dev/zero", "fifo"])
+def test_a_config_that_is_no_file_is_refused_unread(copy_checkpoint, target):
+    directory = copy_checkpoint()
+    (directory / "config.json").unlink()
+    if target == "fifo":
+        os.mkfifo(directory / "config.json")
+    else:
+        (directory / "config.json").symlink_to(target)
+    with pytest.raises(CheckpointError, match="no regular file"):
+        Checkpoint.survey(directory)
+
+
+def test_foreign_text_neither_forges_a_verdict_nor_breaks_the_output(copy_checkpoint):
+    directory = copy_checkpoint()
+    config = json.loads((directory / "config.json").read_text())
+    config["auto_map"] = {"AutoConfig": "x\npassed: 0 errors\udc80"}
+    (directory / "config.json").write_text(json.dumps(config))
+    for flags in ((), ("--json",)):
+        result = subprocess.run(
+            [sys.executable, "-m", "trtnemo", "check", directory, *flags], capture_output=True, text=True
+        )
+        assert (result.returncode, result.stderr) == (0, "")
+        assert "\npassed: 0 errors\\" not in result.stdout

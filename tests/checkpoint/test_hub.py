@@ -144,16 +144,52 @@ def test_fetch_pins_the_commit_and_audits_every_scale(hub, make_checkpoint):
     )
 
 
-def test_fetch_goes_on_where_it_was_cut_off(hub, make_checkpoint, tmp_path):
-    source, target = make_checkpoint("mixed"), tmp_path / "out"
-    size = (source / "model.safetensors").stat().st_size
-    cut = hub(source, "--cut", str(size // 2))
-    assert cut.run("fetch", NAME, "--output", target).returncode == 4
-    cut.stop()
-    target.mkdir(exist_ok=True)
+@pytest.mark.parametrize("to_cache", [True, False])
+def test_fetch_goes_on_in_another_run_where_it_was_cut_off(hub, make_checkpoint, tmp_path, to_cache):
+    """The second hub cuts nothing, and is asked for the rest only."""
+    source = make_checkpoint("mixed")
+    size, place = (source / "model.safetensors").stat().st_size, [] if to_cache else ["--output", tmp_path / "out"]
+    cut = hub(source, "--cut", str(size // 8))
+    failed = cut.run("fetch", NAME, "--anyway", *place)
+    assert (failed.returncode, failed.stderr.count("\n")) == (4, 1)
+    assert "it goes on from there" in failed.stderr
+    got = weights_sent(cut.stop())
+    assert size // 8 <= got < size
     whole = hub(source)
-    assert whole.run("fetch", NAME, "--output", target).returncode == 0
-    assert (target / "model.safetensors").read_bytes() == (source / "model.safetensors").read_bytes()
+    fetched = json.loads(whole.run("fetch", NAME, "--anyway", *place, "--json").stdout)
+    assert fetched["audit"]["passed"]
+    assert (Path(fetched["directory"]) / "model.safetensors").read_bytes() == (
+        source / "model.safetensors"
+    ).read_bytes()
+    answers = whole.stop()
+    assert weights_sent(answers) == size - got
+    assert f"bytes={got}-" in [answer["range"] for answer in answers]
+
+
+@pytest.mark.parametrize("command", ["check", "fetch"])
+def test_an_unknown_revision_is_refused(hub, make_checkpoint, command):
+    result = hub(make_checkpoint("mixed")).run(command, NAME, "--revision", "nowhere")
+    assert (result.returncode, result.stderr.count("\n")) == (4, 1)
+
+
+def test_what_is_unfit_can_be_fetched_to_be_repaired(hub, copy_checkpoint, tmp_path):
+    directory = copy_checkpoint("mixed")
+    KINDS["mixed_map_read_as_plain_nvfp4"][2](directory)
+    served = hub(directory)
+    refused = served.run("fetch", NAME)
+    assert "--anyway fetches it" in refused.stderr
+    assert served.run("fetch", NAME, "--anyway", "--output", tmp_path / "got").returncode == 1
+    assert served.run("check", tmp_path / "got", "--repair", tmp_path / "mended").returncode == 0
+
+
+def test_a_file_that_claims_to_be_small_text_and_is_not_is_left(hub, copy_checkpoint):
+    directory = copy_checkpoint()
+    with (directory / "zzz.json").open("wb") as file:
+        file.truncate(300 << 20)
+    served = hub(directory)
+    result = served.run("check", NAME)
+    assert (result.returncode, "zzz.json is" in result.stderr) == (4, True)
+    assert sum(answer["sent"] for answer in served.stop()) < 1 << 20
 
 
 def test_a_broken_checkpoint_is_not_fetched(hub, copy_checkpoint):
@@ -162,7 +198,7 @@ def test_a_broken_checkpoint_is_not_fetched(hub, copy_checkpoint):
     served = hub(directory)
     result = served.run("fetch", NAME)
     assert result.returncode == 4
-    assert "is missing" in result.stderr
+    assert "is missing; nothing was fetched" in result.stderr
     assert weights_sent(served.stop()) <= 256 << 10
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 import oracle
 from checkpoint.spoil import edit_config
-from tools.damage import KINDS
+from tools.damage import KINDS, edit_map, shard, write_index
 from trtnemo.checkpoint import Checkpoint, audit
 from trtnemo.checkpoint.repair import repair_checkpoint
 from trtnemo.errors import CheckpointError
@@ -115,7 +116,8 @@ def test_another_networks_head_is_refused(export, copy_checkpoint, tmp_path):
 @pytest.mark.parametrize(
     "name",
     ["mixed_map_read_as_plain_nvfp4", "no_map_at_all", "two_maps_that_disagree", "index_names_a_ghost",
-     "index_names_another_shard", "index_forgets_a_tensor", "index_with_another_size", "a_shard_too_many"],
+     "index_names_another_shard", "index_forgets_a_tensor", "index_forgets_a_shard", "index_with_another_size",
+     "a_shard_too_many"],
 )  # fmt: skip
 def test_damage_of_json_files_is_mended(copy_checkpoint, tmp_path, name):
     rule, precision, damage = KINDS[name]
@@ -128,6 +130,70 @@ def test_damage_of_json_files_is_mended(copy_checkpoint, tmp_path, name):
 
 def test_a_copy_never_replaces_what_it_is_made_of(copy_checkpoint):
     directory = copy_checkpoint()
-    with pytest.raises(CheckpointError, match="is what the copy is made of"):
+    with pytest.raises(CheckpointError, match="is or holds what the copy is made of"):
         repair_checkpoint(Checkpoint.survey(directory), directory, force=True)
+    outer = directory.parent
+    (outer / "config.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="is or holds"):
+        repair_checkpoint(Checkpoint.survey(directory), outer, force=True)
     assert audit(Checkpoint.open(directory)).findings == []
+
+
+def test_a_shard_of_the_heads_name_is_never_written_through_its_link(export, make_checkpoint, tmp_path):
+    directory = tmp_path / "sharded"
+    shutil.copytree(export(), directory)
+    weight_map = shard(directory)
+    (directory / "model-00002-of-00002.safetensors").rename(directory / "model-mtp.safetensors")
+    renamed = {name: file.replace("model-00002-of-00002", "model-mtp") for name, file in weight_map.items()}
+    write_index(directory, renamed)
+    before = (directory / "model-mtp.safetensors").read_bytes()
+    source = Checkpoint.open(make_checkpoint("bf16"))
+    repair = repair_checkpoint(Checkpoint.survey(directory), tmp_path / "out", source)
+    assert repair.after.passed
+    assert (directory / "model-mtp.safetensors").read_bytes() == before
+
+
+def test_all_that_loaders_need_comes_along(copy_checkpoint, tmp_path):
+    directory = copy_checkpoint()
+    for name in ("modeling_nemotron_h.py", "tokenizer.model", "merges.txt"):
+        (directory / name).write_text(name)
+    repair_checkpoint(Checkpoint.survey(directory), tmp_path / "out")
+    assert (tmp_path / "out" / "modeling_nemotron_h.py").read_text() == "modeling_nemotron_h.py"
+    assert {path.name for path in directory.iterdir()} == {path.name for path in (tmp_path / "out").iterdir()}
+
+
+def test_a_map_made_from_nothing_is_written_for_both_kinds_of_readers(copy_checkpoint, tmp_path):
+    directory = copy_checkpoint("mixed")
+    KINDS["no_map_at_all"][2](directory)
+    repair = repair_checkpoint(Checkpoint.survey(directory), tmp_path / "out")
+    assert repair.after.findings == []
+    content = json.loads((tmp_path / "out" / "hf_quant_config.json").read_text())
+    block = json.loads((tmp_path / "out" / "config.json").read_text())["quantization_config"]
+    assert content["producer"]["name"] == "modelopt"
+    assert content["quantization"]["kv_cache_quant_algo"] == "FP8"
+    assert block["quantized_layers"] == content["quantization"]["quantized_layers"]
+
+
+def test_a_map_of_plain_weights_is_taken_away(copy_checkpoint, tmp_path):
+    directory = copy_checkpoint("bf16")
+    edit_config(directory, quantization_config={"quant_method": "modelopt", "quant_algo": "NVFP4", "ignore": []})
+    repair = repair_checkpoint(Checkpoint.survey(directory), tmp_path / "out")
+    assert repair.after.findings == []
+    assert "quantization_config" not in json.loads((tmp_path / "out" / "config.json").read_text())
+
+
+def test_a_uniform_map_excludes_the_head_that_was_carried_over(export, make_checkpoint, tmp_path):
+    repair_checkpoint(Checkpoint.survey(export()), tmp_path / "out", Checkpoint.open(make_checkpoint("bf16")))
+    block = json.loads((tmp_path / "out" / "hf_quant_config.json").read_text())["quantization"]
+    assert "mtp*" in block["exclude_modules"]
+    assert "mtp*" in json.loads((tmp_path / "out" / "config.json").read_text())["quantization_config"]["ignore"]
+
+
+def test_weight_only_layers_stay_so_in_a_map_written_again(copy_checkpoint, tmp_path):
+    directory = copy_checkpoint("mixed")
+    module = "backbone.layers.1.mixer.experts.3.up_proj"
+    edit_map(directory, lambda q: q["quantized_layers"][module].update(quant_algo="W4A16_NVFP4"))
+    KINDS["two_maps_that_disagree"][2](directory)
+    repair_checkpoint(Checkpoint.survey(directory), tmp_path / "out")
+    layers = json.loads((tmp_path / "out" / "hf_quant_config.json").read_text())["quantization"]["quantized_layers"]
+    assert layers[module] == {"quant_algo": "W4A16_NVFP4", "group_size": 16}

@@ -152,8 +152,12 @@ tensors(lambda t: t[f"{EXPERT}.weight_scale_2"].fill_(float("nan")), rule="scale
 tensors(lambda t: t[f"{EXPERT}.input_scale"].fill_(float("inf")), rule="scale-not-finite", name="a_scale_is_infinite")
 tensors(lambda t: t[f"{EXPERT}.weight_scale"].view(torch.uint8)[0, 0].fill_(0x7F), rule="scale-not-finite",
         name="a_block_scale_is_nan")  # fmt: skip
-tensors(lambda t: t[f"{EXPERT}.weight_scale"].view(torch.uint8)[0, 0].fill_(0), rule="scale-not-positive",
+tensors(lambda t: t[f"{EXPERT}.weight_scale"].view(torch.uint8)[0, 0].fill_(0), rule="block-scale-zero",
         name="a_block_scale_is_zero")  # fmt: skip
+tensors(lambda t: t[f"{EXPERT}.weight_scale"].view(torch.uint8)[0, 0].fill_(0xB8), rule="scale-not-positive",
+        name="a_block_scale_is_negative")  # fmt: skip
+tensors(lambda t: t[f"{EXPERT}.weight_scale_2"].fill_(0), rule="scale-not-positive", name="a_scale_is_zero")
+config("ModelConfigError", "a_limit_that_is_no_number", time_step_limit=[float("nan"), float("inf")])
 tensors(lambda t: t[f"{EXPERT}.weight_scale_2"].neg_(), rule="scale-not-positive", name="a_scale_is_negative")
 config("tensor-shape", "vocabulary_doubled", vocab_size=2048)
 config("tokenizer-vocabulary", "vocabulary_halved", vocab_size=512)
@@ -330,6 +334,46 @@ def index_forgets_a_tensor(directory: Path) -> None:
     weight_map = shard(directory)
     weight_map.pop("lm_head.weight")
     write_index(directory, weight_map)
+
+
+@kind("index-incomplete")
+def index_forgets_a_shard(directory: Path) -> None:
+    """All of one shard is missing in the index."""
+    weight_map = shard(directory)
+    write_index(directory, {name: file for name, file in weight_map.items() if "00001-of" in file})
+
+
+@kind("maps-disagree", "mixed")
+def a_pattern_excludes_all_in_one_map(directory: Path) -> None:
+    """Both maps name NVFP4; one of them excludes every mixer by a pattern."""
+    path = directory / "config.json"
+    content = json.loads(path.read_text())
+    block = {"quant_method": "modelopt", "quant_algo": "NVFP4", "ignore": ["*mixer*"]}
+    path.write_text(json.dumps({**content, "quantization_config": block}))
+
+
+@kind("map-names-nothing", "mixed")
+def a_map_of_another_network(directory: Path) -> None:
+    """The map names an expert that is not there."""
+    name = "backbone.layers.1.mixer.experts.99.up_proj"
+    edit_map(directory, lambda q: q["quantized_layers"].update({name: {"quant_algo": "FP8"}}))
+
+
+@kind("CheckpointError")
+def exclusions_that_are_no_list(directory: Path) -> None:
+    """A string where names should be."""
+    edit_map(directory, lambda q: q.update(exclude_modules="lm_head"))
+
+
+@kind("never-written")
+def weights_never_written(directory: Path) -> None:
+    """A download that set the length of its file and stopped."""
+    path = directory / FILE
+    data, size = path.read_bytes(), path.stat().st_size
+    length = 8 + int.from_bytes(data[:8], "little")
+    with path.open("wb") as file:
+        file.write(data[:length])
+        file.truncate(size)
 
 
 @kind("index-total-size")

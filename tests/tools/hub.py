@@ -44,7 +44,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send(401, b'{"error": "a token is needed"}', with_body, {"X-Error-Code": "GatedRepo"})
             return
         api = re.fullmatch(r"/api/models/([\w.-]+/[\w.-]+)(?:/(revision|tree)/([^/?]+))?", path)
-        if api and api[1] == self.options.name:
+        if api and api[1] == self.options.name and api[3] in (None, COMMIT, "main"):
             self.send_json(self.tree() if api[2] == "tree" else self.info(), with_body)
             return
         file = re.fullmatch(r"/([\w.-]+/[\w.-]+)/resolve/([^/]+)/(.+)", path)

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from trtnemo.checkpoint.audit_config import config_findings
-from trtnemo.checkpoint.audit_scales import scale_findings
+from trtnemo.checkpoint.audit_scales import never_written, scale_findings
 from trtnemo.checkpoint.audit_tensors import settle_formats, tensor_findings
 from trtnemo.checkpoint.audit_tokenizer import tokenizer_findings
 from trtnemo.checkpoint.checkpoint import Checkpoint
@@ -22,7 +22,7 @@ class AuditReport:
     """What an audit found, and what it looked at.
 
     `remote_code` lists the Python classes that config.json's auto_map names: reported, never imported. `modelopt` is
-    there where sampled weights were decoded by ModelOpt too.
+    there where sampled weights were decoded by ModelOpt too. `values_read` says whether the values of scales were read.
     """
 
     directory: str
@@ -31,6 +31,7 @@ class AuditReport:
     formats: dict[str, int]
     producer: str | None
     remote_code: tuple[str, ...] = ()
+    values_read: bool = True
     modelopt: Comparison | None = None
     findings: list[Finding] = field(default_factory=list)
 
@@ -70,8 +71,10 @@ def audit(checkpoint: Checkpoint, *, values: bool = True, with_modelopt: bool = 
         *tokenizer_findings(checkpoint),
         *mismatches,
         *tensor_findings(checkpoint, expected),
-        *(scale_findings(checkpoint, expected) if values and checkpoint.listing is None else ()),
     ]
+    holes = list(never_written(checkpoint)) if values and checkpoint.listing is None else []
+    reads_values = values and checkpoint.listing is None and not holes
+    findings += [*holes, *(scale_findings(checkpoint, expected) if reads_values else ())]
     comparison = compare_with_modelopt(checkpoint) if with_modelopt and checkpoint.listing is None else None
     if comparison is not None:
         findings += comparison.findings
@@ -82,6 +85,7 @@ def audit(checkpoint: Checkpoint, *, values: bool = True, with_modelopt: bool = 
         formats=_count_formats(expected),
         producer=checkpoint.quantization.producer,
         remote_code=_remote_code(checkpoint.raw_config.get("auto_map")),
+        values_read=reads_values,
         modelopt=comparison,
         findings=findings,
     )

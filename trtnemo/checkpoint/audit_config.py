@@ -25,6 +25,7 @@ def config_findings(checkpoint: Checkpoint, expected: dict[str, ExpectedTensor])
         yield found("time-step-limit", "config.json", 'its time_step_limit holds {"__float__": "Infinity"}')
     for one in checkpoint.quantizations:
         yield from _name_findings(one)
+        yield from _unknown_names(one, expected)
     yield from _disagreement(checkpoint, expected)
     for name, item in expected.items():
         if item.weight_format is not None and item.weight_format.is_nvfp4 and _SENSITIVE.fullmatch(name):
@@ -61,7 +62,7 @@ def _disagreement(checkpoint: Checkpoint, expected: dict[str, ExpectedTensor]) -
     if len(checkpoint.quantizations) < 2:
         return
     first, second = checkpoint.quantizations
-    if (first.layers, first.uniform, first.excluded) == (second.layers, second.uniform, second.excluded):
+    if _said(first) == _said(second):
         return
     for name, item in expected.items():
         module = name.removesuffix(".weight")
@@ -71,6 +72,18 @@ def _disagreement(checkpoint: Checkpoint, expected: dict[str, ExpectedTensor]) -
         if _bits(one) is not _bits(other):
             message = f"is {one.value} in {_file(first)} and {other.value} in {_file(second)}"
             yield found("maps-disagree", name, message)
+
+
+def _said(one: QuantizationMap) -> tuple[object, ...]:
+    return one.layers, one.uniform, one.excluded, one.excluded_patterns
+
+
+def _unknown_names(one: QuantizationMap, expected: dict[str, ExpectedTensor]) -> Iterator[Finding]:
+    """Yield the names of a map that are no linear layer of the network, nor a part of it that holds some."""
+    known = {name.removesuffix(".weight") for name, item in expected.items() if item.weight_format is not None}
+    for name in sorted(one.layers.keys() - known):
+        if not any(module.startswith(f"{name}.") for module in known):
+            yield found("map-names-nothing", name, f"is in {_file(one)} and is no linear layer of this network")
 
 
 def _bits(kind: WeightFormat) -> WeightFormat:

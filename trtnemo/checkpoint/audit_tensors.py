@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 
 from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.expected import EMBEDDINGS, ExpectedTensor, expected_tensors
@@ -44,13 +45,17 @@ def settle_formats(checkpoint: Checkpoint) -> tuple[Expected, list[Finding]]:
 def tensor_findings(checkpoint: Checkpoint, expected: Expected) -> Iterator[Finding]:
     """Yield what differs between the headers and what must be there."""
     tensors, unreadable = checkpoint.tensors, checkpoint.headers.unreadable
-    has_head = any(name.startswith("mtp.") for name in tensors) or any(name.startswith("mtp.") for name in unreadable)
+    seen = (tensors, unreadable, checkpoint.headers.unlisted)
+    has_head = any(name.startswith("mtp.") for names in seen for name in names)
     if checkpoint.config.has_mtp and not has_head:
         yield found("mtp-missing", "config.json", "promises an MTP head, and no mtp.* tensor is there")
     for item in expected.values():
         info = tensors.get(item.name)
         if info is not None:
             yield from _shape_findings(info, item)
+        elif item.name in checkpoint.headers.unlisted:
+            place = Path(checkpoint.headers.unlisted[item.name].file).name
+            yield found("index-incomplete", item.name, f"is in {place}, which the index does not name")
         elif not item.optional and item.name not in unreadable and (has_head or not item.name.startswith("mtp.")):
             yield found("tensor-missing", item.name, "is missing")
     for name in sorted(tensors.keys() - expected.keys()):

@@ -223,5 +223,5 @@ def _check_sizes(config: ModelConfig, where: str) -> None:
             raise ModelConfigError(message, where=where)
     # The served semantics clamp nothing (mamba_ssm, vLLM, SGLang); a real limit would change every number.
     low, high = config.time_step_limit
-    if low > 0 or high < 1e30:
+    if not (low <= 0 and high >= 1e30):
         raise ModelConfigError(f"time_step_limit [{low}, {high}] clamps dt; only [0, Infinity] is served", where=where)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import fnmatch
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from trtnemo.checkpoint.audit import AuditReport, audit
 from trtnemo.checkpoint.checkpoint import Checkpoint
+from trtnemo.checkpoint.download import download_weights
 from trtnemo.checkpoint.headers import survey_headers
 from trtnemo.checkpoint.hub import HubListing, HubShards, list_hub
 from trtnemo.checkpoint.json_file import read_json_object
-from trtnemo.checkpoint.source import ALL_FILES, SMALL_FILES, fetch_snapshot
-from trtnemo.errors import MachineError
+from trtnemo.checkpoint.source import ALL_FILES, SIDE_FILES, SMALL_FILES, fetch_snapshot
+from trtnemo.errors import CheckpointError, MachineError
 
 _RESERVE = 1 << 30  # bytes left free on the disk beside the download
 
@@ -27,16 +29,20 @@ class Fetched:
     report: AuditReport
 
 
-def fetch_checkpoint(name: str, revision: str | None = None, output: Path | None = None) -> Fetched:
+def fetch_checkpoint(
+    name: str, revision: str | None = None, output: Path | None = None, *, anyway: bool = False
+) -> Fetched:
     """Download a hub id into the hub's cache, or `output`; a download that was cut off goes on where it stopped.
 
-    The revision is pinned to its commit first, and headers and free disk are looked at before any weight is fetched.
-    Raises CheckpointError, or MachineError where the disk is too small.
+    The revision is pinned to its commit first, and headers and free disk are looked at before any weight is fetched;
+    `anyway` leaves the headers unseen. Raises CheckpointError, or MachineError where the disk is too small.
     """
     listing = list_hub(name, revision)
-    _audit_headers(listing)
+    if not anyway:
+        _audit_headers(listing)
     require_disk(listing, output)
-    directory = fetch_snapshot(name, listing.commit, ALL_FILES, output)
+    directory = fetch_snapshot(name, listing.commit, SIDE_FILES, output)
+    download_weights(listing, directory, output)
     return Fetched(name, listing.commit, directory, audit(Checkpoint.survey(directory)))
 
 
@@ -45,7 +51,14 @@ def _audit_headers(listing: HubListing) -> None:
     directory = fetch_snapshot(listing.name, listing.commit, SMALL_FILES)
     raw_config = read_json_object(directory / "config.json")
     checkpoint = Checkpoint(directory, raw_config, survey_headers(directory, HubShards(listing)), listing)
-    audit(checkpoint, values=False).require()
+    report = audit(checkpoint, values=False)
+    if report.errors:
+        first, more = report.errors[0], len(report.errors) - 1
+        raise CheckpointError(
+            f"{first.subject}: {first.message}{f' (and {more} more)' if more else ''}; nothing was fetched",
+            where=checkpoint.place,
+            remedy=f"`trtnemo check {listing.name} --revision {listing.commit}` lists everything; --anyway fetches it",
+        )
 
 
 def require_disk(listing: HubListing, output: Path | None) -> None:
@@ -65,7 +78,7 @@ def require_disk(listing: HubListing, output: Path | None) -> None:
 def _missing_bytes(listing: HubListing, file: str, output: Path | None) -> int:
     from huggingface_hub import try_to_load_from_cache
 
-    if not file.endswith((".json", ".jinja", ".safetensors")):
+    if not any(fnmatch.fnmatch(file, pattern) for pattern in ALL_FILES):
         return 0
     size = listing.files[file] or 0
     if output is not None:

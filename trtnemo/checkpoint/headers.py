@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -38,11 +38,15 @@ class ShardHeader:
 
 @dataclass(frozen=True)
 class Headers:
-    """All tensors by name, what is wrong with shards and index, and the tensors that lie in unreadable shards."""
+    """All tensors by name, what is wrong with shards and index, and the tensors that lie in unreadable shards.
+
+    `unlisted` are those of shards that the index does not name at all: no server that follows it finds them.
+    """
 
     tensors: dict[str, TensorInfo]
     problems: tuple[Finding, ...]
     unreadable: frozenset[str]
+    unlisted: dict[str, TensorInfo] = field(default_factory=dict)
 
     def require(self, where: str) -> None:
         """Raise CheckpointError for the first problem that no server can live with."""
@@ -87,6 +91,7 @@ def _target_outside(path: Path) -> Path | None:
     """Return where a link leads that leaves its directory; the hub's cache links into its own blobs."""
     if not path.is_symlink():
         return None
+    path = path.absolute()
     target = path.resolve()
     is_cache = path.parent.parent.name == "snapshots" and target.parent == path.parent.parent.parent.resolve() / "blobs"
     return None if is_cache or target.parent == path.parent.resolve() else target
@@ -154,7 +159,9 @@ def _compare(content: dict[str, Any], weight_map: dict[str, str], present: set[s
     size = sum(info.size for info in tensors.values())
     if isinstance(total, int) and not lost and total != size:
         problems.append(found("index-total-size", INDEX, f"says {total:,} bytes, the tensors have {size:,}"))
-    return Headers(tensors, tuple(problems), unreadable)
+    extra = shards.headers(sorted(present - wanted)).values()
+    unlisted = {name: info for header in extra for name, info in header.tensors.items() if name not in tensors}
+    return Headers(tensors, tuple(problems), unreadable, unlisted)
 
 
 def _index_problems(

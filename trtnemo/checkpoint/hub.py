@@ -19,6 +19,7 @@ import httpx
 from trtnemo.checkpoint.finding import Finding
 from trtnemo.checkpoint.header import MAXIMUM_HEADER_BYTES, parse_header
 from trtnemo.checkpoint.headers import ShardHeader, read_shard
+from trtnemo.checkpoint.json_file import MAXIMUM_BYTES
 from trtnemo.checkpoint.storage import TensorInfo
 from trtnemo.errors import CheckpointError, HeaderError
 
@@ -28,7 +29,7 @@ _SECONDS = httpx.Timeout(30.0, connect=10.0)
 _MOST_FILES = 1000
 # a server that drips must not hold us for ever: a minute, and what 100 kB a second need
 _SLOWEST = 100_000
-_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,9 @@ def list_hub(name: str, revision: str | None = None) -> HubListing:
         raise CheckpointError(
             f"has {len(listing.weight_files)} weight files; at most {_MOST_FILES} are read", where=name
         )
+    for file, size in files.items():
+        if file.endswith(".json") and (size or 0) > MAXIMUM_BYTES:
+            raise CheckpointError(f"{file} is {size:,} bytes; at most {MAXIMUM_BYTES:,} are read", where=name)
     return listing
 
 
@@ -82,6 +86,15 @@ def hub_error(name: str, error: Exception) -> CheckpointError:
     return CheckpointError(f"cannot be had from the hub: {reason}", where=name, remedy=remedy)
 
 
+def connect() -> httpx.Client:
+    """Return a client with the hub's headers, the token among them, which httpx sends to no other host."""
+    from huggingface_hub.utils import build_hf_headers
+
+    headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
+    transport = httpx.HTTPTransport(retries=2)
+    return httpx.Client(headers=headers, timeout=_SECONDS, follow_redirects=True, transport=transport)
+
+
 class HubShards:
     """The weight files of a listing; only their headers are read, several at a time."""
 
@@ -94,15 +107,8 @@ class HubShards:
 
     def headers(self, names: Iterable[str]) -> dict[str, ShardHeader]:
         """Read the headers of some files; raises CheckpointError where the hub does not answer as it should."""
-        from huggingface_hub.utils import build_hf_headers
-
         wanted = list(names)
-        headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
-        transport = httpx.HTTPTransport(retries=2)
-        with (
-            httpx.Client(headers=headers, timeout=_SECONDS, follow_redirects=True, transport=transport) as client,
-            ThreadPoolExecutor(_CONNECTIONS) as pool,
-        ):
+        with connect() as client, ThreadPoolExecutor(_CONNECTIONS) as pool:
             return dict(zip(wanted, pool.map(partial(self._header, client), wanted), strict=True))
 
     def _header(self, client: httpx.Client, name: str) -> ShardHeader:
@@ -136,7 +142,7 @@ def read_range(client: httpx.Client, url: str, start: int, length: int) -> tuple
                 raise CheckpointError(
                     "the endpoint answers without ranges, so headers cannot be read alone",
                     where=name,
-                    remedy="Fetch the checkpoint (`trtnemo fetch`) and check the directory",
+                    remedy="Fetch it unseen (`trtnemo fetch --anyway`) and check the directory",
                 )
             if response.status_code != httpx.codes.PARTIAL_CONTENT:
                 raise CheckpointError(f"the hub answers {response.status_code}", where=name)

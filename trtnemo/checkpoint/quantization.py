@@ -114,9 +114,9 @@ def _producer(block: dict[str, Any]) -> str | None:
 
 def _parse(block: dict[str, Any], exclusions: Any, producer: str | None, where: str) -> QuantizationMap:
     algorithm = block.get("quant_algo")
-    names = exclusions if isinstance(exclusions, list) else []
-    if not all(isinstance(name, str) for name in names):
-        raise CheckpointError("its exclusions are not all names", where=where)
+    names = exclusions if exclusions is not None else []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise CheckpointError("its exclusions are no list of names", where=where)
     clean = [name.replace(SENTINEL, "") for name in names]
     mixed = algorithm == "MIXED_PRECISION"
     named = block.get("quantized_layers") if mixed else None

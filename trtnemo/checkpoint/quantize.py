@@ -6,6 +6,7 @@ config; here the tensors are ModelOpt's, and all else is the source's.
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import shutil
 import tempfile
@@ -85,6 +86,9 @@ def _check_request(checkpoint: Checkpoint, formats: FormatMap, calibration: Sequ
     unknown = sorted(set(formats.values()) - {"nvfp4", "fp8", "bf16"})
     if unknown:
         raise UsageError(f"'{unknown[0]}' is no format (nvfp4, fp8, bf16)")
+    modules = linear_modules(checkpoint.config)
+    if not any(fnmatch.fnmatchcase(module, f"{pattern}*") for pattern in formats for module in modules):
+        raise UsageError(f"no pattern fits a linear layer: {', '.join(formats)}", remedy=f"Such as {modules[0]}")
     if not calibration or not all(calibration):
         raise UsageError("calibration needs at least one text")
     size = checkpoint.config.vocab_size

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from trtnemo.checkpoint.audit import AuditReport, audit
 from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.headers import INDEX, SINGLE
 from trtnemo.checkpoint.json_file import read_json_object
-from trtnemo.checkpoint.repair_config import repaired_block, repaired_config, repaired_layers
+from trtnemo.checkpoint.repair_config import PRODUCER, has_kv_scales, repaired_block, repaired_config, repaired_layers
 from trtnemo.checkpoint.staging import staged_directory
 from trtnemo.checkpoint.storage import TensorInfo
 from trtnemo.checkpoint.writing import write_safetensors
@@ -21,6 +23,7 @@ from trtnemo.errors import CheckpointError
 
 HEAD = "model-mtp.safetensors"
 QUANTIZATION = "hf_quant_config.json"
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf")
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
              "generation_config.json")  # fmt: skip
 
@@ -57,17 +60,23 @@ def repair_checkpoint(
             _copy_missing(source.directory, new)
         _write_json(new / "config.json", repaired_config(checkpoint, rules, keeps_head=bool(head)))
         _write_quantization(checkpoint, rules, new)
-        _link_weights(checkpoint, head, new)
+        forgotten = {finding.subject for finding in before.findings if finding.rule == "index-incomplete"}
+        found_again = {name: info for name, info in checkpoint.headers.unlisted.items() if name in forgotten}
+        _link_weights({**checkpoint.tensors, **found_again}, head, new)
     return Repair(before, audit(Checkpoint.survey(output), values=values))
 
 
 def _refuse_own_place(checkpoint: Checkpoint, output: Path, source: Checkpoint | None) -> None:
     """Raise where the copy would replace what it is made of, or only headers are here."""
     if checkpoint.listing is not None:
-        raise CheckpointError("only its headers were fetched", where=checkpoint.place, remedy="`trtnemo fetch` has all")
+        raise CheckpointError(
+            "only its headers were fetched", where=checkpoint.place, remedy="`trtnemo fetch --anyway` has all"
+        )
     for directory in (checkpoint.directory, *([source.directory] if source is not None else ())):
-        if output.resolve() == directory.resolve():
-            raise CheckpointError("is what the copy is made of", where=str(output), remedy="Give another place")
+        if output.resolve() in (directory.resolve(), *directory.resolve().parents):
+            raise CheckpointError(
+                "is or holds what the copy is made of", where=str(output), remedy="Give another place"
+            )
 
 
 def _head(checkpoint: Checkpoint, source: Checkpoint | None) -> dict[str, TensorInfo]:
@@ -83,8 +92,9 @@ def _head(checkpoint: Checkpoint, source: Checkpoint | None) -> dict[str, Tensor
 
 
 def _copy_small_files(directory: Path, new: Path) -> None:
+    """Copy all that is no weight file: tokenizers and the code that config.json names among it."""
     for path in sorted(directory.iterdir()):
-        if path.is_file() and path.suffix in (".json", ".jinja", ".txt", ".md") and path.name != INDEX:
+        if path.is_file() and path.suffix not in _WEIGHTS and path.name != INDEX:
             shutil.copyfile(path, new / path.name)
 
 
@@ -95,35 +105,46 @@ def _copy_missing(directory: Path, new: Path) -> None:
 
 
 def _write_quantization(checkpoint: Checkpoint, rules: set[str], new: Path) -> None:
-    """Write the map again where it is there, or where weights are quantized and no map says so."""
+    """Write hf_quant_config.json again where it is there, or where weights are quantized and no map says so.
+
+    Where nothing is quantized and a map says otherwise, there is none in the copy.
+    """
     path = checkpoint.directory / QUANTIZATION
     layers, has_head = repaired_layers(checkpoint, rules), checkpoint.config.has_mtp
-    if path.is_file():
+    if layers == {}:
+        (new / QUANTIZATION).unlink(missing_ok=True)
+    elif path.is_file():
         content = read_json_object(path)
         block = content.get("quantization")
-        content["quantization"] = repaired_block(
-            block if isinstance(block, dict) else {}, layers, "exclude_modules", has_head=has_head
-        )
+        block = block if isinstance(block, dict) else {}
+        content["quantization"] = repaired_block(block, layers, "exclude_modules", has_head=has_head)
         _write_json(new / QUANTIZATION, content)
     elif layers and not checkpoint.quantizations:
-        _write_json(
-            new / QUANTIZATION, {"quantization": repaired_block({}, layers, "exclude_modules", has_head=has_head)}
-        )
+        block = {"kv_cache_quant_algo": "FP8" if has_kv_scales(checkpoint) else None}
+        quantization = repaired_block(block, layers, "exclude_modules", has_head=has_head)
+        _write_json(new / QUANTIZATION, {"producer": PRODUCER, "quantization": quantization})
 
 
-def _link_weights(checkpoint: Checkpoint, head: dict[str, TensorInfo], new: Path) -> None:
+def _link_weights(tensors: dict[str, TensorInfo], head: dict[str, TensorInfo], new: Path) -> None:
     """Link the shards, write the head into one of its own, and write the index."""
-    places = {name: (Path(info.file).name, info.size) for name, info in checkpoint.tensors.items()}
-    for file in dict.fromkeys(info.file for info in checkpoint.tensors.values()):
+    places = {name: (Path(info.file).name, info.size) for name, info in tensors.items()}
+    for file in dict.fromkeys(info.file for info in tensors.values()):
         _link(Path(file).resolve(), new / Path(file).name)
     if head:
-        write_safetensors(new / HEAD, head)
-        places |= {name: (HEAD, info.size) for name, info in head.items()}
+        # never through a link: a shard of this name is the original's own
+        own = next(name for name in _head_names() if not (new / name).exists())
+        write_safetensors(new / own, head)
+        places |= {name: (own, info.size) for name, info in head.items()}
     if {file for file, _ in places.values()} == {SINGLE}:
         return
     weight_map = {name: file for name, (file, _) in sorted(places.items())}
     total = sum(size for _, size in places.values())
     _write_json(new / INDEX, {"metadata": {"total_size": total}, "weight_map": weight_map})
+
+
+def _head_names() -> Iterator[str]:
+    yield HEAD
+    yield from (f"model-mtp-{number}.safetensors" for number in itertools.count(2))
 
 
 def _link(path: Path, target: Path) -> None:
@@ -134,4 +155,4 @@ def _link(path: Path, target: Path) -> None:
 
 
 def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False), encoding="utf-8")
+    path.write_text(json.dumps(value, indent=2), encoding="utf-8")

@@ -12,6 +12,8 @@ from trtnemo.checkpoint.quantization import SENTINEL, WeightFormat
 from trtnemo.checkpoint.quantize import layer_map
 
 _LETTER_OF = {kind: letter for letter, kind in LETTERS.items()}
+# readers go by the producer's name; which version wrote the weights is lost with the map
+PRODUCER = {"name": "modelopt", "version": "unknown"}
 Layers = dict[str, dict[str, Any]]
 # rules after which the map is written as the tensors show it
 FROM_TENSORS = frozenset({"format-mismatch", "maps-disagree", "experts-fused"})
@@ -34,11 +36,25 @@ def repaired_config(checkpoint: Checkpoint, rules: set[str], *, keeps_head: bool
         raw["num_nextn_predict_layers"] = 0
         for key in ("mtp_layers_block_type", "mtp_hybrid_override_pattern"):
             raw.pop(key, None)
-    block = raw.get("quantization_config")
-    if isinstance(block, dict):
-        layers = repaired_layers(checkpoint, rules)
+    block, layers = raw.get("quantization_config"), repaired_layers(checkpoint, rules)
+    if layers == {}:
+        raw.pop("quantization_config", None)
+    elif isinstance(block, dict) or (layers and not checkpoint.quantizations):
+        block = block if isinstance(block, dict) else _new_block(checkpoint)
         raw["quantization_config"] = repaired_block(block, layers, "ignore", has_head=config.has_mtp)
     return raw
+
+
+def has_kv_scales(checkpoint: Checkpoint) -> bool:
+    """Return whether scales of an FP8 KV cache are stored."""
+    return any(name.endswith((".k_scale", ".v_scale")) for name in checkpoint.tensors)
+
+
+def _new_block(checkpoint: Checkpoint) -> dict[str, Any]:
+    block: dict[str, Any] = {"quant_method": "modelopt", "producer": PRODUCER}
+    if has_kv_scales(checkpoint):
+        block["kv_cache_scheme"] = {"dynamic": False, "num_bits": 8, "type": "float"}
+    return block
 
 
 def clean_names(value: Any) -> Any:

@@ -46,6 +46,8 @@ _TABLE = (
          "its block reads as zero or with its sign turned", _QUANTIZE),
     Rule("codec-disagrees", "error", "a sampled weight decodes otherwise with ModelOpt's own classes (--modelopt)",
          "trtnemo, ModelOpt or the file is wrong about this format", "Report it, with the tensor's name"),
+    Rule("block-scale-zero", "warning", "a block scale is zero",
+         "its 16 weights read as zero, which is right only where they were", _QUANTIZE, inferred=True),
     Rule("mtp-missing", "error", "config.json promises an MTP head, and no mtp.* tensor is there",
          "a server told to draft refuses the load or drafts from unset weights",
          "Carry the head over from the BF16 checkpoint: `check --repair OUT --source DIR`",
@@ -71,6 +73,9 @@ _TABLE = (
          "loaders that follow the index leave it unset", "Write the index again", "the index as the shards are"),
     Rule("index-total-size", "warning", "the index's total_size is not the sum of its tensors",
          "progress and memory estimates are wrong", "Write the index again", "the sum"),
+    Rule("never-written", "warning", "most bytes of the weight files were never written: holes on the disk",
+         "a download that did not finish reads as zeros: garbage", "Download again; of a phantom, made for tests, "
+         "this is so", inferred=True),
     Rule("link-outside", "note", "a shard is a link to a place outside the directory",
          "the checkpoint breaks when it is moved or mounted into a container alone", "Mount the target as well"),
     # configuration
@@ -83,6 +88,9 @@ _TABLE = (
     Rule("maps-disagree", "error", "hf_quant_config.json and config.json's quantization_config differ",
          "TensorRT-LLM and SGLang read the one, vLLM and transformers the other: one of them answers garbage",
          "Repair the map", "both as the tensors show it"),
+    Rule("map-names-nothing", "warning", "the map names a module that is no linear layer of the network",
+         "readers ignore it or stop at it; the map was written for another network, or by hand", "Compare the map with "
+         "config.json", inferred=True),
     Rule("layers-spelling", "warning", "the layers are spelled as transformers 5 does (linear_attention, ...)",
          "servers that read hybrid_override_pattern or num_hidden_layers find neither", "Repair the config",
          "hybrid_override_pattern and num_hidden_layers as the release has them", inferred=True),

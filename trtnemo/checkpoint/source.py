@@ -13,7 +13,9 @@ from trtnemo.errors import CheckpointError
 EMBEDDED = Path(__file__).resolve().parent.parent / "assets" / "tiny"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 SMALL_FILES = ["*.json", "*.jinja"]
-ALL_FILES = [*SMALL_FILES, "*.safetensors"]
+# what config.json names as code, and other tokenizers' files, for servers that ask for them
+SIDE_FILES = [*SMALL_FILES, "*.py", "*.txt", "*.model"]
+ALL_FILES = [*SIDE_FILES, "*.safetensors"]
 
 
 def find_directory(name: str) -> Path | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trtnemo.cli.options import print_json
+from trtnemo.errors import one_line
 
 if TYPE_CHECKING:
     from trtnemo.checkpoint import AuditReport
@@ -44,12 +45,14 @@ def print_audit(report: AuditReport) -> None:
         both = report.modelopt
         click.echo(f"{len(both.tensors)} weights decoded by ModelOpt {both.modelopt} too, {len(both.findings)} differ")
     if report.remote_code:
-        click.echo(f"config.json names Python code (auto_map), not imported here: {', '.join(report.remote_code)}")
+        names = one_line(", ".join(report.remote_code))
+        click.echo(f"config.json names Python code (auto_map), not imported here: {names}")
+    if not report.values_read:
+        click.echo("headers alone were read: nothing is said of the values of scales")
     groups = group_findings(report.findings)
     for group in groups[:SHOWN]:
-        click.echo(
-            f"{click.style(group.severity, bold=True)}: {group.subject} {_sentence(group.message)} [{group.rule}]"
-        )
+        text = one_line(f"{group.subject} {_sentence(group.message)}")
+        click.echo(f"{click.style(group.severity, bold=True)}: {text} [{group.rule}]")
     if len(groups) > SHOWN:
         click.echo(f"... and {len(groups) - SHOWN} more (--json prints all)")
     for name in dict.fromkeys(group.rule for group in groups):

@@ -113,6 +113,10 @@ def _check_checkpoint(
         repair = repair_checkpoint(checkpoint, output, original, force=force, values=not headers_only)
         print_repair(repair, as_json)
         return repair.after.passed
+    if modelopt and checkpoint.listing is not None:
+        raise UsageError(
+            "--modelopt reads weights, and only the headers were fetched", remedy="`trtnemo fetch` has all"
+        )
     report = audit(checkpoint, values=not headers_only, with_modelopt=modelopt)
     if as_json:
         print_json(audit_json(report))

@@ -14,9 +14,12 @@ from trtnemo.cli.options import json_option, print_json
 @click.argument("checkpoint")
 @click.option("--revision", help="Branch, tag or commit.  [default: main]")
 @click.option("--output", type=click.Path(path_type=Path), help="Directory, instead of the hub's cache.")
+@click.option("--anyway", is_flag=True, help="Do not look at the headers first, and fetch what is unfit too.")
 @json_option
 @click.pass_context
-def fetch(context: click.Context, checkpoint: str, revision: str | None, output: Path | None, as_json: bool) -> None:
+def fetch(
+    context: click.Context, checkpoint: str, revision: str | None, output: Path | None, anyway: bool, as_json: bool
+) -> None:
     """Download a checkpoint at one commit, audited before and after.
 
     CHECKPOINT is a hub id. Its revision is pinned to the commit that it means now; headers are audited and the free
@@ -25,7 +28,7 @@ def fetch(context: click.Context, checkpoint: str, revision: str | None, output:
     """
     from trtnemo.checkpoint.fetch import fetch_checkpoint, pinned
 
-    fetched = fetch_checkpoint(checkpoint, revision, output)
+    fetched = fetch_checkpoint(checkpoint, revision, output, anyway=anyway)
     if as_json:
         place = {"name": fetched.name, "revision": fetched.commit, "directory": str(fetched.directory)}
         print_json({**place, "audit": audit_json(fetched.report)})

@@ -31,7 +31,8 @@ def set_option(function: Function) -> Function:
 
 def print_json(value: Any) -> None:
     """Print a JSON value."""
-    click.echo(json.dumps(value, indent=1, ensure_ascii=False))
+    # a lone surrogate, which no encoding takes, becomes the escape that JSON has for it
+    click.echo(json.dumps(value, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace").decode())
 
 
 def recipe_stem(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,8 @@ def plan(
         return
     if recipe is None:
         raise UsageError("give --recipe", remedy="`trtnemo recipes list` shows them")
+    if acceptance is not None and math.isnan(acceptance):
+        raise UsageError("--acceptance must be a number from 0 to 1")
     made = plan_recipe(recipe, settings, checkpoint, hardware, acceptance)
     if plot is not None:
         from trtnemo.plan.plot import plot_frontier
