@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -104,6 +105,7 @@ def test_a_header_longer_than_the_first_request_is_read_whole(hub, tmp_path):
         (["--no-ranges"], "answers without ranges"),
         (["--cut", "1000"], "connection"),
         (["--lie"], "more than it announced"),
+        (["--shift", "8"], "the hub answers bytes 8-"),
         (["--token", "secret"], "cannot be had from the hub"),
     ],
 )
@@ -131,6 +133,25 @@ def test_offline_says_so(hub, make_checkpoint):
     assert "offline" in result.stderr
 
 
+def test_small_files_in_the_cache_are_no_checkpoint(hub, make_checkpoint):
+    """A check leaves json files in the cache: offline they must not pass for one whose shards are missing."""
+    served = hub(make_checkpoint("mixed"))
+    assert served.run("check", NAME).returncode == 0
+    result = served.run("check", NAME, HF_HUB_OFFLINE="1")
+    assert (result.returncode, "not in this machine's cache" in result.stderr) == (4, True)
+
+
+def test_a_header_of_more_than_a_hundred_megabytes_is_not_fetched(hub, copy_checkpoint):
+    directory = copy_checkpoint()
+    with (directory / "model.safetensors").open("wb") as file:
+        file.write((100_000_001).to_bytes(8, "little"))
+        file.truncate(200_000_000)
+    served = hub(directory)
+    result = served.run("check", NAME)
+    assert (result.returncode, "claims a header" in result.stderr) == (4, True)
+    assert weights_sent(served.stop()) <= 256 << 10
+
+
 def test_fetch_pins_the_commit_and_audits_every_scale(hub, make_checkpoint):
     served = hub(make_checkpoint("mixed"))
     result = served.run("fetch", NAME, "--json")
@@ -139,9 +160,9 @@ def test_fetch_pins_the_commit_and_audits_every_scale(hub, make_checkpoint):
     assert COMMIT in fetched["directory"]
     again = served.run("fetch", NAME)
     assert again.stdout.startswith(f"checkpoint: {NAME}\nrevision: {COMMIT}\n")
-    assert weights_sent(served.stop()) < 1.5 * (make_checkpoint("mixed") / "model.safetensors").stat().st_size + (
-        1 << 20
-    )
+    answers = served.stop()
+    assert all(COMMIT in answer["path"] for answer in answers if "/resolve/" in answer["path"])
+    assert weights_sent(answers) < 1.5 * (make_checkpoint("mixed") / "model.safetensors").stat().st_size + (1 << 20)
 
 
 @pytest.mark.parametrize("to_cache", [True, False])
@@ -206,6 +227,13 @@ def test_a_disk_that_is_too_small_is_told_before_the_download(tmp_path):
     listing = HubListing(NAME, COMMIT, {"model.safetensors": 1 << 60, "README.md": 1 << 61})
     with pytest.raises(MachineError, match=f"{1 << 60:,} bytes are still to be fetched"):
         require_disk(listing, tmp_path / "new")
+
+
+def test_a_gibibyte_of_the_disk_is_left_free(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage._replace(free=1 << 30))
+    with pytest.raises(MachineError, match="are still to be fetched"):
+        require_disk(HubListing(NAME, COMMIT, {"model.safetensors": 1}), tmp_path)
 
 
 def test_what_is_there_already_needs_no_disk(tmp_path):

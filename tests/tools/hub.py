@@ -1,9 +1,10 @@
 """A hub on this machine: one repository over HTTP, as huggingface_hub asks for it, with ranges and resume.
 
-usage: python tests/tools/hub.py DIRECTORY NAME [--no-ranges] [--cut BYTES] [--lie] [--token TOKEN]
+usage: python tests/tools/hub.py DIRECTORY NAME [--no-ranges] [--cut BYTES] [--lie] [--shift N] [--token T]
 
 Prints its address, then one line of JSON for each answer: method, path, range, bytes sent. `--cut` ends every answer
-about weights after so many bytes; `--lie` sends more than it announces; `--token` asks for one.
+about weights after so many bytes; `--lie` sends more than it announces, `--shift` names other bytes than it sends;
+`--token` asks for one.
 """
 
 from __future__ import annotations
@@ -89,7 +90,8 @@ class Handler(BaseHTTPRequestHandler):
                 return
         headers = {"ETag": f'"{tag(path)}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
         if status == 206:
-            headers["Content-Range"] = f"bytes {start}-{end}/{size}"
+            shift = self.options.shift
+            headers["Content-Range"] = f"bytes {start + shift}-{end + shift}/{size}"
         with path.open("rb") as file:
             file.seek(start)
             data = file.read(end - start + 1) if with_body else b""
@@ -139,6 +141,7 @@ def main() -> None:
     parser.add_argument("--no-ranges", action="store_true")
     parser.add_argument("--cut", type=int)
     parser.add_argument("--lie", action="store_true")
+    parser.add_argument("--shift", type=int, default=0)
     parser.add_argument("--token")
     Handler.options = parser.parse_args()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
