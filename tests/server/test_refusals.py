@@ -90,6 +90,13 @@ def called(arguments):
             "chat_template_kwargs",
             "did you mean 'enable_thinking'",
         ),
+        (
+            CHAT,
+            {"model": "tiny", "messages": MESSAGES, "chat_template_kwargs": {"enable_thinking": "false"}},
+            400,
+            "chat_template_kwargs",
+            "'enable_thinking' must be true or false, not 'false'",
+        ),
         (CHAT, {"model": "tiny", "messages": [*MESSAGES, called("{")]}, 400, "messages", "are not JSON"),
         (CHAT, {"model": "tiny", "messages": [*MESSAGES, called("[1]")]}, 400, "messages", "are no object"),
         (

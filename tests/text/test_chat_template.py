@@ -161,3 +161,10 @@ def test_the_parsers_own_variable_is_accepted_beside_the_templates(template):
 )
 def test_the_names_a_template_reads_from_outside_are_found(text, expected):
     assert TemplateEngine(text).variables == expected
+
+
+@pytest.mark.parametrize("value", ["false", 0, 1, None, [], {}])
+@pytest.mark.parametrize("name", ["enable_thinking", "low_effort", "force_nonempty_content"])
+def test_a_switch_that_is_no_truth_value_is_refused(template, name, value):
+    with pytest.raises(RequestError, match=f"'{name}' must be true or false"):
+        template.render([{"role": "user", "content": "x"}], {name: value})

@@ -19,6 +19,8 @@ MAXIMUM_TEMPLATE = 1 << 18
 RESERVED = frozenset({"messages", "add_generation_prompt", "bos_token", "eos_token", "tools"})
 # Read from the same dictionary by the reasoning parser (super_v3), never by a template.
 PARSER_VARIABLES = frozenset({"force_nonempty_content"})
+# The family's switches: a template tests them for truth, and the text "false" is true.
+SWITCHES = frozenset({"enable_thinking", "low_effort", "truncate_history_thinking", *PARSER_VARIABLES})
 _FAMILY_TOKENS = ("<|im_start|>", "<|im_end|>", "<think>", "</think>")
 
 
@@ -77,7 +79,12 @@ class ChatTemplate:
                 f"chat_template_kwargs may not set {', '.join(sorted(taken))}", parameter="chat_template_kwargs"
             )
         known = (self._engine.variables | PARSER_VARIABLES) - RESERVED
-        for name in variables:
+        for name, value in variables.items():
+            if name in SWITCHES and not isinstance(value, bool):
+                raise RequestError(
+                    f"chat_template_kwargs: '{name}' must be true or false, not {value!r}",
+                    parameter="chat_template_kwargs",
+                )
             if name not in known:
                 raise RequestError(
                     f"chat_template_kwargs: this checkpoint's template does not know '{name}'"
