@@ -79,6 +79,7 @@ def test_json_output_keeps_its_keys(make_checkpoint, tmp_path):
         "producer",
         "remote_code",
         "modelopt",
+        "values_read",
         "groups",
         "rules",
         "findings",
