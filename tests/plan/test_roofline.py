@@ -1,4 +1,4 @@
-"""Bounds of speed, against deploy.md section 7 and by hand."""
+"""Bounds of speed, against the fact sheet (section 7) and by hand."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_touched_experts_are_published(batch, touched):
     ("precision", "gigabytes", "rate"), [("NVFP4", 12.65, 380), ("FP8", 13.48, 356), ("BF16", 24.47, 196)]
 )
 def test_bytes_of_one_token_and_the_ceiling_without_drafts_are_published(precision, gigabytes, rate):
-    # deploy.md rounds, counts no KV and no states; at a context of one token the states alone are added:
+    # the fact sheet rounds, counts no KV and no states; at a context of one token the states alone are added:
     # 170 MB read and as much written beside 12.65 GB, which costs 2.7 % of the rate. So the bytes are held exactly
     # (their last digit), and the rate by weights alone within one percent.
     speed = roofline(super_network(precision)).decode(1, 1)
@@ -39,7 +39,7 @@ def test_bytes_of_one_token_and_the_ceiling_without_drafts_are_published(precisi
 
 def test_states_at_batch_64_move_the_published_21_gigabytes():
     moved = roofline(super_network()).decode(64, 1).state_bytes
-    # deploy.md counts the SSM states alone; the convolution's are 1.5 % more
+    # the fact sheet counts the SSM states alone; the convolution's are 1.5 % more
     assert moved == pytest.approx(64 * 2 * 160 * 2**20, rel=0.02)
     assert roofline(super_network(), ssm_dtype="float16").decode(64, 1).state_bytes < 0.52 * moved
 

@@ -1,4 +1,4 @@
-"""KV of a token and states of a slot, against deploy.md section 3."""
+"""KV of a token and states of a slot, against the fact sheet (section 3)."""
 
 from __future__ import annotations
 

@@ -12,10 +12,10 @@ from trtnemo.errors import ModelConfigError
 from trtnemo.plan.network import find_network
 from trtnemo.plan.weights import replicated_bytes, stage_of, weight_bytes
 
-# deploy.md section 1: NVFP4 equals the released headers, the others are computed there from the config
+# the fact sheet (section 1): NVFP4 equals the released headers, the others are computed there from the config
 TOTALS = {"NVFP4": 80_297_329_824, "BF16": 247_222_108_160, "FP8": 128_334_890_304}
 DRAFT_HEAD = 5_884_651_520
-# tensors.json: parameters of one block with its norm of 4,096
+# the fact sheet: parameters of one block with its norm of 4,096
 MAMBA, ATTENTION, MOE, HIDDEN = 109_640_064, 35_655_680, 2_873_102_848, 4096
 LAYOUTS = [
     Layout(),
