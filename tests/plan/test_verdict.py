@@ -60,7 +60,7 @@ def test_where_the_plan_asks_for_less_than_is_published_it_says_so_by_number(pre
 
 
 def test_one_h200_leaves_the_published_room():
-    # the fact sheet (section 2) (computed there): NVFP4 leaves about 60 GiB for state, FP8 14 to 19 GiB after the runtime
+    # the fact sheet (section 2), computed: NVFP4 leaves about 60 GiB for state, FP8 14 to 19 GiB after the runtime
     for precision, drafts, low, high in (("NVFP4", 3, 57, 64), ("FP8", 3, 14, 20)):
         fit = fit_of(super_network(precision), deployment(draft_tokens=drafts), "h200")
         room = fit.need(0, 1).spare / (1 << 30)
