@@ -42,7 +42,7 @@ def test_slots_of_tensorrt_llm_follow_its_version(version, padding, drafts, slot
 
 
 def test_rc12_keeps_the_states_after_each_draft_and_1_4_replays():
-    # the fact sheet (section 3): up to k x 160 MiB a sequence with snapshots, unless replayed; k are the tokens verified
+    # the fact sheet (section 3): up to k x 160 MiB a sequence with snapshots, unless replayed; k tokens are verified
     snapshots = held(1, server="trtllm", version="1.3.0rc12", draft_tokens=3).draft_bytes
     assert 4 * 160 * MIB <= snapshots <= 4 * 163 * MIB
     assert held(1, server="trtllm", version="1.3.0rc12").draft_bytes == 0
