@@ -45,13 +45,19 @@ class AuditReport:
         """The findings that make the checkpoint unfit to serve."""
         return [finding for finding in self.findings if finding.severity == "error"]
 
+    @property
+    def first_error(self) -> str | None:
+        """The first error in words, with how many more there are; nothing where there is none."""
+        if not self.errors:
+            return None
+        first, more = self.errors[0], len(self.errors) - 1
+        return f"{first.subject}: {first.message}" + (f" (and {more} more)" if more else "")
+
     def require(self) -> None:
         """Raise CheckpointError for the first error, naming how many there are."""
-        if self.errors:
-            first, more = self.errors[0], len(self.errors) - 1
-            rest = f" (and {more} more)" if more else ""
+        if self.first_error is not None:
             raise CheckpointError(
-                f"{first.subject}: {first.message}{rest}",
+                self.first_error,
                 where=self.directory,
                 remedy=f"`trtnemo check {self.directory}` lists everything",
             )

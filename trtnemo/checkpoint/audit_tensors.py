@@ -28,7 +28,7 @@ def settle_formats(checkpoint: Checkpoint) -> tuple[Expected, list[Finding]]:
         if item.weight_format is None or info is None:
             continue
         actual = _STORED.get(info.storage, WeightFormat.PLAIN)
-        if actual is item.weight_format or (actual.is_nvfp4 and item.weight_format.is_nvfp4):
+        if actual.stores_like(item.weight_format):
             continue
         stored[item.name.removesuffix(".weight")] = actual
         promised = (

@@ -57,9 +57,15 @@ class Checkpoint:
         directory = find_directory(str(name)) or cached_snapshot(str(name), revision)
         if directory is not None:
             return cls._local(directory)
-        from trtnemo.checkpoint.hub import HubShards, list_hub  # brings the HTTP client, which most runs do not need
+        from trtnemo.checkpoint.hub import list_hub  # brings the HTTP client, which most runs do not need
 
-        listing = list_hub(str(name), revision)
+        return cls.from_hub(list_hub(str(name), revision))
+
+    @classmethod
+    def from_hub(cls, listing: HubListing) -> Checkpoint:
+        """Open what a hub lists, the small files and the headers alone fetched; raises CheckpointError."""
+        from trtnemo.checkpoint.hub import HubShards
+
         if "config.json" not in listing.files:
             raise CheckpointError("has no config.json", where=listing.name)
         directory = fetch_snapshot(listing.name, listing.commit, SMALL_FILES)

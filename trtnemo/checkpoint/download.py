@@ -7,16 +7,15 @@ snapshots.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 
 import httpx
 
+from trtnemo.checkpoint.digest import file_sha256
 from trtnemo.checkpoint.hub import HubListing, connect
 from trtnemo.errors import CheckpointError
 
-_CHUNK = 4 << 20
 _ATTEMPTS = 5
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -89,12 +88,6 @@ def _append(client: httpx.Client, url: str, part: Path, start: int) -> int | Non
 
 def _compare_digest(target: Path, etag: str) -> None:
     """Raise where the file's SHA-256, which is the etag of large files, is another; the file is removed then."""
-    if _SHA256.fullmatch(etag) is None:
-        return
-    digest = hashlib.sha256()
-    with target.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    if digest.hexdigest() != etag:
+    if _SHA256.fullmatch(etag) is not None and file_sha256(target) != etag:
         target.unlink()
         raise CheckpointError("its digest is not what the hub says", where=target.name, remedy="Fetch it again")

@@ -10,10 +10,8 @@ from pathlib import Path
 from trtnemo.checkpoint.audit import AuditReport, audit
 from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.download import download_weights
-from trtnemo.checkpoint.headers import survey_headers
-from trtnemo.checkpoint.hub import HubListing, HubShards, list_hub
-from trtnemo.checkpoint.json_file import read_json_object
-from trtnemo.checkpoint.source import ALL_FILES, SIDE_FILES, SMALL_FILES, fetch_snapshot
+from trtnemo.checkpoint.hub import HubListing, list_hub
+from trtnemo.checkpoint.source import ALL_FILES, SIDE_FILES, fetch_snapshot
 from trtnemo.errors import CheckpointError, MachineError
 
 _RESERVE = 1 << 30  # bytes left free on the disk beside the download
@@ -48,14 +46,11 @@ def fetch_checkpoint(
 
 def _audit_headers(listing: HubListing) -> None:
     """Raise CheckpointError where the headers alone show that the checkpoint is not fit to serve."""
-    directory = fetch_snapshot(listing.name, listing.commit, SMALL_FILES)
-    raw_config = read_json_object(directory / "config.json")
-    checkpoint = Checkpoint(directory, raw_config, survey_headers(directory, HubShards(listing)), listing)
+    checkpoint = Checkpoint.from_hub(listing)
     report = audit(checkpoint, values=False)
-    if report.errors:
-        first, more = report.errors[0], len(report.errors) - 1
+    if report.first_error is not None:
         raise CheckpointError(
-            f"{first.subject}: {first.message}{f' (and {more} more)' if more else ''}; nothing was fetched",
+            f"{report.first_error}; nothing was fetched",
             where=checkpoint.place,
             remedy=f"`trtnemo check {listing.name} --revision {listing.commit}` lists everything; --anyway fetches it",
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -77,7 +77,9 @@ class LocalShards:
         return read_shard(name, lambda collected: read_header(path, collected), problems)
 
 
-def read_shard(name: str, read: Any, problems: list[Finding]) -> ShardHeader:
+def read_shard(
+    name: str, read: Callable[[list[Finding]], dict[str, TensorInfo]], problems: list[Finding]
+) -> ShardHeader:
     """Read one header by `read(problems)`; a file that lies becomes a problem instead of an error."""
     try:
         tensors = read(problems)

@@ -12,6 +12,11 @@ from trtnemo.errors import CheckpointError
 MAXIMUM_BYTES = 256 << 20
 
 
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON value in ASCII, as Hugging Face tools read it: bare Infinity included."""
+    path.write_text(json.dumps(value, indent=1), encoding="utf-8")
+
+
 class _RepeatedKeyError(Exception):
     pass
 

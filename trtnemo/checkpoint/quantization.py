@@ -34,6 +34,10 @@ class WeightFormat(str, Enum):
         """Whether the weight is packed E2M1 codes with block scales."""
         return self in (WeightFormat.NVFP4, WeightFormat.NVFP4_WEIGHT_ONLY)
 
+    def stores_like(self, other: WeightFormat) -> bool:
+        """Return whether both formats store the same bits: NVFP4 does, whatever the activations are."""
+        return self is other or (self.is_nvfp4 and other.is_nvfp4)
+
 
 _ALGORITHMS = {
     "FP8": WeightFormat.FP8,
@@ -58,7 +62,7 @@ class QuantizationMap:
 
     def format_of(self, module: str) -> WeightFormat:
         """Return the format of a linear module such as `backbone.layers.0.mixer.in_proj`."""
-        names = list(_self_and_parents(module))
+        names = list(self_and_parents(module))
         for name in names:
             if name in self.layers:
                 return self.layers[name]
@@ -69,12 +73,12 @@ class QuantizationMap:
 
     def excludes(self, module: str) -> bool:
         """Return whether the exclusions name a module, one of its parents, or a pattern that fits it."""
-        return any(name in self.excluded for name in _self_and_parents(module)) or any(
+        return any(name in self.excluded for name in self_and_parents(module)) or any(
             fnmatch.fnmatchcase(module, pattern) for pattern in self.excluded_patterns
         )
 
 
-def _self_and_parents(module: str) -> Iterator[str]:
+def self_and_parents(module: str) -> Iterator[str]:
     """Yield a module's name, then its parents': an export of fused experts names `mixer.experts` for all of them."""
     while module:
         yield module

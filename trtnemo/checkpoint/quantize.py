@@ -7,8 +7,6 @@ config; here the tensors are ModelOpt's, and all else is the source's.
 from __future__ import annotations
 
 import fnmatch
-import json
-import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -20,10 +18,11 @@ from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.config import ModelConfig
 from trtnemo.checkpoint.header import read_header
 from trtnemo.checkpoint.headers import SINGLE
+from trtnemo.checkpoint.json_file import write_json
 from trtnemo.checkpoint.quantization import BLOCK_SIZE
 from trtnemo.checkpoint.staging import check_output, staged_directory
 from trtnemo.checkpoint.storage import StorageType, TensorInfo
-from trtnemo.checkpoint.writing import write_safetensors
+from trtnemo.checkpoint.writing import copy_text_files, write_safetensors
 from trtnemo.errors import CheckpointError, MachineError, UsageError
 
 Format = Literal["nvfp4", "fp8", "bf16"]
@@ -39,8 +38,6 @@ _NUMERICS: dict[str, dict[str, Any]] = {
     "nvfp4": {"num_bits": (2, 1), "block_sizes": {-1: BLOCK_SIZE, "type": "dynamic", "scale_bits": (4, 3)}},
     "fp8": {"num_bits": (4, 3), "axis": None},
 }
-_COPIED = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json",
-           "chat_template.jinja")  # fmt: skip
 
 
 def quantize_checkpoint(
@@ -69,9 +66,7 @@ def quantize_checkpoint(
         _export(source, Path(exported), _quantizer_config(formats, fp8_kv_cache), calibration)
         _merge_tensors(checkpoint, Path(exported), new)
         _write_configs(checkpoint, new)
-        for name in _COPIED:
-            if (source / name).is_file():
-                shutil.copyfile(source / name, new / name)
+        copy_text_files(source, new)
         report = audit(Checkpoint.open(new))
         report.require()
     return report
@@ -146,12 +141,12 @@ def _write_configs(checkpoint: Checkpoint, new: Path) -> None:
     kv_algorithm = "FP8" if any(name.endswith(".k_scale") for name in tensors) else None
     producer = {"name": "modelopt", "version": _modelopt_version()}
     quantization = {"quant_algo": "MIXED_PRECISION", "kv_cache_quant_algo": kv_algorithm, "quantized_layers": layers}
-    _write_json(new / "hf_quant_config.json", {"producer": producer, "quantization": quantization})
+    write_json(new / "hf_quant_config.json", {"producer": producer, "quantization": quantization})
     block: dict[str, Any] = {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION", "ignore": [],
                              "quantized_layers": layers, "producer": producer}  # fmt: skip
     if kv_algorithm:
         block["kv_cache_scheme"] = {"dynamic": False, "num_bits": 8, "type": "float"}
-    _write_json(new / "config.json", {**checkpoint.raw_config, "quantization_config": block})
+    write_json(new / "config.json", {**checkpoint.raw_config, "quantization_config": block})
 
 
 def layer_map(tensors: Mapping[str, TensorInfo]) -> dict[str, dict[str, Any]]:
@@ -181,7 +176,3 @@ def _modelopt_version() -> str:
     from importlib.metadata import version
 
     return version("nvidia-modelopt")
-
-
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=1), encoding="utf-8")

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from trtnemo.checkpoint.audit import AuditReport, audit
 from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.headers import INDEX, SINGLE
-from trtnemo.checkpoint.json_file import read_json_object
-from trtnemo.checkpoint.repair_config import PRODUCER, has_kv_scales, repaired_block, repaired_config, repaired_layers
+from trtnemo.checkpoint.json_file import read_json_object, write_json
+from trtnemo.checkpoint.repair_config import (
+    PRODUCER,
+    Layers,
+    has_kv_scales,
+    repaired_block,
+    repaired_config,
+    repaired_layers,
+)
 from trtnemo.checkpoint.staging import staged_directory
 from trtnemo.checkpoint.storage import TensorInfo
-from trtnemo.checkpoint.writing import write_safetensors
+from trtnemo.checkpoint.writing import copy_text_files, write_safetensors
 from trtnemo.errors import CheckpointError
 
 HEAD = "model-mtp.safetensors"
 QUANTIZATION = "hf_quant_config.json"
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf")
-TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
-             "generation_config.json")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,10 @@ def repair_checkpoint(
     with staged_directory(output, force, "config.json", CheckpointError) as new:
         _copy_small_files(checkpoint.directory, new)
         if source is not None:
-            _copy_missing(source.directory, new)
-        _write_json(new / "config.json", repaired_config(checkpoint, rules, keeps_head=bool(head)))
-        _write_quantization(checkpoint, rules, new)
+            copy_text_files(source.directory, new)
+        layers = repaired_layers(checkpoint, rules)
+        write_json(new / "config.json", repaired_config(checkpoint, rules, layers, keeps_head=bool(head)))
+        _write_quantization(checkpoint, layers, new)
         forgotten = {finding.subject for finding in before.findings if finding.rule == "index-incomplete"}
         found_again = {name: info for name, info in checkpoint.headers.unlisted.items() if name in forgotten}
         _link_weights({**checkpoint.tensors, **found_again}, head, new)
@@ -98,19 +102,12 @@ def _copy_small_files(directory: Path, new: Path) -> None:
             shutil.copyfile(path, new / path.name)
 
 
-def _copy_missing(directory: Path, new: Path) -> None:
-    for name in TOKENIZER:
-        if (directory / name).is_file() and not (new / name).exists():
-            shutil.copyfile(directory / name, new / name)
-
-
-def _write_quantization(checkpoint: Checkpoint, rules: set[str], new: Path) -> None:
+def _write_quantization(checkpoint: Checkpoint, layers: Layers | None, new: Path) -> None:
     """Write hf_quant_config.json again where it is there, or where weights are quantized and no map says so.
 
     Where nothing is quantized and a map says otherwise, there is none in the copy.
     """
-    path = checkpoint.directory / QUANTIZATION
-    layers, has_head = repaired_layers(checkpoint, rules), checkpoint.config.has_mtp
+    path, has_head = checkpoint.directory / QUANTIZATION, checkpoint.config.has_mtp
     if layers == {}:
         (new / QUANTIZATION).unlink(missing_ok=True)
     elif path.is_file():
@@ -118,11 +115,11 @@ def _write_quantization(checkpoint: Checkpoint, rules: set[str], new: Path) -> N
         block = content.get("quantization")
         block = block if isinstance(block, dict) else {}
         content["quantization"] = repaired_block(block, layers, "exclude_modules", has_head=has_head)
-        _write_json(new / QUANTIZATION, content)
+        write_json(new / QUANTIZATION, content)
     elif layers and not checkpoint.quantizations:
         block = {"kv_cache_quant_algo": "FP8" if has_kv_scales(checkpoint) else None}
         quantization = repaired_block(block, layers, "exclude_modules", has_head=has_head)
-        _write_json(new / QUANTIZATION, {"producer": PRODUCER, "quantization": quantization})
+        write_json(new / QUANTIZATION, {"producer": PRODUCER, "quantization": quantization})
 
 
 def _link_weights(tensors: dict[str, TensorInfo], head: dict[str, TensorInfo], new: Path) -> None:
@@ -139,7 +136,7 @@ def _link_weights(tensors: dict[str, TensorInfo], head: dict[str, TensorInfo], n
         return
     weight_map = {name: file for name, (file, _) in sorted(places.items())}
     total = sum(size for _, size in places.values())
-    _write_json(new / INDEX, {"metadata": {"total_size": total}, "weight_map": weight_map})
+    write_json(new / INDEX, {"metadata": {"total_size": total}, "weight_map": weight_map})
 
 
 def _head_names() -> Iterator[str]:
@@ -152,7 +149,3 @@ def _link(path: Path, target: Path) -> None:
         os.link(path, target)
     except OSError:
         target.symlink_to(path)
-
-
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=2), encoding="utf-8")

@@ -19,8 +19,13 @@ Layers = dict[str, dict[str, Any]]
 FROM_TENSORS = frozenset({"format-mismatch", "maps-disagree", "experts-fused"})
 
 
-def repaired_config(checkpoint: Checkpoint, rules: set[str], *, keeps_head: bool) -> dict[str, Any]:
-    """Return config.json with what `rules` found mended; `keeps_head` where the MTP head comes from elsewhere."""
+def repaired_config(
+    checkpoint: Checkpoint, rules: set[str], layers: Layers | None, *, keeps_head: bool
+) -> dict[str, Any]:
+    """Return config.json with what `rules` found mended; `keeps_head` where the MTP head comes from elsewhere.
+
+    `layers` is the map as the tensors show it, where it is to be written so.
+    """
     config = checkpoint.config
     raw: dict[str, Any] = clean_names(checkpoint.raw_config)
     if spelled_by_transformers(raw):
@@ -36,7 +41,7 @@ def repaired_config(checkpoint: Checkpoint, rules: set[str], *, keeps_head: bool
         raw["num_nextn_predict_layers"] = 0
         for key in ("mtp_layers_block_type", "mtp_hybrid_override_pattern"):
             raw.pop(key, None)
-    block, layers = raw.get("quantization_config"), repaired_layers(checkpoint, rules)
+    block = raw.get("quantization_config")
     if layers == {}:
         raw.pop("quantization_config", None)
     elif isinstance(block, dict) or (layers and not checkpoint.quantizations):

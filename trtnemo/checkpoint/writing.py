@@ -1,8 +1,9 @@
-"""Write a safetensors file out of tensors that lie in other files."""
+"""Write a checkpoint out of others: tensors that lie in their files, and the text files beside them."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -11,6 +12,15 @@ from trtnemo.checkpoint.storage import TensorInfo
 from trtnemo.errors import CheckpointError
 
 _CHUNK = 16 << 20
+_TEXT_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
+               "generation_config.json")  # fmt: skip
+
+
+def copy_text_files(source: Path, target: Path) -> None:
+    """Copy tokenizer, template and generation settings that `target` has not got."""
+    for name in _TEXT_FILES:
+        if (source / name).is_file() and not (target / name).exists():
+            shutil.copyfile(source / name, target / name)
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, TensorInfo]) -> None:

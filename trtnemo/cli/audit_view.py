@@ -59,20 +59,17 @@ def print_audit(report: AuditReport) -> None:
         rule = RULES[name]
         mends = f"; `check --repair OUT` writes {rule.repair}" if rule.repair else ""
         click.echo(f"[{name}] at run time: {rule.effect}\n  -> {rule.remedy}{mends}")
-    print_verdict(report.passed, _counts(finding.severity for finding in report.findings))
+    print_verdict(report.passed, (finding.severity for finding in report.findings))
 
 
 def _sentence(message: str) -> str:
     return message if message.split()[0] in ("lacks", "lack") else f"- {message}"
 
 
-def _counts(severities: Iterable[str]) -> dict[str, int]:
-    given = list(severities)
-    return {kind: given.count(kind) for kind in ("error", "warning", "note")}
-
-
-def print_verdict(passed: bool, counts: dict[str, int]) -> None:
+def print_verdict(passed: bool, severities: Iterable[str]) -> None:
     """Print the last line: passed or not, and how many findings of each kind."""
+    given = list(severities)
+    counts = {kind: given.count(kind) for kind in ("error", "warning", "note")}
     told = ", ".join(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items())
     click.echo(f"{'passed' if passed else 'FAILED'}: {told}")
 

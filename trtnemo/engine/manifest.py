@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from trtnemo.checkpoint.digest import file_sha256
 from trtnemo.errors import EngineError
 
 FORMAT_VERSION = 1
 MANIFEST = "engine.json"
-_CHUNK = 4 << 20
 Sealed = TypeVar("Sealed", bound="SealedManifest")
 
 
@@ -142,8 +142,4 @@ def read_manifest(directory: Path) -> AnyManifest:
 
 def hash_file(path: Path) -> FileRecord:
     """Return size and SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return FileRecord(size=path.stat().st_size, sha256=digest.hexdigest())
+    return FileRecord(size=path.stat().st_size, sha256=file_sha256(path))
