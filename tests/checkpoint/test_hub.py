@@ -14,9 +14,10 @@ import pytest
 from tools.damage import KINDS, shard
 from tools.hub import COMMIT
 from tools.phantom import write_phantom
+from trtnemo.checkpoint.download import require_etag
 from trtnemo.checkpoint.fetch import require_disk
 from trtnemo.checkpoint.hub import HubListing
-from trtnemo.errors import MachineError
+from trtnemo.errors import CheckpointError, MachineError
 
 HUB = Path(__file__).resolve().parents[1] / "tools" / "hub.py"
 NAME = "owner/model"
@@ -234,6 +235,13 @@ def test_a_gibibyte_of_the_disk_is_left_free(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda place: usage._replace(free=1 << 30))
     with pytest.raises(MachineError, match="are still to be fetched"):
         require_disk(HubListing(NAME, COMMIT, {"model.safetensors": 1}), tmp_path)
+
+
+@pytest.mark.parametrize("etag", [None, "", "..", "../../x", "/etc/passwd", "a/b", ".hidden"])
+def test_an_etag_that_leads_out_of_the_cache_is_refused(etag):
+    with pytest.raises(CheckpointError, match="is no name"):
+        require_etag(etag, "model.safetensors")
+    assert require_etag("0a" * 32, "model.safetensors") == "0a" * 32
 
 
 def test_what_is_there_already_needs_no_disk(tmp_path):

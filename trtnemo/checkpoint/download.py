@@ -33,13 +33,20 @@ def download_weights(listing: HubListing, snapshot: Path, output: Path | None) -
             if place.exists():
                 continue
             url = hf_hub_url(listing.name, name, revision=listing.commit)
-            etag = get_hf_file_metadata(url).etag or ""
+            etag = require_etag(get_hf_file_metadata(url).etag, name)
             target = place if output is not None else snapshot.parent.parent / "blobs" / etag
             if not target.exists():
                 _download(client, url, target, listing.files[name], _part(target, listing.commit))
                 _compare_digest(target, etag)
             if target != place:
                 place.symlink_to(Path("..") / ".." / "blobs" / etag)
+
+
+def require_etag(etag: str | None, name: str) -> str:
+    """Return a hub's entity tag, which names a file of the cache; raises CheckpointError where it is no plain name."""
+    if etag is None or re.fullmatch(r"\w[\w.-]*", etag, re.ASCII) is None:
+        raise CheckpointError(f"the hub's etag {etag!r} is no name", where=name)
+    return etag
 
 
 def _part(target: Path, commit: str) -> Path:
