@@ -13,9 +13,10 @@ from trtnemo.graph import Graph
 from trtnemo.lowering.executor import Budget, DraftToken, Snapshot
 from trtnemo.lowering.step import Float32, Segment, StepBatch, StepResult
 from trtnemo.lowering.torch.ops import StepContext
-from trtnemo.lowering.torch.program import run_graph
+from trtnemo.lowering.torch.program import Watch, run_graph
 from trtnemo.lowering.torch.state import Pending, SlotState, TorchSnapshot
 from trtnemo.lowering.torch.weights import Weights
+from trtnemo.lowering.validation import check_accepted, check_slot, check_step
 from trtnemo.plugins.mamba2.op import Mamba2
 from trtnemo.plugins.mamba2.reference import initial_state, mamba2
 
@@ -31,6 +32,7 @@ class TorchExecutor:
         self.weights = weights
         self._budget = budget
         self.slots: dict[int, SlotState] = {}
+        self.watch: Watch | None = None
 
     @property
     def budget(self) -> Budget:
@@ -40,12 +42,12 @@ class TorchExecutor:
     @torch.inference_mode()
     def forward(self, batch: StepBatch) -> StepResult:
         """Run one ragged step; raises StepError before any state has changed."""
-        self._validate(batch)
+        check_step(self._budget, batch, self.slots)
         slots = [self.slots.get(segment.slot) or SlotState() for segment in batch.segments]
         context = StepContext(self.weights, batch.segments, slots)
         token_ids = torch.from_numpy(batch.token_ids)
         outputs = run_graph(
-            self.target, context, {"token_ids": token_ids, "logit_rows": torch.from_numpy(batch.logit_rows)}
+            self.target, context, {"token_ids": token_ids, "logit_rows": torch.from_numpy(batch.logit_rows)}, self.watch
         )
         hidden = outputs["hidden_states"]
         for segment, slot in zip(batch.segments, slots, strict=True):
@@ -77,8 +79,7 @@ class TorchExecutor:
         if state is None or state.pending is None:
             raise StepError(f"slot {slot} has no tokens under verification")
         pending = state.pending
-        if not 0 <= accepted <= len(pending.token_ids):
-            raise StepError(f"cannot accept {accepted} of {len(pending.token_ids)} tokens")
+        check_accepted(accepted, len(pending.token_ids))
         state.pending = None
         for node in self.target.nodes:
             if isinstance(node.op, Mamba2) and accepted:
@@ -99,38 +100,12 @@ class TorchExecutor:
         """Give the slot the snapshot's state."""
         if not isinstance(snapshot, TorchSnapshot):
             raise StepError("the snapshot is another executor's")
-        self._check_slot(slot)
+        check_slot(self._budget, slot)
         self.slots[slot] = snapshot.state.copy()
 
     def release(self, slot: int) -> None:
         """Forget the slot's sequence."""
         self.slots.pop(slot, None)
-
-    def _validate(self, batch: StepBatch) -> None:
-        batch.validate()
-        if len(batch.token_ids) > self._budget.max_num_tokens:
-            raise StepError(f"a step of {len(batch.token_ids)} tokens exceeds {self._budget.max_num_tokens}")
-        if len(batch.token_ids) and not (
-            batch.token_ids.min() >= 0 and batch.token_ids.max() < self._budget.vocab_size
-        ):
-            raise StepError(f"a token id lies outside the vocabulary of {self._budget.vocab_size}")
-        for segment in batch.segments:
-            self._check_slot(segment.slot)
-            state = self.slots.get(segment.slot) or SlotState()
-            if state.pending is not None:
-                raise StepError(f"slot {segment.slot} waits for commit")
-            if segment.position != state.length:
-                raise StepError(f"slot {segment.slot} is at {state.length}, its segment at {segment.position}")
-            if segment.speculative and segment.length > self._budget.max_draft_tokens + 1:
-                raise StepError(
-                    f"{segment.length} tokens under verification exceed {self._budget.max_draft_tokens} drafts"
-                )
-            if segment.position + segment.length > self._budget.max_seq_len:
-                raise StepError(f"slot {segment.slot} would exceed {self._budget.max_seq_len} tokens")
-
-    def _check_slot(self, slot: int) -> None:
-        if not 0 <= slot < self._budget.slots:
-            raise StepError(f"slot {slot} lies outside the budget of {self._budget.slots}")
 
     def _keep(self, context: StepContext, segment: Segment, state: SlotState, ids: Tensor, hidden: Tensor) -> None:
         """Store what the step left: at once, or as pending when the segment is under verification."""
@@ -168,7 +143,8 @@ class TorchExecutor:
         if self.mtp is None:
             raise StepError("this engine has no MTP head")
         context = StepContext(self.weights, segments, slots)
-        return run_graph(self.mtp, context, {"token_ids": ids, "hidden_states": hidden, "logit_rows": rows})
+        inputs = {"token_ids": ids, "hidden_states": hidden, "logit_rows": rows}
+        return run_graph(self.mtp, context, inputs, self.watch)
 
     def _drafting_slot(self, slot: int) -> SlotState:
         state = self.slots.get(slot)

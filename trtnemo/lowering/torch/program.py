@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
@@ -10,8 +10,13 @@ from trtnemo.errors import EngineError
 from trtnemo.graph import Graph
 from trtnemo.lowering.torch.ops import OPS, StepContext
 
+# called with a value's name and the value, when a node has made it
+Watch = Callable[[str, Tensor], None]
 
-def run_graph(graph: Graph, context: StepContext, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+
+def run_graph(
+    graph: Graph, context: StepContext, inputs: Mapping[str, Tensor], watch: Watch | None = None
+) -> dict[str, Tensor]:
     """Return the outputs of a graph by public name; raises EngineError on an op without a torch form."""
     values = dict(inputs)
     last_use = {name: index for index, node in enumerate(graph.nodes) for name in node.inputs}
@@ -21,6 +26,8 @@ def run_graph(graph: Graph, context: StepContext, inputs: Mapping[str, Tensor]) 
         if function is None:
             raise EngineError(f"op '{node.op.kind}' has no torch form", where=node.name)
         values[node.output] = function(node.op, node, context, [values[name] for name in node.inputs])
+        if watch is not None:
+            watch(node.output, values[node.output])
         for name in node.inputs:
             if last_use[name] == index and name not in kept:
                 values.pop(name, None)

@@ -63,6 +63,11 @@ class SlotState:
     draft_hidden: Tensor | None = None
     draft_position: int = 0
 
+    @property
+    def is_pending(self) -> bool:
+        """Whether tokens wait for commit."""
+        return self.pending is not None
+
     def copy(self) -> SlotState:
         """Return an independent copy at the last commit; recurrent states are never written in place."""
         # The MTP cache holds one entry less than the target's, so `length` covers both.
