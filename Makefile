@@ -1,6 +1,7 @@
 # make demo     set up, build the embedded model, serve it, ask it, print the answer, stop
 # make engine   build the engine of RECIPE          make serve   serve it
 # make clients  run the model card's API examples, tool calls and streams against tiny, with OpenAI's client
+# make gpu-table  compile the released models' plans at full width, no GPU, and print the tables of docs/gpu.md
 # make test     run the tests                       make lint    ruff, mypy, import order
 # make test-parsers  hold recipes and recorded options against the wheels of vLLM and SGLang, in .venv-parsers
 
@@ -10,7 +11,7 @@ RECIPE ?= tiny
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo engine serve clients test test-parsers lint format measure clean
+.PHONY: demo engine serve clients test test-parsers lint format measure gpu-table clean
 
 demo: $(VENV)/.installed
 	PATH="$(abspath $(BIN)):$$PATH" bash scripts/demo.sh
@@ -43,6 +44,9 @@ format: $(VENV)/.installed-dev
 measure: $(VENV)/.installed-dev
 	$(BIN)/python scripts/measure.py
 
+gpu-table: $(VENV)/.installed-dev
+	$(BIN)/python scripts/gpu_table.py
+
 clean:
 	rm -rf $(VENV) .venv-parsers build engines
 
@@ -54,5 +58,5 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml CMakeLists.txt constraints
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) -e '.[torch,modelopt,eval,train,dev]'
+	$(PIP) -e '.[torch,tensorrt,modelopt,eval,train,dev]'
 	touch $@

@@ -1,0 +1,1 @@
+"""TensorRT's builder API, wrapped: find a library, write a network, build it, read its log, interpret it."""
