@@ -24,18 +24,24 @@ class TensorrtSection(RecipePart):
     """Options of our own TensorRT runtime."""
 
     flavor: Literal["auto", "rtx", "full"] = Field("auto", description="TensorRT for RTX or full TensorRT")
-    layers_per_group: PositiveInt = Field(8, description="layers in one plan, which bounds the builder's memory")
+    compute: Literal["native", "weight_only"] = Field(
+        "native", description="products of a prefill: in the weights' own format, or with activations as they are"
+    )
+    products: Literal["bfloat16", "float16", "float32"] = Field(
+        "bfloat16", description="element type of what is multiplied as matrices"
+    )
+    prefill_rows: PositiveInt = Field(512, description="prompt tokens in one run of a plan")
 
 
-class CpuParsers(RecipePart):
+class OwnParsers(RecipePart):
     """The output parsers of our own server, under the names that other servers give the same ones."""
 
     reasoning: ReasoningParser | None = Field(None, description="parser that separates thinking from the answer")
     tool: ToolParser | None = Field(None, description="parser that reads tool calls")
 
 
-class CpuSpeculation(RecipePart):
-    """Drafting with the checkpoint's own MTP head, as our own runtime does it."""
+class OwnSpeculation(RecipePart):
+    """Drafting with the checkpoint's own MTP head, as our own runtimes do it."""
 
     draft_tokens: Annotated[int, Field(ge=0, le=6)] = Field(0, description="tokens drafted per step; 0 is off")
 
@@ -44,8 +50,8 @@ class CpuRecipe(SharedFields):
     """Serve from our own CPU runtime, in process."""
 
     runtime: Literal["cpu"]
-    parsers: CpuParsers = Field(default_factory=CpuParsers)  # type: ignore[assignment]
-    speculation: CpuSpeculation = Field(default_factory=CpuSpeculation)  # type: ignore[assignment]
+    parsers: OwnParsers = Field(default_factory=OwnParsers)  # type: ignore[assignment]
+    speculation: OwnSpeculation = Field(default_factory=OwnSpeculation)  # type: ignore[assignment]
     cpu: CpuSection = Field(default_factory=CpuSection)
 
 
@@ -53,6 +59,8 @@ class TensorrtRecipe(SharedFields):
     """Serve from serialized TensorRT plans."""
 
     runtime: Literal["tensorrt"]
+    parsers: OwnParsers = Field(default_factory=OwnParsers)  # type: ignore[assignment]
+    speculation: OwnSpeculation = Field(default_factory=OwnSpeculation)  # type: ignore[assignment]
     tensorrt: TensorrtSection = Field(default_factory=TensorrtSection)
 
 

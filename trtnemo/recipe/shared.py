@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 PositiveInt = Annotated[int, Field(ge=1)]
 
@@ -15,12 +15,17 @@ class RecipePart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _as_text(value: object) -> object:
+    """Return a capability that YAML read as a number, as in --set hardware.compute_capability=8.9, as its text."""
+    return str(value) if isinstance(value, float) else value
+
+
 class Hardware(RecipePart):
     """The devices that the recipe is written for."""
 
     name: str = Field("cpu", description="catalogue name of the device: cpu, b200, h100, ...")
     count: PositiveInt = Field(1, description="how many devices")
-    compute_capability: str | None = Field(
+    compute_capability: Annotated[str | None, BeforeValidator(_as_text)] = Field(
         None, pattern=r"^\d+\.\d$", description="CUDA compute capability, such as '12.0'"
     )
 
