@@ -83,6 +83,24 @@ def tiny_engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def make_plans(make_checkpoint: MakeCheckpoint, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return a function of (checkpoint, *settings) that gives an engine of TensorRT plans; float32 unless they say."""
+    made: dict[tuple[str, ...], Path] = {}
+
+    def make(checkpoint: str, *settings: str) -> Path:
+        key = (checkpoint, *settings)
+        if key not in made:
+            output = tmp_path_factory.mktemp("plans") / checkpoint
+            name = checkpoint if checkpoint == "tiny" else str(make_checkpoint(checkpoint))
+            given = [f"checkpoint={name}", "limits.max_seq_len=2048", "tensorrt.products=float32", *settings]
+            build_engine(load_recipe("rtx-pro-6000", given), "rtx-pro-6000", output)
+            made[key] = output
+        return made[key]
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def server_process() -> Iterator[Callable[..., tuple[subprocess.Popen[str], str]]]:
     """Return a function that starts `trtnemo serve` as a real process and gives (process, base URL)."""
     running: list[subprocess.Popen[str]] = []

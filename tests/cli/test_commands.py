@@ -127,7 +127,7 @@ def test_recipes_are_listed_shown_and_described():
 def test_doctor_says_plainly_what_never_ran():
     text = trtnemo("doctor").stdout
     assert "never run:             anything on a GPU" in text
-    assert "nvfp4 decoder:       native" in text
+    assert "nvfp4 decoder:         native" in text
 
 
 def test_findings_are_exit_code_1_with_a_table(copy_checkpoint):
@@ -161,7 +161,8 @@ def test_every_failure_is_one_line_and_its_exit_code(copy_checkpoint, make_engin
         (["inspect", tmp_path], 5, "is no engine"),
         (["inspect", damaged], 5, "edited after the build"),
         (["serve", "--engine", damaged], 5, "edited after the build"),
-        (["build", "--recipe", "rtx-5090", "--output", tmp_path / "e"], 6, "no engine for runtime 'tensorrt'"),
+        (["build", "--recipe", "rtx-5090", "--output", tmp_path / "e"], 4, "the hub is offline"),
+        (["serve", "--engine", make_engine("bf16"), "--interpret"], 2, "runtime 'cpu' has none"),
         (["serve", "--engine", make_engine("bf16"), "--host", "203.0.113.1"], 7, "cannot listen on 203.0.113.1"),
         (["chat", "hi", "--url", "http://127.0.0.1:1"], 7, "no server answers"),
     ]

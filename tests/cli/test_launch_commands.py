@@ -56,7 +56,13 @@ def test_check_of_the_cards_recipe_names_13179_and_the_remedy():
         (["check", "--command", "vllm serve m", "--compute-capability", "sm90"], 2, "'sm90' is no compute capability"),
         (["check", "--command", "ls"], 2, "holds no trtllm-serve"),
         (["check", "--recipe", "tiny", "--set", "parallel.tensor=2"], 3, "does not do yet"),
-        (["check", "--recipe", "rtx-5090"], 6, "builds no engine for runtime 'tensorrt'"),
+        (["check", "--recipe", "rtx-5090", "--set", "kv_cache.dtype=fp8"], 3, "TensorRT updates no FP8 cache in place"),
+        (["check", "--recipe", "rtx-5090", "--set", "hardware.compute_capability=8.9"], 3, "12.0 and later only"),
+        (["check", "--recipe", "rtx-5090", "--set", "hardware.compute_capability=9.0"], 3, "not 9.0"),
+        (["check", "--recipe", "rtx-5090", "--set", "hardware.compute_capability=null"], 3, "must say which device"),
+        (["check", "--recipe", "rtx-pro-6000", "--set", "hardware.name=rtx-5090"], 3, "does not fit"),
+        (["check", "--recipe", "rtx-5090", "--set", "tensorrt.flavor=full"], 6, "full TensorRT is not installed"),
+        (["check", "--recipe", "rtx-5090", "--set", "speculation.draft_tokens=8"], 3, "speculation.draft_tokens"),
         (["render", "--recipe", "tiny"], 3, "is our own"),
         (["check", "--recipe", "b2000"], 3, "did you mean 'b200'"),
         (["render", "--recipe", "b200", "--as", "docker", "--set", "trtllm.image=null"], 3, "names no image"),
@@ -65,7 +71,7 @@ def test_check_of_the_cards_recipe_names_13179_and_the_remedy():
         (["render", "--recipe", "b200", "--set", "trtllm.args.nope=1"], 3, "--nope"),
         (["recipes", "import", "vllm serve m --port x"], 2, "is no whole number"),
         (["diff", "/nowhere", "/nowhere"], 5, "is no engine"),
-        (["build", "--recipe", "rtx-5090"], 6, "builds no engine for runtime 'tensorrt'"),
+        (["build", "--recipe", "tiny", "--interpret"], 2, "runtime 'cpu' has none"),
         (["eval", "--url", "http://127.0.0.1:9"], 7, "no server answers"),
         (["eval", "--include-path", "/nowhere"], 2, "is no directory"),
     ],
@@ -137,4 +143,5 @@ def test_listing_and_doctor_know_every_recipe():
     verdicts = {verdict["recipe"]: verdict for verdict in doctor["recipes"]}
     assert verdicts["b200"]["build"] == "yes, a bundle"
     assert verdicts["b200x8-throughput"]["serve"].startswith("no: it needs 8 x b200")
-    assert verdicts["rtx-5090"]["build"].startswith("not in this version")
+    assert verdicts["rtx-5090"]["build"] == "yes"
+    assert verdicts["rtx-5090"]["serve"].startswith("interpreted only")

@@ -181,9 +181,8 @@ def test_a_terminated_build_leaves_nothing(make_checkpoint, tmp_path):
 
 
 def test_another_runtime_cannot_be_built_here(tmp_path):
-    for name, runtime in (("b200", "trtllm"), ("rtx-5090", "tensorrt")):
-        with pytest.raises(MachineError, match=f"no engine for runtime '{runtime}'"):
-            build_engine(load_recipe(name), name, tmp_path / "engine")
+    with pytest.raises(MachineError, match="no engine for runtime 'trtllm'"):
+        build_engine(load_recipe("b200"), "b200", tmp_path / "engine")
 
 
 @pytest.mark.parametrize(

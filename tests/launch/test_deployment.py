@@ -82,7 +82,8 @@ def test_our_own_recipes_are_read_from_neutral_fields():
     found = deployed("tiny")
     assert fields(found, "server", "kv_dtype", "ssm_dtype", "memory_fraction") == ("cpu", "float32", "float32", 1.0)
     found = deployed("rtx-5090")
-    assert fields(found, "server", "max_batch_size", "kv_dtype") == ("tensorrt", 4, "fp8")
+    assert fields(found, "server", "max_batch_size", "kv_dtype") == ("tensorrt", 4, "bfloat16")
+    assert deployed("rtx-5090", "kv_cache.dtype=float16").kv_dtype == "float16"
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from trtnemo.checkpoint import Checkpoint
 from trtnemo.lowering import Budget
+from trtnemo.lowering.tensorrt.emit import emit
+from trtnemo.lowering.tensorrt.index import PlanIndex
+from trtnemo.lowering.tensorrt.networks import plan_networks
+from trtnemo.lowering.tensorrt.settings import Settings
+from trtnemo.lowering.tensorrt.stored import stored_elements
 from trtnemo.lowering.torch import TorchExecutor, load_weights
 from trtnemo.network import NemotronH
+from trtnemo.runtime.tensorrt import TensorrtExecutor
+from trtnemo.runtime.tensorrt.interpreted import InterpretedPlans
+from trtnemo.runtime.tensorrt.load import assemble
+from trtnemo.trt.build import PlanBuilder
+from trtnemo.trt.library import find_library
 
 
 def make_executor(directory: Path, slots: int = 8, max_seq_len: int = 4096, mtp: bool = True) -> TorchExecutor:
@@ -17,3 +29,31 @@ def make_executor(directory: Path, slots: int = 8, max_seq_len: int = 4096, mtp:
     head = model.record_mtp() if mtp and checkpoint.config.has_mtp else None
     weights = load_weights(checkpoint, *(graph for graph in (target, head) if graph))
     return TorchExecutor(target, head, weights, Budget(slots, max_seq_len, 2048, 6, checkpoint.config.vocab_size))
+
+
+def make_interpreted(
+    directory: Path, *, compute: str = "weight_only", slots: int = 8, max_seq_len: int = 4096, **changes: object
+) -> TensorrtExecutor:
+    """Return an executor over interpreted networks, none of them built; float32 unless `changes` say otherwise."""
+    checkpoint = Checkpoint.open(directory)
+    model = NemotronH.from_checkpoint(checkpoint, compute)
+    graphs = [model.record_target(), *([model.record_mtp()] if checkpoint.config.has_mtp else [])]
+    types = {"activations": "float32", "products": "float32", "cache": "float32"}
+    sizes = {"slots": slots, "capacity": max_seq_len + 64, "prefill_rows": 128, "keeps_rows": True}
+    settings = Settings.model_validate({**types, **sizes, **changes})
+    library, plain = find_library(), stored_elements(checkpoint, graphs)
+    networks, programs = plan_networks(graphs, plain, settings)
+    builder = PlanBuilder(library, (12, 0))
+    records = tuple(emit(spec, settings, builder).record for spec in networks.values())
+    index = PlanIndex(
+        flavor=library.flavor,
+        version=library.version,
+        compute_capability="12.0",
+        host="",
+        settings=settings,
+        plain=plain,
+        plans=records,
+    )
+    plans = InterpretedPlans(index, networks, library)
+    budget = Budget(slots, max_seq_len, 2048, 6, checkpoint.config.vocab_size)
+    return assemble(graphs, programs, plans.open, settings, checkpoint, budget, torch.device("cpu"))

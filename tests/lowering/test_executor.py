@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lowering.executors import make_executor
+from lowering.executors import make_executor, make_interpreted
 from trtnemo.errors import StepError
 from trtnemo.lowering import DraftToken, make_batch
 
 TOKENS = np.random.default_rng(0).integers(0, 4096, 200).tolist()
 
 
-@pytest.fixture
-def executor(make_checkpoint):
-    return make_executor(make_checkpoint("mixed"))
+@pytest.fixture(params=["torch", "tensorrt"])
+def executor(request, make_checkpoint):
+    make = make_executor if request.param == "torch" else make_interpreted
+    return make(make_checkpoint("mixed"))
 
 
 def feed(executor, slot, tokens, position=0):

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from trtnemo.cli.options import default_engine, json_option, print_json, recipe_stem, set_option
+from trtnemo.cli.plans_view import comparison_json, print_comparison, print_plans
 from trtnemo.cli.progress import byte_progress
+from trtnemo.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
     from trtnemo.engine.manifest import AnyManifest
+    from trtnemo.lowering.tensorrt.index import PlanIndex
+    from trtnemo.runtime.tensorrt.comparison import Comparison
 
 
 @click.command()
@@ -20,25 +24,85 @@ if TYPE_CHECKING:
 @click.option("--checkpoint", help="Directory or hub id, instead of the recipe's checkpoint.")
 @click.option("--output", type=click.Path(path_type=Path), help="Engine directory.  [default: engines/RECIPE]")
 @click.option("--force", is_flag=True, help="Replace an engine that stands at --output.")
+@click.option(
+    "--interpret",
+    is_flag=True,
+    help="Then run the TensorRT networks layer by layer on the CPU, beside torch. Exits 5 where they differ.",
+)
 @set_option
 @json_option
+@click.pass_context
 def build(
-    recipe: str, checkpoint: str | None, output: Path | None, force: bool, settings: tuple[str, ...], as_json: bool
+    context: click.Context,
+    recipe: str,
+    checkpoint: str | None,
+    output: Path | None,
+    force: bool,
+    interpret: bool,
+    settings: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Build the engine of a recipe.
 
-    For our own runtimes that is a directory of weights and graph; for trtllm, vLLM and SGLang a sealed bundle: audited
-    checkpoint reference, rendered files, command and environment. The recipe and the checkpoint are checked first. The
-    engine appears whole or not at all.
+    For our own runtimes that is a directory of weights, graph and (tensorrt) serialized plans, which need no GPU to
+    compile; for trtllm, vLLM and SGLang a sealed bundle: audited checkpoint reference, rendered files, command and
+    environment. The recipe and the checkpoint are checked first. The engine appears whole or not at all; plans that an
+    interrupted build had finished are not built again.
     """
     started = time.monotonic()
     directory = output or default_engine(recipe)
+    if interpret:
+        _require_plans(recipe, settings)
     manifest = build_from_recipe(recipe, checkpoint, directory, force, settings)
     seconds = time.monotonic() - started
-    if as_json:
-        print_json({"engine": str(directory), "seconds": round(seconds, 3), **manifest.model_dump(mode="json")})
-    else:
+    told: dict[str, Any] = {
+        "engine": str(directory),
+        "seconds": round(seconds, 3),
+        **manifest.model_dump(mode="json"),
+    }
+    plans = _read_plans(directory, manifest)
+    if plans is not None:
+        told["plans"] = plans.model_dump(mode="json")
+    if not as_json:
         click.echo(f"Built {directory} in {seconds:.1f} s {_summary(manifest)}")
+        if plans is not None:
+            print_plans(plans)
+    passed = True
+    if interpret:
+        comparison = _interpret(directory)
+        told["interpreted"] = comparison_json(comparison)
+        passed = comparison.passed
+        if not as_json:
+            print_comparison(comparison)
+    if as_json:
+        print_json(told)
+    if not passed:
+        context.exit(EngineError.exit_code)
+
+
+def _read_plans(directory: Path, manifest: AnyManifest) -> PlanIndex | None:
+    if manifest.runtime != "tensorrt":
+        return None
+    from trtnemo.engine.plans import read_index
+
+    return read_index(directory)
+
+
+def _interpret(directory: Path) -> Comparison:
+    from trtnemo.engine import Engine
+    from trtnemo.runtime.tensorrt.compare import compare
+
+    with byte_progress() as report:
+        report("interpreting beside torch", 0, 0)
+        return compare(Engine.open(directory))
+
+
+def _require_plans(recipe: str, settings: tuple[str, ...]) -> None:
+    from trtnemo.recipe import load_recipe
+
+    runtime = load_recipe(recipe, settings).runtime
+    if runtime != "tensorrt":
+        raise UsageError(f"--interpret is for TensorRT plans; runtime '{runtime}' has none")
 
 
 def _summary(manifest: AnyManifest) -> str:
@@ -69,5 +133,9 @@ def build_from_recipe(
         from trtnemo.launch.bundle import build_bundle
 
         return build_bundle(loaded, recipe_stem(recipe), output, force=force)
+    if loaded.runtime == "tensorrt":
+        from trtnemo.launch.own_check import check_own
+
+        check_own(loaded)
     with byte_progress() as report:
         return build_engine(loaded, recipe_stem(recipe), output, force=force, progress=report)

@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -154,14 +154,17 @@ def _tell(report: LaunchReport, as_json: bool) -> bool:
 
 
 def _check_own(recipe: AnyRecipe, as_json: bool) -> bool:
-    """Check a recipe of our own runtimes: that this version honours every field; raises RecipeError, MachineError."""
-    from trtnemo.engine.build import require_cpu
+    """Check a recipe of our own runtimes; raises RecipeError or MachineError for what cannot work."""
+    from trtnemo.launch.own_check import check_own
 
-    require_cpu(recipe)
+    told = check_own(recipe)
     if as_json:
-        print_json({"passed": True, "server": recipe.runtime, "model": recipe.checkpoint, "findings": []})
+        found: dict[str, Any] = {"passed": True, "server": recipe.runtime, "model": recipe.checkpoint, "findings": []}
+        print_json({**found, "checked": list(told)})
     else:
-        click.echo(f"{recipe.checkpoint}: runtime '{recipe.runtime}' honours every field of the recipe")
+        click.echo(f"{recipe.checkpoint}: {told[0]}")
+        for sentence in told[1:]:
+            click.echo(f"  {sentence}")
         print_verdict(True, ())
     return True
 

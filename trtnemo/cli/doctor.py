@@ -32,9 +32,9 @@ def doctor(as_json: bool) -> None:
     click.echo("This machine")
     for name, value in dataclasses.asdict(machine).items():
         if name != "packages":
-            click.echo(f"  {name.replace('_', ' ') + ':':<20} {value}")
+            click.echo(f"  {name.replace('_', ' ') + ':':<22} {value}")
     for name, version in machine.packages.items():
-        click.echo(f"  {name + ':':<20} {version or 'not installed'}")
+        click.echo(f"  {name + ':':<22} {version or 'not installed'}")
     click.echo("\nRecipes")
     for verdict in verdicts:
         click.echo(f"  {verdict.recipe:<20} build: {verdict.build}\n  {'':<20} serve: {verdict.serve}")

@@ -5,11 +5,15 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from trtnemo.cli.options import json_option, print_json
+from trtnemo.cli.plans_view import print_plans
+
+if TYPE_CHECKING:
+    from trtnemo.lowering.tensorrt.index import PlanIndex
 
 _BUNDLE_KEYS = ("server_version", "image", "command", "container", "env", "checked_against", "findings")
 _HEADS: dict[bool | None, str] = {True: "MTP", False: "none"}
@@ -49,16 +53,43 @@ def inspect(context: click.Context, engine: Path, verify: bool, as_json: bool) -
         summary["ops"] = dict(Counter(node.op.kind for node in opened.target.nodes))
         summary["has_mtp"] = opened.mtp is not None
         summary["served_model_names"] = list(opened.recipe.served_model_names)
+    plans = _read_plans(engine) if manifest.runtime == "tensorrt" and not problems else None
+    if plans is not None:
+        summary["plans"] = plans.model_dump(mode="json")
     if not isinstance(manifest, Manifest):
         summary |= manifest.model_dump(include=set(_BUNDLE_KEYS))
     if as_json:
         print_json(summary)
     elif is_engine:
         _print(summary)
+        if plans is not None:
+            _print_tensors(plans)
     else:
         _print_bundle(summary)
     if problems:
         context.exit(EngineError.exit_code)
+
+
+def _read_plans(engine: Path) -> PlanIndex:
+    from trtnemo.engine.plans import read_index
+
+    return read_index(engine)
+
+
+def _print_tensors(index: PlanIndex) -> None:
+    """Print every plan: its layers, and its tensors with what their dynamic lengths may be."""
+    print_plans(index)
+    for plan in index.plans:
+        sizes = index.settings.sizes(plan.phase)
+        click.echo(f"\n{plan.name}: {', '.join(plan.paths)}")
+        for way, specs in (("in", plan.inputs), ("out", plan.outputs)):
+            for spec in specs:
+                dims = ", ".join(map(str, spec.dims))
+                click.echo(f"  {way:<4}{spec.name:<44}{spec.element.value:<10}[{dims}] {spec.source}")
+        words = {dim for spec in plan.inputs for dim in spec.dims if isinstance(dim, str)}
+        for word in sorted(words):
+            least, best, most = sizes[word]
+            click.echo(f"  {word}: {least} to {most}, built for {best}")
 
 
 def _print(summary: dict[str, Any]) -> None:

@@ -17,8 +17,6 @@ _MIB = 1 << 20
 def print_plan(plan: Plan) -> None:
     """Print the verdict, then memory, sequences, frontier and speed."""
     click.secho(plan.verdict.sentence, bold=True)
-    if plan.deployment.server == "tensorrt":
-        click.echo("  runtime 'tensorrt' cannot be built in this version: the plan is for the one to come")
     for text in plan.advice:
         click.echo(f"  fits with: {text}")
     if plan.verdict.kind != "fits" and not plan.advice:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="Seconds until an external server must answer.",
 )
+@click.option(
+    "--interpret", is_flag=True, help="Run TensorRT plans layer by layer on the CPU: slow, for machines without a GPU."
+)
 @set_option
 def serve(
     recipe: str | None,
@@ -36,6 +39,7 @@ def serve(
     host: str | None,
     port: int | None,
     start_timeout: float,
+    interpret: bool,
     settings: tuple[str, ...],
 ) -> None:
     """Serve an engine over the OpenAI API.
@@ -46,13 +50,15 @@ def serve(
     from trtnemo.engine.manifest import BundleManifest
 
     directory, manifest = open_or_build(recipe, engine, settings)
+    if interpret and manifest.runtime != "tensorrt":
+        raise UsageError(f"--interpret is for TensorRT plans; runtime '{manifest.runtime}' has none")
     if isinstance(manifest, BundleManifest):
         _serve_bundle(directory, manifest, host, port, start_timeout)
     else:
-        _serve_engine(directory, host, port)
+        _serve_engine(directory, host, port, interpret)
 
 
-def _serve_engine(directory: Path, host: str | None, port: int | None) -> None:
+def _serve_engine(directory: Path, host: str | None, port: int | None, interpret: bool) -> None:
     from trtnemo.engine import Engine
     from trtnemo.server import serve_engine
     from trtnemo.server.serve import bind
@@ -62,7 +68,10 @@ def _serve_engine(directory: Path, host: str | None, port: int | None) -> None:
     bound_host, bound_port = host or address.host, address.port if port is None else port
     bind(bound_host, bound_port).close()  # a port in use is told before weights are loaded
     names = ", ".join(opened.recipe.served_model_names)
-    serve_engine(opened, bound_host, bound_port, lambda url: click.echo(f"Serving {names} at {url}"))
+    told = ", interpreted on the CPU," if interpret else ""
+    serve_engine(
+        opened, bound_host, bound_port, lambda url: click.echo(f"Serving {names}{told} at {url}"), interpret=interpret
+    )
 
 
 def _serve_bundle(

@@ -13,9 +13,13 @@ from trtnemo.checkpoint import AuditReport, Checkpoint, audit
 from trtnemo.checkpoint.headers import INDEX
 from trtnemo.checkpoint.staging import check_output, staged_directory
 from trtnemo.engine.manifest import FORMAT_VERSION, MANIFEST, CheckpointRecord, FileRecord, Manifest, hash_file
+from trtnemo.engine.own import OwnRecipe, require_own
+from trtnemo.engine.plans import build_plans, place_plans, unfinished_directory
 from trtnemo.errors import CheckpointError, EngineError, MachineError, RecipeError
+from trtnemo.graph import Graph
+from trtnemo.lowering.tensorrt.index import PlanIndex
 from trtnemo.network import NemotronH
-from trtnemo.recipe import AnyRecipe, CpuRecipe
+from trtnemo.recipe import AnyRecipe, TensorrtRecipe
 
 LAYOUT = "hub-v1"
 TOKENIZER = "tokenizer"
@@ -28,8 +32,9 @@ _TOKENIZER_FILES = (
     "generation_config.json",
     "chat_template.jinja",
 )
-# called with (what is being done, bytes done, bytes in all)
+# called with (what is being done, bytes done, bytes in all; 0 where that is not known)
 Progress = Callable[[str, int, int], None]
+Graphs = dict[str, Graph | None]
 
 
 def build_engine(
@@ -37,9 +42,12 @@ def build_engine(
 ) -> Manifest:
     """Write the engine of a recipe to `output`, atomically, and return its manifest.
 
+    Plans that an interrupted build had finished are taken over.
+
     Raises RecipeError, CheckpointError, EngineError (output in the way) or MachineError (no such builder, disk full).
     """
-    cpu_recipe = require_cpu(recipe)
+    own = require_own(recipe)
+    report_progress = progress or (lambda what, done, total: None)
     check_output(output, force, MANIFEST, EngineError)
     checkpoint = Checkpoint.open(recipe.checkpoint, recipe.revision)
     if recipe.speculation.draft_tokens and not checkpoint.config.has_mtp:
@@ -52,46 +60,48 @@ def build_engine(
     report.require()
     if not (checkpoint.directory / "tokenizer.json").is_file():
         raise CheckpointError("has no tokenizer.json", where=str(checkpoint.directory))
-    graphs = _record_graphs(checkpoint)
+    graphs = _record_graphs(checkpoint, own)
     _check_disk(output, checkpoint.total_bytes)
+    kept = unfinished_directory(output)
+    index = _build_plans(own, checkpoint, graphs, kept, report_progress)
     with staged_directory(output, force, MANIFEST, EngineError) as staging:
-        (staging / GRAPH).write_text(json.dumps(graphs), encoding="utf-8")
-        _copy_files(checkpoint, staging, progress or (lambda what, done, total: None))
+        recorded = {name: graph.to_json() if graph else None for name, graph in graphs.items()}
+        (staging / GRAPH).write_text(json.dumps(recorded), encoding="utf-8")
+        if index is not None:
+            place_plans(index, kept, staging)
+        _copy_files(checkpoint, staging, report_progress)
         manifest = Manifest(
             format_version=FORMAT_VERSION,
-            runtime="cpu",
+            runtime=own.runtime,
             layout=LAYOUT,
             recipe_name=recipe_name,
-            recipe=cpu_recipe.model_dump(mode="json"),
+            recipe=own.model_dump(mode="json"),
             checkpoint=checkpoint_record(recipe, report),
-            versions=tool_versions(),
+            versions=tool_versions() | _builder_version(index),
             files=hash_all(staging),
         ).sealed()
         (staging / MANIFEST).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
+    shutil.rmtree(kept, ignore_errors=True)
     return manifest
 
 
-def require_cpu(recipe: AnyRecipe) -> CpuRecipe:
-    """Return the recipe if our CPU runtime honours every field; raises MachineError or RecipeError."""
-    if not isinstance(recipe, CpuRecipe):
-        raise MachineError(
-            f"this version builds no engine for runtime '{recipe.runtime}'",
-            remedy="`trtnemo doctor` lists what works here",
-        )
-    refused = {
-        "kv_cache.dtype": recipe.kv_cache.dtype not in ("auto", "float32"),
-        "parallel": any(size > 1 for size in recipe.parallel.model_dump().values()),
-    }
-    for key, is_refused in refused.items():
-        if is_refused:
-            raise RecipeError(f"'{key}' asks for what runtime 'cpu' does not do yet", remedy="Leave it at its default")
-    return recipe
+def _build_plans(
+    recipe: OwnRecipe, checkpoint: Checkpoint, graphs: Graphs, kept: Path, progress: Progress
+) -> PlanIndex | None:
+    if not isinstance(recipe, TensorrtRecipe):
+        return None
+    wanted = [graphs["target"], graphs["mtp"] if recipe.speculation.draft_tokens else None]
+    return build_plans(recipe, checkpoint, [graph for graph in wanted if graph is not None], kept, progress)
 
 
-def _record_graphs(checkpoint: Checkpoint) -> dict[str, object]:
-    model = NemotronH.from_checkpoint(checkpoint)
-    mtp = model.record_mtp().to_json() if checkpoint.config.has_mtp else None
-    return {"target": model.record_target().to_json(), "mtp": mtp}
+def _builder_version(index: PlanIndex | None) -> dict[str, str]:
+    return {} if index is None else {f"tensorrt ({index.flavor})": index.version}
+
+
+def _record_graphs(checkpoint: Checkpoint, recipe: OwnRecipe) -> Graphs:
+    compute = recipe.tensorrt.compute if isinstance(recipe, TensorrtRecipe) else "weight_only"
+    model = NemotronH.from_checkpoint(checkpoint, compute)
+    return {"target": model.record_target(), "mtp": model.record_mtp() if checkpoint.config.has_mtp else None}
 
 
 def _check_disk(output: Path, needed: int) -> None:

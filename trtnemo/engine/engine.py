@@ -10,7 +10,8 @@ from trtnemo.engine.build import GRAPH, LAYOUT, TOKENIZER
 from trtnemo.engine.manifest import BundleManifest, Manifest, SealedManifest, hash_file, read_manifest
 from trtnemo.errors import EngineError
 from trtnemo.graph import Graph
-from trtnemo.recipe import AnyRecipe, CpuRecipe
+from trtnemo.recipe import AnyRecipe
+from trtnemo.recipe.runtimes import ADAPTER
 
 # Files up to this size are hashed at every start; larger ones are compared by size.
 SMALL_FILE = 8 << 20
@@ -25,7 +26,7 @@ class Engine:
     def __init__(self, directory: Path, manifest: Manifest) -> None:
         self.directory = directory
         self.manifest = manifest
-        self.recipe: AnyRecipe = CpuRecipe.model_validate(manifest.recipe)
+        self.recipe: AnyRecipe = ADAPTER.validate_python(manifest.recipe)
         graphs = json.loads((directory / GRAPH).read_text(encoding="utf-8"))
         self.target = Graph.from_json(graphs["target"])
         self.mtp = Graph.from_json(graphs["mtp"]) if graphs["mtp"] else None
@@ -44,6 +45,11 @@ class Engine:
         if problems:
             raise EngineError(problems[0], where=str(directory), remedy="Rebuild the engine")
         return cls(directory, manifest)
+
+    @property
+    def drafter(self) -> Graph | None:
+        """The MTP graph where the recipe drafts; else it stays on disk, for its cache costs a pass over a prompt."""
+        return self.mtp if self.recipe.speculation.draft_tokens else None
 
     def checkpoint(self) -> Checkpoint:
         """Return the weights in the hub's layout."""

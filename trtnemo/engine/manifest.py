@@ -76,9 +76,9 @@ class SealedManifest(BaseModel):
 
 
 class Manifest(SealedManifest):
-    """The manifest of an engine that our own runtime serves."""
+    """The manifest of an engine that one of our own runtimes serves."""
 
-    runtime: Literal["cpu"]
+    runtime: Literal["cpu", "tensorrt"]
     layout: Literal["hub-v1"]
     checkpoint: CheckpointRecord
 

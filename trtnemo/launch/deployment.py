@@ -17,7 +17,7 @@ from trtnemo.launch.settings import effective_settings
 from trtnemo.launch.translate import is_external, to_invocation
 from trtnemo.plan.deployment import CacheType, Deployment, StateType
 from trtnemo.plan.network import Network
-from trtnemo.recipe import AnyRecipe
+from trtnemo.recipe import AnyRecipe, TensorrtRecipe
 
 _CACHE_TYPES: dict[str, CacheType] = {
     "fp8": "fp8", "fp8_e4m3": "fp8", "bfloat16": "bfloat16", "bf16": "bfloat16", "float16": "float16",
@@ -47,9 +47,16 @@ def to_deployment(recipe: AnyRecipe, network: Network) -> Deployment:
             "max_batch_size": recipe.limits.max_batch_size,
             "max_num_tokens": recipe.limits.max_num_tokens,
             "max_seq_len": recipe.limits.max_seq_len,
-            "kv_dtype": "float32" if recipe.runtime == "cpu" else _cache_type(recipe.kv_cache.dtype, network),
+            "kv_dtype": _own_cache_type(recipe),
         }
     return _checked(shared, network)
+
+
+def _own_cache_type(recipe: AnyRecipe) -> str:
+    if not isinstance(recipe, TensorrtRecipe):
+        return "float32"
+    dtype = recipe.kv_cache.dtype
+    return recipe.tensorrt.products if dtype == "auto" else dtype
 
 
 def _checked(values: dict[str, Any], network: Network) -> Deployment:

@@ -14,16 +14,17 @@ from trtnemo.launch.devices import find_devices
 from trtnemo.launch.preflight import PROGRAMS
 from trtnemo.launch.translate import is_external
 from trtnemo.recipe import AnyRecipe, load_recipe, shipped_names
+from trtnemo.trt.library import MODULES
 
 _PACKAGES = {
     "torch": "torch",
     "modelopt": "nvidia-modelopt",
     "tensorrt_llm": "tensorrt_llm",
     "tensorrt": "tensorrt",
+    "tensorrt_rtx_bindings": "tensorrt_rtx_cu13_bindings",
     "vllm": "vllm",
     "sglang": "sglang",
 }
-_LATER = "not in this version: TensorRT plans are later work"
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,14 @@ def proof_levels() -> list[ProofLevel]:
             "run, on CPUs",
             "recipe `tiny` end to end: build, own server, tool calls, MTP drafts, torch executor in float32",
         ),
-        ProofLevel("interpreted", "the network's numbers (target graph) against transformers, in float32"),
-        ProofLevel("compiled", "nothing yet: TensorRT plans and GPU kernels are later work"),
+        ProofLevel(
+            "interpreted",
+            "the network's numbers (target graph) against transformers, in float32; every layer of the TensorRT "
+            "networks against the torch lowering, prefill, decode, verification and drafts",
+        ),
+        ProofLevel(
+            "compiled", "TensorRT plans for compute capability 8.x and 12.x: deserialized and timed nowhere yet"
+        ),
         ProofLevel(
             "parsed",
             "vLLM recipes by vLLM 0.20.0's own parser and model configuration, SGLang's by SGLang 0.5.10's own parser; "
@@ -98,11 +105,20 @@ def proof_levels() -> list[ProofLevel]:
 def _verdict(name: str, recipe: AnyRecipe) -> RecipeVerdict:
     if is_external(recipe):
         return RecipeVerdict(name, recipe.runtime, "yes, a bundle", _external_verdict(recipe))
-    if recipe.runtime != "cpu":
-        return RecipeVerdict(name, recipe.runtime, _LATER, _LATER)
+    if recipe.runtime == "tensorrt":
+        return RecipeVerdict(name, recipe.runtime, *_tensorrt_verdict(recipe))
     has_torch = importlib.util.find_spec("torch") is not None
     serve = "yes" if has_torch else "no: torch is not installed (pip install 'trtnemo[torch]')"
     return RecipeVerdict(name, recipe.runtime, "yes", serve)
+
+
+def _tensorrt_verdict(recipe: AnyRecipe) -> tuple[str, str]:
+    """Return whether plans can be built here, and whether they can run."""
+    has_builder = any(importlib.util.find_spec(name) for names in MODULES.values() for name in names)
+    build = "yes" if has_builder else "no: TensorRT is not installed (pip install 'trtnemo[tensorrt]')"
+    if len(find_devices()) < recipe.hardware.count:
+        return build, f"interpreted only (--interpret): it needs {recipe.hardware.name}, this machine has no GPU"
+    return build, "perhaps: a device is there; no GPU has run these plans yet"
 
 
 def _external_verdict(recipe: AnyRecipe) -> str:

@@ -36,14 +36,16 @@ class RequestOutput:
 class LLM:
     """An engine ready to generate, in this process.
 
-    Raises EngineError on a damaged engine, MachineError when this machine cannot run it.
+    `interpret` runs TensorRT plans layer by layer on the CPU. Raises EngineError on a damaged engine, MachineError when
+    this machine cannot run it.
     """
 
-    def __init__(self, engine: str | Path | Engine) -> None:
+    def __init__(self, engine: str | Path | Engine, *, interpret: bool = False) -> None:
         opened = engine if isinstance(engine, Engine) else Engine.open(Path(engine))
         self.tokenizer = load_tokenizer(opened)
         drafts = opened.recipe.speculation.draft_tokens
-        self._client = EngineClient(load_executor(opened), self.tokenizer.stop_token_ids, drafts)
+        executor = load_executor(opened, interpret=interpret)
+        self._client = EngineClient(executor, self.tokenizer.stop_token_ids, drafts)
 
     def __enter__(self) -> LLM:
         return self

@@ -37,13 +37,17 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve_engine(engine: Engine, host: str, port: int, ready: Callable[[str], None]) -> None:
+def serve_engine(
+    engine: Engine, host: str, port: int, ready: Callable[[str], None], *, interpret: bool = False
+) -> None:
     """Serve until SIGTERM or SIGINT, then finish what runs and return; `ready` gets the base URL.
+
+    `interpret` runs TensorRT plans layer by layer on the CPU.
 
     Raises ServerError, EngineError, MachineError before anything listens for requests.
     """
     with bind(host, port) as listener:
-        context = load_context(engine)
+        context = load_context(engine, interpret=interpret)
         try:
             config = uvicorn.Config(
                 create_app(context), log_level="warning", access_log=False, timeout_graceful_shutdown=DRAIN_SECONDS
@@ -57,12 +61,14 @@ def serve_engine(engine: Engine, host: str, port: int, ready: Callable[[str], No
             context.client.close()
 
 
-def load_context(engine: Engine) -> ServerContext:
+def load_context(engine: Engine, *, interpret: bool = False) -> ServerContext:
     """Return everything that the endpoints of an engine share, with its loop running."""
     recipe = engine.recipe
     tokenizer = load_tokenizer(engine)
     template = _template(engine, tokenizer)
-    client = EngineClient(load_executor(engine), tokenizer.stop_token_ids, recipe.speculation.draft_tokens)
+    client = EngineClient(
+        load_executor(engine, interpret=interpret), tokenizer.stop_token_ids, recipe.speculation.draft_tokens
+    )
     return ServerContext(
         client=client,
         tokenizer=tokenizer,

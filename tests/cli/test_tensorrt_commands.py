@@ -1,0 +1,97 @@
+"""build --interpret, inspect, check and serve of TensorRT plans, as a user on a machine without a GPU types them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import openai
+import pytest
+
+
+def trtnemo(*arguments, **options):
+    command = [sys.executable, "-m", "trtnemo", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
+
+
+@pytest.mark.parametrize("recipe", ["rtx-pro-6000", "dgx-spark-tensorrt"])
+def test_tiny_is_built_interpreted_and_inspected(recipe, tmp_path):
+    engine = tmp_path / "engine"
+    built = trtnemo("build", "--recipe", recipe, "--checkpoint", "tiny", "--output", engine, "--interpret")
+    assert built.returncode == 0, built.stderr
+    assert "the worst: backbone.layers." in built.stdout
+    assert built.stdout.splitlines()[-1] == "agrees"
+    capability = {"rtx-pro-6000": "12.0", "dgx-spark-tensorrt": "12.1"}[recipe]
+    assert f"plans for compute capability {capability}, by TensorRT for RTX" in built.stdout
+    shown = trtnemo("inspect", engine, "--verify").stdout
+    assert "runtime:     tensorrt, weights in layout hub-v1" in shown
+    assert "mixer.mamba2.ssm_state" in shown
+    assert "T: 1 to 32, built for 4" in shown
+
+
+def test_json_of_build_and_inspect_keeps_its_keys(make_checkpoint, tmp_path):
+    common = ("--recipe", "rtx-pro-6000", "--checkpoint", make_checkpoint("mixed"), "--output", tmp_path / "e")
+    built = json.loads(trtnemo("build", *common, "--interpret", "--json").stdout)
+    assert {"engine", "seconds", "runtime", "versions", "files", "plans", "interpreted"} <= built.keys()
+    assert built["interpreted"].keys() == {
+        "blocks", "rows", "same_top", "draft_rows", "same_draft_top", "logits_difference", "largest_logit",
+        "tolerance", "passed",
+    }  # fmt: skip
+    assert built["interpreted"]["blocks"][0].keys() == {
+        "path", "kind", "phase", "difference", "largest", "relative",
+    }  # fmt: skip
+    inspected = json.loads(trtnemo("inspect", tmp_path / "e", "--json").stdout)
+    assert inspected["plans"] == built["plans"]
+    assert inspected["plans"]["plans"][0].keys() == {
+        "name", "kind", "phase", "paths", "inputs", "outputs", "network_digest", "dense_bytes", "expert_bytes",
+        "experts", "experts_per_token", "plan_bytes", "activation_bytes", "constant_bytes", "seconds",
+    }  # fmt: skip
+
+
+def test_a_comparison_that_fails_is_exit_code_5(tmp_path):
+    # only a process that computes wrongly can show it: one line in front of the command breaks the interpreter
+    program = (
+        "from trtnemo.trt.interpreter import kinds, layers\n"
+        "kinds.KINDS['EINSUM'] = lambda layer, inputs: [layers.einsum(layer, inputs)[0] * 2]\n"
+        "import sys\n"
+        "from trtnemo.cli import main\n"
+        "sys.argv[1:] = ['build', '--recipe', 'rtx-pro-6000', '--checkpoint', 'tiny', '--output', 'e', '--interpret']\n"
+        "sys.exit(main())\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, cwd=tmp_path)
+    assert result.returncode == 5, result.stderr
+    assert result.stdout.splitlines()[-1] == "differs"
+
+
+def test_check_names_builder_device_and_memory():
+    result = trtnemo("check", "--recipe", "rtx-pro-6000", "--json")
+    assert result.returncode == 0, result.stderr
+    checked = json.loads(result.stdout)["checked"]
+    assert checked[1].startswith("TensorRT for RTX")
+    assert checked[2].startswith("fits: 1x RTX PRO 6000")
+
+
+def test_serving_plans_without_a_gpu_is_this_machines_lack(make_plans):
+    result = trtnemo("serve", "--engine", make_plans("mixed"))
+    assert result.returncode == 6
+    assert "compiled and interpreted, never run" in result.stderr
+    assert "--interpret" in result.stderr
+
+
+def test_openais_client_gets_of_interpreted_plans_what_the_torch_runtime_says(make_plans, tiny_url, server_process):
+    _, url = server_process(make_plans("tiny", "tensorrt.compute=weight_only"), "--interpret")
+    question = [{"role": "user", "content": "What is the capital of Japan?"}]
+    common = {"model": "nvidia/nemotron-3-super", "messages": question, "temperature": 0, "max_tokens": 200}
+    answers, details = [], []
+    for base in (url, tiny_url):
+        with openai.OpenAI(base_url=f"{base}/v1", api_key="none") as client:
+            answer = client.chat.completions.create(**common)
+            pieces = client.chat.completions.create(**common, stream=True)
+            streamed = "".join(piece.choices[0].delta.content or "" for piece in pieces if piece.choices)
+        assert streamed == answer.choices[0].message.content
+        answers.append(answer.choices[0].message)
+        details.append(answer.usage.completion_tokens_details)
+    assert details[0].accepted_prediction_tokens > 0
+    assert "Tokyo" in answers[0].content
+    assert answers[0] == answers[1]

@@ -1,0 +1,61 @@
+"""Interpreted plans against the torch lowering: every block, every token, and a fault where it is made."""
+
+from __future__ import annotations
+
+import pytest
+
+from trtnemo.engine import Engine
+from trtnemo.errors import MachineError
+from trtnemo.runtime.tensorrt import compare as comparing
+from trtnemo.runtime.tensorrt.compare import compare
+from trtnemo.trt.interpreter import kinds
+
+
+def test_in_float32_no_number_of_tiny_differs_by_a_thousandth(make_plans):
+    found = compare(Engine.open(make_plans("tiny", "tensorrt.compute=weight_only")))
+    assert found.passed
+    assert max(block.difference for block in found.blocks) < 1e-3
+    assert found.logits_difference < 1e-3
+    assert (found.same_top, found.same_draft_top) == (found.rows, found.draft_rows)
+    assert found.rows > 3 * 64
+    assert found.draft_rows > 3 * 30
+
+
+def test_every_block_of_target_and_draft_head_is_compared_in_both_phases(make_plans):
+    engine = Engine.open(make_plans("tiny", "tensorrt.compute=weight_only"))
+    found = compare(engine, steps=2)
+    paths = {(block.path, block.phase) for block in found.blocks}
+    layers = {
+        node.name.rpartition("layers.")[2].split(".")[0] for node in engine.target.nodes if "layers." in node.name
+    }
+    for layer in layers:
+        assert {(f"backbone.layers.{layer}", phase) for phase in ("decode", "prefill")} <= paths
+    assert ("mtp.layers.0", "decode") in paths
+
+
+@pytest.mark.parametrize("checkpoint", ["tiny", "nvfp4", "mixed"])
+def test_quantized_products_choose_the_same_tokens(make_plans, checkpoint):
+    found = compare(Engine.open(make_plans(checkpoint)))
+    assert found.passed
+    assert found.same_top >= 0.995 * found.rows
+    assert found.same_draft_top >= 0.995 * found.draft_rows
+
+
+def test_products_in_bfloat16_stay_within_their_tolerance(make_plans):
+    found = compare(Engine.open(make_plans("mixed", "tensorrt.products=bfloat16")), steps=4)
+    assert found.passed
+    assert 1e-4 < found.worst.relative < found.tolerance == 0.05
+
+
+def test_a_wrong_layer_shows_in_the_blocks_that_use_it_and_in_no_other(make_plans, monkeypatch):
+    right = kinds.KINDS["ATTENTION_INPUT"]
+    monkeypatch.setitem(kinds.KINDS, "ATTENTION_INPUT", lambda layer, inputs: [right(layer, inputs)[0] * 1.1])
+    found = compare(Engine.open(make_plans("tiny", "tensorrt.compute=weight_only")), steps=2)
+    assert not found.passed
+    assert {block.kind for block in found.blocks if block.relative > found.tolerance} == {"attention"}
+
+
+def test_weights_that_would_not_fit_in_float32_are_refused(make_plans, monkeypatch):
+    monkeypatch.setattr(comparing.os, "sysconf", lambda name: 1)
+    with pytest.raises(MachineError, match="1 are free"):
+        compare(Engine.open(make_plans("tiny", "tensorrt.compute=weight_only")))

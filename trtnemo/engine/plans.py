@@ -1,0 +1,150 @@
+"""Every plan of an engine built, one by one; what a build that was interrupted had finished is kept for the next."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import re
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from trtnemo.checkpoint import Checkpoint
+from trtnemo.errors import EngineError
+from trtnemo.graph import Graph
+from trtnemo.lowering.tensorrt.emit import Emitted, emit
+from trtnemo.lowering.tensorrt.index import PlanIndex
+from trtnemo.lowering.tensorrt.networks import NetworkSpec, plan_networks
+from trtnemo.lowering.tensorrt.record import PlanRecord
+from trtnemo.lowering.tensorrt.settings import Settings
+from trtnemo.lowering.tensorrt.stored import formats, stored_elements
+from trtnemo.lowering.tensorrt.targets import read_capability, require_formats, require_target
+from trtnemo.recipe import TensorrtRecipe
+from trtnemo.trt.build import PlanBuilder
+from trtnemo.trt.library import find_library
+
+PLANS = "tensorrt"
+PLAN_INDEX = f"{PLANS}/plans.json"
+Progress = Callable[[str, int, int], None]
+
+
+class Finished(BaseModel):
+    """A plan that stands beside the engine while others are built: what it was built from, its digest, its record."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    built_from: str
+    sha256: str
+    record: PlanRecord
+
+
+def plan_file(name: str) -> str:
+    """Return where an engine holds a plan."""
+    return f"{PLANS}/{name}.plan"
+
+
+def unfinished_directory(output: Path) -> Path:
+    """Return where the plans of a build lie until the engine stands whole."""
+    return output.parent / f".{output.name}.plans"
+
+
+def build_plans(
+    recipe: TensorrtRecipe, checkpoint: Checkpoint, graphs: Sequence[Graph], kept: Path, progress: Progress
+) -> PlanIndex:
+    """Build what is missing in `kept` and return the index; raises RecipeError, EngineError, MachineError."""
+    library, capability = find_library(recipe.tensorrt.flavor), read_capability(recipe)
+    require_target(library, capability)
+    settings = Settings.from_recipe(recipe)
+    plain = stored_elements(checkpoint, graphs)
+    require_formats(capability, formats(graphs), {*plain.values(), settings.products, settings.cache})
+    networks, _ = plan_networks(graphs, plain, settings)
+    builder = PlanBuilder(library, capability)
+    kept.mkdir(parents=True, exist_ok=True)
+    records = []
+    for number, spec in enumerate(networks.values(), start=1):
+        progress(f"plan {number} of {len(networks)}: {spec.name}", 0, 0)
+        records.append(_build_or_keep(spec, settings, builder, kept))
+    return PlanIndex(
+        flavor=library.flavor,
+        version=library.version,
+        compute_capability=f"{capability[0]}.{capability[1]}",
+        host=platform.machine(),
+        settings=settings,
+        plain=plain,
+        plans=tuple(records),
+    )
+
+
+def place_plans(index: PlanIndex, kept: Path, staging: Path) -> None:
+    """Copy finished plans and their index into an engine."""
+    (staging / PLANS).mkdir()
+    for record in index.plans:
+        shutil.copyfile(kept / f"{record.name}.plan", staging / plan_file(record.name))
+    (staging / PLAN_INDEX).write_text(index.model_dump_json(indent=1), encoding="utf-8")
+
+
+def read_index(directory: Path) -> PlanIndex:
+    """Return the index of an engine's plans; raises EngineError."""
+    try:
+        return PlanIndex.model_validate_json((directory / PLAN_INDEX).read_text(encoding="utf-8"))
+    except (OSError, ValidationError) as error:
+        detail = str(error).splitlines()[0]
+        raise EngineError(f"cannot be read: {detail}", where=PLAN_INDEX, remedy="Rebuild the engine") from None
+
+
+def _build_or_keep(spec: NetworkSpec, settings: Settings, builder: PlanBuilder, kept: Path) -> PlanRecord:
+    emitted = emit(spec, settings, builder)
+    source = _built_from(emitted, builder)
+    plan, note = kept / f"{spec.name}.plan", kept / f"{spec.name}.json"
+    finished = _read_finished(note)
+    if finished is not None and finished.built_from == source and _digest(plan) == finished.sha256:
+        return finished.record.model_copy(update={"paths": emitted.record.paths})
+    started = time.monotonic()
+    try:
+        report = builder.build(emitted.network, emitted.profile)
+    except EngineError as error:
+        raise EngineError(error.what, where=_blame(spec, emitted, error.what), remedy=error.remedy) from None
+    record = emitted.record.model_copy(
+        update={
+            "plan_bytes": len(report.plan),
+            "activation_bytes": report.activation_bytes,
+            "constant_bytes": report.constant_bytes,
+            "seconds": round(time.monotonic() - started, 3),
+        }
+    )
+    # the note is written last: a plan without one is built again
+    note.unlink(missing_ok=True)
+    plan.write_bytes(report.plan)
+    sha256 = hashlib.sha256(report.plan).hexdigest()
+    note.write_text(Finished(built_from=source, sha256=sha256, record=record).model_dump_json(), encoding="utf-8")
+    return record
+
+
+def _built_from(emitted: Emitted, builder: PlanBuilder) -> str:
+    parts: list[object] = [emitted.record.network_digest, sorted(emitted.profile.items())]
+    parts += [builder.library.flavor, builder.library.version, builder.capability]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _read_finished(note: Path) -> Finished | None:
+    try:
+        return Finished.model_validate_json(note.read_text(encoding="utf-8"))
+    except (OSError, ValidationError):
+        return None
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def _blame(spec: NetworkSpec, emitted: Emitted, text: str) -> str:
+    """Return the node that the builder's words name, in every layer that shares the network."""
+    names = {str(emitted.network.get_layer(index).name) for index in range(emitted.network.num_layers)}
+    named: Mapping[str, str] = {name: name.rpartition("/")[0] for name in names if "/" in name}
+    local = next((named[word] for word in re.findall(r"[\w.\-]+/\d+", text) if word in named), "")
+    node = f"{spec.paths[0]}.{local}" if local else spec.paths[0]
+    shared = f" and {len(spec.paths) - 1} layers like it" if len(spec.paths) > 1 else ""
+    return f"{node}{shared} ({spec.kind}, {spec.phase})"

@@ -1,0 +1,45 @@
+"""A recipe of our own runtimes held against what can be known before a build: fields, builder, device, memory."""
+
+from __future__ import annotations
+
+from trtnemo.checkpoint import WeightFormat
+from trtnemo.engine.own import require_own
+from trtnemo.errors import RecipeError
+from trtnemo.launch.deployment import to_deployment
+from trtnemo.lowering.tensorrt.settings import Settings
+from trtnemo.lowering.tensorrt.targets import read_capability, require_formats, require_target
+from trtnemo.plan.hardware import find_device
+from trtnemo.plan.network import Network, find_network
+from trtnemo.plan.plan import make_plan
+from trtnemo.recipe import AnyRecipe, TensorrtRecipe
+from trtnemo.trt.element import Element
+from trtnemo.trt.library import find_library
+
+
+def check_own(recipe: AnyRecipe) -> tuple[str, ...]:
+    """Return what was checked, a sentence each; raises RecipeError or MachineError for the first that cannot work."""
+    own = require_own(recipe)
+    told = [f"runtime '{own.runtime}' honours every field of the recipe"]
+    if isinstance(own, TensorrtRecipe):
+        told += check_tensorrt(own)
+    return tuple(told)
+
+
+def check_tensorrt(recipe: TensorrtRecipe) -> list[str]:
+    """Return what was checked of a recipe whose plans are to be built; raises RecipeError or MachineError."""
+    library, capability = find_library(recipe.tensorrt.flavor), read_capability(recipe)
+    require_target(library, capability)
+    network = find_network(recipe.checkpoint, recipe.revision)
+    settings = Settings.from_recipe(recipe)
+    require_formats(capability, _formats(network), (Element.BFLOAT16, settings.products, settings.cache))
+    plan = make_plan(network, to_deployment(recipe, network), find_device(recipe.hardware.name))
+    if plan.verdict.kind == "no":
+        raise RecipeError(
+            plan.verdict.sentence, where="hardware", remedy="`trtnemo plan --recipe` shows what would fit"
+        )
+    device = f"{capability[0]}.{capability[1]}"
+    return [f"{library.product} {library.version} compiles for compute capability {device}", plan.verdict.sentence]
+
+
+def _formats(network: Network) -> set[WeightFormat]:
+    return {network.quantization.uniform, *network.quantization.layers.values()}

@@ -1,0 +1,51 @@
+"""What a comparison of an interpreted engine with the torch lowering found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trtnemo.lowering.tensorrt.settings import Phase
+
+
+@dataclass(frozen=True)
+class BlockError:
+    """The largest difference of a block's outputs, and the largest number among the expected ones."""
+
+    path: str
+    kind: str
+    phase: Phase
+    difference: float
+    largest: float
+
+    @property
+    def relative(self) -> float:
+        """The difference in parts of the largest number."""
+        return self.difference / self.largest if self.largest else self.difference
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Blocks from the worst down; rows of logits compared, those with the same most probable token, their numbers.
+
+    `rows` counts the target's logits, `draft_rows` the MTP head's; a block that differs by more than `tolerance` of its
+    largest number fails the comparison.
+    """
+
+    blocks: tuple[BlockError, ...]
+    rows: int
+    same_top: int
+    draft_rows: int
+    same_draft_top: int
+    logits_difference: float
+    largest_logit: float
+    tolerance: float
+
+    @property
+    def worst(self) -> BlockError:
+        """The block with the largest relative difference."""
+        return self.blocks[0]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every block stays within the tolerance; not a number does not."""
+        return all(block.relative <= self.tolerance for block in self.blocks)

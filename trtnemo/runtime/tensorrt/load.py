@@ -1,0 +1,91 @@
+"""From an engine with plans to its executor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from trtnemo.checkpoint import Checkpoint
+from trtnemo.engine import Engine
+from trtnemo.engine.plans import PLAN_INDEX, read_index
+from trtnemo.errors import EngineError, MachineError
+from trtnemo.graph import Graph
+from trtnemo.lowering import Budget
+from trtnemo.lowering.tensorrt.index import PlanIndex
+from trtnemo.lowering.tensorrt.networks import Programs, plan_networks
+from trtnemo.lowering.tensorrt.settings import DECODE_ROWS, PHASES, Settings
+from trtnemo.runtime.tensorrt.bound import Open
+from trtnemo.runtime.tensorrt.deserialized import DeserializedPlans
+from trtnemo.runtime.tensorrt.executor import TensorrtExecutor
+from trtnemo.runtime.tensorrt.graph_runner import GraphRunner
+from trtnemo.runtime.tensorrt.interpreted import InterpretedPlans
+from trtnemo.runtime.tensorrt.states import States
+from trtnemo.runtime.tensorrt.weights import DeviceWeights
+from trtnemo.trt.library import Library, find_library
+
+_REBUILD = "Rebuild the engine"
+
+
+def load_tensorrt(engine: Engine, budget: Budget, interpret: bool) -> TensorrtExecutor:
+    """Return the executor over an engine's plans; raises EngineError, or MachineError without a GPU.
+
+    `interpret` executes their networks in torch on the CPU instead.
+    """
+    index = read_index(engine.directory)
+    library = find_library(index.flavor)
+    require_version(index, library)
+    if not interpret and not torch.cuda.is_available():
+        raise MachineError(
+            "this machine has no NVIDIA GPU to run TensorRT plans: they were compiled and interpreted, never run",
+            remedy="`trtnemo serve --engine DIR --interpret` runs their networks on the CPU, slowly",
+        )
+    if interpret:
+        torch.set_num_threads(1)  # many small layers: threads would wait for each other more than they work
+    device = torch.device("cpu" if interpret else "cuda")
+    graphs = [engine.target, *([engine.drafter] if engine.drafter else [])]
+    networks, programs = plan_networks(graphs, index.plain, index.settings)
+    unknown = sorted(networks.keys() - {record.name for record in index.plans})
+    if unknown:
+        raise EngineError(f"has no plan '{unknown[0]}'", where=PLAN_INDEX, remedy=_REBUILD)
+    plans = (
+        InterpretedPlans(index, networks, library)
+        if interpret
+        else DeserializedPlans(engine.directory, index, library, device)
+    )
+    return assemble(graphs, programs, plans.open, index.settings, engine.checkpoint(), budget, device)
+
+
+def assemble(
+    graphs: Sequence[Graph],
+    programs: Programs,
+    open_plan: Open,
+    settings: Settings,
+    checkpoint: Checkpoint,
+    budget: Budget,
+    device: torch.device,
+) -> TensorrtExecutor:
+    """Return an executor of a target graph, and of its MTP graph where there is one, weights loaded."""
+    states, weights = States(settings.slots, device), DeviceWeights(checkpoint, device)
+    runners = [
+        GraphRunner(
+            graph,
+            {phase: programs[graph.name, phase] for phase in PHASES},
+            open_plan,
+            weights,
+            states,
+            settings.slots * DECODE_ROWS,
+        )
+        for graph in graphs
+    ]
+    return TensorrtExecutor(runners[0], runners[1] if runners[1:] else None, states, settings, budget, device)
+
+
+def require_version(index: PlanIndex, library: Library) -> None:
+    """Raise EngineError unless the installed TensorRT is the one that built the plans; no other loads them."""
+    if library.version != index.version:
+        raise EngineError(
+            f"its plans were built by {library.product} {index.version}, installed is {library.version}",
+            where=PLAN_INDEX,
+            remedy=_REBUILD,
+        )

@@ -1,0 +1,105 @@
+"""An engine of plans and the torch lowering of its graphs, fed the same steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from trtnemo.engine import Engine
+from trtnemo.graph import Graph
+from trtnemo.lowering import DraftToken, StepBatch, StepResult
+from trtnemo.lowering.step import Float32
+from trtnemo.lowering.tensorrt.settings import Phase
+from trtnemo.lowering.torch import TorchExecutor, load_weights
+from trtnemo.network import NemotronH
+from trtnemo.runtime.load import budget_of
+from trtnemo.runtime.tensorrt.bound import BoundPlan
+from trtnemo.runtime.tensorrt.comparison import BlockError
+from trtnemo.runtime.tensorrt.load import load_tensorrt
+
+Graphs = tuple[Graph, Graph | None]
+Results = tuple[StepResult, StepResult]
+
+
+class Pair:
+    """Both executors; the torch one, on the CPU, computes each phase as the plans of that phase do."""
+
+    def __init__(self, engine: Engine, interpret: bool = True) -> None:
+        budget = budget_of(engine)
+        self.drafts = budget.max_draft_tokens
+        few = NemotronH.from_checkpoint(engine.checkpoint(), "weight_only")
+        self._graphs: dict[Phase, Graphs] = {
+            "prefill": (engine.target, engine.drafter),
+            "decode": (few.record_target(), few.record_mtp() if engine.drafter else None),
+        }
+        graphs = [graph for graph in self._graphs["prefill"] if graph is not None]
+        self.reference = TorchExecutor(*self._graphs["prefill"], load_weights(engine.checkpoint(), *graphs), budget)
+        self.plans = load_tensorrt(engine, budget, interpret)
+
+    def forward(self, batch: StepBatch, phase: Phase) -> Results:
+        """Run a step on both: (plans, reference)."""
+        self.reference.target, self.reference.mtp = self._graphs[phase]
+        expected = self.reference.forward(batch)
+        return self.plans.forward(batch), expected
+
+    def draft(self, tokens: Sequence[DraftToken]) -> tuple[Float32, Float32]:
+        """Draft on both."""
+        self.reference.target, self.reference.mtp = self._graphs["decode"]
+        expected = self.reference.draft(tokens)
+        return self.plans.draft(tokens), expected
+
+    def commit(self, slot: int, accepted: int) -> None:
+        """Commit on both."""
+        self.reference.commit(slot, accepted)
+        self.plans.commit(slot, accepted)
+
+    def release(self, slots: Sequence[int]) -> None:
+        """Release slots of both."""
+        for slot in slots:
+            self.reference.release(slot)
+            self.plans.release(slot)
+
+
+class BlockWatch:
+    """Holds every block's outputs against the reference's, and lets the reference's go on to the next block.
+
+    Used around a pair's steps; `errors` keeps each block's largest.
+    """
+
+    def __init__(self, pair: Pair) -> None:
+        self.errors: dict[tuple[str, str, Phase], BlockError] = {}
+        self._pair = pair
+        self._expected: dict[str, Tensor] = {}
+
+    def __enter__(self) -> BlockWatch:
+        self._pair.reference.watch = self._expected.__setitem__
+        for runner in (self._pair.plans.target, self._pair.plans.mtp):
+            if runner is not None:
+                runner.watch = self._hold
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._pair.reference.watch = None
+        for runner in (self._pair.plans.target, self._pair.plans.mtp):
+            if runner is not None:
+                runner.watch = None
+
+    def _hold(self, plan: BoundPlan, made: dict[str, Tensor]) -> dict[str, Tensor]:
+        goes_on = {}
+        for name, value in made.items():
+            expected = self._expected.get(name)
+            if expected is None or expected.shape != value.shape:
+                goes_on[name] = value
+                continue
+            self._note(plan, (value.float().cpu() - expected).abs().max().item(), expected.abs().max().item())
+            goes_on[name] = expected.to(value)
+        return goes_on
+
+    def _note(self, plan: BoundPlan, difference: float, largest: float) -> None:
+        record = plan.plan.record
+        key = (plan.part.path, record.kind, record.phase)
+        found = BlockError(*key, difference=difference, largest=largest)
+        before = self.errors.get(key)
+        if before is None or not found.relative <= before.relative:  # not a number counts as larger
+            self.errors[key] = found
