@@ -32,8 +32,7 @@ class DeserializedPlans:
         self._messages: list[tuple[str, str]] = []
         self._runtime = library.module.Runtime(make_logger(library, self._messages))
         # plans run one after another on one stream, so that one piece of scratch memory serves them all
-        largest = max(record.activation_bytes for record in index.plans)
-        self._scratch = torch.empty(max(largest, 1), dtype=torch.uint8, device=device)
+        self._scratch = [self._allocate(max(record.activation_bytes for record in index.plans))]
         self._opened: dict[str, Plan] = {}
 
     def open(self, name: str) -> Plan:
@@ -64,14 +63,13 @@ class DeserializedPlans:
             context = engine.create_execution_context(strategy)
         if context is None:
             raise MachineError("the device gives no memory for an execution context")
-        if engine.device_memory_size_v2 > self._scratch.nbytes:
-            raise EngineError(
-                f"wants {engine.device_memory_size_v2:,} bytes of scratch memory, the build said "
-                f"{self._scratch.nbytes:,}",
-                remedy=_REBUILD,
-            )
-        context.set_device_memory(self._scratch.data_ptr(), self._scratch.nbytes)
+        if engine.device_memory_size_v2 > self._scratch[-1].nbytes:  # more than the build said: inferred, never seen
+            self._scratch.append(self._allocate(engine.device_memory_size_v2))
+        context.set_device_memory(self._scratch[-1].data_ptr(), self._scratch[-1].nbytes)
         return context
+
+    def _allocate(self, size: int) -> torch.Tensor:
+        return torch.empty(max(size, 1), dtype=torch.uint8, device=self._device)
 
 
 def require_device(index: PlanIndex, device: torch.device) -> None:

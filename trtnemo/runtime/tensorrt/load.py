@@ -78,6 +78,8 @@ def assemble(
         )
         for graph in graphs
     ]
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)  # what was copied here is read on another stream
     return TensorrtExecutor(runners[0], runners[1] if runners[1:] else None, states, settings, budget, device)
 
 
