@@ -187,3 +187,13 @@ def test_lengths_beyond_the_profile_are_refused(make_plans):
     runner._most_logits = most + 1
     with pytest.raises(EngineError, match=rf"\[{most + 1}, 128\] of 'in.0' lies outside its profile"):
         runner.logits(torch.zeros(most + 1, 128))
+
+
+def test_what_tensorrt_says_of_a_plan_that_it_cannot_load_is_told(engine, monkeypatch):
+    monkeypatch.setattr(deserialized, "require_device", lambda index, device: None)
+    index = read_index(engine)
+    plans = deserialized.DeserializedPlans(engine, index, library.find_library(), torch.device("cpu"))
+    name = index.plans[0].name
+    (engine / "tensorrt" / f"{name}.plan").write_bytes(b"no plan" * 100)
+    with pytest.raises(EngineError, match=rf"^tensorrt/{name}\.plan: cannot be loaded: .*[Ss]erialization"):
+        plans.open(name)
