@@ -61,6 +61,8 @@ def test_check_of_the_cards_recipe_names_13179_and_the_remedy():
         (["check", "--recipe", "rtx-5090", "--set", "hardware.compute_capability=9.0"], 3, "not 9.0"),
         (["check", "--recipe", "rtx-5090", "--set", "hardware.compute_capability=null"], 3, "must say which device"),
         (["check", "--recipe", "rtx-pro-6000", "--set", "hardware.name=rtx-5090"], 3, "does not fit"),
+        (["check", "--recipe", "rtx-5090", "--set", "limits.max_batch_size=64"], 3, "39.5 GiB short of all"),
+        (["check", "--recipe", "rtx-5090", "--set", "hardware.count=2"], 3, "uses one device"),
         (["check", "--recipe", "rtx-5090", "--set", "tensorrt.flavor=full"], 6, "full TensorRT is not installed"),
         (["check", "--recipe", "rtx-5090", "--set", "speculation.draft_tokens=8"], 3, "speculation.draft_tokens"),
         (["render", "--recipe", "tiny"], 3, "is our own"),

@@ -36,7 +36,7 @@ def test_json_of_build_and_inspect_keeps_its_keys(make_checkpoint, tmp_path):
     assert {"engine", "seconds", "runtime", "versions", "files", "plans", "interpreted"} <= built.keys()
     assert built["interpreted"].keys() == {
         "blocks", "rows", "same_top", "draft_rows", "same_draft_top", "logits_difference", "largest_logit",
-        "tolerance", "passed",
+        "tolerance", "least_share", "passed",
     }  # fmt: skip
     assert built["interpreted"]["blocks"][0].keys() == {
         "path", "kind", "phase", "difference", "largest", "relative",
@@ -70,6 +70,8 @@ def test_check_names_builder_device_and_memory():
     checked = json.loads(result.stdout)["checked"]
     assert checked[1].startswith("TensorRT for RTX")
     assert checked[2].startswith("fits: 1x RTX PRO 6000")
+    other = trtnemo("check", "--recipe", "rtx-pro-6000", "--set", "hardware.compute_capability=12.1")
+    assert "note: RTX PRO 6000 Blackwell has 12.0, these plans run on 12.1 only" in other.stdout
 
 
 def test_serving_plans_without_a_gpu_is_this_machines_lack(make_plans):

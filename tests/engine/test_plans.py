@@ -12,8 +12,8 @@ import time
 import pytest
 import torch
 
-from trtnemo.engine import Engine, build_engine
-from trtnemo.engine.plans import PLAN_INDEX, read_index, unfinished_directory
+from trtnemo.engine import Engine, build_engine, plans
+from trtnemo.engine.plans import PLAN_INDEX, read_index
 from trtnemo.errors import EngineError, MachineError, RecipeError
 from trtnemo.lowering.tensorrt import targets
 from trtnemo.recipe import load_recipe
@@ -38,6 +38,21 @@ def engine(make_plans, tmp_path):
     return shutil.copytree(make_plans("mixed"), tmp_path / "engine")
 
 
+def _kept(output):
+    return output.parent / f".{output.name}.plans"
+
+
+def _start(checkpoint, output):
+    command = [sys.executable, "-m", "trtnemo", "build", "--recipe", "rtx-pro-6000", "--output", str(output)]
+    command += ["--checkpoint", str(checkpoint), "--set", "limits.max_seq_len=2048"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def _wait_for_plans(process, output, count):
+    while process.poll() is None and len(list(_kept(output).glob("*.json"))) < count:
+        time.sleep(0.01)
+
+
 def test_layers_that_are_alike_share_a_plan_and_weights_stay_in_the_checkpoint(make_plans):
     directory = make_plans("tiny")
     index = read_index(directory)
@@ -53,14 +68,11 @@ def test_layers_that_are_alike_share_a_plan_and_weights_stay_in_the_checkpoint(m
 
 def test_an_interrupted_build_leaves_no_engine_and_is_taken_up_where_it_stood(make_checkpoint, tmp_path):
     output = tmp_path / "engine"
-    command = [sys.executable, "-m", "trtnemo", "build", "--recipe", "rtx-pro-6000", "--output", str(output)]
-    command += ["--checkpoint", str(make_checkpoint("mixed")), "--set", "limits.max_seq_len=2048"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    kept = unfinished_directory(output)
-    while process.poll() is None and len(list(kept.glob("*.json"))) < 4:
-        time.sleep(0.01)
+    kept = _kept(output)
+    process = _start(make_checkpoint("mixed"), output)
+    _wait_for_plans(process, output, 4)
     os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.communicate()
     finished = {path: path.stat().st_mtime_ns for path in kept.glob("*.json")}
     assert len(finished) >= 4
     assert not output.exists()
@@ -79,11 +91,45 @@ def test_an_interrupted_build_leaves_no_engine_and_is_taken_up_where_it_stood(ma
     assert Engine.open(output).manifest.runtime == "tensorrt"
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_middle_of_a_plan_ends_the_build_after_it(make_checkpoint, tmp_path, number):
+    process = _start(make_checkpoint("mixed"), tmp_path / "engine")
+    _wait_for_plans(process, tmp_path / "engine", 2)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Built" not in out
+    assert "Exception caught" not in err
+    assert not (tmp_path / "engine").exists()
+    assert any(_kept(tmp_path / "engine").glob("*.json"))
+
+
+def test_a_second_build_of_one_output_is_told_of_the_first(make_checkpoint, recipe, tmp_path):
+    process = _start(make_checkpoint("mixed"), tmp_path / "engine")
+    _wait_for_plans(process, tmp_path / "engine", 1)
+    with pytest.raises(EngineError, match="is being built by another process"):
+        build_engine(recipe(), "x", tmp_path / "engine")
+    assert process.communicate(timeout=60)[0].startswith("Built")
+    assert Engine.open(tmp_path / "engine").manifest.runtime == "tensorrt"
+
+
+def test_a_plan_that_changes_while_it_is_placed_is_no_part_of_an_engine(recipe, monkeypatch, tmp_path):
+    def spoil(index, kept, staging):
+        next(kept.glob("*.plan")).write_bytes(b"half")
+        place(index, kept, staging)
+
+    place = plans.place_plans
+    monkeypatch.setattr("trtnemo.engine.build.place_plans", spoil)
+    with pytest.raises(EngineError, match="was changed while the engine was built"):
+        build_engine(recipe(), "x", tmp_path / "engine")
+    assert not (tmp_path / "engine").exists()
+
+
 def test_a_build_of_another_recipe_takes_over_no_plan(recipe, tmp_path):
     output, counts = tmp_path / "engine", []
 
     def stop(what, done, total):
-        counts.append(len(list(unfinished_directory(output).glob("*.json"))))
+        counts.append(len(list(_kept(output).glob("*.json"))))
         if len(counts) == 4:
             raise KeyboardInterrupt
 
@@ -192,8 +238,8 @@ def test_lengths_beyond_the_profile_are_refused(make_plans):
 def test_what_tensorrt_says_of_a_plan_that_it_cannot_load_is_told(engine, monkeypatch):
     monkeypatch.setattr(deserialized, "require_device", lambda index, device: None)
     index = read_index(engine)
-    plans = deserialized.DeserializedPlans(engine, index, library.find_library(), torch.device("cpu"))
+    opened = deserialized.DeserializedPlans(engine, index, library.find_library(), torch.device("cpu"))
     name = index.plans[0].name
     (engine / "tensorrt" / f"{name}.plan").write_bytes(b"no plan" * 100)
     with pytest.raises(EngineError, match=rf"^tensorrt/{name}\.plan: cannot be loaded: .*[Ss]erialization"):
-        plans.open(name)
+        opened.open(name)

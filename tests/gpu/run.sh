@@ -48,12 +48,17 @@ step mkdir -p "$output"
 step python3 -m venv "$output/venv"
 step "$bin/pip" install --quiet '.[tensorrt]'
 step "$bin/trtnemo" doctor
-for products in float32 bfloat16; do
-    engine=$output/tiny-$products
+failed=0
+measure_tiny() {
+    local name=$1 engine=$output/tiny-$1
+    shift
     step "$bin/trtnemo" build --recipe "$RECIPE" --checkpoint tiny --output "$engine" --force \
-        --set "hardware.compute_capability=$CAPABILITY" --set limits.max_seq_len=4096 --set "tensorrt.products=$products"
-    step "$bin/python" tests/gpu/measure.py "$engine" --report "$output/tiny-$products.json"
-done
+        --set "hardware.compute_capability=$CAPABILITY" --set limits.max_seq_len=4096 "$@"
+    step "$bin/python" tests/gpu/measure.py "$engine" --report "$output/tiny-$name.json" || failed=5
+}
+measure_tiny float32 --set tensorrt.products=float32
+measure_tiny bfloat16
+measure_tiny no-graphs --set tensorrt.cuda_graphs=false
 if $full; then
     engine=$output/full
     step "$bin/trtnemo" fetch "$CHECKPOINT"
@@ -61,3 +66,4 @@ if $full; then
     step "$bin/python" tests/gpu/measure.py "$engine" --no-compare --report "$output/full.json"
 fi
 step "$bin/python" -c 'import pathlib, sys; print(*(path.read_text() for path in sorted(pathlib.Path(sys.argv[1]).glob("*.json"))))' "$output"
+exit $failed

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 import oracle
-from lowering.executors import make_executor
+from lowering.executors import make_executor, make_interpreted
 from trtnemo.checkpoint import QuantizationMap, expected_tensors, parse_config
 from trtnemo.checkpoint.storage import StorageType
 from trtnemo.lowering import make_batch
@@ -71,12 +71,13 @@ def write_random(directory, config):
     save_file(tensors, directory / "model.safetensors", {"format": "pt"})
 
 
+@pytest.mark.parametrize("make", [make_executor, make_interpreted], ids=["torch", "tensorrt"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_logits_equal_transformers(tmp_path, shape):
+def test_logits_equal_transformers(tmp_path, shape, make):
     config = {**CONFIG, **SHAPES[shape]}
     write_random(tmp_path, config)
     ids = torch.randint(0, 256, (50,), generator=torch.Generator().manual_seed(1))
-    found = make_executor(tmp_path).forward(make_batch([(0, 0, ids.tolist(), False)])).logits
+    found = make(tmp_path).forward(make_batch([(0, 0, ids.tolist(), False)])).logits
     expected = oracle.logits(oracle.load_model(tmp_path), ids).numpy()
     assert np.abs(found - expected).max() < 1e-3
     assert np.abs(expected).max() > 0.1

@@ -132,15 +132,20 @@ def test_a_logger_keeps_what_it_is_told_with_its_severity():
 
 
 @pytest.mark.parametrize(
-    ("flavor", "product"), [("auto", "TensorRT"), ("rtx", "TensorRT for RTX"), ("full", "full TensorRT")]
+    ("flavor", "product", "remedy"),
+    [
+        ("auto", "TensorRT", "pip install 'trtnemo[tensorrt]'"),
+        ("rtx", "TensorRT for RTX", "pip install 'trtnemo[tensorrt]'"),
+        ("full", "full TensorRT", "pip install tensorrt"),
+    ],
 )
-def test_a_missing_library_is_named_with_the_remedy(monkeypatch, flavor, product):
+def test_a_missing_library_is_named_with_the_remedy(monkeypatch, flavor, product, remedy):
     monkeypatch.setitem(MODULES, "rtx", ("no_such_rtx",))
     monkeypatch.setitem(MODULES, "full", ("no_such_full",))
     with pytest.raises(MachineError) as caught:
         find_library(flavor)
     assert caught.value.what.startswith(f"{product} is not installed (no_such_")
-    assert caught.value.remedy == "pip install 'trtnemo[tensorrt]'"
+    assert caught.value.remedy == remedy
     assert caught.value.exit_code == 6
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def print_plans(index: PlanIndex) -> None:
     """Print a row per plan: what it runs, how many layers share it, time and bytes of its build."""
     click.echo(
-        f"{len(index.plans)} plans for compute capability {index.compute_capability}, by {product(index)}; "
-        "compiled, never run"
+        f"{len(index.plans)} plans for compute capability {index.compute_capability}, by {product(index)} "
+        f"on {index.host}; compiled, never run"
     )
     click.echo(f"  {'kind':<13}{'phase':<9}{'layers':>6}{'seconds':>9}{'plan bytes':>12}{'activation bytes':>18}")
     for plan in index.plans:

@@ -6,6 +6,7 @@ import json
 import platform
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from trtnemo.checkpoint.headers import INDEX
 from trtnemo.checkpoint.staging import check_output, staged_directory
 from trtnemo.engine.manifest import FORMAT_VERSION, MANIFEST, CheckpointRecord, FileRecord, Manifest, hash_file
 from trtnemo.engine.own import OwnRecipe, require_own
-from trtnemo.engine.plans import build_plans, place_plans, unfinished_directory
+from trtnemo.engine.plans import build_plans, place_plans, unfinished_plans
 from trtnemo.errors import CheckpointError, EngineError, MachineError, RecipeError
 from trtnemo.graph import Graph
 from trtnemo.lowering.tensorrt.index import PlanIndex
@@ -62,12 +63,15 @@ def build_engine(
         raise CheckpointError("has no tokenizer.json", where=str(checkpoint.directory))
     graphs = _record_graphs(checkpoint, own)
     _check_disk(output, checkpoint.total_bytes)
-    kept = unfinished_directory(output)
-    index = _build_plans(own, checkpoint, graphs, kept, report_progress)
-    with staged_directory(output, force, MANIFEST, EngineError) as staging:
+    with ExitStack() as stack:
+        index, kept = None, None
+        if isinstance(own, TensorrtRecipe):
+            kept = stack.enter_context(unfinished_plans(output))
+            index = build_plans(own, checkpoint, _plan_graphs(own, graphs), kept, report_progress)
+        staging = stack.enter_context(staged_directory(output, force, MANIFEST, EngineError))
         recorded = {name: graph.to_json() if graph else None for name, graph in graphs.items()}
         (staging / GRAPH).write_text(json.dumps(recorded), encoding="utf-8")
-        if index is not None:
+        if index is not None and kept is not None:
             place_plans(index, kept, staging)
         _copy_files(checkpoint, staging, report_progress)
         manifest = Manifest(
@@ -81,17 +85,12 @@ def build_engine(
             files=hash_all(staging),
         ).sealed()
         (staging / MANIFEST).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
-    shutil.rmtree(kept, ignore_errors=True)
     return manifest
 
 
-def _build_plans(
-    recipe: OwnRecipe, checkpoint: Checkpoint, graphs: Graphs, kept: Path, progress: Progress
-) -> PlanIndex | None:
-    if not isinstance(recipe, TensorrtRecipe):
-        return None
+def _plan_graphs(recipe: TensorrtRecipe, graphs: Graphs) -> list[Graph]:
     wanted = [graphs["target"], graphs["mtp"] if recipe.speculation.draft_tokens else None]
-    return build_plans(recipe, checkpoint, [graph for graph in wanted if graph is not None], kept, progress)
+    return [graph for graph in wanted if graph is not None]
 
 
 def _builder_version(index: PlanIndex | None) -> dict[str, str]:

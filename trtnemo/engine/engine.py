@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from trtnemo.checkpoint import Checkpoint
 from trtnemo.engine.build import GRAPH, LAYOUT, TOKENIZER
 from trtnemo.engine.manifest import BundleManifest, Manifest, SealedManifest, hash_file, read_manifest
@@ -26,7 +28,16 @@ class Engine:
     def __init__(self, directory: Path, manifest: Manifest) -> None:
         self.directory = directory
         self.manifest = manifest
-        self.recipe: AnyRecipe = ADAPTER.validate_python(manifest.recipe)
+        try:
+            self.recipe: AnyRecipe = ADAPTER.validate_python(manifest.recipe)
+        except ValidationError as error:
+            detail = error.errors(include_url=False)[0]
+            field = ".".join(map(str, detail["loc"][1:]))
+            raise EngineError(
+                f"was built from a recipe that this version does not read: {field}: {detail['msg']}",
+                where=str(directory),
+                remedy="Rebuild the engine",
+            ) from None
         graphs = json.loads((directory / GRAPH).read_text(encoding="utf-8"))
         self.target = Graph.from_json(graphs["target"])
         self.mtp = Graph.from_json(graphs["mtp"]) if graphs["mtp"] else None

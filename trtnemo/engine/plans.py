@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import platform
 import re
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -46,11 +48,6 @@ def plan_file(name: str) -> str:
     return f"{PLANS}/{name}.plan"
 
 
-def unfinished_directory(output: Path) -> Path:
-    """Return where the plans of a build lie until the engine stands whole."""
-    return output.parent / f".{output.name}.plans"
-
-
 def build_plans(
     recipe: TensorrtRecipe, checkpoint: Checkpoint, graphs: Sequence[Graph], kept: Path, progress: Progress
 ) -> PlanIndex:
@@ -62,7 +59,6 @@ def build_plans(
     require_formats(capability, formats(graphs), {*plain.values(), settings.products, settings.cache})
     networks, _ = plan_networks(graphs, plain, settings)
     builder = PlanBuilder(library, capability)
-    kept.mkdir(parents=True, exist_ok=True)
     records = []
     for number, spec in enumerate(networks.values(), start=1):
         progress(f"plan {number} of {len(networks)}: {spec.name}", 0, 0)
@@ -78,11 +74,41 @@ def build_plans(
     )
 
 
+@contextmanager
+def unfinished_plans(output: Path) -> Iterator[Path]:
+    """Yield the directory of an output's unfinished plans, ours alone; raises EngineError where another build has it.
+
+    When the block ends well it is deleted; else it stays for the next build, unless no plan was finished.
+    """
+    kept = output.parent / f".{output.name}.plans"
+    try:
+        kept.mkdir(parents=True, exist_ok=True)
+        with (kept / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise EngineError(
+                    "is being built by another process", where=str(output), remedy="Wait for it"
+                ) from None
+            try:
+                yield kept
+            except BaseException:
+                if not any(kept.glob("*.json")):
+                    shutil.rmtree(kept, ignore_errors=True)
+                raise
+            shutil.rmtree(kept, ignore_errors=True)
+    except OSError as error:
+        raise EngineError(f"cannot be written: {error.strerror}", where=str(output)) from None
+
+
 def place_plans(index: PlanIndex, kept: Path, staging: Path) -> None:
-    """Copy finished plans and their index into an engine."""
+    """Copy finished plans and their index into an engine; raises EngineError where one is no longer what was built."""
     (staging / PLANS).mkdir()
     for record in index.plans:
-        shutil.copyfile(kept / f"{record.name}.plan", staging / plan_file(record.name))
+        note, placed = _read_finished(kept / f"{record.name}.json"), staging / plan_file(record.name)
+        shutil.copyfile(kept / f"{record.name}.plan", placed)
+        if note is None or _digest(placed) != note.sha256:
+            raise EngineError("was changed while the engine was built", where=record.name, remedy="Build again")
     (staging / PLAN_INDEX).write_text(index.model_dump_json(indent=1), encoding="utf-8")
 
 

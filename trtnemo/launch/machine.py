@@ -87,8 +87,8 @@ def proof_levels() -> list[ProofLevel]:
         ),
         ProofLevel(
             "interpreted",
-            "the network's numbers (target graph) against transformers, in float32; every layer of the TensorRT "
-            "networks against the torch lowering, prefill, decode, verification and drafts",
+            "the network's numbers (target graph) against transformers, in float32; every kind of layer of "
+            "the TensorRT networks alone, and their blocks against the torch lowering, at small width",
         ),
         ProofLevel(
             "compiled", "TensorRT plans for compute capability 8.x and 12.x: deserialized and timed nowhere yet"

@@ -32,13 +32,21 @@ def check_tensorrt(recipe: TensorrtRecipe) -> list[str]:
     network = find_network(recipe.checkpoint, recipe.revision)
     settings = Settings.from_recipe(recipe)
     require_formats(capability, _formats(network), (Element.BFLOAT16, settings.products, settings.cache))
-    plan = make_plan(network, to_deployment(recipe, network), find_device(recipe.hardware.name))
-    if plan.verdict.kind == "no":
+    if recipe.hardware.count > 1:
+        raise RecipeError(
+            f"'hardware.count' is {recipe.hardware.count}: our TensorRT runtime uses one device", remedy="Set it to 1"
+        )
+    named = find_device(recipe.hardware.name)
+    plan = make_plan(network, to_deployment(recipe, network), named)
+    if plan.verdict.kind != "fits":  # every slot is allocated whole when the engine is loaded
         raise RecipeError(
             plan.verdict.sentence, where="hardware", remedy="`trtnemo plan --recipe` shows what would fit"
         )
     device = f"{capability[0]}.{capability[1]}"
-    return [f"{library.product} {library.version} compiles for compute capability {device}", plan.verdict.sentence]
+    told = [f"{library.product} {library.version} compiles for compute capability {device}", plan.verdict.sentence]
+    if named.compute_capability != device:
+        told.append(f"note: {named.title} has {named.compute_capability or 'none'}, these plans run on {device} only")
+    return told
 
 
 def _formats(network: Network) -> set[WeightFormat]:

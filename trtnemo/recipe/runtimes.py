@@ -30,6 +30,7 @@ class TensorrtSection(RecipePart):
     products: Literal["bfloat16", "float16", "float32"] = Field(
         "bfloat16", description="element type of what is multiplied as matrices"
     )
+    cuda_graphs: bool = Field(True, description="capture decode steps of TensorRT for RTX as CUDA graphs")
     prefill_rows: PositiveInt = Field(512, description="prompt tokens in one run of a plan")
 
 

@@ -17,6 +17,8 @@ class RecipePart(BaseModel):
 
 def _as_text(value: object) -> object:
     """Return a capability that YAML read as a number, as in --set hardware.compute_capability=8.9, as its text."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value}.0"
     return str(value) if isinstance(value, float) else value
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +51,8 @@ class PlanBuilder:
         """Compile a network; raises EngineError with the builder's own words and the layer that they name."""
         self.messages.clear()
         config = self._configure(profile)
-        plan = self._builder.build_serialized_network(network, config)
+        with _interrupted_after():
+            plan = self._builder.build_serialized_network(network, config)
         errors = [text for severity, text in self.messages if severity in ("ERROR", "INTERNAL_ERROR")]
         if plan is None:
             detail = " | ".join(errors[:2]) or "no reason given"
@@ -80,6 +85,25 @@ class PlanBuilder:
             if match:
                 return int(match.group(1))
         return 0
+
+
+@contextmanager
+def _interrupted_after() -> Iterator[None]:
+    """Hold signals back: raised inside a callback of the builder's, what a handler raises would be lost."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in handlers:
+        signal.signal(number, lambda received, frame: came.append(received))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if came:
+        signal.raise_signal(signal.Signals(came[0]))
 
 
 def make_logger(library: Library, messages: list[tuple[str, str]]) -> Any:

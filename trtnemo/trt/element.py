@@ -24,11 +24,6 @@ class Element(str, Enum):
         return _BITS[self]
 
     @property
-    def is_float(self) -> bool:
-        """Whether arithmetic is done in this type; FP8 and FP4 are only stored."""
-        return self in (Element.FLOAT32, Element.FLOAT16, Element.BFLOAT16)
-
-    @property
     def tensorrt_name(self) -> str:
         """The name in a library's `DataType`."""
         return _TENSORRT_NAMES[self]

@@ -15,7 +15,7 @@ MODULES: dict[Flavor, tuple[str, ...]] = {
     "rtx": ("tensorrt_rtx_bindings", "tensorrt_rtx"),
     "full": ("tensorrt", "tensorrt_bindings"),
 }
-_REMEDY = "pip install 'trtnemo[tensorrt]'"
+_REMEDIES = {"full": "pip install tensorrt", "rtx": "pip install 'trtnemo[tensorrt]'"}
 
 
 @dataclass(frozen=True)
@@ -51,4 +51,6 @@ def find_library(flavor: Literal["auto", "rtx", "full"] = "auto") -> Library:
                 return Library(candidate, module, str(module.__version__))
             problems.append(f"{name}: holds no builder")
     product = {"auto": "TensorRT", "rtx": "TensorRT for RTX", "full": "full TensorRT"}[flavor]
-    raise MachineError(f"{product} is not installed ({'; '.join(problems)})", remedy=_REMEDY)
+    raise MachineError(
+        f"{product} is not installed ({'; '.join(problems)})", remedy=_REMEDIES["full" if flavor == "full" else "rtx"]
+    )

@@ -77,8 +77,8 @@ class StepInputs:
         """Rows wanted as logits [N]."""
         return self._declare("logit_rows")
 
-    def to_grid(self, x_TD: ITensor, width: int) -> ITensor:
-        """Return packed rows [T, width] as a grid [B, R, width]."""
+    def to_grid(self, x_TD: ITensor) -> ITensor:
+        """Return packed rows [T, D] as a grid [B, R, D]."""
         return self._net.gather(x_TD, self.grid_rows, 0)
 
     def to_rows(self, x_BRD: ITensor, width: int) -> ITensor:

@@ -118,5 +118,4 @@ def scaled(net: NetworkWriter, product: ITensor, scale: ITensor | None) -> ITens
     """Return a product in float32 times a scalar scale; as it is when there is none."""
     if scale is None:
         return product
-    ones = [0] * len(product.shape)
-    return net.multiply(net.cast(product, Element.FLOAT32), net.reshape(scale, [1 for _ in ones]))
+    return net.multiply(net.cast(product, Element.FLOAT32), net.reshape(scale, [1] * len(product.shape)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from trtnemo.checkpoint import Checkpoint
@@ -33,14 +35,25 @@ def test_every_op_that_torch_has_a_form_for_has_one_here():
     assert ops.OPS.keys() | {"attention"} == TORCH_OPS.keys()
 
 
-def test_every_node_of_both_graphs_is_in_one_block_of_each_phase(model):
+def test_every_node_is_in_one_block_of_each_phase_but_what_no_prefill_needs(model):
     graphs, plain = model
     _, programs = plan_networks(graphs, plain, SETTINGS)
-    for graph in graphs:
-        for phase in PHASES:
-            names = [node.name for planned in programs[graph.name, phase] for node in planned.block.nodes]
-            logits = [] if phase == "decode" else [node.name for node in graph.nodes[-2:]]
-            assert sorted([*names, *logits]) == sorted(node.name for node in graph.nodes)
+    target, mtp = graphs
+    for graph, phase in itertools.product(graphs, PHASES):
+        names = [node.name for planned in programs[graph.name, phase] for node in planned.block.nodes]
+        wanted = [node.name for node in graph.nodes]
+        if phase == "prefill" and graph is target:
+            wanted = wanted[:-2]  # logits
+        if phase == "prefill" and graph is mtp:
+            place = next(index for index, node in enumerate(mtp.nodes) if node.op.kind == "attention")
+            wanted = [name for name in wanted if name in names or name in wanted[: place + 1]]
+        assert sorted(names) == sorted(wanted)
+
+
+def test_a_prefill_of_the_draft_head_ends_with_its_cache(model):
+    graphs, plain = model
+    _, programs = plan_networks(graphs, plain, SETTINGS)
+    assert programs["mtp", "prefill"][-1].runs[-1][0].startswith("cache-prefill-")
 
 
 def test_a_network_is_shared_only_by_layers_stored_alike(model):

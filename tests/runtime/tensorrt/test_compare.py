@@ -5,9 +5,13 @@ from __future__ import annotations
 import pytest
 
 from trtnemo.engine import Engine
+from trtnemo.engine.plans import read_index
 from trtnemo.errors import MachineError
+from trtnemo.lowering.tensorrt.networks import plan_networks
+from trtnemo.runtime.tensorrt import TensorrtExecutor
 from trtnemo.runtime.tensorrt import compare as comparing
 from trtnemo.runtime.tensorrt.compare import compare
+from trtnemo.runtime.tensorrt.graph_runner import GraphRunner
 from trtnemo.trt.interpreter import kinds
 
 
@@ -21,21 +25,44 @@ def test_in_float32_no_number_of_tiny_differs_by_a_thousandth(make_plans):
     assert found.draft_rows > 3 * 30
 
 
-def test_every_block_of_target_and_draft_head_is_compared_in_both_phases(make_plans):
+def test_every_block_of_target_and_draft_head_is_compared_in_every_phase_it_runs_in(make_plans):
     engine = Engine.open(make_plans("tiny", "tensorrt.compute=weight_only"))
     found = compare(engine, steps=2)
-    paths = {(block.path, block.phase) for block in found.blocks}
-    layers = {
-        node.name.rpartition("layers.")[2].split(".")[0] for node in engine.target.nodes if "layers." in node.name
-    }
-    for layer in layers:
-        assert {(f"backbone.layers.{layer}", phase) for phase in ("decode", "prefill")} <= paths
-    assert ("mtp.layers.0", "decode") in paths
+    graphs = [engine.target, engine.mtp]
+    index = read_index(engine.directory)
+    _, programs = plan_networks(graphs, index.plain, index.settings)
+    wanted = {("target.logits", "logits", "decode"), ("target.logits", "logits", "prefill")}
+    wanted.add(("mtp.logits", "logits", "decode"))
+    for (graph, phase), blocks in programs.items():
+        if (graph, phase) == ("mtp", "prefill"):
+            continue  # it leaves nothing but its cache, which the drafts after it read
+        kinds = [(planned.block.path, planned.block.kind, phase) for planned in blocks]
+        wanted |= {key for key in kinds if key[1] != "logits"}
+    assert {(block.path, block.kind, block.phase) for block in found.blocks} == wanted
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda logits: logits * float("nan"), lambda logits: logits.flip(-1)], ids=["not a number", "reversed"]
+)
+def test_wrong_logits_are_no_agreement(make_plans, monkeypatch, spoil):
+    right = GraphRunner.logits
+    monkeypatch.setattr(GraphRunner, "logits", lambda runner, hidden: spoil(right(runner, hidden)))
+    found = compare(Engine.open(make_plans("mixed")), steps=2)
+    assert not found.passed
+    assert found.worst.kind == "logits"
+    assert not found.logits_difference < 1
+
+
+def test_a_cache_of_the_draft_head_that_takes_nothing_in_is_no_agreement(make_plans, monkeypatch):
+    monkeypatch.setattr(TensorrtExecutor, "_feed", lambda executor, feeds: None)
+    found = compare(Engine.open(make_plans("tiny", "tensorrt.compute=weight_only")), steps=8)
+    assert not found.passed
+    assert "mtp.layers.0" in {block.path for block in found.blocks if block.relative > found.tolerance}
 
 
 @pytest.mark.parametrize("checkpoint", ["tiny", "nvfp4", "mixed"])
 def test_quantized_products_choose_the_same_tokens(make_plans, checkpoint):
-    found = compare(Engine.open(make_plans(checkpoint)))
+    found = compare(Engine.open(make_plans(checkpoint)), steps=24)
     assert found.passed
     assert found.same_top >= 0.995 * found.rows
     assert found.same_draft_top >= 0.995 * found.draft_rows

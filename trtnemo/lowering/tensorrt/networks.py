@@ -21,7 +21,10 @@ from trtnemo.trt.step_inputs import StepInputs
 from trtnemo.trt.writer import ITensor, NetworkWriter
 
 ADVANCE = "advance"
+# A draft head drafts token by token: of many it only takes in what its cache keeps.
+FED = ("mtp",)
 Write = Callable[[ops.Site], None]
+Part = tuple[str, Block, Write]
 
 
 @dataclass(frozen=True)
@@ -69,11 +72,9 @@ def plan_networks(
     for graph in graphs:
         for phase in PHASES:
             planned = []
-            for block in split(graph, phase):
-                if block.kind == "logits" and phase == "prefill":
-                    continue  # many rows of logits are runs of the decode phase's form, which reads the head as it is
+            for block, parts in _needed(graph, phase, settings):
                 runs = []
-                for kind, part, write in _writers(block, phase, settings):
+                for kind, part, write in parts:
                     elements = "/".join(plain.get(name, settings.products).value for name in part.parameters)
                     name = f"{kind}-{phase}-{part.digest(kind, phase, elements, settings.model_dump_json())}"
                     spec = networks.setdefault(name, NetworkSpec(name, kind, phase, part, write, plain))
@@ -85,7 +86,30 @@ def plan_networks(
     return networks, programs
 
 
-def _writers(block: Block, phase: Phase, settings: Settings) -> Iterator[tuple[str, Block, Write]]:
+def _needed(graph: Graph, phase: Phase, settings: Settings) -> Iterator[tuple[Block, list[Part]]]:
+    """Yield blocks with what is written for each.
+
+    A prefill has no logits: those of many rows are runs of the decode phase's form, which reads the head as it is.
+    """
+    blocks = split(graph, phase)
+    if phase == "decode":
+        yield from ((block, list(_writers(block, phase, settings))) for block in blocks)
+        return
+    blocks = [block for block in blocks if block.kind != "logits"]
+    if graph.name in FED:
+        stateful = [index for index, block in enumerate(blocks) if _has_state(block)]
+        blocks = blocks[: stateful[-1] + 1] if stateful else []
+    for block in blocks:
+        parts = list(_writers(block, phase, settings))
+        ends_with_cache = graph.name in FED and block is blocks[-1] and block.kind == "attention"
+        yield block, parts[:1] if ends_with_cache else parts  # nobody reads what comes after
+
+
+def _has_state(block: Block) -> bool:
+    return any(isinstance(node.op, Attention | Mamba2) for node in block.nodes)
+
+
+def _writers(block: Block, phase: Phase, settings: Settings) -> Iterator[Part]:
     """Yield kind, block and writer of every network that a block needs, in the order they run."""
     if block.kind == "experts":
         yield "route", block, _write_route

@@ -136,7 +136,7 @@ def attention_back(op: Attention, node: Node, site: Site, query: ITensor) -> ITe
 
 def _heads(site: Site, x_TD: ITensor, heads: int, head_dim: int) -> ITensor:
     """Return packed rows as [B, heads, R, head_dim]."""
-    grid = site.net.reshape(site.step.to_grid(x_TD, heads * head_dim), (0, 0, heads, head_dim))
+    grid = site.net.reshape(site.step.to_grid(x_TD), (0, 0, heads, head_dim))
     return site.net.transpose(grid, (0, 2, 1, 3))
 
 
@@ -144,7 +144,7 @@ def mamba(op: Mamba2, node: Node, site: Site, inputs: list[ITensor]) -> ITensor:
     """Return the mixer's output; in a decode phase with drafts what it read is given out too."""
     net, step = site.net, site.step
     element = net.element(inputs[0])
-    grid = step.to_grid(inputs[0], op.input_width)
+    grid = step.to_grid(inputs[0])
     if site.phase == "decode" and site.settings.keeps_rows:
         net.output(f"{site.block.local(node.name)}.read", grid, ("B", "R", op.input_width))
     parameters = {role: site.vector(node, role) for role in node.parameters}

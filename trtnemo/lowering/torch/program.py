@@ -10,8 +10,8 @@ from trtnemo.errors import EngineError
 from trtnemo.graph import Graph
 from trtnemo.lowering.torch.ops import OPS, StepContext
 
-# called with a value's name and the value, when a node has made it
-Watch = Callable[[str, Tensor], None]
+# called with the graph's name, a value's name and the value, when a node has made it
+Watch = Callable[[str, str, Tensor], None]
 
 
 def run_graph(
@@ -27,7 +27,7 @@ def run_graph(
             raise EngineError(f"op '{node.op.kind}' has no torch form", where=node.name)
         values[node.output] = function(node.op, node, context, [values[name] for name in node.inputs])
         if watch is not None:
-            watch(node.output, values[node.output])
+            watch(graph.name, node.output, values[node.output])
         for name in node.inputs:
             if last_use[name] == index and name not in kept:
                 values.pop(name, None)

@@ -27,6 +27,11 @@ class BoundPlan:
     states: Mapping[str, Tensor]
     values: Mapping[str, str]
 
+    @property
+    def writes_state(self) -> bool:
+        """Whether the plan updates a state."""
+        return any(spec.source == "state" for spec in self.plan.outputs.values())
+
     def run(self, grid: Grid, given: Mapping[str, Tensor], sizes: Mapping[str, int] | None = None) -> dict[str, Tensor]:
         """Return what the plan makes, by value; `given` holds its inputs by value."""
         tensors = {**self.weights, **grid.tensors}

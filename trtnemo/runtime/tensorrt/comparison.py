@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from trtnemo.lowering.tensorrt.settings import Phase
@@ -27,8 +28,8 @@ class BlockError:
 class Comparison:
     """Blocks from the worst down; rows of logits compared, those with the same most probable token, their numbers.
 
-    `rows` counts the target's logits, `draft_rows` the MTP head's; a block that differs by more than `tolerance` of its
-    largest number fails the comparison.
+    `rows` counts the target's logits, `draft_rows` the MTP head's. A block that differs by more than `tolerance` of its
+    largest number fails the comparison, and so does a smaller share of equal tokens than `least_share`.
     """
 
     blocks: tuple[BlockError, ...]
@@ -39,6 +40,7 @@ class Comparison:
     logits_difference: float
     largest_logit: float
     tolerance: float
+    least_share: float
 
     @property
     def worst(self) -> BlockError:
@@ -47,5 +49,9 @@ class Comparison:
 
     @property
     def passed(self) -> bool:
-        """Whether every block stays within the tolerance; not a number does not."""
-        return all(block.relative <= self.tolerance for block in self.blocks)
+        """Whether every block and enough tokens agree; what is not a number does not."""
+        is_near = all(block.relative <= self.tolerance for block in self.blocks)
+        is_same = self.same_top >= self.least_share * self.rows and (
+            self.same_draft_top >= self.least_share * self.draft_rows
+        )
+        return is_near and is_same and math.isfinite(self.logits_difference)

@@ -5,6 +5,7 @@ Compiled and type-checked only: no GPU has run this module yet (docs/gpu.md).
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,15 @@ _REBUILD = "Rebuild the engine"
 class DeserializedPlans:
     """Opens the plans of an engine directory; raises EngineError on a damaged plan or one for another device."""
 
-    def __init__(self, directory: Path, index: PlanIndex, library: Library, device: torch.device) -> None:
+    def __init__(
+        self, directory: Path, index: PlanIndex, library: Library, device: torch.device, cuda_graphs: bool = True
+    ) -> None:
         require_device(index, device)
         self._directory = directory
         self._index = index
         self._library = library
         self._device = device
+        self._cuda_graphs = cuda_graphs
         self._messages: list[tuple[str, str]] = []
         self._runtime = library.module.Runtime(make_logger(library, self._messages))
         # plans run one after another on one stream, so that one piece of scratch memory serves them all
@@ -39,7 +43,9 @@ class DeserializedPlans:
         """Return a plan by name."""
         if name not in self._opened:
             record = self._index.find(name)
-            self._opened[name] = Plan(record, self._deserialize(name), self._device, self._make_context)
+            captures = self._cuda_graphs and record.phase == "decode"  # a prefill's lengths change from run to run
+            make_context = partial(self._make_context, captures)
+            self._opened[name] = Plan(record, self._deserialize(name), self._device, make_context)
         return self._opened[name]
 
     def _deserialize(self, name: str) -> Any:
@@ -51,13 +57,14 @@ class DeserializedPlans:
             raise EngineError(f"cannot be loaded: {detail}", where=plan_file(name), remedy=_REBUILD)
         return engine
 
-    def _make_context(self, engine: Any) -> Any:
+    def _make_context(self, captures: bool, engine: Any) -> Any:
         module = self._library.module
         strategy = module.ExecutionContextAllocationStrategy.USER_MANAGED
         if hasattr(module, "CudaGraphStrategy"):
             config = engine.create_runtime_config()
             config.set_execution_context_allocation_strategy(strategy)
-            config.cuda_graph_strategy = module.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+            graphs = module.CudaGraphStrategy
+            config.cuda_graph_strategy = graphs.WHOLE_GRAPH_CAPTURE if captures else graphs.DISABLED
             context = engine.create_execution_context(config)
         else:
             context = engine.create_execution_context(strategy)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trtnemo.errors import StepError
+from trtnemo.errors import EngineError, StepError
 from trtnemo.lowering import Budget, DraftToken, Segment, Snapshot, StepBatch, StepResult
 from trtnemo.lowering.step import Float32
 from trtnemo.lowering.tensorrt.settings import CHUNK, DECODE_ROWS, Settings
@@ -89,10 +89,21 @@ class TensorrtExecutor:
 
     @_on_device
     def forward(self, batch: StepBatch) -> StepResult:
-        """Run one ragged step; raises StepError before any state has changed."""
+        """Run one ragged step; raises StepError before any state has changed.
+
+        Raises EngineError where a plan did not run; the step's slots are empty then.
+        """
         check_step(self._budget, batch, self.slots)
         if not self._settings.keeps_rows and any(segment.speculative for segment in batch.segments):
             raise StepError("this engine's plans were built without drafts, so nothing can be verified")
+        try:
+            return self._forward(batch)
+        except EngineError:
+            for segment in batch.segments:
+                self.release(segment.slot)
+            raise
+
+    def _forward(self, batch: StepBatch) -> StepResult:
         self._settle()
         fresh = [segment.slot for segment in batch.segments if segment.slot not in self.slots]
         self._states.clear(fresh)

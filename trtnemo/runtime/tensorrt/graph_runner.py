@@ -57,7 +57,7 @@ class GraphRunner:
         """
         plans = self._bound[phase]
         if states_only:
-            last = max(index for index, plan in enumerate(plans) if plan.states)
+            last = max(index for index, plan in enumerate(plans) if plan.writes_state)
             plans = plans[: last + 1]
         tensors = {**grid.tensors, "token_ids": inputs["token_ids"]}
         step = Grid(grid.first_slot, tensors, grid.sizes)

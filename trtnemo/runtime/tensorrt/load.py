@@ -15,6 +15,7 @@ from trtnemo.lowering import Budget
 from trtnemo.lowering.tensorrt.index import PlanIndex
 from trtnemo.lowering.tensorrt.networks import Programs, plan_networks
 from trtnemo.lowering.tensorrt.settings import DECODE_ROWS, PHASES, Settings
+from trtnemo.recipe import TensorrtRecipe
 from trtnemo.runtime.tensorrt.bound import Open
 from trtnemo.runtime.tensorrt.deserialized import DeserializedPlans
 from trtnemo.runtime.tensorrt.executor import TensorrtExecutor
@@ -51,9 +52,16 @@ def load_tensorrt(engine: Engine, budget: Budget, interpret: bool) -> TensorrtEx
     plans = (
         InterpretedPlans(index, networks, library)
         if interpret
-        else DeserializedPlans(engine.directory, index, library, device)
+        else DeserializedPlans(engine.directory, index, library, device, _has_cuda_graphs(engine))
     )
-    return assemble(graphs, programs, plans.open, index.settings, engine.checkpoint(), budget, device)
+    try:
+        return assemble(graphs, programs, plans.open, index.settings, engine.checkpoint(), budget, device)
+    except torch.OutOfMemoryError as error:
+        raise MachineError(
+            f"weights and states do not fit the device: {str(error).splitlines()[0]}",
+            where=str(engine.directory),
+            remedy="`trtnemo plan --recipe` says which limits fit",
+        ) from None
 
 
 def assemble(
@@ -81,6 +89,10 @@ def assemble(
     if device.type == "cuda":
         torch.cuda.synchronize(device)  # what was copied here is read on another stream
     return TensorrtExecutor(runners[0], runners[1] if runners[1:] else None, states, settings, budget, device)
+
+
+def _has_cuda_graphs(engine: Engine) -> bool:
+    return isinstance(engine.recipe, TensorrtRecipe) and engine.recipe.tensorrt.cuda_graphs
 
 
 def require_version(index: PlanIndex, library: Library) -> None:

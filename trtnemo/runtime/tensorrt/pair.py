@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
+import torch
 from torch import Tensor
 
 from trtnemo.engine import Engine
+from trtnemo.errors import EngineError
 from trtnemo.graph import Graph
 from trtnemo.lowering import DraftToken, StepBatch, StepResult
 from trtnemo.lowering.step import Float32
@@ -16,6 +19,7 @@ from trtnemo.network import NemotronH
 from trtnemo.runtime.load import budget_of
 from trtnemo.runtime.tensorrt.bound import BoundPlan
 from trtnemo.runtime.tensorrt.comparison import BlockError
+from trtnemo.runtime.tensorrt.graph_runner import GraphRunner
 from trtnemo.runtime.tensorrt.load import load_tensorrt
 
 Graphs = tuple[Graph, Graph | None]
@@ -70,35 +74,41 @@ class BlockWatch:
     def __init__(self, pair: Pair) -> None:
         self.errors: dict[tuple[str, str, Phase], BlockError] = {}
         self._pair = pair
-        self._expected: dict[str, Tensor] = {}
+        self._expected: dict[tuple[str, str], Tensor] = {}
 
     def __enter__(self) -> BlockWatch:
-        self._pair.reference.watch = self._expected.__setitem__
-        for runner in (self._pair.plans.target, self._pair.plans.mtp):
-            if runner is not None:
-                runner.watch = self._hold
+        self._pair.reference.watch = lambda graph, name, value: self._expected.__setitem__((graph, name), value)
+        for runner in self._runners():
+            runner.watch = partial(self._hold, runner.graph.name)
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._pair.reference.watch = None
-        for runner in (self._pair.plans.target, self._pair.plans.mtp):
-            if runner is not None:
-                runner.watch = None
+        for runner in self._runners():
+            runner.watch = None
 
-    def _hold(self, plan: BoundPlan, made: dict[str, Tensor]) -> dict[str, Tensor]:
-        goes_on = {}
+    def note_logits(self, graph: str, phase: Phase, made: Float32, expected: Float32) -> None:
+        """Hold logits, computed from the reference's hidden states, against the reference's."""
+        self._note((f"{graph}.logits", "logits", phase), torch.from_numpy(made), torch.from_numpy(expected))
+
+    def _runners(self) -> list[GraphRunner]:
+        return [runner for runner in (self._pair.plans.target, self._pair.plans.mtp) if runner is not None]
+
+    def _hold(self, graph: str, plan: BoundPlan, made: dict[str, Tensor]) -> dict[str, Tensor]:
+        record, goes_on = plan.plan.record, {}
         for name, value in made.items():
-            expected = self._expected.get(name)
-            if expected is None or expected.shape != value.shape:
+            expected = self._expected.get((graph, name))
+            if expected is None:  # what only plans pass on: a scaled query, the experts that were picked
                 goes_on[name] = value
                 continue
-            self._note(plan, (value.float().cpu() - expected).abs().max().item(), expected.abs().max().item())
+            self._note((plan.part.path, record.kind, record.phase), value.float().cpu(), expected)
             goes_on[name] = expected.to(value)
         return goes_on
 
-    def _note(self, plan: BoundPlan, difference: float, largest: float) -> None:
-        record = plan.plan.record
-        key = (plan.part.path, record.kind, record.phase)
+    def _note(self, key: tuple[str, str, Phase], made: Tensor, expected: Tensor) -> None:
+        if made.shape != expected.shape:
+            raise EngineError(f"gives {list(made.shape)}, the torch lowering {list(expected.shape)}", where=key[0])
+        difference, largest = (made - expected).abs().max().item(), expected.abs().max().item()
         found = BlockError(*key, difference=difference, largest=largest)
         before = self.errors.get(key)
         if before is None or not found.relative <= before.relative:  # not a number counts as larger

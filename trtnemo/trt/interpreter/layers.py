@@ -99,13 +99,15 @@ def quantize(layer: Any, inputs: Sequence[Value]) -> list[Value]:
 
 
 def dynamic_quantize(layer: Any, inputs: Sequence[Value]) -> list[Value]:
-    """FP4 codes and FP8 scales per 16: scale = max / 6 under the global scale, rounded before it is divided out."""
+    """FP4 codes and FP8 scales per 16: scale = max / 6 under the global scale, rounded before it is divided out.
+
+    That a scale is never below FP8's smallest number is ModelOpt's rule; TensorRT's is not known (docs/gpu.md).
+    """
     x, global_scale = resolve(inputs[0]).float(), resolve(inputs[1]).float()
     blocks = x.reshape(*x.shape[:-1], -1, BLOCK)
-    scale = (blocks.abs().amax(-1) / 6 / global_scale).clamp(max=448).to(torch.float8_e4m3fn)
+    scale = (blocks.abs().amax(-1) / 6 / global_scale).clamp(2**-9, 448).to(torch.float8_e4m3fn)
     divisor = (scale.float() * global_scale)[..., None]
-    scaled = torch.where(divisor > 0, blocks / divisor, torch.zeros_like(blocks))
-    return [encode_fp4(scaled).reshape(x.shape), scale]
+    return [encode_fp4(blocks / divisor).reshape(x.shape), scale]
 
 
 def einsum(layer: Any, inputs: Sequence[Value]) -> list[Value]:
