@@ -53,7 +53,8 @@ measure_tiny() {
     local name=$1 engine=$output/tiny-$1
     shift
     step "$bin/trtnemo" build --recipe "$RECIPE" --checkpoint tiny --output "$engine" --force \
-        --set "hardware.compute_capability=$CAPABILITY" --set limits.max_seq_len=4096 "$@"
+        --set "hardware.compute_capability=$CAPABILITY" --set limits.max_seq_len=4096 \
+        --set speculation.draft_tokens=3 "$@"
     step "$bin/python" tests/gpu/measure.py "$engine" --report "$output/tiny-$name.json" || failed=5
 }
 measure_tiny float32 --set tensorrt.products=float32

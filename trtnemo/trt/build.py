@@ -56,7 +56,10 @@ class PlanBuilder:
         errors = [text for severity, text in self.messages if severity in ("ERROR", "INTERNAL_ERROR")]
         if plan is None:
             detail = " | ".join(errors[:2]) or "no reason given"
-            raise EngineError(f"{self.library.product} refuses the network: {_shorten(detail)}")
+            raise EngineError(
+                f"{self.library.product} refuses the network: {_shorten(detail)}",
+                remedy="Lower the recipe's limits if they are unusually large",
+            )
         return BuildReport(
             bytes(plan),
             self._find(_ACTIVATIONS),
