@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "bindings.hpp"
 #include "nvfp4.hpp"
 
 namespace nb = nanobind;
@@ -32,4 +33,5 @@ NB_MODULE(_native, module) {
     module.doc() = "Native functions of trtnemo.";
     module.def("decode_nvfp4", &decode_nvfp4, nb::arg("packed"), nb::arg("scale"),
                "Return E2M1 codes [rows, columns/2] times float32 block scales [rows, columns/16].");
+    trtnemo::bind_cpu(module);
 }

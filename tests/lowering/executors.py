@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from trtnemo.checkpoint import Checkpoint
 from trtnemo.lowering import Budget
+from trtnemo.lowering.cpu.executor import CpuExecutor, CpuOptions
+from trtnemo.lowering.cpu.packing import pack_weights
 from trtnemo.lowering.tensorrt.emit import emit
 from trtnemo.lowering.tensorrt.index import PlanIndex
 from trtnemo.lowering.tensorrt.networks import plan_networks
@@ -29,6 +33,24 @@ def make_executor(directory: Path, slots: int = 8, max_seq_len: int = 4096, mtp:
     head = model.record_mtp() if mtp and checkpoint.config.has_mtp else None
     weights = load_weights(checkpoint, *(graph for graph in (target, head) if graph))
     return TorchExecutor(target, head, weights, Budget(slots, max_seq_len, 2048, 6, checkpoint.config.vocab_size))
+
+
+EXACT = {"is_wide": True, "half_cache": False}
+
+
+def make_native(
+    directory: Path, slots: int = 8, max_seq_len: int = 4096, mtp: bool = True, threads: int = 2, **options: Any
+) -> CpuExecutor:
+    """Return a native executor; activations in 16 bits and a float32 cache unless `options` say otherwise."""
+    checkpoint = Checkpoint.open(directory)
+    model = NemotronH.from_checkpoint(checkpoint)
+    target = model.record_target()
+    head = model.record_mtp() if mtp and checkpoint.config.has_mtp else None
+    budget = Budget(slots, max_seq_len, 2048, 6, checkpoint.config.vocab_size)
+    chosen = CpuOptions(threads, **{"kv_tokens": slots * max_seq_len, **EXACT, **options})
+    with tempfile.TemporaryDirectory() as packed:  # the file stays mapped when its name is gone
+        index = pack_weights(checkpoint, [graph for graph in (target, head) if graph], Path(packed), lambda *_: None)
+        return CpuExecutor(Path(packed), index, target, head, budget, chosen)
 
 
 def make_interpreted(

@@ -5,17 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lowering.executors import make_executor, make_interpreted
+from lowering.executors import make_executor, make_interpreted, make_native
 from trtnemo.errors import StepError
 from trtnemo.lowering import DraftToken, make_batch
 
 TOKENS = np.random.default_rng(0).integers(0, 4096, 200).tolist()
 
 
-@pytest.fixture(params=["torch", "tensorrt"])
+MAKERS = {"torch": make_executor, "cpu": make_native, "tensorrt": make_interpreted}
+
+
+@pytest.fixture(params=MAKERS)
 def executor(request, make_checkpoint):
-    make = make_executor if request.param == "torch" else make_interpreted
-    return make(make_checkpoint("mixed"))
+    return MAKERS[request.param](make_checkpoint("mixed"))
 
 
 def feed(executor, slot, tokens, position=0):

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 import oracle
-from lowering.executors import make_executor, make_interpreted
+from lowering.executors import make_executor, make_interpreted, make_native
 from trtnemo.checkpoint import QuantizationMap, expected_tensors, parse_config
 from trtnemo.checkpoint.storage import StorageType
 from trtnemo.lowering import make_batch
@@ -56,6 +56,21 @@ SHAPES = {
     "no convolution bias": {"use_conv_bias": False},
     "every expert picked": {"num_experts_per_tok": 8},
 }
+# Sizes that are multiples of nothing that a kernel would like.
+ODD_SHAPES = {
+    "22 of 512 experts": {"n_routed_experts": 512, "num_experts_per_tok": 22, "moe_intermediate_size": 20},
+    "three groups of heads": {"mamba_num_heads": 9, "n_groups": 3, "mamba_head_dim": 20, "ssm_state_size": 21},
+    "head_dim 48": {"num_attention_heads": 6, "num_key_value_heads": 2, "head_dim": 48},
+    "one KV head of 24": {"num_attention_heads": 5, "num_key_value_heads": 1, "head_dim": 24},
+    "widths": {
+        "hidden_size": 72,
+        "vocab_size": 259,
+        "moe_latent_size": 28,
+        "moe_intermediate_size": 44,
+        "moe_shared_expert_intermediate_size": 52,
+    },
+    "five taps": {"conv_kernel": 5},
+}
 
 
 def write_random(directory, config):
@@ -71,7 +86,7 @@ def write_random(directory, config):
     save_file(tensors, directory / "model.safetensors", {"format": "pt"})
 
 
-@pytest.mark.parametrize("make", [make_executor, make_interpreted], ids=["torch", "tensorrt"])
+@pytest.mark.parametrize("make", [make_executor, make_native, make_interpreted], ids=["torch", "cpu", "tensorrt"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_logits_equal_transformers(tmp_path, shape, make):
     config = {**CONFIG, **SHAPES[shape]}
@@ -83,9 +98,21 @@ def test_logits_equal_transformers(tmp_path, shape, make):
     assert np.abs(expected).max() > 0.1
 
 
-def test_a_tied_head_multiplies_by_the_embedding(tmp_path):
+@pytest.mark.parametrize("shape", ODD_SHAPES)
+def test_odd_shapes_equal_the_torch_lowering(tmp_path, shape):
+    write_random(tmp_path, {**CONFIG, **ODD_SHAPES[shape]})
+    ids = torch.randint(0, 256, (70,), generator=torch.Generator().manual_seed(1)).tolist()
+    expected, executor = make_executor(tmp_path).forward(make_batch([(0, 0, ids, False)])).logits, make_native(tmp_path)
+    parts = [(0, 0, ids[:33], False)], [(0, 33, ids[33:], False)]
+    found = np.concatenate([executor.forward(make_batch(part)).logits for part in parts])
+    assert np.abs(found - expected).max() < 1e-3
+    assert np.abs(expected).max() > 0.1
+
+
+@pytest.mark.parametrize("make", [make_executor, make_native], ids=["torch", "cpu"])
+def test_a_tied_head_multiplies_by_the_embedding(tmp_path, make):
     write_random(tmp_path, {**CONFIG, "tie_word_embeddings": True})
-    executor = make_executor(tmp_path)
+    executor = make(tmp_path)
     result = executor.forward(make_batch([(0, 0, [1, 2, 3], False)], hidden_rows=[0, 1, 2]))
     embedding = oracle.decoded_tensors(tmp_path)["backbone.embeddings.weight"].numpy()
     assert np.abs(result.logits - result.hidden_states @ embedding.T).max() < 1e-4

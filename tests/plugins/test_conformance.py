@@ -8,6 +8,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from lowering.native_op import run_native
+from trtnemo import _native
+from trtnemo.graph import ParameterSpec
 from trtnemo.plugins.latent_moe.op import LatentMoe
 from trtnemo.plugins.latent_moe.reference import latent_moe, route
 from trtnemo.plugins.mamba2.op import Mamba2
@@ -159,3 +162,45 @@ def test_the_correction_bias_picks_but_never_weighs():
     picked, weights = route(op, torch.zeros_like(logits), torch.arange(op.experts).float())
     assert sorted(picked[0].tolist()) == [5, 6, 7]
     assert torch.allclose(weights, torch.full_like(weights, 2.5 / 3))
+
+
+def single(name, value):
+    return ParameterSpec(name=name, shape=tuple(value.shape)), {name: value}
+
+
+def bank(name, values):
+    spec = ParameterSpec(name=f"{name}.{{expert}}", shape=tuple(values.shape[1:]), copies=len(values))
+    return spec, {f"{name}.{expert}": value for expert, value in enumerate(values)}
+
+
+@pytest.mark.parametrize("kernels", _native.kernel_names())
+@pytest.mark.parametrize("shape", MAMBA_SHAPES, ids=str)
+def test_mamba2_native_equals_the_reference(shape, kernels, monkeypatch):
+    monkeypatch.setenv("TRTNEMO_CPU", kernels)
+    op, projected, parameters, _ = mamba_case(*shape)
+    packed = {role: single(role, value) for role, value in parameters.items()}
+    expected = mamba2(op, projected, parameters, initial_state(op))[0]
+    whole = run_native(op, [projected], packed, ())
+    assert torch.allclose(whole, expected, atol=1e-4, rtol=1e-4)
+    for cuts in ((1,), (len(projected) // 2,), (1, 2, 5)):
+        assert torch.equal(run_native(op, [projected], packed, cuts), whole)
+
+
+@pytest.mark.parametrize("kernels", _native.kernel_names())
+@pytest.mark.parametrize("shape", [*MOE_SHAPES, (512, 22, 24, 20, 1, 1, 9)], ids=str)
+def test_latent_moe_native_equals_the_reference(shape, kernels, monkeypatch):
+    monkeypatch.setenv("TRTNEMO_CPU", kernels)
+    op, logits, rows, bias, up, down = moe_case(*shape)
+    packed = {"correction_bias": single("bias", bias), "up": bank("up", up), "down": bank("down", down)}
+    expected = latent_moe(op, logits, rows, bias, lambda e, x: x @ up[e].T, lambda e, x: x @ down[e].T)
+    whole = run_native(op, [logits, rows], packed, ())
+    assert torch.allclose(whole, expected, atol=1e-4, rtol=1e-4)
+    assert torch.equal(run_native(op, [logits, rows], packed, (1, 4)), whole)
+
+
+def test_mamba2_native_without_a_convolution_bias():
+    op, projected, parameters, _ = mamba_case(*MAMBA_SHAPES[2])
+    del parameters["conv_bias"]
+    packed = {role: single(role, value) for role, value in parameters.items()}
+    expected = mamba2(op, projected, parameters, initial_state(op))[0]
+    assert torch.allclose(run_native(op, [projected], packed, (3,)), expected, atol=1e-4, rtol=1e-4)

@@ -1,0 +1,210 @@
+// The native executor, its weights and its packing, for Python.
+#include "bindings.hpp"
+
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/unique_ptr.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+
+#include "builder.hpp"
+#include "pack.hpp"
+
+namespace nb = nanobind;
+
+namespace trtnemo {
+
+namespace {
+
+using Bytes = nb::ndarray<const std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Ids = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Table = nb::ndarray<const std::int64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Rows = nb::ndarray<nb::numpy, float, nb::ndim<2>, nb::c_contig>;
+
+template <typename Element>
+Element* owned(std::size_t count, nb::capsule& owner) {
+    auto memory = std::make_unique<Element[]>(std::max<std::size_t>(1, count));
+    Element* data = memory.release();
+    owner = nb::capsule(data, [](void* pointer) noexcept { delete[] static_cast<Element*>(pointer); });
+    return data;
+}
+
+std::span<const std::int64_t> view(const Ids& ids) { return {ids.data(), ids.shape(0)}; }
+
+// Executor and the file that its ops read, kept together.
+class BoundExecutor {
+  public:
+    BoundExecutor(const std::string& path, const std::string& kernels, std::size_t slots, std::size_t threads,
+                  std::size_t pages, std::size_t layers, std::size_t kv_heads, std::size_t head_dim, bool is_half)
+        : weights_(MappedMemory::open_file(path)),
+          executor(find(kernels), {slots, threads, pages, {layers, kv_heads, head_dim, is_half}}) {}
+
+    GraphBuilder target() { return {executor, executor.target(), weights_}; }
+    GraphBuilder add_mtp() { return {executor, executor.add_mtp(), weights_}; }
+
+    std::pair<Rows, Rows> forward(const Ids& ids, const Table& segments, const Ids& logit_rows, const Ids& hidden_rows) {
+        const std::vector<SegmentRequest> requests = parse(segments);
+        nb::capsule logits_owner, hidden_owner;
+        const std::size_t vocabulary = executor.vocabulary(), width = executor.hidden_width();
+        float* logits = owned<float>(logit_rows.shape(0) * vocabulary, logits_owner);
+        float* hidden = owned<float>(hidden_rows.shape(0) * width, hidden_owner);
+        {
+            nb::gil_scoped_release unlocked;
+            executor.forward(view(ids), requests, view(logit_rows), view(hidden_rows), logits, hidden);
+        }
+        return {Rows(logits, {logit_rows.shape(0), vocabulary}, logits_owner),
+                Rows(hidden, {hidden_rows.shape(0), width}, hidden_owner)};
+    }
+
+    Rows draft(const Table& tokens) {
+        std::vector<DraftRequest> requests;
+        for (std::size_t row = 0; row < tokens.shape(0); ++row) {
+            requests.push_back({static_cast<std::size_t>(tokens(row, 0)), tokens(row, 1)});
+        }
+        nb::capsule owner;
+        const std::size_t vocabulary = executor.vocabulary();
+        float* logits = owned<float>(requests.size() * vocabulary, owner);
+        {
+            nb::gil_scoped_release unlocked;
+            executor.draft(requests, logits);
+        }
+        return Rows(logits, {requests.size(), vocabulary}, owner);
+    }
+
+    static std::vector<SegmentRequest> parse(const Table& segments) {
+        std::vector<SegmentRequest> requests;
+        for (std::size_t row = 0; row < segments.shape(0); ++row) {
+            requests.push_back({static_cast<std::size_t>(segments(row, 0)), static_cast<std::size_t>(segments(row, 1)),
+                                static_cast<std::size_t>(segments(row, 2)), segments(row, 3) != 0});
+        }
+        return requests;
+    }
+
+    std::vector<std::pair<std::string, double>> seconds(bool of_mtp) {
+        std::vector<std::pair<std::string, double>> result;
+        GraphProgram& graph = of_mtp ? *executor.mtp() : executor.target();
+        for (const auto& op : graph.program.ops) result.emplace_back(op->name, op->seconds);
+        return result;
+    }
+
+  private:
+    static const Kernels& find(const std::string& name) {
+        std::size_t count = 0;
+        const Kernels* const* usable = usable_kernels(count);
+        for (std::size_t i = 0; i < count; ++i) {
+            if (name == usable[i]->name) return *usable[i];
+        }
+        throw std::invalid_argument("this machine has no kernels called " + name);
+    }
+
+    MappedMemory weights_;  // before the executor, whose ops point into it
+
+  public:
+    Executor executor;
+};
+
+nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>> pack_matrix(const std::string& format, std::size_t rows,
+                                                              std::size_t columns, const Bytes& weight,
+                                                              const std::optional<Bytes>& block_scales) {
+    const Matrix matrix{parse_format(format), rows, columns, nullptr, 1.0F};
+    const bool is_nvfp4 = matrix.format == Format::kNvfp4;
+    const std::size_t bits = matrix.format == Format::kFloat32 ? 32 : matrix.format == Format::kBfloat16 ? 16
+                             : is_nvfp4                         ? 4
+                                                                : 8;
+    if (weight.shape(0) != rows * columns * bits / 8 || is_nvfp4 != block_scales.has_value() ||
+        (is_nvfp4 && (columns % kBlockColumns || block_scales->shape(0) != rows * matrix.blocks()))) {
+        throw nb::value_error("weight and scales do not have the sizes that were named");
+    }
+    nb::capsule owner;
+    std::uint8_t* out = owned<std::uint8_t>(matrix.bytes(), owner);
+    {
+        nb::gil_scoped_release unlocked;
+        pack(matrix, weight.data(), is_nvfp4 ? block_scales->data() : nullptr, out);
+    }
+    return {out, {matrix.bytes()}, owner};
+}
+
+std::vector<std::string> kernel_names() {
+    std::size_t count = 0;
+    const Kernels* const* usable = usable_kernels(count);
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i < count; ++i) names.emplace_back(usable[i]->name);
+    return names;
+}
+
+void bind_builder(nb::module_& module) {
+    nb::class_<WeightPlace>(module, "WeightPlace")
+        .def(nb::init<std::string, std::size_t, std::size_t, std::size_t, float>(), nb::arg("format"), nb::arg("rows"),
+             nb::arg("columns"), nb::arg("offset"), nb::arg("scale"));
+    nb::class_<BankPlace>(module, "BankPlace")
+        .def(nb::init<WeightPlace, std::size_t, std::vector<float>>(), nb::arg("first"), nb::arg("stride"),
+             nb::arg("scales"));
+    nb::class_<GraphBuilder>(module, "GraphBuilder")
+        .def("value", &GraphBuilder::value, nb::arg("width"), nb::arg("buffer"), nb::arg("is_rows"))
+        .def("embedding", &GraphBuilder::embedding)
+        .def("rms_norm", &GraphBuilder::rms_norm)
+        .def("linear", &GraphBuilder::linear)
+        .def("relu2", &GraphBuilder::relu2)
+        .def("add", &GraphBuilder::add)
+        .def("concat", &GraphBuilder::concat)
+        .def("select_rows", &GraphBuilder::select_rows)
+        .def("attention", &GraphBuilder::attention)
+        .def("mamba2", &GraphBuilder::mamba2, nb::arg("name"), nb::arg("input"), nb::arg("sizes"), nb::arg("epsilon"),
+             nb::arg("offsets"), nb::arg("bias_offset").none(), nb::arg("output"))
+        .def("latent_moe", &GraphBuilder::latent_moe)
+        .def("outputs", &GraphBuilder::outputs, nb::arg("hidden"), nb::arg("logits"), nb::arg("hidden_input"));
+}
+
+void bind_executor(nb::module_& module) {
+    nb::class_<Snapshot>(module, "Snapshot")
+        .def_prop_ro("length", &Snapshot::length)
+        .def_prop_ro("own_bytes", &Snapshot::own_bytes)
+        .def_prop_ro("pages", &Snapshot::pages);
+    nb::class_<BoundExecutor>(module, "Executor")
+        .def(nb::init<const std::string&, const std::string&, std::size_t, std::size_t, std::size_t, std::size_t,
+                      std::size_t, std::size_t, bool>(),
+             nb::arg("weights"), nb::arg("kernels"), nb::arg("slots"), nb::arg("threads"), nb::arg("pages"),
+             nb::arg("layers"), nb::arg("kv_heads"), nb::arg("head_dim"), nb::arg("is_half"))
+        .def("target", &BoundExecutor::target, nb::keep_alive<0, 1>())
+        .def("add_mtp", &BoundExecutor::add_mtp, nb::keep_alive<0, 1>())
+        .def("open_slots", [](BoundExecutor& self) { self.executor.open_slots(); })
+        .def("forward", &BoundExecutor::forward)
+        .def("draft", &BoundExecutor::draft)
+        .def("commit", [](BoundExecutor& self, std::size_t slot, std::size_t accepted) {
+            nb::gil_scoped_release unlocked;
+            self.executor.commit(slot, accepted);
+        })
+        .def("snapshot", [](BoundExecutor& self, std::size_t slot) { return self.executor.snapshot(slot); })
+        .def("restore", [](BoundExecutor& self, std::size_t slot, const Snapshot& snapshot) {
+            self.executor.restore(slot, snapshot);
+        })
+        .def("release", [](BoundExecutor& self, std::size_t slot) { self.executor.release(slot); })
+        .def("missing_pages", [](BoundExecutor& self, const Table& segments) {
+            return self.executor.missing_pages(BoundExecutor::parse(segments));
+        })
+        .def("seconds", &BoundExecutor::seconds, nb::arg("of_mtp"))
+        .def_prop_rw("times_ops", [](BoundExecutor& self) { return self.executor.times_ops; },
+                     [](BoundExecutor& self, bool value) { self.executor.times_ops = value; })
+        .def_prop_ro("free_pages", [](BoundExecutor& self) { return self.executor.pages().free_pages(); })
+        .def_prop_ro("total_pages", [](BoundExecutor& self) { return self.executor.pages().total_pages(); })
+        .def_prop_ro("page_bytes", [](BoundExecutor& self) { return self.executor.pages().layout().page_bytes(); })
+        .def_prop_ro("state_bytes", [](BoundExecutor& self) { return self.executor.state_bytes(); });
+}
+
+}  // namespace
+
+void bind_cpu(nb::module_& module) {
+    module.attr("PAGE_TOKENS") = kPageTokens;
+    module.attr("ALIGNMENT") = kAlignment;
+    module.def("kernel_names", &kernel_names, "Return the kernels that this machine can run, fastest first.");
+    module.def("pack_matrix", &pack_matrix, nb::arg("format"), nb::arg("rows"), nb::arg("columns"), nb::arg("weight"),
+               nb::arg("block_scales").none(), "Return a matrix in the packed layout, as bytes.");
+    bind_builder(module);
+    bind_executor(module);
+}
+
+}  // namespace trtnemo

@@ -1,0 +1,85 @@
+// The native executor: a whole ragged step, verification, drafts and commits, over slots of per-sequence state.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "program.hpp"
+
+namespace trtnemo {
+
+class Mamba2Op;
+
+struct ExecutorSizes {
+    std::size_t slots, threads, pages;
+    PageLayout page_layout;
+};
+
+// A graph, and the numbers of the values that the executor fills and reads.
+struct GraphProgram {
+    Program program;
+    std::vector<Mamba2Op*> mamba_ops;
+    std::size_t hidden_input = 0;  // the MTP head's second input
+    std::size_t hidden_output = 0, logits_output = 0;
+};
+
+struct SegmentRequest {
+    std::size_t slot, length, position;
+    bool is_speculative;
+};
+
+struct DraftRequest {
+    std::size_t slot;
+    std::int64_t token_id;
+};
+
+class Executor {
+  public:
+    Executor(const Kernels& kernels, const ExecutorSizes& sizes);
+
+    // Building: ops are appended to a program before the first step.
+    GraphProgram& target() { return target_; }
+    GraphProgram* mtp() { return mtp_.get(); }
+    GraphProgram& add_mtp();
+    std::size_t reserve_state(std::size_t floats);
+    void open_slots();
+
+    // Throws std::runtime_error, and changes nothing, when pages are missing.
+    void forward(std::span<const std::int64_t> token_ids, std::span<const SegmentRequest> segments,
+                 std::span<const std::int64_t> logit_rows, std::span<const std::int64_t> hidden_rows, float* logits,
+                 float* hidden);
+    void draft(std::span<const DraftRequest> requests, float* logits);
+    void commit(std::size_t slot, std::size_t accepted);
+    std::unique_ptr<Snapshot> snapshot(std::size_t slot) const;
+    void restore(std::size_t slot, const Snapshot& snapshot);
+    void release(std::size_t slot);
+
+    const Sequence& sequence(std::size_t slot) const { return slots_.at(slot); }
+    std::size_t missing_pages(std::span<const SegmentRequest> segments) const;
+    const PagePool& pages() const { return *machine_.pages; }
+    std::size_t state_bytes() const { return state_floats_ * sizeof(float); }
+    std::size_t vocabulary() const;
+    std::size_t hidden_width() const;
+    bool times_ops = false;
+
+  private:
+    struct Fed {  // tokens that the MTP head reads once they are committed
+        Sequence* sequence;
+        std::span<const std::int64_t> token_ids;
+        const float* hidden;  // rows, padded
+    };
+    void feed_mtp(const std::vector<Fed>& fed);
+    void advance(Sequence& sequence, std::size_t tokens, const float* hidden);
+    void read_logits(const GraphProgram& graph, std::size_t rows, float* logits);
+
+    Machine machine_;
+    GraphProgram target_;
+    std::unique_ptr<GraphProgram> mtp_;
+    std::size_t state_floats_ = 0;
+    MappedMemory states_;
+    std::vector<Sequence> slots_;
+};
+
+}  // namespace trtnemo

@@ -1,0 +1,127 @@
+// The kernels of one form (portable, AVX2, AVX-512) behind pointers, and the arguments that they take.
+//
+// Every form computes the same bits: integer sums are exact, float sums have one order, and products that are added are
+// fused everywhere. A row's result never depends on the rows beside it. Rows of activations are padded with zeros to 16.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "layout.hpp"
+
+namespace trtnemo {
+
+// Sixteen activations in whole numbers: value = codes * scale; start = -12 * sum(codes), what the codes' offset adds.
+template <typename Code>
+struct ActivationBlock {
+    Code codes[kBlockColumns];
+    float scale;
+    std::int32_t start;
+};
+using Block8 = ActivationBlock<std::int8_t>;
+using Block16 = ActivationBlock<std::int16_t>;  // codes of each four stand as columns 0, 2, 1, 3
+
+// Rows that a product reads: float32 for plain and E4M3 weights, blocks for NVFP4 ones.
+struct Activations {
+    const float* values = nullptr;
+    std::size_t stride = 0;  // floats from row to row
+    const Block8* blocks8 = nullptr;
+    const Block16* blocks16 = nullptr;
+    std::size_t block_stride = 0;  // blocks from row to row
+
+    Activations from_row(std::size_t row) const {
+        Activations moved = *this;
+        if (values) moved.values += row * stride;
+        if (blocks8) moved.blocks8 += row * block_stride;
+        if (blocks16) moved.blocks16 += row * block_stride;
+        return moved;
+    }
+};
+
+// out[i] = matrix rows of tiles [first_tile, last_tile) times x[row_of[i]] (x[i] without row_of), for i below count.
+// Element 0 of an out row belongs to the first row of first_tile.
+struct Product {
+    Matrix matrix;
+    std::size_t first_tile, last_tile;
+    Activations x;
+    const std::uint32_t* row_of;
+    std::size_t count;
+    float* out;
+    std::size_t out_stride;
+};
+
+// Keys and values of one head in one page: keys [page_tokens / 16][head_dim][16 tokens], values [page_tokens][padded].
+struct HeadPage {
+    const void* keys;
+    const void* values;
+};
+
+// The query heads of one KV head at one token, over the first `length` tokens of the sequence.
+struct AttentionCall {
+    const float* queries;  // [heads][head_dim]
+    float* out;            // [heads][head_dim]
+    std::size_t heads, head_dim, length, page_tokens;
+    const HeadPage* pages;
+    bool is_half;
+    float* scores;  // scratch: heads * padded(length)
+};
+
+struct ConvolutionCall {
+    const float* input;  // [tokens] rows, this call's channels from `first` to `last`
+    std::size_t input_stride;
+    float* out;
+    std::size_t out_stride;
+    std::size_t tokens, first, last, channels, kernel;
+    const float* weight;  // [kernel][channels]
+    const float* bias;    // [channels], or null
+    float* state;         // [kernel - 1][channels]
+    bool keeps_state;
+};
+
+struct ScanCall {
+    const float* x;  // the head's columns; rows x_stride apart, as those of b and c
+    const float* b;
+    const float* c;
+    std::size_t stride;
+    const float* dt;     // [tokens], after softplus
+    const float* decay;  // [tokens], exp(dt * A)
+    float skip;          // D of the head
+    float* out;
+    std::size_t out_stride;
+    std::size_t tokens, head_dim, state_size;
+    float* state;    // [padded(head_dim) / 16][state_size][16]
+    float* scratch;  // [tokens][16]
+    bool keeps_state;
+};
+
+struct GatedNormCall {
+    float* values;      // one row, replaced
+    const float* gate;  // one row
+    const float* weight;
+    std::size_t width, groups;
+    float epsilon;
+};
+
+struct Kernels {
+    const char* name;
+    void (*multiply)(const Product&);
+    void (*quantize8)(const float* row, std::size_t width, Block8* out);
+    void (*quantize16)(const float* row, std::size_t width, Block16* out);
+    void (*rms_norm)(const float* row, const float* weight, std::size_t width, float epsilon, float* out);
+    void (*relu2)(const float* row, std::size_t padded_width, float* out);
+    void (*add)(const float* left, const float* right, std::size_t padded_width, float* out);
+    void (*add_scaled)(const float* row, float factor, std::size_t padded_width, float* out);
+    void (*sigmoid)(const float* row, std::size_t padded_width, float* out);
+    void (*widen_bfloat16)(const std::uint16_t* row, std::size_t width, float* out);
+    void (*store_key)(const float* key, std::size_t head_dim, void* keys, std::size_t token, bool is_half);
+    void (*store_value)(const float* value, std::size_t head_dim, void* values, std::size_t token, bool is_half);
+    void (*attend)(const AttentionCall&);
+    void (*convolve)(const ConvolutionCall&);
+    void (*scan)(const ScanCall&);
+    void (*gated_norm)(const GatedNormCall&);
+};
+
+// The forms that this build has and this machine can run, fastest first.
+const Kernels* const* usable_kernels(std::size_t& count);
+
+}  // namespace trtnemo

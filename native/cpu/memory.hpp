@@ -1,0 +1,30 @@
+// Memory that is aligned, starts as zeros and is not touched before it is used; files mapped to be read.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace trtnemo {
+
+class MappedMemory {
+  public:
+    MappedMemory() = default;
+    explicit MappedMemory(std::size_t bytes);            // zeros; throws std::bad_alloc
+    static MappedMemory open_file(const std::string& path);  // throws std::runtime_error
+    MappedMemory(MappedMemory&& other) noexcept;
+    MappedMemory& operator=(MappedMemory&& other) noexcept;
+    ~MappedMemory();
+
+    std::size_t size() const { return size_; }
+    std::uint8_t* data() const { return static_cast<std::uint8_t*>(data_); }
+    template <typename Element>
+    Element* as() const { return static_cast<Element*>(data_); }
+
+  private:
+    void* data_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+}  // namespace trtnemo

@@ -1,0 +1,155 @@
+// Packed weights times rows of activations.
+#pragma once
+
+#include "kernels.hpp"
+#include "simd.hpp"
+
+namespace trtnemo::TRTNEMO_KERNELS {
+
+// How many rows of activations one pass over a tile serves.
+inline constexpr std::size_t kRowsAtOnce = 8;
+
+inline const Block8* blocks_of(const Activations& x, std::size_t row, const Block8*) {
+    return x.blocks8 + row * x.block_stride;
+}
+inline const Block16* blocks_of(const Activations& x, std::size_t row, const Block16*) {
+    return x.blocks16 + row * x.block_stride;
+}
+inline std::size_t row_at(const Product& product, std::size_t i) { return product.row_of ? product.row_of[i] : i; }
+
+// Bytes ahead of what is read, so that weights are on their way across page boundaries, where the machine's own
+// prefetching stops.
+inline constexpr std::size_t kAhead = 2048;
+
+template <std::size_t Rows, typename Activation>
+inline void add_blocks(const std::uint8_t* group, std::size_t count, const Activation* const (&rows)[Rows],
+                       std::size_t first, Floats (&total)[Rows]) {
+    const std::uint8_t* scales = group + count * kBlockBytes;
+    for (std::size_t line = 0; line < kGroupBytes; line += kAlignment) __builtin_prefetch(group + kAhead + line);
+#pragma GCC unroll 4
+    for (std::size_t b = 0; b < count; ++b) {
+        const Block block = unpack_block(group + b * kBlockBytes);
+        const Floats scale = load_block_scale(scales + b * kTileRows);
+#pragma GCC unroll 8
+        for (std::size_t i = 0; i < Rows; ++i) {
+            const Activation& x = rows[i][first + b];
+            total[i] = fma(to_floats(dot(block, x.codes, x.start)), scale * broadcast(x.scale), total[i]);
+        }
+    }
+}
+
+template <std::size_t Rows, typename Activation>
+void multiply_nvfp4_tile(const Product& product, std::size_t tile, std::size_t first) {
+    const std::size_t blocks = product.matrix.blocks();
+    const std::uint8_t* group = product.matrix.tile(tile);
+    const Activation* rows[Rows];
+    Floats total[Rows];
+    for (std::size_t i = 0; i < Rows; ++i) {
+        rows[i] = blocks_of(product.x, row_at(product, first + i), static_cast<const Activation*>(nullptr));
+        total[i] = broadcast(0.0F);
+    }
+    std::size_t b = 0;
+    for (; b + kGroupBlocks <= blocks; b += kGroupBlocks, group += kGroupBytes) {
+        add_blocks<Rows, Activation>(group, kGroupBlocks, rows, b, total);
+    }
+    add_blocks<Rows, Activation>(group, blocks - b, rows, b, total);
+    for (std::size_t i = 0; i < Rows; ++i) {
+        store(product.out + (first + i) * product.out_stride + (tile - product.first_tile) * kTileRows,
+              total[i] * broadcast(product.matrix.scale));
+    }
+}
+
+template <Format kFormat>
+inline Floats load_weights(const std::uint8_t* tile, std::size_t column) {
+    const std::size_t place = column * kTileRows;
+    if constexpr (kFormat == Format::kFloat32) return load(reinterpret_cast<const float*>(tile) + place);
+    if constexpr (kFormat == Format::kBfloat16) {
+        return load_bfloat16(reinterpret_cast<const std::uint16_t*>(tile) + place);
+    }
+    if constexpr (kFormat == Format::kE4m3) return load_e4m3(tile + place);
+}
+
+template <Format kFormat>
+inline constexpr std::size_t kColumnBytes = kTileRows * (kFormat == Format::kFloat32 ? 4 : kFormat == Format::kBfloat16 ? 2 : 1);
+
+// Several tiles at once where there are few rows: the sum of one tile waits for itself at every column.
+template <Format kFormat, std::size_t Rows, std::size_t Tiles>
+void multiply_float_tiles(const Product& product, std::size_t tile, std::size_t first) {
+    const float* rows[Rows];
+    const std::uint8_t* tiles[Tiles];
+    Floats total[Rows][Tiles];
+    for (std::size_t i = 0; i < Rows; ++i) {
+        rows[i] = product.x.values + row_at(product, first + i) * product.x.stride;
+        for (std::size_t j = 0; j < Tiles; ++j) total[i][j] = broadcast(0.0F);
+    }
+    for (std::size_t j = 0; j < Tiles; ++j) tiles[j] = product.matrix.tile(tile + j);
+    for (std::size_t column = 0; column < product.matrix.columns; ++column) {
+#pragma GCC unroll 4
+        for (std::size_t j = 0; j < Tiles; ++j) {
+            const Floats weights = load_weights<kFormat>(tiles[j], column);
+            if constexpr (Tiles > 1) __builtin_prefetch(tiles[j] + column * kColumnBytes<kFormat> + kAhead);
+#pragma GCC unroll 8
+            for (std::size_t i = 0; i < Rows; ++i) total[i][j] = fma(weights, broadcast(rows[i][column]), total[i][j]);
+        }
+    }
+    for (std::size_t i = 0; i < Rows; ++i) {
+        for (std::size_t j = 0; j < Tiles; ++j) {
+            store(product.out + (first + i) * product.out_stride + (tile + j - product.first_tile) * kTileRows,
+                  total[i][j] * broadcast(product.matrix.scale));
+        }
+    }
+}
+
+// Runs `pass.template operator()<Rows>(first)` over all rows, eight at a time, then the rest.
+template <typename Pass>
+void for_each_rows(std::size_t count, Pass pass) {
+    std::size_t first = 0;
+    for (; first + kRowsAtOnce <= count; first += kRowsAtOnce) pass.template operator()<kRowsAtOnce>(first);
+    switch (count - first) {
+        case 1: return pass.template operator()<1>(first);
+        case 2: return pass.template operator()<2>(first);
+        case 3: return pass.template operator()<3>(first);
+        case 4: return pass.template operator()<4>(first);
+        case 5: return pass.template operator()<5>(first);
+        case 6: return pass.template operator()<6>(first);
+        case 7: return pass.template operator()<7>(first);
+        default: return;
+    }
+}
+
+template <Format kFormat>
+void multiply_float(const Product& product) {
+    std::size_t tile = product.first_tile;
+    if (product.count <= 2) {
+        for (; tile + 4 <= product.last_tile; tile += 4) {
+            product.count == 1 ? multiply_float_tiles<kFormat, 1, 4>(product, tile, 0)
+                               : multiply_float_tiles<kFormat, 2, 4>(product, tile, 0);
+        }
+    }
+    for (; tile < product.last_tile; ++tile) {
+        for_each_rows(product.count, [&]<std::size_t Rows>(std::size_t first) {
+            multiply_float_tiles<kFormat, Rows, 1>(product, tile, first);
+        });
+    }
+}
+
+template <typename Activation>
+void multiply_nvfp4(const Product& product) {
+    for (std::size_t tile = product.first_tile; tile < product.last_tile; ++tile) {
+        for_each_rows(product.count, [&]<std::size_t Rows>(std::size_t first) {
+            multiply_nvfp4_tile<Rows, Activation>(product, tile, first);
+        });
+    }
+}
+
+inline void multiply(const Product& product) {
+    switch (product.matrix.format) {
+        case Format::kFloat32: return multiply_float<Format::kFloat32>(product);
+        case Format::kBfloat16: return multiply_float<Format::kBfloat16>(product);
+        case Format::kE4m3: return multiply_float<Format::kE4m3>(product);
+        case Format::kNvfp4:
+            return product.x.blocks8 ? multiply_nvfp4<Block8>(product) : multiply_nvfp4<Block16>(product);
+    }
+}
+
+}  // namespace trtnemo::TRTNEMO_KERNELS

@@ -1,0 +1,57 @@
+// What one sequence carries from step to step, and copies of it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "pages.hpp"
+
+namespace trtnemo {
+
+// Tokens under verification: what is needed to run the accepted ones through the recurrence.
+struct Pending {
+    std::vector<std::int64_t> token_ids;
+    std::vector<float> hidden_states;             // [tokens][padded hidden]
+    std::vector<std::vector<float>> mamba_inputs;  // one a mamba2 op: [tokens][padded width]
+};
+
+// The recurrent states of all mamba2 ops in one stretch of floats; each op knows its own place.
+struct Sequence {
+    bool is_open = false;
+    std::size_t length = 0;  // committed tokens
+    float* states = nullptr;
+    std::vector<std::uint32_t> pages;
+    bool has_hidden = false;
+    std::vector<float> last_hidden;  // the target's, of the last committed token
+    bool is_drafting = false;
+    std::vector<float> draft_hidden;  // the head's own, of the last draft
+    std::size_t draft_position = 0;
+    std::unique_ptr<Pending> pending;
+};
+
+// A sequence at its last commit. It shares the pages and holds the rest; neither is ever written.
+class Snapshot {
+  public:
+    Snapshot(std::shared_ptr<PagePool> pool, const Sequence& sequence, std::size_t state_floats);
+    ~Snapshot();
+    Snapshot(const Snapshot&) = delete;
+    Snapshot& operator=(const Snapshot&) = delete;
+
+    void restore(Sequence& sequence) const;
+    std::size_t length() const { return length_; }
+    std::size_t own_bytes() const;  // without pages
+    std::size_t pages() const { return pages_.size(); }
+    const PagePool* pool() const { return pool_.get(); }
+
+  private:
+    std::shared_ptr<PagePool> pool_;
+    std::size_t length_;
+    std::vector<float> states_;
+    std::vector<std::uint32_t> pages_;
+    bool has_hidden_;
+    std::vector<float> last_hidden_;
+};
+
+}  // namespace trtnemo

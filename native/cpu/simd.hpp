@@ -1,0 +1,43 @@
+// The sixteen lanes of the form that this file is compiled for, and functions over them that all forms share.
+#pragma once
+
+#include <initializer_list>
+
+#if defined(TRTNEMO_AVX512)
+#include "simd_avx512.hpp"
+#elif defined(TRTNEMO_AVX2)
+#include "simd_avx2.hpp"
+#else
+#include "simd_portable.hpp"
+#endif
+
+namespace trtnemo::TRTNEMO_KERNELS {
+
+inline constexpr std::size_t kLanes = 16;
+
+// e^x by Cephes' polynomial: within two units in the last place from -87 to 88, clamped beyond.
+inline Floats exponential(Floats x) {
+    x = minimum(maximum(x, broadcast(-87.0F)), broadcast(88.0F));
+    const Ints power = round_to_ints(x * broadcast(1.44269504F));
+    const Floats n = to_floats(power);
+    x = fma(n, broadcast(-0.693359375F), x);
+    x = fma(n, broadcast(2.12194440e-4F), x);
+    Floats y = broadcast(1.9875691500e-4F);
+    for (const float c : {1.3981999507e-3F, 8.3334519073e-3F, 4.1665795894e-2F, 1.6666665459e-1F, 5.0000001201e-1F}) {
+        y = fma(y, x, broadcast(c));
+    }
+    y = fma(y, x * x, x) + broadcast(1.0F);
+    return scale_by_power(y, power);
+}
+inline Floats sigmoid(Floats x) { return broadcast(1.0F) / (broadcast(1.0F) + exponential(broadcast(0.0F) - x)); }
+inline Floats silu(Floats x) { return x * sigmoid(x); }
+
+// The lanes from `first` on of a row of `width` values; the last may be fewer than sixteen.
+inline Floats load_at(const float* row, std::size_t first, std::size_t width) {
+    return first + kLanes <= width ? load(row + first) : load_partial(row + first, width - first);
+}
+inline void store_at(float* row, std::size_t first, std::size_t width, Floats x) {
+    first + kLanes <= width ? store(row + first, x) : store_partial(row + first, x, width - first);
+}
+
+}  // namespace trtnemo::TRTNEMO_KERNELS

@@ -1,0 +1,184 @@
+// Sixteen lanes in plain C++: what other architectures get, and what the vector forms are held against, bit by bit.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+
+namespace trtnemo::TRTNEMO_KERNELS {
+
+struct Floats {
+    float v[16];
+};
+struct Ints {
+    std::int32_t v[16];
+};
+
+template <typename Function>
+inline Floats each(Function function) {
+    Floats result;
+    for (int lane = 0; lane < 16; ++lane) result.v[lane] = function(lane);
+    return result;
+}
+
+inline Floats broadcast(float x) {
+    return each([&](int) { return x; });
+}
+inline Floats load(const float* p) {
+    return each([&](int lane) { return p[lane]; });
+}
+inline void store(float* p, Floats x) { __builtin_memcpy(p, x.v, sizeof x.v); }
+inline Floats load_partial(const float* p, std::size_t n) {
+    return each([&](int lane) { return static_cast<std::size_t>(lane) < n ? p[lane] : 0.0F; });
+}
+inline void store_partial(float* p, Floats x, std::size_t n) { __builtin_memcpy(p, x.v, n * sizeof(float)); }
+
+inline Floats operator+(const Floats& a, const Floats& b) {
+    return each([&](int lane) { return a.v[lane] + b.v[lane]; });
+}
+inline Floats operator-(const Floats& a, const Floats& b) {
+    return each([&](int lane) { return a.v[lane] - b.v[lane]; });
+}
+inline Floats operator*(const Floats& a, const Floats& b) {
+    return each([&](int lane) { return a.v[lane] * b.v[lane]; });
+}
+inline Floats operator/(const Floats& a, const Floats& b) {
+    return each([&](int lane) { return a.v[lane] / b.v[lane]; });
+}
+// One rounding, as the vector forms have it: a call where the machine has no such instruction.
+inline Floats fma(const Floats& a, const Floats& b, const Floats& c) {
+    return each([&](int lane) { return __builtin_fmaf(a.v[lane], b.v[lane], c.v[lane]); });
+}
+inline Floats maximum(const Floats& a, const Floats& b) {
+    return each([&](int lane) { return a.v[lane] > b.v[lane] ? a.v[lane] : b.v[lane]; });
+}
+inline Floats minimum(const Floats& a, const Floats& b) {
+    return each([&](int lane) { return a.v[lane] < b.v[lane] ? a.v[lane] : b.v[lane]; });
+}
+inline Floats magnitude(const Floats& a) {
+    return each([&](int lane) { return __builtin_fabsf(a.v[lane]); });
+}
+
+inline float from_bits(std::uint32_t bits) {
+    float value;
+    __builtin_memcpy(&value, &bits, sizeof value);
+    return value;
+}
+inline std::uint32_t to_bits(float value) {
+    std::uint32_t bits;
+    __builtin_memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+inline float from_half(std::uint16_t half) {
+    const std::uint32_t sign = (half & 0x8000U) << 16, rest = half & 0x7FFFU;
+    if (rest >= 0x7C00U) return from_bits(sign | 0x7F800000U | (rest & 0x3FFU) << 13);
+    // A half's fields in a float's places, then its bias mended by an exact product; subnormals come out right too.
+    return from_bits(sign | to_bits(from_bits(rest << 13) * 0x1p112F));
+}
+inline std::uint16_t to_half(float value) {
+    const std::uint32_t bits = to_bits(value), sign = bits >> 16 & 0x8000U, rest = bits & 0x7FFFFFFFU;
+    if (rest > 0x7F800000U) return static_cast<std::uint16_t>(sign | 0x7E00U | (rest >> 13 & 0x3FFU));
+    if (rest >= 0x477FF000U) return static_cast<std::uint16_t>(sign | 0x7C00U);
+    if (rest < 0x38800000U) {  // subnormal: adding one half lets the machine round at the right bit
+        return static_cast<std::uint16_t>(sign | (to_bits(from_bits(rest) + 0.5F) - 0x3F000000U));
+    }
+    const std::uint32_t rounded = rest + 0xFFFU + (rest >> 13 & 1U);
+    return static_cast<std::uint16_t>(sign | ((rounded >> 13) - (112U << 10)));
+}
+
+inline Floats load_bfloat16(const std::uint16_t* p) {
+    return each([&](int lane) { return from_bits(static_cast<std::uint32_t>(p[lane]) << 16); });
+}
+inline Floats load_half(const std::uint16_t* p) {
+    return each([&](int lane) { return from_half(p[lane]); });
+}
+inline void store_half(std::uint16_t* p, const Floats& x) {
+    for (int lane = 0; lane < 16; ++lane) p[lane] = to_half(x.v[lane]);
+}
+// E4M3 codes times 2^-8: exponent and mantissa of a code are those of a half float whose bias is larger by 8.
+inline Floats load_e4m3(const std::uint8_t* p) {
+    return each([&](int lane) {
+        return from_half(static_cast<std::uint16_t>((p[lane] & 0x80U) << 8 | (p[lane] & 0x7FU) << 7));
+    });
+}
+inline Floats load_block_scale(const std::uint8_t* p) {
+    return each([&](int lane) { return from_half(static_cast<std::uint16_t>(p[lane] << 7)); });
+}
+
+inline Floats to_floats(const Ints& x) {
+    return each([&](int lane) { return static_cast<float>(x.v[lane]); });
+}
+inline Ints round_to_ints(const Floats& x) {
+    Ints result;
+    for (int lane = 0; lane < 16; ++lane) {
+        result.v[lane] = static_cast<std::int32_t>(__builtin_rintf(x.v[lane]));
+    }
+    return result;
+}
+template <typename Narrow>
+inline void store_narrow(Narrow* p, const Ints& x, std::int32_t limit) {
+    for (int lane = 0; lane < 16; ++lane) {
+        const std::int32_t value = x.v[lane];
+        p[lane] = static_cast<Narrow>(value > limit ? limit : value < -limit - 1 ? -limit - 1 : value);
+    }
+}
+inline void store_int8(std::int8_t* p, const Ints& x) { store_narrow(p, x, 127); }
+inline void store_int16(std::int16_t* p, const Ints& x) { store_narrow(p, x, 32767); }
+// x times 2^n, for n that keeps the result normal
+inline Floats scale_by_power(const Floats& x, const Ints& n) {
+    return each([&](int lane) { return from_bits(to_bits(x.v[lane]) + (static_cast<std::uint32_t>(n.v[lane]) << 23)); });
+}
+
+// Reductions halve the lanes: i with i+8, then +4, +2, +1, as every form does.
+inline float sum(Floats x) {
+    for (int half = 8; half > 0; half /= 2) {
+        for (int lane = 0; lane < half; ++lane) x.v[lane] = x.v[lane] + x.v[lane + half];
+    }
+    return x.v[0];
+}
+inline float largest(const Floats& x) {
+    float result = x.v[0];
+    for (int lane = 1; lane < 16; ++lane) result = x.v[lane] > result ? x.v[lane] : result;
+    return result;
+}
+inline std::int32_t sum(const Ints& x) {
+    std::int32_t result = 0;
+    for (int lane = 0; lane < 16; ++lane) result += x.v[lane];
+    return result;
+}
+
+// One block of 16 columns of 16 rows, E2M1 codes as twice their value.
+struct Block {
+    std::int8_t columns[16][16];
+};
+inline Block unpack_block(const std::uint8_t* p) {
+    constexpr std::int8_t kValues[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+    Block block;
+    for (int column = 0; column < 16; ++column) {
+        for (int row = 0; row < 16; ++row) {
+            const std::uint8_t byte = p[64 * (column / 8) + 4 * row + column % 4];
+            block.columns[column][row] = kValues[column / 4 % 2 ? byte >> 4 : byte & 15];
+        }
+    }
+    return block;
+}
+// The vector forms add 12 to every code and start from -12 times the sum of x; here neither is needed.
+inline Ints dot(const Block& block, const std::int8_t* x, std::int32_t) {
+    Ints total{};
+    for (int column = 0; column < 16; ++column) {
+        for (int row = 0; row < 16; ++row) total.v[row] += block.columns[column][row] * x[column];
+    }
+    return total;
+}
+// The same with 16-bit activations, which stand as columns 0, 2, 1, 3 of each four.
+inline Ints dot(const Block& block, const std::int16_t* x, std::int32_t) {
+    constexpr int kPlace[4] = {0, 2, 1, 3};
+    Ints total{};
+    for (int column = 0; column < 16; ++column) {
+        const std::int32_t value = x[column / 4 * 4 + kPlace[column % 4]];
+        for (int row = 0; row < 16; ++row) total.v[row] += block.columns[column][row] * value;
+    }
+    return total;
+}
+
+}  // namespace trtnemo::TRTNEMO_KERNELS

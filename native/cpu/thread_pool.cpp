@@ -1,0 +1,69 @@
+#include "thread_pool.hpp"
+
+namespace trtnemo {
+
+namespace {
+
+// About 50 microseconds: longer than what lies between two ops of a step, far shorter than a wait for a request.
+constexpr int kSpins = 2000;
+
+void pause() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#else
+    std::this_thread::yield();
+#endif
+}
+
+}  // namespace
+
+ThreadPool::ThreadPool(std::size_t threads) {
+    for (std::size_t worker = 1; worker < threads; ++worker) {
+        workers_.emplace_back([this, worker] { work(worker); });
+    }
+}
+
+ThreadPool::~ThreadPool() {
+    stops_ = true;
+    round_.fetch_add(1, std::memory_order_release);
+    round_.notify_all();
+    for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadPool::take_items(std::size_t worker) {
+    for (;;) {
+        const std::size_t item = next_.fetch_add(1, std::memory_order_relaxed);
+        if (item >= items_) return;
+        call_(context_, item, worker);
+    }
+}
+
+void ThreadPool::start(std::size_t items, Call call, void* context) {
+    call_ = call;
+    context_ = context;
+    items_ = items;
+    next_.store(0, std::memory_order_relaxed);
+    finished_.store(0, std::memory_order_relaxed);
+    round_.fetch_add(1, std::memory_order_release);
+    round_.notify_all();
+    take_items(0);
+    // The last item may still run elsewhere; a worker that is off its core gets it back sooner when this one yields.
+    for (int spin = 0; finished_.load(std::memory_order_acquire) != workers_.size(); ++spin) {
+        spin < kSpins ? pause() : std::this_thread::yield();
+    }
+}
+
+void ThreadPool::work(std::size_t worker) {
+    std::uint32_t seen = 0;
+    for (;;) {
+        for (int spin = 0; round_.load(std::memory_order_acquire) == seen; ++spin) {
+            spin < kSpins ? pause() : round_.wait(seen, std::memory_order_acquire);
+        }
+        ++seen;
+        if (stops_) return;
+        take_items(worker);
+        finished_.fetch_add(1, std::memory_order_release);
+    }
+}
+
+}  // namespace trtnemo

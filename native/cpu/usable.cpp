@@ -1,0 +1,32 @@
+// Which forms of the kernels this machine can run.
+#include "kernels.hpp"
+
+namespace trtnemo {
+
+namespace portable { extern const Kernels kKernels; }
+#if defined(TRTNEMO_X86)
+namespace avx2 { extern const Kernels kKernels; }
+namespace avx512 { extern const Kernels kKernels; }
+#endif
+
+const Kernels* const* usable_kernels(std::size_t& count) {
+    static const Kernels* found[3];
+    static const std::size_t number = [] {
+        std::size_t n = 0;
+#if defined(TRTNEMO_X86)
+        __builtin_cpu_init();
+        const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+        const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                                __builtin_cpu_supports("avx512vnni");
+        if (has_avx512) found[n++] = &avx512::kKernels;
+        if (has_avx2) found[n++] = &avx2::kKernels;
+#endif
+        found[n++] = &portable::kKernels;
+        return n;
+    }();
+    count = number;
+    return found;
+}
+
+}  // namespace trtnemo

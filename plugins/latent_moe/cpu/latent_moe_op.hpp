@@ -1,0 +1,51 @@
+// The latent_moe plugin as the native executor runs it: tokens grouped by expert, each expert's weights read once a step.
+#pragma once
+
+#include "program.hpp"
+#include "routing.hpp"
+
+namespace trtnemo {
+
+// One matrix for each expert, alike in all but place and scale.
+struct Bank {
+    Matrix first;
+    std::size_t stride;  // bytes from expert to expert
+    std::vector<float> scales;
+
+    Matrix expert(std::size_t index) const {
+        Matrix matrix = first;
+        matrix.data += index * stride;
+        matrix.scale = scales[index];
+        return matrix;
+    }
+};
+
+class LatentMoeOp : public Op {
+  public:
+    LatentMoeOp(std::string name, Value logits, Value rows, RoutingSizes sizes, const float* correction_bias, Bank up,
+                Bank down, bool is_wide, Value output);
+    void run(Machine& machine, const Step& step) override;
+
+  private:
+    struct Group {  // an expert and its place in the list of (token, expert) pairs
+        std::uint32_t expert, first, count;
+    };
+    void run_rows(Machine& machine, const float* logits, const float* rows, std::size_t count, float* out);
+    void pick(Machine& machine, const float* logits, std::size_t count);
+    void group(std::size_t count);
+    const float* multiply_up(Machine& machine, const float* rows, std::size_t count);
+    void multiply_down(Machine& machine, const float* hidden, std::size_t count, float* out);
+
+    Value logits_, rows_;
+    RoutingSizes sizes_;
+    const float* correction_bias_;
+    Bank up_, down_;
+    bool is_wide_;
+    Value output_;
+    std::vector<Pick> picks_;                // [tokens][top_k]
+    std::vector<Group> groups_;              // experts that have tokens, ascending
+    std::vector<std::uint32_t> pair_tokens_;  // by expert, then by token
+    std::vector<float> pair_weights_;
+};
+
+}  // namespace trtnemo

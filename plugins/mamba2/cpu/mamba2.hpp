@@ -1,0 +1,99 @@
+// The mamba2 plugin between in_proj and out_proj on a CPU: convolution, scan, gated norm (Dao and Gu, arXiv 2405.21060).
+// The scan is sequential in time, so that a token's bits do not depend on how a prompt was cut.
+#pragma once
+
+#include "kernels.hpp"
+#include "simd.hpp"
+
+namespace trtnemo::TRTNEMO_KERNELS {
+
+inline Floats convolution_input(const ConvolutionCall& call, std::size_t row, std::size_t channel) {
+    const std::size_t history = call.kernel - 1;
+    const float* source = row < history ? call.state + row * call.channels
+                                        : call.input + (row - history) * call.input_stride;
+    return load_at(source, channel, call.channels);
+}
+
+// Row t + tap of the history (state, then input) meets tap `tap` of the kernel.
+inline void convolve(const ConvolutionCall& call) {
+    for (std::size_t channel = call.first; channel < call.last; channel += kLanes) {
+        for (std::size_t t = 0; t < call.tokens; ++t) {
+            Floats total = broadcast(0.0F);
+            for (std::size_t tap = 0; tap < call.kernel; ++tap) {
+                const Floats weight = load_at(call.weight + tap * call.channels, channel, call.channels);
+                total = fma(convolution_input(call, t + tap, channel), weight, total);
+            }
+            if (call.bias) total = total + load_at(call.bias, channel, call.channels);
+            store_at(call.out + t * call.out_stride, channel, call.channels, silu(total));
+        }
+        if (!call.keeps_state) continue;
+        for (std::size_t row = 0; row + 1 < call.kernel; ++row) {
+            store_at(call.state + row * call.channels, channel, call.channels,
+                     convolution_input(call, row + call.tokens, channel));
+        }
+    }
+}
+
+// `Count` columns of the state, from n on, stay in registers over all tokens; y adds them up in ascending order.
+template <std::size_t Count>
+void scan_columns(const ScanCall& call, std::size_t p, std::size_t n) {
+    float* place = call.state + p * call.state_size + n * kLanes;
+    Floats state[Count];
+    for (std::size_t i = 0; i < Count; ++i) state[i] = load(place + i * kLanes);
+    for (std::size_t t = 0; t < call.tokens; ++t) {
+        const Floats decay = broadcast(call.decay[t]);
+        const Floats drive = load_at(call.x + t * call.stride, p, call.head_dim) * broadcast(call.dt[t]);
+        const float* b = call.b + t * call.stride + n;
+        const float* c = call.c + t * call.stride + n;
+        Floats y = load(call.scratch + t * kLanes);
+#pragma GCC unroll 16
+        for (std::size_t i = 0; i < Count; ++i) {
+            state[i] = fma(state[i], decay, drive * broadcast(b[i]));
+            y = fma(state[i], broadcast(c[i]), y);
+        }
+        store(call.scratch + t * kLanes, y);
+    }
+    if (!call.keeps_state) return;
+    for (std::size_t i = 0; i < Count; ++i) store(place + i * kLanes, state[i]);
+}
+
+inline void scan(const ScanCall& call) {
+#if defined(TRTNEMO_AVX512)
+    constexpr std::size_t kColumns = 16;
+#else
+    constexpr std::size_t kColumns = 4;
+#endif
+    for (std::size_t p = 0; p < call.head_dim; p += kLanes) {
+        for (std::size_t t = 0; t < call.tokens; ++t) store(call.scratch + t * kLanes, broadcast(0.0F));
+        std::size_t n = 0;
+        for (; n + kColumns <= call.state_size; n += kColumns) scan_columns<kColumns>(call, p, n);
+        for (; n < call.state_size; ++n) scan_columns<1>(call, p, n);
+        for (std::size_t t = 0; t < call.tokens; ++t) {
+            const Floats x = load_at(call.x + t * call.stride, p, call.head_dim);
+            const Floats y = fma(x, broadcast(call.skip), load(call.scratch + t * kLanes));
+            store_at(call.out + t * call.out_stride, p, call.head_dim, y);
+        }
+    }
+}
+
+// Gate first, then each group of channels is normalized on its own.
+inline void gated_norm(const GatedNormCall& call) {
+    const std::size_t width = call.width / call.groups;
+    for (std::size_t group = 0; group < call.groups; ++group) {
+        float* values = call.values + group * width;
+        const float* gate = call.gate + group * width;
+        Floats squares = broadcast(0.0F);
+        for (std::size_t i = 0; i < width; i += kLanes) {
+            const Floats x = load_at(values, i, width) * silu(load_at(gate, i, width));
+            store_at(values, i, width, x);
+            squares = fma(x, x, squares);
+        }
+        const float factor = 1.0F / __builtin_sqrtf(sum(squares) / static_cast<float>(width) + call.epsilon);
+        for (std::size_t i = 0; i < width; i += kLanes) {
+            const Floats weight = load_at(call.weight + group * width, i, width);
+            store_at(values, i, width, load_at(values, i, width) * broadcast(factor) * weight);
+        }
+    }
+}
+
+}  // namespace trtnemo::TRTNEMO_KERNELS

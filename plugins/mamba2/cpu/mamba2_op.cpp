@@ -1,0 +1,118 @@
+#include "mamba2_op.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace trtnemo {
+
+namespace {
+constexpr std::size_t kChannelsAtOnce = 256;
+}
+
+struct Mamba2Op::Stretch {
+    const float* rows;
+    float* convolved;
+    float* out;
+    std::size_t tokens;
+    float* state;
+    bool keeps_state;
+};
+
+Mamba2Op::Mamba2Op(std::string name, Value input, Mamba2Sizes sizes, Mamba2Weights weights, std::size_t offset,
+                   std::size_t number, Value output)
+    : Op(std::move(name)), input_(input), sizes_(sizes), weights_(weights), offset_(offset), number_(number),
+      output_(output) {}
+
+void Mamba2Op::run(Machine& machine, const Step& step) {
+    const std::size_t in_stride = padded(input_.width), out_stride = padded(output_.width);
+    const float* rows = machine.rows(input_, step.tokens);
+    float* out = machine.rows(output_, step.tokens);
+    float* convolved = machine.first.get<float>(step.tokens * sizes_.convolved_stride());
+    std::vector<Stretch> stretches;
+    for (const Segment& segment : *step.segments) {
+        stretches.push_back({rows + segment.start * in_stride, convolved + segment.start * sizes_.convolved_stride(),
+                             out + segment.start * out_stride, segment.length, segment.sequence->states + offset_,
+                             !segment.is_speculative});
+        if (segment.is_speculative) {
+            std::vector<std::vector<float>>& kept = segment.sequence->pending->mamba_inputs;
+            if (kept.size() <= number_) kept.resize(number_ + 1);
+            kept[number_].assign(stretches.back().rows, stretches.back().rows + segment.length * in_stride);
+        }
+    }
+    mix(machine, stretches);
+    machine.share(step.tokens, sizes_.inner() / 2, [&](std::size_t token, std::size_t) {
+        std::fill(out + token * out_stride + output_.width, out + (token + 1) * out_stride, 0.0F);
+        machine.kernels.gated_norm({.values = out + token * out_stride,
+                                    .gate = rows + token * in_stride,
+                                    .weight = weights_.norm,
+                                    .width = sizes_.inner(),
+                                    .groups = sizes_.groups,
+                                    .epsilon = sizes_.epsilon});
+    });
+}
+
+void Mamba2Op::advance(Machine& machine, Sequence& sequence, const float* rows, std::size_t count) {
+    float* convolved = machine.first.get<float>(count * sizes_.convolved_stride());
+    float* unread = machine.second.get<float>(count * padded(output_.width));
+    mix(machine, {{rows, convolved, unread, count, sequence.states + offset_, true}});
+}
+
+void Mamba2Op::mix(Machine& machine, const std::vector<Stretch>& stretches) {
+    const std::size_t channels = sizes_.channels(), parts = (channels + kChannelsAtOnce - 1) / kChannelsAtOnce;
+    std::size_t tokens = 0;
+    for (const Stretch& stretch : stretches) tokens += stretch.tokens;
+    const std::size_t each = tokens / stretches.size() + 1;
+    machine.share(stretches.size() * parts, each * kChannelsAtOnce / 2, [&](std::size_t item, std::size_t) {
+        const Stretch& stretch = stretches[item / parts];
+        const std::size_t first = item % parts * kChannelsAtOnce;
+        machine.kernels.convolve({.input = stretch.rows + sizes_.inner(),
+                                  .input_stride = padded(input_.width),
+                                  .out = stretch.convolved,
+                                  .out_stride = sizes_.convolved_stride(),
+                                  .tokens = stretch.tokens,
+                                  .first = first,
+                                  .last = std::min(first + kChannelsAtOnce, channels),
+                                  .channels = channels,
+                                  .kernel = sizes_.kernel,
+                                  .weight = weights_.convolution,
+                                  .bias = weights_.bias,
+                                  .state = stretch.state,
+                                  .keeps_state = stretch.keeps_state});
+    });
+    const std::size_t cost = each * sizes_.head_floats() / 8;
+    machine.share(stretches.size() * sizes_.heads, cost, [&](std::size_t item, std::size_t worker) {
+        scan_head(machine, stretches[item / sizes_.heads], item % sizes_.heads, worker);
+    });
+}
+
+void Mamba2Op::scan_head(Machine& machine, const Stretch& stretch, std::size_t head, std::size_t worker) const {
+    const std::size_t tokens = stretch.tokens, group = head / (sizes_.heads / sizes_.groups);
+    float* scratch = machine.workers[worker].get<float>(tokens * (kTileRows + 2));
+    float* dt = scratch + tokens * kTileRows;
+    float* decay = dt + tokens;
+    const float rate = -std::exp(weights_.a_log[head]);
+    const float* raw = stretch.rows + sizes_.inner() + sizes_.channels() + head;
+    for (std::size_t t = 0; t < tokens; ++t) {
+        const float x = raw[t * padded(input_.width)] + weights_.dt_bias[head];
+        dt[t] = std::max(x, 0.0F) + std::log1p(std::exp(-std::abs(x)));
+        decay[t] = std::exp(dt[t] * rate);
+    }
+    const float* b = stretch.convolved + sizes_.inner() + group * sizes_.state_size;
+    machine.kernels.scan({.x = stretch.convolved + head * sizes_.head_dim,
+                          .b = b,
+                          .c = b + sizes_.groups * sizes_.state_size,
+                          .stride = sizes_.convolved_stride(),
+                          .dt = dt,
+                          .decay = decay,
+                          .skip = weights_.skip[head],
+                          .out = stretch.out + head * sizes_.head_dim,
+                          .out_stride = padded(output_.width),
+                          .tokens = tokens,
+                          .head_dim = sizes_.head_dim,
+                          .state_size = sizes_.state_size,
+                          .state = stretch.state + padded(sizes_.convolution_floats()) + head * sizes_.head_floats(),
+                          .scratch = scratch,
+                          .keeps_state = stretch.keeps_state});
+}
+
+}  // namespace trtnemo

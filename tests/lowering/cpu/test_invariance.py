@@ -1,0 +1,156 @@
+"""A token's bits depend on its sequence alone: not on batch, chunks, threads, kernels, drafts, snapshots or pages."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lowering.executors import make_native
+from trtnemo import _native
+from trtnemo.lowering import DraftToken, make_batch
+
+LENGTH = 90
+SEQUENCES = [np.random.default_rng(number).integers(0, 4096, LENGTH).tolist() for number in range(4)]
+KERNELS = _native.kernel_names()
+
+
+@pytest.fixture(scope="module")
+def directory(make_checkpoint):
+    return make_checkpoint("mixed")
+
+
+@pytest.fixture(scope="module")
+def alone(directory):
+    """Logits of every token of every sequence, fed whole, each in an executor of its own with one thread."""
+    rows = []
+    for tokens in SEQUENCES:
+        executor = make_native(directory, slots=1, threads=1, is_wide=False, half_cache=True)
+        rows.append(executor.forward(make_batch([(0, 0, tokens, False)])).logits)
+    return rows
+
+
+@pytest.fixture(scope="module")
+def executors(directory):
+    return [make_native(directory, threads=threads, is_wide=False, half_cache=True) for threads in (1, 2, 3)]
+
+
+class Run:
+    """A schedule drawn step by step: what comes out is compared with the sequences run alone."""
+
+    def __init__(self, executor, alone, draw):
+        self.executor, self.alone, self.draw = executor, alone, draw
+        self.position = [0] * len(SEQUENCES)
+        self.snapshots = []
+        for number in range(len(SEQUENCES)):
+            executor.release(number)
+
+    def step(self):
+        parts, speculative = [], {}
+        for number, tokens in enumerate(SEQUENCES):
+            left = LENGTH - self.position[number]
+            length = self.draw(st.integers(0, min(left, 40)))
+            if not length:
+                continue
+            if self.position[number] and self.draw(st.booleans()):
+                good = self.draw(st.integers(0, min(length, 5)))
+                drafts = tokens[self.position[number] : self.position[number] + good + 1]
+                wrong = [(tokens[0] + 1) % 4096] * self.draw(st.integers(0, 6 - good))
+                speculative[number] = len(drafts)
+                parts.append((number, self.position[number], drafts + wrong, True))
+            else:
+                part = tokens[self.position[number] : self.position[number] + length]
+                parts.append((number, self.position[number], part, False))
+        if parts:
+            self.run(parts, speculative)
+
+    def run(self, parts, speculative):
+        logits = self.executor.forward(make_batch(parts)).logits
+        row = 0
+        for number, position, tokens, _ in parts:
+            count = speculative.get(number, len(tokens))
+            assert np.array_equal(logits[row : row + count], self.alone[number][position : position + count])
+            row += len(tokens)
+            if number in speculative:
+                count = self.draw(st.integers(0, count))
+                self.executor.commit(number, count)
+            self.position[number] += count
+
+    def keep(self):
+        number = self.draw(st.integers(0, len(SEQUENCES) - 1))
+        if self.position[number]:
+            self.snapshots.append((number, self.executor.snapshot(number)))
+
+    def go_back(self):
+        if self.snapshots:
+            # an index is drawn, for hypothesis keeps what was drawn
+            number, snapshot = self.snapshots[self.draw(st.integers(0, len(self.snapshots) - 1))]
+            self.executor.restore(number, snapshot)
+            self.position[number] = snapshot.length
+
+    def draft(self):
+        started = [number for number, position in enumerate(self.position) if position]
+        if started:
+            self.executor.draft([DraftToken(number, self.draw(st.integers(0, 4095))) for number in started])
+
+    def restart(self):
+        number = self.draw(st.integers(0, len(SEQUENCES) - 1))
+        self.executor.release(number)
+        self.position[number] = 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_any_schedule_gives_the_bits_of_a_sequence_run_alone(executors, alone, data):
+    executor = data.draw(st.sampled_from(executors))
+    run = Run(executor, alone, data.draw)
+    for _ in range(data.draw(st.integers(3, 12))):
+        getattr(run, data.draw(st.sampled_from(["step", "step", "step", "keep", "go_back", "draft", "restart"])))()
+    run = Run(executor, alone, data.draw)
+    assert executor.free_pages == executor.total_pages
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_every_form_of_the_kernels_gives_the_same_bits(directory, alone, kernels, monkeypatch):
+    monkeypatch.setenv("TRTNEMO_CPU", kernels)
+    executor = make_native(directory, is_wide=False, half_cache=True)
+    assert executor.kernels == kernels
+    for number, tokens in enumerate(SEQUENCES):
+        parts = [(number, 0, tokens[:50], False)], [(number, 50, tokens[50:], False)]
+        found = np.concatenate([executor.forward(make_batch(part)).logits for part in parts])
+        assert np.array_equal(found, alone[number])
+
+
+def test_drafts_come_from_the_sequence_alone(directory):
+    """The MTP head's logits are the same after any way to the same place."""
+    executor = make_native(directory, is_wide=False, half_cache=True)
+    tokens, other = SEQUENCES[0], SEQUENCES[1]
+    executor.forward(make_batch([(0, 0, tokens[:60], False)]))
+    for start in range(0, 60, 20):
+        ends = slice(start, start + 20)
+        executor.forward(make_batch([(1, start, tokens[ends], False), (2, start, other[ends], False)]))
+        executor.draft([DraftToken(1, 7), DraftToken(2, 8)])
+        executor.draft([DraftToken(1, 9)])
+    # drafts are forgotten when a segment is taken in, so slot 1 stands where slot 0 does
+    executor.forward(make_batch([(0, 60, tokens[60:61], False), (1, 60, tokens[60:61], False)]))
+    for token in (3, 4, 5):
+        first, second = executor.draft([DraftToken(0, token), DraftToken(1, token)])
+        assert np.array_equal(first, second)
+
+
+def test_a_snapshot_shares_pages_until_somebody_writes(directory):
+    executor = make_native(directory, slots=2, max_seq_len=256)
+    executor.forward(make_batch([(0, 0, SEQUENCES[0], False)]))
+    before = executor.free_pages
+    snapshot = executor.snapshot(0)
+    assert executor.free_pages == before
+    executor.restore(1, snapshot)
+    assert executor.free_pages == before
+    executor.forward(make_batch([(1, LENGTH, [5], False)]))
+    assert executor.free_pages == before - 1  # the last page alone was copied
+    executor.release(0)
+    executor.release(1)
+    assert executor.free_pages < executor.total_pages
+    del snapshot
+    assert executor.free_pages == executor.total_pages

@@ -1,0 +1,1 @@
+"""The native lowering: packed weights and C++ kernels, no torch."""
