@@ -2,6 +2,7 @@
 # make engine   build the engine of RECIPE          make serve   serve it
 # make clients  run the model card's API examples, tool calls and streams against tiny, with OpenAI's client
 # make gpu-table  compile the released models' plans at full width, no GPU, and print the tables of docs/gpu.md
+# make bench    measure the CPU runtime beside llama.cpp, which is built first (8 minutes, once)
 # make test     run the tests                       make lint    ruff, mypy, import order
 # make test-parsers  hold recipes and recorded options against the wheels of vLLM and SGLang, in .venv-parsers
 
@@ -11,7 +12,7 @@ RECIPE ?= tiny
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo engine serve clients test test-parsers lint format measure gpu-table clean
+.PHONY: demo engine serve clients test test-parsers lint format measure gpu-table bench clean
 
 demo: $(VENV)/.installed
 	PATH="$(abspath $(BIN)):$$PATH" bash scripts/demo.sh
@@ -47,13 +48,16 @@ measure: $(VENV)/.installed-dev
 gpu-table: $(VENV)/.installed-dev
 	$(BIN)/python scripts/gpu_table.py
 
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.run $(BENCH)
+
 clean:
 	rm -rf $(VENV) .venv-parsers build engines
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: $(VENV)/bin/python pyproject.toml CMakeLists.txt constraints.txt $(wildcard native/*)
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml CMakeLists.txt constraints.txt $(wildcard native/* native/cpu/* plugins/*/cpu/*)
 	$(PIP) -e '.[torch]'
 	touch $@
 

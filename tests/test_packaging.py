@@ -31,15 +31,17 @@ def run_from(wheel: Path, directory: Path, code: str) -> str:
 
 
 USE = """
-import trtnemo, pathlib
+import sys, trtnemo, pathlib
 from trtnemo.checkpoint import Checkpoint, audit, _decoder
 from trtnemo.recipe import load_recipe
 from trtnemo.engine import build_engine, Engine
 assert audit(Checkpoint.open('tiny')).passed
 build_engine(load_recipe('tiny'), 'tiny', pathlib.Path('engine'))
-from trtnemo.lowering.torch import load_weights
+from trtnemo.runtime import load_executor
 engine = Engine.open(pathlib.Path('engine'))
-load_weights(engine.checkpoint(), engine.target)
+load_executor(engine)
+assert engine.is_packed == _decoder.has_native()
+assert ('torch' in sys.modules) != _decoder.has_native()
 from trtnemo.launch.bundle import build_bundle
 assert build_bundle(load_recipe('vllm-b200'), 'vllm-b200', pathlib.Path('bundle')).checked_against == 'vLLM 0.20.0'
 print(pathlib.Path(trtnemo.__file__).parent.parent == pathlib.Path.cwd(), _decoder.has_native())

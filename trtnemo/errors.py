@@ -12,7 +12,8 @@
     ├── ServerError                   7   the server could not start or went away
     └── RequestError                  -   one request is refused; the server lives on
         ├── ModelNotFoundError
-        └── PromptTooLongError
+        ├── PromptTooLongError
+        └── BusyError
 
 Each error says what is wrong, where, and what to do next. This module imports nothing of the package.
 """
@@ -111,6 +112,13 @@ class ModelNotFoundError(RequestError):
 
     status = 404
     code = "model_not_found"
+
+
+class BusyError(RequestError):
+    """As many requests wait as this server lets wait; the same request may be sent again later."""
+
+    status = 429
+    code = "rate_limit_exceeded"
 
 
 class PromptTooLongError(RequestError):

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 
+#include "bandwidth.hpp"
 #include "builder.hpp"
 #include "pack.hpp"
 
@@ -163,6 +164,8 @@ void bind_executor(nb::module_& module) {
     nb::class_<Snapshot>(module, "Snapshot")
         .def_prop_ro("length", &Snapshot::length)
         .def_prop_ro("own_bytes", &Snapshot::own_bytes)
+        .def_prop_ro("pages_to_restore", &Snapshot::pages_to_restore)
+        .def("park", &Snapshot::park)
         .def_prop_ro("pages", &Snapshot::pages);
     nb::class_<BoundExecutor>(module, "Executor")
         .def(nb::init<const std::string&, const std::string&, std::size_t, std::size_t, std::size_t, std::size_t,
@@ -203,6 +206,8 @@ void bind_cpu(nb::module_& module) {
     module.def("kernel_names", &kernel_names, "Return the kernels that this machine can run, fastest first.");
     module.def("pack_matrix", &pack_matrix, nb::arg("format"), nb::arg("rows"), nb::arg("columns"), nb::arg("weight"),
                nb::arg("block_scales").none(), "Return a matrix in the packed layout, as bytes.");
+    module.def("measure_bandwidth", &measure_bandwidth, nb::arg("bytes"), nb::arg("threads"), nb::arg("repeats"),
+               nb::call_guard<nb::gil_scoped_release>(), "Return the bytes a second that threads read from memory.");
     bind_builder(module);
     bind_executor(module);
 }

@@ -7,6 +7,18 @@
 
 namespace trtnemo {
 
+namespace {
+
+// Committed tokens that wait for the MTP head at most: one pass over its weights serves them all, drafting or not.
+constexpr std::size_t kFedAtOnce = 32;
+
+// The first token whose page a segment may write: the MTP head's entries of what it has not read come before its own.
+std::size_t first_written(const Sequence& sequence, std::size_t position) {
+    return position - std::min(position, sequence.unfed_tokens.size() + 1);
+}
+
+}  // namespace
+
 Executor::Executor(const Kernels& kernels, const ExecutorSizes& sizes)
     : machine_(kernels, std::max<std::size_t>(1, sizes.threads),
                std::make_shared<PagePool>(sizes.page_layout, sizes.pages)),
@@ -39,12 +51,12 @@ void Executor::open_slots() {
 std::size_t Executor::vocabulary() const { return target_.program.values.at(target_.logits_output).width; }
 std::size_t Executor::hidden_width() const { return target_.program.values.at(target_.hidden_output).width; }
 
-// The MTP head may rewrite the entry before a segment, whose token it pairs with the segment's first.
 std::size_t Executor::missing_pages(std::span<const SegmentRequest> segments) const {
     std::size_t count = 0;
     for (const SegmentRequest& segment : segments) {
-        const std::size_t first = segment.position > 0 ? segment.position - 1 : 0;
-        count += machine_.pages->missing(slots_.at(segment.slot).pages, first, segment.position + segment.length);
+        const Sequence& sequence = slots_.at(segment.slot);
+        const std::size_t first = first_written(sequence, segment.position);
+        count += machine_.pages->missing(sequence.pages, first, segment.position + segment.length);
     }
     return count;
 }
@@ -61,7 +73,7 @@ void Executor::forward(std::span<const std::int64_t> token_ids, std::span<const 
         Sequence& sequence = slots_.at(request.slot);
         if (!sequence.is_open) std::fill(sequence.states, sequence.states + state_floats_, 0.0F);
         sequence.is_open = true;
-        const std::size_t first = request.position > 0 ? request.position - 1 : 0;
+        const std::size_t first = first_written(sequence, request.position);
         machine_.pages->make_writable(sequence.pages, first, request.position + request.length);
         sequence.is_drafting = false;
         if (request.is_speculative) {
@@ -84,55 +96,61 @@ void Executor::forward(std::span<const std::int64_t> token_ids, std::span<const 
         const float* source = states + static_cast<std::size_t>(hidden_rows[row]) * stride;
         std::copy(source, source + width, hidden + row * width);
     }
-    std::vector<Fed> fed;
-    std::vector<float> kept(states, states + token_ids.size() * stride);
+    // The MTP head runs in the same buffers, so all segments are taken in before it does.
+    std::vector<Sequence*> full;
     for (const Segment& segment : segments) {
-        const float* own = kept.data() + segment.start * stride;
+        const float* own = states + segment.start * stride;
         if (segment.is_speculative) {
             segment.sequence->pending->hidden_states.assign(own, own + segment.length * stride);
-        } else {
-            fed.push_back({segment.sequence, token_ids.subspan(segment.start, segment.length), own});
+            continue;
         }
+        advance(*segment.sequence, token_ids.subspan(segment.start, segment.length), own);
+        if (segment.sequence->unfed_tokens.size() >= kFedAtOnce) full.push_back(segment.sequence);
     }
-    feed_mtp(fed);
+    feed_mtp(full);
 }
 
 // Entry t of the MTP cache pairs the hidden state of token t with token t+1, so the cache lags by one.
-void Executor::feed_mtp(const std::vector<Fed>& fed) {
-    const std::size_t stride = padded(hidden_width());
+void Executor::advance(Sequence& sequence, std::span<const std::int64_t> token_ids, const float* hidden) {
+    if (token_ids.empty()) return;
+    const std::size_t stride = padded(hidden_width()), count = token_ids.size();
+    if (mtp_) {
+        const std::size_t skipped = sequence.has_hidden ? 0 : 1;
+        std::vector<std::int64_t>& tokens = sequence.unfed_tokens;
+        std::vector<float>& rows = sequence.unfed_hidden;
+        tokens.insert(tokens.end(), token_ids.begin() + static_cast<std::ptrdiff_t>(skipped), token_ids.end());
+        if (sequence.has_hidden) rows.insert(rows.end(), sequence.last_hidden.begin(), sequence.last_hidden.end());
+        rows.insert(rows.end(), hidden, hidden + (count - 1) * stride);
+    }
+    sequence.last_hidden.assign(hidden + (count - 1) * stride, hidden + count * stride);
+    sequence.has_hidden = true;
+    sequence.length += count;
+    sequence.is_drafting = false;
+}
+
+void Executor::feed_mtp(const std::vector<Sequence*>& sequences) {
     std::vector<std::int64_t> token_ids;
     std::vector<float> hidden;
     std::vector<Segment> segments;
-    for (const Fed& item : fed) {
-        Sequence& sequence = *item.sequence;
-        const std::size_t count = item.token_ids.size(), skipped = sequence.has_hidden ? 0 : 1;
-        if (!mtp_ || count <= skipped) continue;
-        const std::size_t position = sequence.has_hidden ? sequence.length - 1 : 0;
-        segments.push_back({&sequence, token_ids.size(), count - skipped, position, false});
-        token_ids.insert(token_ids.end(), item.token_ids.begin() + static_cast<std::ptrdiff_t>(skipped),
-                         item.token_ids.end());
-        if (sequence.has_hidden) hidden.insert(hidden.end(), sequence.last_hidden.begin(), sequence.last_hidden.end());
-        hidden.insert(hidden.end(), item.hidden, item.hidden + (count - 1) * stride);
+    for (Sequence* sequence : sequences) {
+        const std::size_t count = sequence->unfed_tokens.size();
+        if (count == 0) continue;
+        const std::size_t first = sequence->length - 1 - count;
+        machine_.pages->make_writable(sequence->pages, first, first + count);
+        segments.push_back({sequence, token_ids.size(), count, first, false});
+        token_ids.insert(token_ids.end(), sequence->unfed_tokens.begin(), sequence->unfed_tokens.end());
+        hidden.insert(hidden.end(), sequence->unfed_hidden.begin(), sequence->unfed_hidden.end());
+        sequence->unfed_tokens.clear();
+        sequence->unfed_hidden.clear();
     }
-    if (!segments.empty()) {
-        const Value& input = mtp_->program.values[mtp_->hidden_input];
-        std::copy(hidden.begin(), hidden.end(), machine_.rows(input, token_ids.size()));
-        mtp_->program.run(machine_, {.token_ids = token_ids.data(),
-                                     .tokens = token_ids.size(),
-                                     .rows = nullptr,
-                                     .row_count = 0,
-                                     .segments = &segments}, times_ops);
-    }
-    for (const Fed& item : fed) advance(*item.sequence, item.token_ids.size(), item.hidden);
-}
-
-void Executor::advance(Sequence& sequence, std::size_t tokens, const float* hidden) {
-    if (tokens == 0) return;
-    const std::size_t stride = padded(hidden_width());
-    sequence.last_hidden.assign(hidden + (tokens - 1) * stride, hidden + tokens * stride);
-    sequence.has_hidden = true;
-    sequence.length += tokens;
-    sequence.is_drafting = false;
+    if (segments.empty()) return;
+    const Value& input = mtp_->program.values[mtp_->hidden_input];
+    std::copy(hidden.begin(), hidden.end(), machine_.rows(input, token_ids.size()));
+    mtp_->program.run(machine_, {.token_ids = token_ids.data(),
+                                 .tokens = token_ids.size(),
+                                 .rows = nullptr,
+                                 .row_count = 0,
+                                 .segments = &segments}, times_ops);
 }
 
 void Executor::read_logits(const GraphProgram& graph, std::size_t rows, float* logits) {
@@ -151,12 +169,15 @@ void Executor::draft(std::span<const DraftRequest> requests, float* logits) {
     std::vector<float> hidden;
     std::vector<Segment> segments;
     std::size_t missing = 0;
+    std::vector<Sequence*> sequences;
     for (const DraftRequest& request : requests) {
-        const Sequence& sequence = slots_.at(request.slot);
+        Sequence& sequence = slots_.at(request.slot);
+        sequences.push_back(&sequence);
         const std::size_t position = sequence.is_drafting ? sequence.draft_position : sequence.length - 1;
-        missing += machine_.pages->missing(sequence.pages, position, position + 1);
+        missing += machine_.pages->missing(sequence.pages, first_written(sequence, position), position + 1);
     }
     if (missing > machine_.pages->free_pages()) throw std::runtime_error("no page of the KV cache is free");
+    feed_mtp(sequences);
     for (const DraftRequest& request : requests) {
         Sequence& sequence = slots_.at(request.slot);
         if (!sequence.is_drafting) sequence.draft_position = sequence.length - 1;
@@ -190,14 +211,11 @@ void Executor::commit(std::size_t slot, std::size_t accepted) {
     }
     const std::unique_ptr<Pending> pending = std::move(sequence.pending);
     if (accepted == 0) return;
-    // A snapshot taken during the verification may share the page that the MTP head writes now.
-    const std::size_t first = sequence.length > 0 ? sequence.length - 1 : 0;
-    machine_.pages->make_writable(sequence.pages, first, sequence.length + accepted);
     for (std::size_t number = 0; number < target_.mamba_ops.size(); ++number) {
         target_.mamba_ops[number]->advance(machine_, sequence, pending->mamba_inputs[number].data(), accepted);
     }
-    const std::span<const std::int64_t> taken(pending->token_ids.data(), accepted);
-    feed_mtp({{&sequence, taken, pending->hidden_states.data()}});
+    advance(sequence, {pending->token_ids.data(), accepted}, pending->hidden_states.data());
+    if (sequence.unfed_tokens.size() >= kFedAtOnce) feed_mtp({&sequence});
 }
 
 std::unique_ptr<Snapshot> Executor::snapshot(std::size_t slot) const {

@@ -65,13 +65,8 @@ class Executor {
     bool times_ops = false;
 
   private:
-    struct Fed {  // tokens that the MTP head reads once they are committed
-        Sequence* sequence;
-        std::span<const std::int64_t> token_ids;
-        const float* hidden;  // rows, padded
-    };
-    void feed_mtp(const std::vector<Fed>& fed);
-    void advance(Sequence& sequence, std::size_t tokens, const float* hidden);
+    void advance(Sequence& sequence, std::span<const std::int64_t> token_ids, const float* hidden);
+    void feed_mtp(const std::vector<Sequence*>& sequences);
     void read_logits(const GraphProgram& graph, std::size_t rows, float* logits);
 
     Machine machine_;

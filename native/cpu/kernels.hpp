@@ -11,15 +11,18 @@
 
 namespace trtnemo {
 
-// Sixteen activations in whole numbers: value = codes * scale; start = -12 * sum(codes), what the codes' offset adds.
-template <typename Code>
-struct ActivationBlock {
-    Code codes[kBlockColumns];
+// Sixteen activations in whole numbers: value = codes * scale; start = -12 * sum(codes), what the weights' offset adds.
+struct Block8 {
+    std::int8_t codes[kBlockColumns];
     float scale;
     std::int32_t start;
 };
-using Block8 = ActivationBlock<std::int8_t>;
-using Block16 = ActivationBlock<std::int16_t>;  // codes of each four stand as columns 0, 2, 1, 3
+// The same in 16 bits: codes = 256 * high + low, so that products of bytes do for them too.
+struct Block16 {
+    std::int8_t high[kBlockColumns], low[kBlockColumns];
+    float scale;
+    std::int32_t start;
+};
 
 // Rows that a product reads: float32 for plain and E4M3 weights, blocks for NVFP4 ones.
 struct Activations {

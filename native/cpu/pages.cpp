@@ -18,7 +18,7 @@ PagePool::PagePool(PageLayout layout, std::size_t pages)
 }
 
 void* PagePool::keys(std::uint32_t page, std::size_t layer, std::size_t head) const {
-    return memory_.data() + page * layout_.page_bytes() + (layer * layout_.heads + head) * layout_.head_bytes();
+    return this->page(page) + (layer * layout_.heads + head) * layout_.head_bytes();
 }
 
 void* PagePool::values(std::uint32_t page, std::size_t layer, std::size_t head) const {
@@ -53,7 +53,7 @@ void PagePool::make_writable(std::vector<std::uint32_t>& pages, std::size_t firs
     for (std::size_t index = first / kPageTokens; index < needed && index < pages.size(); ++index) {
         if (!is_shared(pages[index])) continue;
         const std::uint32_t copy = take();
-        std::memcpy(keys(copy, 0, 0), keys(pages[index], 0, 0), layout_.page_bytes());
+        std::memcpy(page(copy), page(pages[index]), layout_.page_bytes());
         release(pages[index]);
         pages[index] = copy;
     }

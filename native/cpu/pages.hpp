@@ -31,6 +31,7 @@ class PagePool {
     const PageLayout& layout() const { return layout_; }
     std::size_t free_pages() const { return free_.size(); }
     std::size_t total_pages() const { return references_.size(); }
+    std::uint8_t* page(std::uint32_t number) const { return memory_.data() + number * layout_.page_bytes(); }
     void* keys(std::uint32_t page, std::size_t layer, std::size_t head) const;
     void* values(std::uint32_t page, std::size_t layer, std::size_t head) const;
 

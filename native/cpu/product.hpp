@@ -9,6 +9,10 @@ namespace trtnemo::TRTNEMO_KERNELS {
 // How many rows of activations one pass over a tile serves.
 inline constexpr std::size_t kRowsAtOnce = 8;
 
+inline Ints dot(const Block& block, const Block8& x) { return dot(block, x.codes, x.start); }
+inline Ints dot(const Block& block, const Block16& x) {
+    return times_256_plus(dot(block, x.high, 0), dot(block, x.low, x.start));
+}
 inline const Block8* blocks_of(const Activations& x, std::size_t row, const Block8*) {
     return x.blocks8 + row * x.block_stride;
 }
@@ -33,7 +37,7 @@ inline void add_blocks(const std::uint8_t* group, std::size_t count, const Activ
 #pragma GCC unroll 8
         for (std::size_t i = 0; i < Rows; ++i) {
             const Activation& x = rows[i][first + b];
-            total[i] = fma(to_floats(dot(block, x.codes, x.start)), scale * broadcast(x.scale), total[i]);
+            total[i] = fma(to_floats(dot(block, x)), scale * broadcast(x.scale), total[i]);
         }
     }
 }

@@ -6,30 +6,34 @@
 
 namespace trtnemo::TRTNEMO_KERNELS {
 
-template <typename Code>
-inline void quantize(const float* row, std::size_t width, ActivationBlock<Code>* out) {
-    constexpr float kLimit = sizeof(Code) == 1 ? 127.0F : 32767.0F;
+// Codes up to `limit` of sixteen values, and what one code is worth.
+struct Rounded {
+    Ints codes;
+    float scale;
+};
+inline Rounded round_block(Floats x, float limit) {
+    const float highest = largest(magnitude(x));
+    const float factor = highest > 0.0F ? limit / highest : 0.0F;
+    return {round_to_ints(x * broadcast(factor)), highest / limit};
+}
+inline void quantize8(const float* row, std::size_t width, Block8* out) {
     for (std::size_t first = 0; first < width; first += kLanes, ++out) {
-        const Floats x = load_at(row, first, width);
-        const float highest = largest(magnitude(x));
-        const float factor = highest > 0.0F ? kLimit / highest : 0.0F;
-        const Ints codes = round_to_ints(x * broadcast(factor));
-        if constexpr (sizeof(Code) == 1) {
-            store_int8(out->codes, codes);
-        } else {
-            std::int16_t straight[kLanes];
-            store_int16(straight, codes);
-            for (std::size_t i = 0; i < kLanes; i += 4) {
-                out->codes[i] = straight[i], out->codes[i + 1] = straight[i + 2];
-                out->codes[i + 2] = straight[i + 1], out->codes[i + 3] = straight[i + 3];
-            }
-        }
-        out->scale = highest / kLimit;
-        out->start = -12 * sum(codes);
+        const Rounded rounded = round_block(load_at(row, first, width), 127.0F);
+        store_int8(out->codes, rounded.codes);
+        out->scale = rounded.scale;
+        out->start = -12 * sum(rounded.codes);
     }
 }
-inline void quantize8(const float* row, std::size_t width, Block8* out) { quantize(row, width, out); }
-inline void quantize16(const float* row, std::size_t width, Block16* out) { quantize(row, width, out); }
+// 127 * 256 + 127 is the largest code whose parts are both bytes.
+inline void quantize16(const float* row, std::size_t width, Block16* out) {
+    for (std::size_t first = 0; first < width; first += kLanes, ++out) {
+        const Rounded rounded = round_block(load_at(row, first, width), 32639.0F);
+        store_int8(out->high, high_parts(rounded.codes));
+        store_int8(out->low, low_bytes(rounded.codes));
+        out->scale = rounded.scale;
+        out->start = -12 * sum(rounded.codes);
+    }
+}
 
 inline void rms_norm(const float* row, const float* weight, std::size_t width, float epsilon, float* out) {
     Floats squares = broadcast(0.0F);

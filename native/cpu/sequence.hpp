@@ -1,6 +1,7 @@
 // What one sequence carries from step to step, and copies of it.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -29,9 +30,12 @@ struct Sequence {
     std::vector<float> draft_hidden;  // the head's own, of the last draft
     std::size_t draft_position = 0;
     std::unique_ptr<Pending> pending;
+    // Committed tokens that the MTP head has not read yet, and their hidden states: it reads many at once.
+    std::vector<std::int64_t> unfed_tokens;
+    std::vector<float> unfed_hidden;  // [tokens][padded hidden]
 };
 
-// A sequence at its last commit. It shares the pages and holds the rest; neither is ever written.
+// A sequence at its last commit. It shares the pages, until it is parked, and holds the rest; neither is ever written.
 class Snapshot {
   public:
     Snapshot(std::shared_ptr<PagePool> pool, const Sequence& sequence, std::size_t state_floats);
@@ -39,19 +43,26 @@ class Snapshot {
     Snapshot(const Snapshot&) = delete;
     Snapshot& operator=(const Snapshot&) = delete;
 
-    void restore(Sequence& sequence) const;
+    void park();  // copies the pages and gives them back
+    std::size_t pages_to_restore() const { return parked_.size() / page_bytes(); }
+    void restore(Sequence& sequence) const;  // throws std::runtime_error when pages are missing
     std::size_t length() const { return length_; }
     std::size_t own_bytes() const;  // without pages
     std::size_t pages() const { return pages_.size(); }
     const PagePool* pool() const { return pool_.get(); }
 
   private:
+    std::size_t page_bytes() const { return std::max<std::size_t>(1, pool_->layout().page_bytes()); }
+
     std::shared_ptr<PagePool> pool_;
     std::size_t length_;
     std::vector<float> states_;
     std::vector<std::uint32_t> pages_;
     bool has_hidden_;
     std::vector<float> last_hidden_;
+    std::vector<std::int64_t> unfed_tokens_;
+    std::vector<float> unfed_hidden_;
+    std::vector<std::uint8_t> parked_;  // pages, one after the other
 };
 
 }  // namespace trtnemo

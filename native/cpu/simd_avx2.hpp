@@ -85,7 +85,14 @@ inline void store_int8(std::int8_t* p, Ints x) {
     const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
 }
-inline void store_int16(std::int16_t* p, Ints x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), narrow(x)); }
+// the low bytes of whole numbers, signed, and what is left in units of 256
+inline Ints low_bytes(Ints x) {
+    return {_mm256_srai_epi32(_mm256_slli_epi32(x.low, 24), 24), _mm256_srai_epi32(_mm256_slli_epi32(x.high, 24), 24)};
+}
+inline Ints high_parts(Ints x) {
+    const Ints low = low_bytes(x);
+    return {_mm256_srai_epi32(_mm256_sub_epi32(x.low, low.low), 8), _mm256_srai_epi32(_mm256_sub_epi32(x.high, low.high), 8)};
+}
 // x times 2^n, for n that keeps the result normal
 inline Floats scale_by_power(Floats x, Ints n) {
     const __m256i low = _mm256_add_epi32(_mm256_castps_si256(x.low), _mm256_slli_epi32(n.low, 23));
@@ -132,7 +139,7 @@ inline Block unpack_block(const std::uint8_t* p) {
     }
     return block;
 }
-// Sums of 16 products stay below 4 * 2 * 24 * 127 = 24,384 while they are 16 bits wide.
+// Sums of 16 products stay below 4 * 2 * 24 * 128 = 24,576 while they are 16 bits wide.
 inline __m256i dot_half(const __m256i* quads, const std::int8_t* x, __m256i start) {
     __m256i words = _mm256_setzero_si256();
     for (int quad = 0; quad < 4; ++quad) {
@@ -147,22 +154,8 @@ inline Ints dot(const Block& block, const std::int8_t* x, std::int32_t start) {
     const __m256i first = _mm256_set1_epi32(start);
     return {dot_half(block.low, x, first), dot_half(block.high, x, first)};
 }
-inline __m256i dot_half(const __m256i* quads, const std::int16_t* x, __m256i total) {
-    for (int quad = 0; quad < 4; ++quad) {
-        std::int32_t even, odd;
-        __builtin_memcpy(&even, x + 4 * quad, 4);
-        __builtin_memcpy(&odd, x + 4 * quad + 2, 4);
-        const __m256i low = _mm256_and_si256(quads[quad], _mm256_set1_epi16(0xFF));
-        const __m256i high = _mm256_srli_epi16(quads[quad], 8);
-        total = _mm256_add_epi32(total, _mm256_madd_epi16(low, _mm256_set1_epi32(even)));
-        total = _mm256_add_epi32(total, _mm256_madd_epi16(high, _mm256_set1_epi32(odd)));
-    }
-    return total;
-}
-// The same with 16-bit activations, which stand as columns 0, 2, 1, 3 of each four.
-inline Ints dot(const Block& block, const std::int16_t* x, std::int32_t start) {
-    const __m256i first = _mm256_set1_epi32(start);
-    return {dot_half(block.low, x, first), dot_half(block.high, x, first)};
+inline Ints times_256_plus(Ints a, Ints b) {
+    return {_mm256_add_epi32(_mm256_slli_epi32(a.low, 8), b.low), _mm256_add_epi32(_mm256_slli_epi32(a.high, 8), b.high)};
 }
 
 }  // namespace trtnemo::TRTNEMO_KERNELS

@@ -59,9 +59,9 @@ inline Ints round_to_ints(Floats x) { return {_mm512_cvtps_epi32(x.v)}; }
 inline void store_int8(std::int8_t* p, Ints x) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(x.v));
 }
-inline void store_int16(std::int16_t* p, Ints x) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtsepi32_epi16(x.v));
-}
+// the low bytes of whole numbers, signed, and what is left in units of 256
+inline Ints low_bytes(Ints x) { return {_mm512_srai_epi32(_mm512_slli_epi32(x.v, 24), 24)}; }
+inline Ints high_parts(Ints x) { return {_mm512_srai_epi32(_mm512_sub_epi32(x.v, low_bytes(x).v), 8)}; }
 // x times 2^n, for n that keeps the result normal
 inline Floats scale_by_power(Floats x, Ints n) {
     return {_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x.v), _mm512_slli_epi32(n.v, 23)))};
@@ -101,19 +101,6 @@ inline Ints dot(const Block& block, const std::int8_t* x, std::int32_t start) {
     }
     return total;
 }
-// The same with 16-bit activations, which stand as columns 0, 2, 1, 3 of each four.
-inline Ints dot(const Block& block, const std::int16_t* x, std::int32_t start) {
-    Ints total{_mm512_set1_epi32(start)};
-    for (int quad = 0; quad < 4; ++quad) {
-        std::int32_t even, odd;
-        __builtin_memcpy(&even, x + 4 * quad, 4);
-        __builtin_memcpy(&odd, x + 4 * quad + 2, 4);
-        const __m512i low = _mm512_and_si512(block.quads[quad], _mm512_set1_epi16(0xFF));
-        const __m512i high = _mm512_srli_epi16(block.quads[quad], 8);
-        total.v = _mm512_dpwssd_epi32(total.v, low, _mm512_set1_epi32(even));
-        total.v = _mm512_dpwssd_epi32(total.v, high, _mm512_set1_epi32(odd));
-    }
-    return total;
-}
+inline Ints times_256_plus(Ints a, Ints b) { return {_mm512_add_epi32(_mm512_slli_epi32(a.v, 8), b.v)}; }
 
 }  // namespace trtnemo::TRTNEMO_KERNELS

@@ -21,6 +21,13 @@ inline Floats each(Function function) {
     return result;
 }
 
+template <typename Function>
+inline Ints each_int(Function function) {
+    Ints result;
+    for (int lane = 0; lane < 16; ++lane) result.v[lane] = function(lane);
+    return result;
+}
+
 inline Floats broadcast(float x) {
     return each([&](int) { return x; });
 }
@@ -109,21 +116,22 @@ inline Floats to_floats(const Ints& x) {
     return each([&](int lane) { return static_cast<float>(x.v[lane]); });
 }
 inline Ints round_to_ints(const Floats& x) {
-    Ints result;
-    for (int lane = 0; lane < 16; ++lane) {
-        result.v[lane] = static_cast<std::int32_t>(__builtin_rintf(x.v[lane]));
-    }
-    return result;
+    return each_int([&](int lane) { return static_cast<std::int32_t>(__builtin_rintf(x.v[lane])); });
 }
-template <typename Narrow>
-inline void store_narrow(Narrow* p, const Ints& x, std::int32_t limit) {
+inline void store_int8(std::int8_t* p, const Ints& x) {
     for (int lane = 0; lane < 16; ++lane) {
         const std::int32_t value = x.v[lane];
-        p[lane] = static_cast<Narrow>(value > limit ? limit : value < -limit - 1 ? -limit - 1 : value);
+        p[lane] = static_cast<std::int8_t>(value > 127 ? 127 : value < -128 ? -128 : value);
     }
 }
-inline void store_int8(std::int8_t* p, const Ints& x) { store_narrow(p, x, 127); }
-inline void store_int16(std::int16_t* p, const Ints& x) { store_narrow(p, x, 32767); }
+// the low bytes of whole numbers, signed, and what is left in units of 256
+inline Ints low_bytes(const Ints& x) {
+    return each_int([&](int lane) { return std::int32_t{static_cast<std::int8_t>(x.v[lane] & 0xFF)}; });
+}
+inline Ints high_parts(const Ints& x) {
+    const Ints low = low_bytes(x);
+    return each_int([&](int lane) { return (x.v[lane] - low.v[lane]) / 256; });
+}
 // x times 2^n, for n that keeps the result normal
 inline Floats scale_by_power(const Floats& x, const Ints& n) {
     return each([&](int lane) { return from_bits(to_bits(x.v[lane]) + (static_cast<std::uint32_t>(n.v[lane]) << 23)); });
@@ -170,15 +178,8 @@ inline Ints dot(const Block& block, const std::int8_t* x, std::int32_t) {
     }
     return total;
 }
-// The same with 16-bit activations, which stand as columns 0, 2, 1, 3 of each four.
-inline Ints dot(const Block& block, const std::int16_t* x, std::int32_t) {
-    constexpr int kPlace[4] = {0, 2, 1, 3};
-    Ints total{};
-    for (int column = 0; column < 16; ++column) {
-        const std::int32_t value = x[column / 4 * 4 + kPlace[column % 4]];
-        for (int row = 0; row < 16; ++row) total.v[row] += block.columns[column][row] * value;
-    }
-    return total;
+inline Ints times_256_plus(const Ints& a, const Ints& b) {
+    return each_int([&](int lane) { return a.v[lane] * 256 + b.v[lane]; });
 }
 
 }  // namespace trtnemo::TRTNEMO_KERNELS

@@ -24,10 +24,28 @@ def engine(make_engine, tmp_path):
     return shutil.copytree(make_engine("mixed"), tmp_path / "engine")
 
 
-def test_an_engine_holds_what_the_design_says(make_engine, make_checkpoint):
+def file_names(directory):
+    return {path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()}
+
+
+def test_an_engine_holds_packed_weights_and_no_second_copy(make_engine, make_checkpoint):
     directory = make_engine("mixed")
-    names = {path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()}
-    assert names == {
+    assert file_names(directory) == {
+        "engine.json",
+        "graph.json",
+        "cpu-v1/config.json",
+        "cpu-v1/weights.bin",
+        "cpu-v1/weights.json",
+        "tokenizer/tokenizer.json",
+        "tokenizer/tokenizer_config.json",
+    }
+    with pytest.raises(EngineError, match="packed weights, which are no checkpoint"):
+        Engine.open(directory).checkpoint()
+
+
+def test_an_engine_for_torch_holds_the_checkpoints_own_files(make_engine, make_checkpoint):
+    directory = make_engine("mixed", "cpu.lowering=torch")
+    assert file_names(directory) == {
         "engine.json",
         "graph.json",
         "hub-v1/config.json",
@@ -63,9 +81,9 @@ def test_a_sound_engine_opens_and_verifies(make_engine):
         (lambda d: edit_json(d / "engine.json", surprise=1), "surprise"),
         (lambda d: (d / "graph.json").write_text((d / "graph.json").read_text() + " "), "graph.json has"),
         (lambda d: flip(d / "graph.json"), "graph.json was changed"),
-        (lambda d: flip(d / "hub-v1" / "model.safetensors"), "model.safetensors was changed"),
+        (lambda d: flip(d / "cpu-v1" / "weights.bin"), "weights.bin was changed"),
         (lambda d: (d / "tokenizer" / "tokenizer.json").unlink(), "tokenizer.json is missing"),
-        (lambda d: (d / "hub-v1" / "extra.json").write_text("{}"), "not part of the build"),
+        (lambda d: (d / "cpu-v1" / "extra.json").write_text("{}"), "not part of the build"),
     ],
 )
 def test_an_engine_edited_by_hand_is_refused(engine, spoil, message):
@@ -76,10 +94,10 @@ def test_an_engine_edited_by_hand_is_refused(engine, spoil, message):
 
 def test_a_large_file_is_compared_by_size_at_start_and_by_digest_on_verify(engine, monkeypatch):
     monkeypatch.setattr("trtnemo.engine.engine.SMALL_FILE", 1 << 20)
-    flip(engine / "hub-v1" / "model.safetensors")
+    flip(engine / "cpu-v1" / "weights.bin")
     manifest = Engine.open(engine).manifest
     assert verify_files(engine, manifest, thorough=False) == []
-    assert verify_files(engine, manifest, thorough=True) == ["hub-v1/model.safetensors was changed after the build"]
+    assert verify_files(engine, manifest, thorough=True) == ["cpu-v1/weights.bin was changed after the build"]
 
 
 def edit_json(path, **changes):
@@ -105,6 +123,20 @@ def test_a_spoiled_checkpoint_builds_no_engine(copy_checkpoint, tmp_path):
 
 def build(checkpoint, output, *settings, force=False):
     return build_engine(load_recipe("tiny", [f"checkpoint={checkpoint}", *settings]), "tiny", output, force=force)
+
+
+@pytest.mark.parametrize("setting", ["kv_cache.dtype=float16", "cpu.activations=int8", "cpu.kv_tokens=100"])
+def test_what_torch_does_not_do_is_refused(make_checkpoint, tmp_path, setting):
+    with pytest.raises(RecipeError, match="torch lowering"):
+        build(make_checkpoint("mixed"), tmp_path / "engine", "cpu.lowering=torch", setting)
+
+
+def test_without_a_compiler_an_engine_is_for_torch(make_checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr("trtnemo.engine.build.find_native", lambda: None)
+    monkeypatch.setattr("trtnemo.lowering.cpu.native.find_native", lambda: None)
+    assert build(make_checkpoint("mixed"), tmp_path / "engine").layout == "hub-v1"
+    with pytest.raises(MachineError, match=r"not compiled.*compiler"):
+        build(make_checkpoint("mixed"), tmp_path / "other", "cpu.lowering=native")
 
 
 def test_a_checkpoint_without_tokenizer_builds_no_engine(copy_checkpoint, tmp_path):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from trtnemo.lowering import Budget
 from trtnemo.runtime import SamplingParams
+from trtnemo.runtime.client import reusable_end
 from trtnemo.runtime.messages import Submit
 from trtnemo.runtime.scheduler import Scheduler
 from trtnemo.runtime.sequence import Sequence
@@ -16,6 +19,13 @@ def scheduler(slots=2, max_num_tokens=10):
 def sequence(name, length, **params):
     request = Submit(name, tuple(range(length)), SamplingParams(**params), frozenset())
     return Sequence(request, 5)
+
+
+def next_step(plan):
+    """Admit who can be, then plan."""
+    while (waiting := plan.next_waiting()) is not None:
+        plan.admit(waiting)
+    return plan.next_step()
 
 
 def run(step):
@@ -31,7 +41,7 @@ def test_a_long_prompt_runs_in_chunks_and_only_its_end_yields_logits():
     plan.add(sequence("a", 25))
     lengths, rows = [], []
     for _ in range(3):
-        step = plan.next_step()
+        step = next_step(plan)
         lengths.append(len(step.batch.token_ids))
         rows.append(step.batch.logit_rows.tolist())
         run(step)
@@ -42,18 +52,18 @@ def test_a_long_prompt_runs_in_chunks_and_only_its_end_yields_logits():
 def test_scoring_a_prompt_yields_all_its_rows():
     plan = scheduler()
     plan.add(sequence("a", 13, prompt_logprobs=1))
-    first = plan.next_step()
+    first = next_step(plan)
     run(first)
     assert first.logit_counts == (10,)
-    assert plan.next_step().logit_counts == (3,)
+    assert next_step(plan).logit_counts == (3,)
 
 
 def test_decoding_goes_before_prompts_and_prompts_fill_what_is_left():
     plan = scheduler()
     plan.add(sequence("a", 4))
-    run(plan.next_step())
+    run(next_step(plan))
     plan.add(sequence("b", 20))
-    step = plan.next_step()
+    step = next_step(plan)
     assert [(item.id, segment.length) for segment, item in zip(step.batch.segments, step.sequences, strict=True)] == [
         ("a", 1),
         ("b", 9),
@@ -66,10 +76,10 @@ def test_a_sequence_waits_for_a_slot_and_gets_the_one_that_is_freed():
     plan = scheduler(slots=1)
     plan.add(sequence("a", 3))
     plan.add(sequence("b", 3))
-    run(plan.next_step())
-    assert [item.id for item in plan.next_step().sequences] == ["a"]
+    run(next_step(plan))
+    assert [item.id for item in next_step(plan).sequences] == ["a"]
     freed = plan.remove("a")
-    step = plan.next_step()
+    step = next_step(plan)
     assert [item.id for item in step.sequences] == ["b"]
     assert step.batch.segments[0].slot == freed.slot
 
@@ -78,9 +88,65 @@ def test_a_waiting_sequence_can_be_removed_and_an_unknown_one_is_none():
     plan = scheduler(slots=1)
     for name in ("a", "b"):
         plan.add(sequence(name, 3))
-    plan.next_step()
+    next_step(plan)
     assert plan.remove("b").id == "b"
     assert plan.remove("b") is None
     plan.remove("a")
     assert plan.is_idle
-    assert plan.next_step() is None
+    assert next_step(plan) is None
+
+
+def parts(step):
+    return [(item.id, segment.length) for segment, item in zip(step.batch.segments, step.sequences, strict=True)]
+
+
+def test_prompts_share_what_decoding_leaves_so_that_a_short_one_is_done_at_once():
+    plan = scheduler(slots=3)
+    plan.add(sequence("long", 100))
+    plan.add(sequence("short", 3))
+    step = next_step(plan)
+    assert parts(step) == [("short", 3), ("long", 7)]
+    run(step)
+    assert parts(next_step(plan)) == [("short", 1), ("long", 9)]
+
+
+def test_chunks_end_at_round_numbers_and_at_the_end_of_the_last_turn():
+    plan = scheduler(max_num_tokens=300)
+    prompt = (*range(10, 610), 7, *range(10, 40))
+    plan.add(
+        Sequence(Submit("a", prompt, SamplingParams(), frozenset(), kept_end=reusable_end(prompt, frozenset({7}))), 5)
+    )
+    ends = []
+    for _ in range(4):
+        step = next_step(plan)
+        run(step)
+        ends.append(step.sequences[0].position)
+    assert ends == [256, 512, 601, 631]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "end"),
+    [
+        ([1, 2, 7, 3], 0),
+        ([1] * 127 + [7, 3], 128),
+        ([1] * 300 + [7], 0),
+        ([7] * 200 + [1], 200),
+        ([1] * 300, 0),
+        ([1] * 600, 512),
+    ],
+)
+def test_the_last_finished_turn_of_a_long_prompt_is_found(prompt, end):
+    assert reusable_end(prompt, frozenset({7})) == end
+
+
+def test_a_preempted_sequence_waits_before_all_others():
+    plan = scheduler(slots=2)
+    for name in ("a", "b", "c"):
+        plan.add(sequence(name, 3))
+    run(next_step(plan))
+    youngest = plan.youngest()
+    assert youngest.id == "b"
+    plan.preempt(youngest)
+    assert plan.youngest() is None
+    assert plan.next_waiting().id == "b"
+    assert parts(next_step(plan)) == [("a", 1), ("b", 1)]

@@ -17,7 +17,7 @@ QUESTIONS = ["What is the capital of Japan?", "What is 47 + 38?", "Hello", "Writ
 @pytest.fixture(scope="module")
 def drafting_url(tmp_path_factory, server_process):
     output = tmp_path_factory.mktemp("drafting") / "engine"
-    build_engine(load_recipe("tiny", ["speculation.draft_tokens=3"]), "tiny", output)
+    build_engine(load_recipe("tiny", ["speculation.draft_tokens=3", "speculation.adaptive=false"]), "tiny", output)
     return server_process(output)[1]
 
 

@@ -5,24 +5,28 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Literal
 
 from trtnemo.checkpoint import AuditReport, Checkpoint, audit
 from trtnemo.checkpoint.headers import INDEX
 from trtnemo.checkpoint.staging import check_output, staged_directory
 from trtnemo.engine.manifest import FORMAT_VERSION, MANIFEST, CheckpointRecord, FileRecord, Manifest, hash_file
-from trtnemo.engine.own import OwnRecipe, require_own
+from trtnemo.engine.own import OwnRecipe, require_own, require_torch_fields
 from trtnemo.engine.plans import build_plans, place_plans, unfinished_plans
 from trtnemo.errors import CheckpointError, EngineError, MachineError, RecipeError
 from trtnemo.graph import Graph
+from trtnemo.lowering.cpu.native import find_native, require_native
+from trtnemo.lowering.cpu.packed import LAYOUT as PACKED
+from trtnemo.lowering.cpu.packing import pack_weights
 from trtnemo.lowering.tensorrt.index import PlanIndex
 from trtnemo.network import NemotronH
-from trtnemo.recipe import AnyRecipe, TensorrtRecipe
+from trtnemo.recipe import AnyRecipe, CpuRecipe, TensorrtRecipe
 
-LAYOUT = "hub-v1"
+HUB: Literal["hub-v1"] = "hub-v1"
 TOKENIZER = "tokenizer"
 GRAPH = "graph.json"
 _CONFIG_FILES = ("config.json", "hf_quant_config.json", INDEX)
@@ -48,6 +52,7 @@ def build_engine(
     Raises RecipeError, CheckpointError, EngineError (output in the way) or MachineError (no such builder, disk full).
     """
     own = require_own(recipe)
+    layout = choose_layout(own)
     report_progress = progress or (lambda what, done, total: None)
     check_output(output, force, MANIFEST, EngineError)
     checkpoint = Checkpoint.open(recipe.checkpoint, recipe.revision)
@@ -73,11 +78,12 @@ def build_engine(
         (staging / GRAPH).write_text(json.dumps(recorded), encoding="utf-8")
         if index is not None and kept is not None:
             place_plans(index, kept, staging)
-        _copy_files(checkpoint, staging, report_progress)
+        _write_weights(checkpoint, graphs, staging / layout, report_progress)
+        _copy_small(checkpoint, _TOKENIZER_FILES, staging / TOKENIZER)
         manifest = Manifest(
             format_version=FORMAT_VERSION,
             runtime=own.runtime,
-            layout=LAYOUT,
+            layout=layout,
             recipe_name=recipe_name,
             recipe=own.model_dump(mode="json"),
             checkpoint=checkpoint_record(recipe, report),
@@ -110,20 +116,42 @@ def _check_disk(output: Path, needed: int) -> None:
         raise MachineError(f"the engine needs {needed:,} bytes of disk, {free:,} are free", where=str(existing))
 
 
-def _copy_files(checkpoint: Checkpoint, staging: Path, progress: Progress) -> None:
-    weights, tokenizer = staging / LAYOUT, staging / TOKENIZER
-    weights.mkdir()
-    tokenizer.mkdir()
+def choose_layout(recipe: OwnRecipe) -> Literal["hub-v1", "cpu-v1"]:
+    """Return how an engine's weights lie: packed for the native CPU runtime, or as in the hub.
+
+    Raises MachineError without the compiled runtime, RecipeError on what torch does not do in its place.
+    """
+    if not isinstance(recipe, CpuRecipe):
+        return HUB
+    if recipe.cpu.lowering == "native":
+        require_native()
+    if recipe.cpu.lowering != "torch" and find_native() is not None:
+        return PACKED
+    require_torch_fields(recipe)
+    return HUB
+
+
+def _write_weights(checkpoint: Checkpoint, graphs: Graphs, directory: Path, progress: Progress) -> None:
+    directory.mkdir()
+    _copy_small(checkpoint, _CONFIG_FILES if directory.name == HUB else ("config.json",), directory)
+    if directory.name == PACKED:
+        recorded = [graph for graph in graphs.values() if graph is not None]
+        pack_weights(checkpoint, recorded, directory, lambda done, total: progress("packing weights", done, total))
+        progress("writing the manifest", 0, 0)
+        return
     done, total = 0, sum(shard.stat().st_size for shard in checkpoint.shards)
     for shard in checkpoint.shards:
         progress(f"copying {shard.name}", done, total)
-        shutil.copyfile(shard, weights / shard.name)
+        shutil.copyfile(shard, directory / shard.name)
         done += shard.stat().st_size
     progress("writing the manifest", done, total)
-    for names, target in ((_CONFIG_FILES, weights), (_TOKENIZER_FILES, tokenizer)):
-        for name in names:
-            if (checkpoint.directory / name).is_file():
-                shutil.copyfile(checkpoint.directory / name, target / name)
+
+
+def _copy_small(checkpoint: Checkpoint, names: Sequence[str], directory: Path) -> None:
+    directory.mkdir(exist_ok=True)
+    for name in names:
+        if (checkpoint.directory / name).is_file():
+            shutil.copyfile(checkpoint.directory / name, directory / name)
 
 
 def hash_all(staging: Path) -> dict[str, FileRecord]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from trtnemo.checkpoint import Checkpoint
-from trtnemo.engine.build import GRAPH, LAYOUT, TOKENIZER
+from trtnemo.checkpoint.json_file import read_json_object
+from trtnemo.engine.build import GRAPH, HUB, TOKENIZER
 from trtnemo.engine.manifest import BundleManifest, Manifest, SealedManifest, hash_file, read_manifest
 from trtnemo.errors import EngineError
 from trtnemo.graph import Graph
@@ -62,9 +64,34 @@ class Engine:
         """The MTP graph where the recipe drafts; else it stays on disk, for its cache costs a pass over a prompt."""
         return self.mtp if self.recipe.speculation.draft_tokens else None
 
+    @property
+    def weights_directory(self) -> Path:
+        """Where the weights are, whatever their layout."""
+        return self.directory / self.manifest.layout
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether the weights are packed for the native CPU runtime."""
+        return self.manifest.layout != HUB
+
+    @property
+    def vocab_size(self) -> int:
+        """Tokens that the network knows."""
+        return self.target.values[self.target.outputs["logits"]].width
+
+    def raw_config(self) -> dict[str, Any]:
+        """Return the checkpoint's config.json as it stands."""
+        return read_json_object(self.weights_directory / "config.json")
+
     def checkpoint(self) -> Checkpoint:
-        """Return the weights in the hub's layout."""
-        return Checkpoint.open(self.directory / LAYOUT)
+        """Return the weights in the hub's layout; raises EngineError where they are packed."""
+        if self.is_packed:
+            raise EngineError(
+                "holds packed weights, which are no checkpoint any more",
+                where=str(self.directory),
+                remedy="Build it with --set cpu.lowering=torch",
+            )
+        return Checkpoint.open(self.weights_directory)
 
     @property
     def tokenizer_directory(self) -> Path:

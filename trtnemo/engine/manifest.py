@@ -79,7 +79,7 @@ class Manifest(SealedManifest):
     """The manifest of an engine that one of our own runtimes serves."""
 
     runtime: Literal["cpu", "tensorrt"]
-    layout: Literal["hub-v1"]
+    layout: Literal["hub-v1", "cpu-v1"]
     checkpoint: CheckpointRecord
 
 

@@ -7,7 +7,7 @@ from trtnemo.recipe import AnyRecipe, CpuRecipe, TensorrtRecipe
 
 OwnRecipe = CpuRecipe | TensorrtRecipe
 _CACHES: dict[str, tuple[str, ...]] = {
-    "cpu": ("auto", "float32"),
+    "cpu": ("auto", "float16", "float32"),
     "tensorrt": ("auto", "bfloat16", "float16", "float32"),
 }
 _REASONS = {
@@ -32,3 +32,18 @@ def require_own(recipe: AnyRecipe) -> OwnRecipe:
             f"'parallel' asks for what runtime '{runtime}' does not do yet", remedy="Leave it at its default"
         )
     return recipe
+
+
+def require_torch_fields(recipe: CpuRecipe) -> None:
+    """Raise RecipeError where a recipe asks the torch lowering for what only the native one does."""
+    asked = {
+        "kv_cache.dtype": recipe.kv_cache.dtype == "float16",
+        "cpu.activations": recipe.cpu.activations == "int8",
+        "cpu.kv_tokens": recipe.cpu.kv_tokens is not None,
+    }
+    for name, is_asked in asked.items():
+        if is_asked:
+            raise RecipeError(
+                f"'{name}' asks for what the torch lowering does not do",
+                remedy="Leave it at its default, or set 'cpu.lowering' to native",
+            )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from trtnemo.lowering.step import Float32, StepBatch, StepResult
+from trtnemo.lowering.step import Float32, Segment, StepBatch, StepResult
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,10 @@ class Snapshot(Protocol):
     @property
     def nbytes(self) -> int:
         """Bytes that the snapshot holds."""
+        ...
+
+    def park(self) -> None:
+        """Copy what it shares with its executor, so that the executor has the room again."""
         ...
 
 
@@ -83,4 +87,12 @@ class Executor(Protocol):
 
     def release(self, slot: int) -> None:
         """Forget the slot's sequence; releasing an empty slot does nothing."""
+        ...
+
+    def has_room(self, segments: Sequence[Segment]) -> bool:
+        """Return whether there is KV cache for the segments, drafts before them included."""
+        ...
+
+    def can_restore(self, snapshot: Snapshot) -> bool:
+        """Return whether there is KV cache for a snapshot."""
         ...

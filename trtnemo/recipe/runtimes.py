@@ -18,6 +18,20 @@ class CpuSection(RecipePart):
     """Options of our own CPU runtime."""
 
     threads: PositiveInt | None = Field(None, description="worker threads; absent means all cores")
+    lowering: Literal["auto", "native", "torch"] = Field(
+        "auto", description="compiled kernels, or the plain torch reference; auto is native where it was compiled"
+    )
+    activations: Literal["int16", "int8"] = Field(
+        "int16",
+        description="whole numbers that activations become, block by block, where they meet NVFP4 weights",
+    )
+    kv_tokens: PositiveInt | None = Field(
+        None, description="tokens of KV cache over all sequences; absent means max_batch_size x max_seq_len"
+    )
+    prefix_cache_mib: Annotated[int, Field(ge=0)] = Field(
+        100, description="memory for the states of prompts' beginnings, which later prompts may share; 0 is off"
+    )
+    max_waiting: PositiveInt = Field(256, description="requests that may wait for a slot; more are refused with 429")
 
 
 class TensorrtSection(RecipePart):
@@ -45,6 +59,7 @@ class OwnSpeculation(RecipePart):
     """Drafting with the checkpoint's own MTP head, as our own runtimes do it."""
 
     draft_tokens: Annotated[int, Field(ge=0, le=6)] = Field(0, description="tokens drafted per step; 0 is off")
+    adaptive: bool = Field(True, description="draft fewer tokens, or none, while measured acceptance and cost say so")
 
 
 class CpuRecipe(SharedFields):

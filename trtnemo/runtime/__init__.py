@@ -2,7 +2,17 @@
 
 from trtnemo.runtime.client import EngineClient
 from trtnemo.runtime.llm import LLM, RequestOutput
-from trtnemo.runtime.load import load_executor, load_tokenizer
+from trtnemo.runtime.load import load_executor, load_tokenizer, loop_options
+from trtnemo.runtime.options import LoopOptions
 from trtnemo.runtime.sampling_params import SamplingParams
 
-__all__ = ["LLM", "EngineClient", "RequestOutput", "SamplingParams", "load_executor", "load_tokenizer"]
+__all__ = [
+    "LLM",
+    "EngineClient",
+    "LoopOptions",
+    "RequestOutput",
+    "SamplingParams",
+    "load_executor",
+    "load_tokenizer",
+    "loop_options",
+]

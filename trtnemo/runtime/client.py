@@ -5,27 +5,34 @@ from __future__ import annotations
 import itertools
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from trtnemo.errors import EngineError, PromptTooLongError, RequestError
+from trtnemo.errors import BusyError, EngineError, PromptTooLongError, RequestError
 from trtnemo.lowering import Budget, Executor
 from trtnemo.runtime.engine_loop import EngineLoop
 from trtnemo.runtime.messages import Abort, Event, Failed, Finished, LoopStatistics, Shutdown, Submit, ThinkingBudget
+from trtnemo.runtime.options import LoopOptions
 from trtnemo.runtime.sampling_params import SamplingParams
+from trtnemo.runtime.scheduler import CHUNK_UNIT
 
+# Shorter beginnings are run in one piece with the rest: up to a turn's end, and without turns.
+LEAST_TURN = 128
+LEAST_PLAIN = 512
 Handler = Callable[[Event], None]
 
 
 class EngineClient:
     """Starts an engine loop, submits requests to it and brings each event to its request's handler."""
 
-    def __init__(self, executor: Executor, stop_token_ids: frozenset[int], draft_tokens: int = 0) -> None:
+    def __init__(self, executor: Executor, stop_token_ids: frozenset[int], options: LoopOptions | None = None) -> None:
+        options = options or LoopOptions()
         self.budget: Budget = executor.budget
+        self._most = None if options.max_waiting is None else executor.budget.slots + options.max_waiting
         self.stop_token_ids = stop_token_ids
         self._handlers: dict[str, Handler] = {}
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
-        self._loop = EngineLoop(executor, self._dispatch, draft_tokens)
+        self._loop = EngineLoop(executor, self._dispatch, options)
         self._loop.start()
 
     @property
@@ -49,9 +56,12 @@ class EngineClient:
             frozenset(params.stop_token_ids) if params.ignore_eos else self.stop_token_ids | {*params.stop_token_ids}
         )
         with self._lock:
+            if self._most is not None and len(self._handlers) >= self._most:
+                raise BusyError(f"{len(self._handlers)} requests run or wait already", remedy="Send it again later")
             request_id = str(next(self._numbers))
             self._handlers[request_id] = handler
-        self._loop.send(Submit(request_id, tuple(prompt), params, stops, thinking))
+        kept = reusable_end(prompt, self.stop_token_ids)
+        self._loop.send(Submit(request_id, tuple(prompt), params, stops, thinking, kept))
         return request_id
 
     def check(self, prompt: list[int], params: SamplingParams) -> None:
@@ -100,6 +110,16 @@ class EngineClient:
             handler = self._handlers.pop(event.request_id, None) if is_last else self._handlers.get(event.request_id)
         if handler is not None:
             handler(event)
+
+
+def reusable_end(prompt: Sequence[int], stop_token_ids: frozenset[int]) -> int:
+    """Return where a prompt's state is worth keeping: at the end of its last finished turn, for the next prompt.
+
+    Without turns that is a round number of tokens near the end; 0 where the prompt is short.
+    """
+    places = range(len(prompt) - 2, LEAST_TURN - 2, -1)
+    turn = next((place + 1 for place in places if prompt[place] in stop_token_ids), 0)
+    return turn or (((len(prompt) - 1) // CHUNK_UNIT * CHUNK_UNIT) if len(prompt) > LEAST_PLAIN else 0)
 
 
 def iterate(client: EngineClient, prompt: list[int], params: SamplingParams) -> Iterator[Event]:

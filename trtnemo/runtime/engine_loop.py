@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
 from trtnemo.errors import TrtnemoError
 from trtnemo.lowering import Executor
+from trtnemo.runtime.draft_length import DraftLength
 from trtnemo.runtime.messages import (
     Abort,
     Command,
@@ -18,15 +20,18 @@ from trtnemo.runtime.messages import (
     Finished,
     FinishReason,
     LoopStatistics,
+    PromptReused,
     PromptScored,
     Shutdown,
     Submit,
     TokenGenerated,
 )
+from trtnemo.runtime.options import LoopOptions
+from trtnemo.runtime.residency import Residency
 from trtnemo.runtime.sampler import Draft, Float32, token_logprob
 from trtnemo.runtime.scheduler import ScheduledStep, Scheduler
 from trtnemo.runtime.sequence import Sequence
-from trtnemo.runtime.speculation import write_drafts
+from trtnemo.runtime.speculation import draft_segment, write_drafts
 
 logger = logging.getLogger(__name__)
 
@@ -34,10 +39,13 @@ logger = logging.getLogger(__name__)
 class EngineLoop:
     """Runs sequences until it is shut down; `emit` receives every event, on the loop's thread."""
 
-    def __init__(self, executor: Executor, emit: Callable[[Event], None], draft_tokens: int = 0) -> None:
+    def __init__(self, executor: Executor, emit: Callable[[Event], None], options: LoopOptions) -> None:
         self._executor = executor
         self._emit = emit
-        self._scheduler = Scheduler(executor.budget, draft_tokens)
+        self._scheduler = Scheduler(executor.budget, options.draft_tokens)
+        self._residency = Residency(executor, self._scheduler, options.prefix_bytes)
+        self._draft_length = DraftLength(self._scheduler.draft_tokens) if options.adapts_drafts else None
+        self._round_started = 0.0
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._draining = False
         self._stopped = False
@@ -98,13 +106,27 @@ class EngineLoop:
         self._scheduler.add(Sequence(request, limit))
 
     def _next_step(self) -> ScheduledStep | None:
-        plan = self._scheduler.plan_drafts()
+        for sequence in self._residency.admit():
+            self._emit(PromptReused(sequence.id, sequence.cached))
+            self._count(cached_tokens=sequence.cached)
+        self._round_started = time.perf_counter()
+        self._write_drafts()
+        while (step := self._scheduler.next_step()) is not None:
+            if not self._residency.make_room(step.batch.segments):
+                return step
+        return None
+
+    def _write_drafts(self) -> None:
+        decoding = self._scheduler.decoding()
+        most = self._draft_length.choose(len(decoding)) if self._draft_length and decoding else None
+        plan = self._scheduler.plan_drafts(most)
+        while plan and self._residency.make_room([draft_segment(sequence, count) for sequence, count in plan]):
+            plan = self._scheduler.plan_drafts(most)
         try:
             write_drafts(self._executor, plan)
         except Exception as error:  # whatever breaks the draft head must not end the loop
             for sequence, _ in plan:
                 self._fail(sequence, error)
-        return self._scheduler.next_step()
 
     def _run_step(self, step: ScheduledStep) -> None:
         try:
@@ -113,18 +135,29 @@ class EngineLoop:
             for sequence in step.sequences:
                 self._fail(sequence, error)
             return
-        row = 0
+        row, passed = 0, []
         for segment, sequence, count in zip(step.batch.segments, step.sequences, step.logit_counts, strict=True):
             try:
                 logits = result.logits[row : row + count]
                 if segment.speculative:
-                    self._verify(sequence, logits)
+                    passed.append(self._verify(sequence, logits))
                 else:
                     self._advance(sequence, segment.length, logits)
             except Exception as error:  # a sequence that cannot be sampled must not end the others
                 self._fail(sequence, error)
             row += count
+        self._learn(step, passed)
         self.statistics = replace(self.statistics, steps=self.statistics.steps + 1)
+
+    def _learn(self, step: ScheduledStep, passed: list[int]) -> None:
+        """Tell the draft policy of a round that decoded and nothing else, all sequences with the same drafts."""
+        if self._draft_length is None:
+            return
+        lengths = {segment.length for segment in step.batch.segments}
+        is_decoding = all(sequence.generated for sequence in step.sequences)
+        if len(lengths) == 1 and is_decoding and (passed or lengths == {1}):
+            accepted = passed or [0] * len(step.sequences)
+            self._draft_length.record(lengths.pop() - 1, accepted, time.perf_counter() - self._round_started)
 
     def _fail(self, sequence: Sequence, error: Exception) -> None:
         logger.error("sequence %s failed: %s", sequence.id, error, exc_info=not isinstance(error, TrtnemoError))
@@ -138,6 +171,8 @@ class EngineLoop:
             self._score_prompt(sequence, length, logits)
             self._count(prompt_tokens=length)
         sequence.position += length
+        if was_prompt and (sequence.unseen or sequence.position == sequence.request.kept_end):
+            self._residency.keep(sequence)
         if sequence.unseen:
             return
         if was_prompt and sequence.wants_prompt_logits:
@@ -157,8 +192,11 @@ class EngineLoop:
         for row, token_id in zip(logits, following, strict=False):
             sequence.prompt_logprobs.append(token_logprob(row, token_id, wanted))
 
-    def _verify(self, sequence: Sequence, logits: Float32) -> None:
-        """Take what the target makes of the drafts: all that agree with it, and the one token that it adds."""
+    def _verify(self, sequence: Sequence, logits: Float32) -> int:
+        """Take what the target makes of the drafts: all that agree with it, and the one token that it adds.
+
+        Returns how many drafts passed.
+        """
         drafts, sequence.drafts = sequence.drafts, []
         accepted = 0
         for number, row in enumerate(logits):
@@ -171,6 +209,7 @@ class EngineLoop:
         if not has_ended:
             self._executor.commit(sequence.slot, 1 + accepted)
             sequence.position += 1 + accepted
+        return accepted
 
     def _sample(
         self, sequence: Sequence, logits: Float32, draft: Draft | None = None, drafted: int = 0
@@ -188,6 +227,9 @@ class EngineLoop:
         return is_accepted, reason is not None
 
     def _end(self, request_id: str, reason: FinishReason) -> None:
+        sequence = self._scheduler.running.get(request_id)
+        if sequence is not None and reason != "abort" and not sequence.drafts:
+            self._residency.keep(sequence)
         if self._drop(request_id):
             self._emit(Finished(request_id, reason))
 
@@ -203,4 +245,9 @@ class EngineLoop:
 
     def _refresh_statistics(self) -> None:
         scheduler = self._scheduler
-        self.statistics = replace(self.statistics, running=len(scheduler.running), waiting=len(scheduler.waiting))
+        self.statistics = replace(
+            self.statistics,
+            running=len(scheduler.running),
+            waiting=len(scheduler.waiting),
+            preemptions=self._residency.preemptions,
+        )

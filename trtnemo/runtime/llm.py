@@ -9,7 +9,7 @@ from pathlib import Path
 
 from trtnemo.engine import Engine
 from trtnemo.runtime.client import EngineClient, iterate
-from trtnemo.runtime.load import load_executor, load_tokenizer
+from trtnemo.runtime.load import load_executor, load_tokenizer, loop_options
 from trtnemo.runtime.messages import Finished, PromptScored, TokenGenerated
 from trtnemo.runtime.sampler import TokenLogprob
 from trtnemo.runtime.sampling_params import SamplingParams
@@ -43,9 +43,8 @@ class LLM:
     def __init__(self, engine: str | Path | Engine, *, interpret: bool = False) -> None:
         opened = engine if isinstance(engine, Engine) else Engine.open(Path(engine))
         self.tokenizer = load_tokenizer(opened)
-        drafts = opened.recipe.speculation.draft_tokens
         executor = load_executor(opened, interpret=interpret)
-        self._client = EngineClient(executor, self.tokenizer.stop_token_ids, drafts)
+        self._client = EngineClient(executor, self.tokenizer.stop_token_ids, loop_options(opened))
 
     def __enter__(self) -> LLM:
         return self

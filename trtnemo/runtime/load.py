@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 
 from trtnemo.engine import Engine
-from trtnemo.errors import MachineError, UsageError
+from trtnemo.errors import EngineError, MachineError, UsageError
 from trtnemo.lowering import Budget, Executor
+from trtnemo.recipe import CpuRecipe, TensorrtRecipe
+from trtnemo.runtime.options import LoopOptions
 from trtnemo.text import TextTokenizer
 
 
@@ -18,14 +20,15 @@ def load_executor(engine: Engine, *, interpret: bool = False) -> Executor:
     is_tensorrt = engine.manifest.runtime == "tensorrt"
     if interpret and not is_tensorrt:
         raise UsageError("holds no TensorRT plans to interpret", where=str(engine.directory))
+    if engine.is_packed:
+        return _load_native(engine)
     try:
         import torch
     except ImportError as error:
         raise MachineError(
             f"this engine runs in torch, which is not installed ({error.name})", remedy="pip install 'trtnemo[torch]'"
         ) from None
-    section = getattr(engine.recipe, "cpu", None)
-    torch.set_num_threads((section and section.threads) or len(os.sched_getaffinity(0)))
+    torch.set_num_threads(_threads(engine))
     if is_tensorrt:
         from trtnemo.runtime.tensorrt.load import load_tensorrt
 
@@ -36,18 +39,53 @@ def load_executor(engine: Engine, *, interpret: bool = False) -> Executor:
     return TorchExecutor(engine.target, engine.drafter, load_weights(engine.checkpoint(), *graphs), budget_of(engine))
 
 
+def _load_native(engine: Engine) -> Executor:
+    from trtnemo.lowering.cpu.executor import CpuExecutor, CpuOptions
+    from trtnemo.lowering.cpu.packed import read_index
+
+    recipe, budget = engine.recipe, budget_of(engine)
+    if not isinstance(recipe, CpuRecipe):
+        raise EngineError("packed weights are for runtime 'cpu'", where=str(engine.directory))
+    options = CpuOptions(
+        threads=_threads(engine),
+        kv_tokens=recipe.cpu.kv_tokens or budget.slots * budget.max_seq_len,
+        is_wide=recipe.cpu.activations == "int16",
+        half_cache=recipe.kv_cache.dtype != "float32",
+    )
+    directory = engine.weights_directory
+    return CpuExecutor(directory, read_index(directory), engine.target, engine.drafter, budget, options)
+
+
+def _threads(engine: Engine) -> int:
+    section = getattr(engine.recipe, "cpu", None)
+    return (section and section.threads) or len(os.sched_getaffinity(0))
+
+
+def loop_options(engine: Engine) -> LoopOptions:
+    """Return how an engine's recipe wants sequences to be scheduled."""
+    recipe = engine.recipe
+    if not isinstance(recipe, CpuRecipe | TensorrtRecipe):
+        raise EngineError(f"runtime '{recipe.runtime}' is not our own", where=str(engine.directory))
+    drafts, adapts = recipe.speculation.draft_tokens, recipe.speculation.adaptive
+    if isinstance(recipe, TensorrtRecipe):
+        return LoopOptions(drafts, adapts)
+    return LoopOptions(drafts, adapts, recipe.cpu.prefix_cache_mib << 20, recipe.cpu.max_waiting)
+
+
 def budget_of(engine: Engine) -> Budget:
     """Return what an engine's recipe leaves room for."""
     limits = engine.recipe.limits
+    section = getattr(engine.recipe, "cpu", None)
+    kv_tokens = section.kv_tokens if section else None
     return Budget(
         slots=limits.max_batch_size,
-        max_seq_len=limits.max_seq_len,
+        max_seq_len=min(limits.max_seq_len, kv_tokens or limits.max_seq_len),
         max_num_tokens=max(limits.max_num_tokens, limits.max_batch_size),
         max_draft_tokens=engine.recipe.speculation.draft_tokens if engine.drafter else 0,
-        vocab_size=engine.checkpoint().config.vocab_size,
+        vocab_size=engine.vocab_size,
     )
 
 
 def load_tokenizer(engine: Engine) -> TextTokenizer:
     """Return the engine's tokenizer, stop tokens included."""
-    return TextTokenizer(engine.tokenizer_directory, engine.checkpoint().raw_config.get("eos_token_id"))
+    return TextTokenizer(engine.tokenizer_directory, engine.raw_config().get("eos_token_id"))

@@ -25,13 +25,17 @@ class ThinkingBudget:
 
 @dataclass(frozen=True)
 class Submit:
-    """Run a sequence; ids are the caller's and unique while it runs."""
+    """Run a sequence; ids are the caller's and unique while it runs.
+
+    kept_end: tokens of the prompt after which its state is kept for the next prompt, 0 for none.
+    """
 
     request_id: str
     prompt: tuple[int, ...]
     params: SamplingParams
     stop_token_ids: frozenset[int]
     thinking: ThinkingBudget | None = None
+    kept_end: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,14 @@ class Shutdown:
 
 
 Command = Submit | Abort | Shutdown
+
+
+@dataclass(frozen=True)
+class PromptReused:
+    """So many of the prompt's first tokens were not run again, for a kept state stood after them."""
+
+    request_id: str
+    tokens: int
 
 
 @dataclass(frozen=True)
@@ -89,7 +101,7 @@ class Failed:
     message: str
 
 
-Event = PromptScored | TokenGenerated | Finished | Failed
+Event = PromptReused | PromptScored | TokenGenerated | Finished | Failed
 
 
 @dataclass(frozen=True)
@@ -100,6 +112,8 @@ class LoopStatistics:
     waiting: int = 0
     steps: int = 0
     prompt_tokens: int = 0
+    cached_tokens: int = 0
+    preemptions: int = 0
     generated_tokens: int = 0
     verifications: int = 0
     drafted_tokens: int = 0

@@ -1,4 +1,4 @@
-"""Which tokens run in the next step: every decoding sequence, then prompt chunks, oldest first."""
+"""Which tokens run in the next step: every decoding sequence, then chunks of all prompts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import numpy as np
 
 from trtnemo.lowering import Budget, Segment, StepBatch
 from trtnemo.runtime.sequence import Sequence
+
+# Chunks end at multiples of this where they can, so that prompts with one beginning are cut alike.
+CHUNK_UNIT = 128
 
 
 @dataclass(frozen=True)
@@ -51,32 +54,72 @@ class Scheduler:
         """Whether there is nothing to run."""
         return not self.waiting and not self.running
 
-    def plan_drafts(self) -> list[tuple[Sequence, int]]:
+    def plan_drafts(self, most: int | None = None) -> list[tuple[Sequence, int]]:
         """Return who drafts before the next step, and how many tokens: as many as that step can verify."""
-        decoding = [sequence for sequence in self.running.values() if sequence.is_decoding]
-        if not self.draft_tokens or not decoding:
+        decoding = self.decoding()
+        wanted = self.draft_tokens if most is None else min(most, self.draft_tokens)
+        if not wanted or not decoding:
             return []
-        share = min(self.draft_tokens, self.budget.max_num_tokens // len(decoding) - 1)
+        share = min(wanted, self.budget.max_num_tokens // len(decoding) - 1)
         planned = [(sequence, min(share, sequence.room_for_drafts)) for sequence in decoding]
         return [(sequence, count) for sequence, count in planned if count > 0]
 
+    def decoding(self) -> list[Sequence]:
+        """Return the sequences whose prompt is done."""
+        return [sequence for sequence in self.running.values() if sequence.is_decoding]
+
     def next_step(self) -> ScheduledStep | None:
-        """Return the next step, or None when there is nothing to run."""
-        self._admit()
-        ordered = sorted(self.running.values(), key=lambda sequence: not sequence.is_decoding)
+        """Return the next step, or None when there is nothing to run.
+
+        Decoding sequences go first. What room they leave is shared among the prompts, so that a short one does not wait
+        for a long one that came before it.
+        """
+        prompts = [sequence for sequence in self.running.values() if not sequence.is_decoding]
         room, chosen = self.budget.max_num_tokens, []
-        for sequence in ordered:
+        for sequence in self.decoding():
             length = min(sequence.unseen + len(sequence.drafts), room)
+            if length:
+                chosen.append((sequence, length))
+                room -= length
+        for place, sequence in enumerate(sorted(prompts, key=lambda item: item.unseen)):
+            length = _chunk(sequence, room // (len(prompts) - place))
             if length:
                 chosen.append((sequence, length))
                 room -= length
         return _assemble(chosen) if chosen else None
 
-    def _admit(self) -> None:
-        while self.waiting and self._free_slots:
-            sequence = self.waiting.popleft()
-            sequence.slot = self._free_slots.pop()
-            self.running[sequence.id] = sequence
+    def next_waiting(self) -> Sequence | None:
+        """Return who is to be admitted next, or None without a free slot."""
+        return self.waiting[0] if self.waiting and self._free_slots else None
+
+    def admit(self, sequence: Sequence) -> None:
+        """Give the first of those who wait a slot."""
+        self.waiting.remove(sequence)
+        sequence.slot = self._free_slots.pop()
+        self.running[sequence.id] = sequence
+
+    def youngest(self) -> Sequence | None:
+        """Return the sequence that was admitted last, unless it is the only one."""
+        return list(self.running.values())[-1] if len(self.running) > 1 else None
+
+    def preempt(self, sequence: Sequence) -> None:
+        """Take a sequence's slot; it waits before all others."""
+        del self.running[sequence.id]
+        self._free_slots.append(sequence.slot)
+        sequence.slot, sequence.drafts = -1, []
+        self.waiting.appendleft(sequence)
+
+
+def _chunk(sequence: Sequence, room: int) -> int:
+    """Return how much of a prompt runs now: to its end, to where its state is kept, or to a round number of tokens."""
+    length = min(sequence.unseen, room)
+    end = sequence.position + length
+    kept_end = sequence.request.kept_end
+    if sequence.position < kept_end < end:
+        return kept_end - sequence.position
+    if length < sequence.unseen and end // CHUNK_UNIT * CHUNK_UNIT > sequence.position:
+        return end // CHUNK_UNIT * CHUNK_UNIT - sequence.position
+    return length
 
 
 def _assemble(chosen: list[tuple[Sequence, int]]) -> ScheduledStep:

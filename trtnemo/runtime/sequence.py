@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from trtnemo.lowering import Snapshot
 from trtnemo.runtime.messages import FinishReason, Submit
 from trtnemo.runtime.sampler import Draft, Float32, Sampler, TokenLogprob
 
 
 @dataclass
 class Sequence:
-    """A request's tokens, how many of them the executor has seen, its sampler, and the drafts under verification."""
+    """A request's tokens, how many of them the executor has seen, its sampler, and the drafts under verification.
+
+    cached: prompt tokens that a kept prefix spared; parked: the state of a sequence that was preempted.
+    """
 
     request: Submit
     token_limit: int
@@ -20,6 +24,8 @@ class Sequence:
     prompt_logprobs: list[TokenLogprob | None] = field(default_factory=list)
     drafts: list[Draft] = field(default_factory=list)
     has_thought: bool = False
+    cached: int = 0
+    parked: Snapshot | None = None
     sampler: Sampler = field(init=False)
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Items
 
-from trtnemo.lowering import DraftToken, Executor
+from trtnemo.lowering import DraftToken, Executor, Segment
 from trtnemo.runtime.sequence import Sequence
 
 
@@ -19,6 +19,11 @@ def write_drafts(executor: Executor, plan: Items[tuple[Sequence, int]]) -> None:
         logits = executor.draft([DraftToken(sequence.slot, _last_token(sequence)) for sequence in drafting])
         for sequence, row in zip(drafting, logits, strict=True):
             sequence.drafts.append(sequence.sampler.draft(row))
+
+
+def draft_segment(sequence: Sequence, count: int) -> Segment:
+    """Return the segment that will verify so many drafts, before they are written."""
+    return Segment(sequence.slot, 0, 1 + count, sequence.position, speculative=True)
 
 
 def _last_token(sequence: Sequence) -> int:

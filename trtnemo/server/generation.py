@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from trtnemo.errors import EngineError
 from trtnemo.runtime import EngineClient, SamplingParams
-from trtnemo.runtime.messages import Event, Failed, Finished, PromptScored, ThinkingBudget, TokenGenerated
+from trtnemo.runtime.messages import Event, Failed, Finished, PromptReused, PromptScored, ThinkingBudget, TokenGenerated
 from trtnemo.runtime.sampler import TokenLogprob
 from trtnemo.server.usage import NO_COUNTS, Counts
 from trtnemo.text import TextStream, TextTokenizer
@@ -47,7 +47,9 @@ async def generate(
             event = await events.get()
             if isinstance(event, Failed):
                 raise EngineError(event.message)
-            if isinstance(event, PromptScored):
+            if isinstance(event, PromptReused):
+                yield Delta(counts=Counts(cached=event.tokens))
+            elif isinstance(event, PromptScored):
                 yield Delta(prompt_logprobs=event.logprobs)
             elif isinstance(event, TokenGenerated):
                 text = stream.push(event.token_id)

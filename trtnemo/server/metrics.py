@@ -50,6 +50,8 @@ class _LoopCollector(Collector):
         yield GaugeMetricFamily("trtnemo_waiting_requests", "Sequences waiting for a slot", now.waiting)
         yield CounterMetricFamily("trtnemo_steps", "Executor steps", now.steps)
         yield CounterMetricFamily("trtnemo_prompt_tokens", "Prompt tokens run", now.prompt_tokens)
+        yield CounterMetricFamily("trtnemo_cached_tokens", "Prompt tokens that a kept prefix spared", now.cached_tokens)
+        yield CounterMetricFamily("trtnemo_preemptions", "Sequences that lost their slot for a while", now.preemptions)
         yield CounterMetricFamily("trtnemo_generated_tokens", "Tokens generated", now.generated_tokens)
         yield CounterMetricFamily("trtnemo_verifications", "Verifications of drafts", now.verifications)
         yield CounterMetricFamily("trtnemo_drafted_tokens", "Tokens drafted by the MTP head", now.drafted_tokens)

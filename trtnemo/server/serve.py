@@ -11,7 +11,7 @@ import uvicorn
 
 from trtnemo.engine import Engine
 from trtnemo.errors import CheckpointError, ServerError
-from trtnemo.runtime import EngineClient, load_executor, load_tokenizer
+from trtnemo.runtime import EngineClient, load_executor, load_tokenizer, loop_options
 from trtnemo.server.app import create_app
 from trtnemo.server.context import ServerContext
 from trtnemo.server.metrics import ServerMetrics
@@ -66,9 +66,8 @@ def load_context(engine: Engine, *, interpret: bool = False) -> ServerContext:
     recipe = engine.recipe
     tokenizer = load_tokenizer(engine)
     template = _template(engine, tokenizer)
-    client = EngineClient(
-        load_executor(engine, interpret=interpret), tokenizer.stop_token_ids, recipe.speculation.draft_tokens
-    )
+    executor = load_executor(engine, interpret=interpret)
+    client = EngineClient(executor, tokenizer.stop_token_ids, loop_options(engine))
     return ServerContext(
         client=client,
         tokenizer=tokenizer,

@@ -16,8 +16,11 @@ from trtnemo.lowering.cpu.native import choose_kernels, require_native
 from trtnemo.lowering.cpu.packed import WEIGHTS, PackedIndex
 from trtnemo.lowering.cpu.program import add_graph
 from trtnemo.lowering.executor import Budget, DraftToken, Snapshot
-from trtnemo.lowering.step import Float32, StepBatch, StepResult
+from trtnemo.lowering.step import Float32, Segment, StepBatch, StepResult
 from trtnemo.lowering.validation import check_accepted, check_slot, check_step
+
+_NO_PAGE = "no page of the KV cache is free"
+_NO_PAGE_REMEDY = "Release a sequence or a snapshot"
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,10 @@ class CpuSnapshot:
         """Bytes held, shared pages included."""
         return int(self.native.own_bytes) + int(self.native.pages) * self.page_bytes
 
+    def park(self) -> None:
+        """Copy the shared pages and give them back."""
+        self.native.park()
+
 
 class CpuExecutor:
     """Runs packed graphs over slots of per-sequence state; a token's bits depend on its sequence alone."""
@@ -81,6 +88,7 @@ class CpuExecutor:
         self.target = target
         self.mtp = mtp
         self.kernels = choose_kernels()
+        self.threads = options.threads
         self.slots: dict[int, CpuSlot] = {}
         self._budget = budget
         native = require_native()
@@ -118,12 +126,20 @@ class CpuExecutor:
         """Pages of KV cache in all."""
         return int(self._executor.total_pages)
 
+    def times_ops(self, on: bool) -> None:
+        """Time every op of the steps that follow, or no longer."""
+        self._executor.times_ops = on
+
+    def seconds(self) -> list[float]:
+        """Return the seconds that each node of the target graph took while ops were timed."""
+        return [seconds for _, seconds in self._executor.seconds(False)]
+
     def forward(self, batch: StepBatch) -> StepResult:
         """Run one ragged step; raises StepError before any state has changed."""
         check_step(self._budget, batch, self.slots)
-        segments = _segment_table(batch)
+        segments = _segment_table(batch.segments)
         if self._executor.missing_pages(segments) > self._executor.free_pages:
-            raise StepError("no page of the KV cache is free", remedy="Release a sequence or a snapshot")
+            raise StepError(_NO_PAGE, remedy=_NO_PAGE_REMEDY)
         logits, hidden = self._executor.forward(batch.token_ids, segments, batch.logit_rows, batch.hidden_rows)
         for segment in batch.segments:
             slot = self.slots.setdefault(segment.slot, CpuSlot())
@@ -169,6 +185,8 @@ class CpuExecutor:
         if not isinstance(snapshot, CpuSnapshot) or snapshot.owner != id(self._executor):
             raise StepError("the snapshot is another executor's")
         check_slot(self._budget, slot)
+        if not self.can_restore(snapshot):
+            raise StepError(_NO_PAGE, remedy=_NO_PAGE_REMEDY)
         self._executor.restore(slot, snapshot.native)
         self.slots[slot] = CpuSlot(snapshot.length)
 
@@ -177,9 +195,17 @@ class CpuExecutor:
         if self.slots.pop(slot, None) is not None:
             self._executor.release(slot)
 
+    def has_room(self, segments: Sequence[Segment]) -> bool:
+        """Return whether there are pages for the segments."""
+        return int(self._executor.missing_pages(_segment_table(segments))) <= self.free_pages
 
-def _segment_table(batch: StepBatch) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-    rows = [(part.slot, part.length, part.position, part.speculative) for part in batch.segments]
+    def can_restore(self, snapshot: Snapshot) -> bool:
+        """Return whether there are pages for a parked snapshot; any other brings its own."""
+        return not isinstance(snapshot, CpuSnapshot) or snapshot.native.pages_to_restore <= self.free_pages
+
+
+def _segment_table(segments: Sequence[Segment]) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+    rows = [(part.slot, part.length, part.position, part.speculative) for part in segments]
     return np.array(rows, np.int64).reshape(-1, 4)
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trtnemo.errors import EngineError
 
-LAYOUT = "cpu-v1"
+LAYOUT: Literal["cpu-v1"] = "cpu-v1"
 WEIGHTS = "weights.bin"
 INDEX = "weights.json"
 

@@ -107,6 +107,14 @@ class TorchExecutor:
         """Forget the slot's sequence."""
         self.slots.pop(slot, None)
 
+    def has_room(self, segments: Sequence[Segment]) -> bool:
+        """Return True: every slot has room for the longest sequence."""
+        return True
+
+    def can_restore(self, snapshot: Snapshot) -> bool:
+        """Return True, for the same reason."""
+        return True
+
     def _keep(self, context: StepContext, segment: Segment, state: SlotState, ids: Tensor, hidden: Tensor) -> None:
         """Store what the step left: at once, or as pending when the segment is under verification."""
         mine = {node: after for (slot, node), after in context.new_mamba.items() if slot == segment.slot}

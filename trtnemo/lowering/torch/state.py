@@ -96,3 +96,6 @@ class TorchSnapshot:
     def nbytes(self) -> int:
         """Bytes held."""
         return self.state.nbytes
+
+    def park(self) -> None:
+        """Do nothing: a copied state shares nothing."""

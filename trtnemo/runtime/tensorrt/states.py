@@ -28,6 +28,9 @@ class DeviceSnapshot:
         """Bytes held."""
         return sum(state.nbytes for state in self.states.values())
 
+    def park(self) -> None:
+        """Do nothing: a copied state shares nothing."""
+
 
 class States:
     """Allocated when plans are bound; `slots` sequences."""

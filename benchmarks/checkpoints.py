@@ -1,0 +1,48 @@
+"""What is measured: random checkpoints, engines of them, and the bytes that a decoded token touches."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from trtnemo.engine import Engine, build_engine
+from trtnemo.lowering.cpu.packed import read_index
+from trtnemo.plugins.latent_moe.op import LatentMoe
+from trtnemo.plugins.mamba2.op import Mamba2
+from trtnemo.recipe import load_recipe
+
+MAKE = Path(__file__).resolve().parents[1] / "tests" / "tools" / "make_checkpoint.py"
+
+
+def make(work: Path, size: str, precision: str) -> Path:
+    """Return a random checkpoint, written once."""
+    directory = work / f"{size}-{precision}"
+    if not directory.exists():
+        command = [sys.executable, str(MAKE), str(directory), "--size", size, "--precision", precision]
+        subprocess.run(command, check=True, capture_output=True)
+    return directory
+
+
+def build(work: Path, checkpoint: Path, *settings: str) -> Path:
+    """Return the engine of a checkpoint, built anew."""
+    output = work / "engines" / "-".join([checkpoint.name, *(item.replace("=", "-") for item in settings)])
+    recipe = load_recipe("tiny", [f"checkpoint={checkpoint}", "limits.max_seq_len=4096", *settings])
+    build_engine(recipe, "tiny", output, force=output.exists())
+    return output
+
+
+def touched_bytes(engine: Path) -> tuple[int, int]:
+    """Return the bytes of weights, and of recurrent states read and written, that one decoded token touches."""
+    opened = Engine.open(engine)
+    index, weights, states = read_index(opened.weights_directory), 0, 0
+    for node in opened.target.nodes:
+        if isinstance(node.op, Mamba2):
+            states += 2 * 4 * node.op.heads * node.op.head_dim * node.op.state_size
+        for role, name in node.parameters.items():
+            tensor = index.tensor(name)
+            if node.op.kind == "embedding" or tensor.form == "vector":
+                continue
+            used = node.op.top_k if isinstance(node.op, LatentMoe) and role in ("up", "down") else 1
+            weights += used * tensor.stride
+    return weights, states

@@ -1,0 +1,107 @@
+"""Over HTTP: eight streams beside llama-server, one stream beside the same engine in process, a chat's second turn."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import checkpoints
+from benchmarks.peer import Peer
+from benchmarks.streams import complete, stream_all, total_rate
+from trtnemo import LLM, SamplingParams
+
+STREAMS, TOKENS, PROMPT = 8, 64, 64
+
+
+@contextmanager
+def serving(engine: Path) -> Iterator[tuple[str, float]]:
+    """Yield the base URL of our server, and the seconds until it answered."""
+    started = time.perf_counter()
+    command = [sys.executable, "-m", "trtnemo", "serve", "--engine", str(engine), "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None  # noqa: S101
+    try:
+        line = process.stdout.readline()
+        yield line.split()[-1], time.perf_counter() - started
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def prompts(count: int, length: int, seed: int = 0) -> list[list[int]]:
+    """Return random prompts that share nothing."""
+    return np.random.default_rng(seed).integers(20, 16384, (count, length)).tolist()
+
+
+def measure(work: Path, peer: Peer, rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
+    """Measure, print and return rates and ratios."""
+    checkpoint = checkpoints.make(work, "mid", "nvfp4")
+    engine, model = checkpoints.build(work, checkpoint), peer.convert(checkpoint)
+    samples: dict[str, list[float]] = {"ours": [], "peer": [], "http": [], "ready": []}
+    for number in range(rounds):
+        batch = prompts(STREAMS, PROMPT, number)
+        with serving(engine) as (url, ready):
+            samples["ready"].append(ready)
+            stream_all(url, batch[:1], 4)
+            samples["ours"].append(total_rate(url, batch, TOKENS))
+            samples["http"].append(total_rate(url, prompts(1, PROMPT, 100 + number), 2 * TOKENS))
+        with peer.serving(model, STREAMS) as url:
+            stream_all(url, batch[:1], 4)
+            samples["peer"].append(total_rate(url, batch, TOKENS))
+    in_process = _in_process(engine, rounds)
+    turns = [second_turn(engine, seed) for seed in range(rounds)]
+    median = {name: statistics.median(values) for name, values in samples.items()}
+    ratios = {
+        "8 streams": median["ours"] / median["peer"],
+        "HTTP to in process": median["http"] / statistics.median(in_process),
+        "second turn to first": statistics.median(second / first for first, second in turns),
+    }
+    say(f"\nserved mid: {STREAMS} streams {median['ours']:.1f} tokens/s, llama-server {median['peer']:.1f} tokens/s")
+    say(f"  one stream over HTTP {median['http']:.1f}, in process {statistics.median(in_process):.1f} tokens/s")
+    say(f"  ready after {median['ready']:.2f} s; turns to first token, seconds: {turns}")
+    for name, value in ratios.items():
+        say(f"  {name:<38} {value:.2f}")
+    return {"samples": samples, "in_process": in_process, "turns": turns, "ratios": ratios}
+
+
+def _in_process(engine: Path, rounds: int) -> list[float]:
+    """Return tokens a second of LLM.generate after its prompt."""
+    rates = []
+    with LLM(engine) as llm:
+        for number in range(rounds):
+            prompt = prompts(1, PROMPT, 200 + number)
+            seconds = []
+            for tokens in (1, 2 * TOKENS):
+                started = time.perf_counter()
+                llm.generate(prompt, SamplingParams(temperature=0, max_tokens=tokens, ignore_eos=True))
+                seconds.append(time.perf_counter() - started)
+            rates.append((2 * TOKENS - 1) / (seconds[1] - seconds[0]))
+    return rates
+
+
+def second_turn(engine: Path, seed: int) -> tuple[float, float]:
+    """Return seconds to the first token of a prompt of 2,000 tokens, and of the turn after it."""
+    import asyncio
+
+    import httpx
+
+    # token 2 ends a turn; what follows it is the beginning of an answer, which the next prompt writes otherwise
+    history = [*prompts(1, 1995, 300 + seed)[0], 2]
+    first = [*history, *prompts(1, 4, 600)[0]]
+    second = [*history, *prompts(1, 30, 400 + seed)[0], 2, *prompts(1, 4, 600)[0]]
+
+    async def run(url: str) -> tuple[float, float]:
+        async with httpx.AsyncClient(timeout=600) as client:
+            await complete(client, url, prompts(1, 20, 500)[0], 2)
+            return (await complete(client, url, first, 2)).first, (await complete(client, url, second, 2)).first
+
+    with serving(engine) as (url, _):
+        return asyncio.run(run(url))

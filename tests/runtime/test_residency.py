@@ -1,0 +1,112 @@
+"""Prefix reuse and preemption over the native executor: what a sequence says stays the same."""
+
+from __future__ import annotations
+
+import queue
+import threading
+
+import numpy as np
+import pytest
+
+from lowering.executors import make_native
+from trtnemo import SamplingParams
+from trtnemo.errors import BusyError
+from trtnemo.runtime import EngineClient, LoopOptions
+from trtnemo.runtime.client import iterate
+from trtnemo.runtime.messages import Finished, PromptReused, TokenGenerated
+
+STOP = 2
+PARAMS = SamplingParams(temperature=0, max_tokens=20, ignore_eos=True, logprobs=1)
+
+
+def prompt(seed, length):
+    return np.random.default_rng(seed).integers(20, 4096, length).tolist()
+
+
+def say(client, tokens, params=PARAMS):
+    """Return (tokens with their log probabilities, prompt tokens reused)."""
+    said, reused = [], 0
+    for event in iterate(client, tokens, params):
+        if isinstance(event, TokenGenerated):
+            said.append((event.token_id, event.logprob))
+        elif isinstance(event, PromptReused):
+            reused = event.tokens
+    return said, reused
+
+
+@pytest.fixture
+def open_client(make_checkpoint):
+    clients = []
+
+    def make(options=None, **executor):
+        client = EngineClient(make_native(make_checkpoint("mixed"), **executor), frozenset({STOP}), options)
+        clients.append(client)
+        return client
+
+    yield make
+    for client in clients:
+        client.close()
+
+
+def test_a_second_turn_starts_where_the_first_prompt_ended(open_client):
+    client = open_client(LoopOptions(prefix_bytes=100 << 20))
+    first = [*prompt(0, 300), STOP, *prompt(1, 4)]
+    answer, reused = say(client, first)
+    assert reused == 0
+    second = [*first[:301], *prompt(2, 30), STOP, *prompt(1, 4)]
+    found, reused = say(client, second)
+    assert reused == 301
+    assert found == say(open_client(), second)[0]
+    assert say(client, first) == (answer, 301)
+    assert client.statistics.cached_tokens == 602
+
+
+def test_an_answer_is_continued_from_its_end(open_client):
+    client = open_client(LoopOptions(prefix_bytes=100 << 20))
+    first = prompt(3, 100)
+    answer = [token for token, _ in say(client, first)[0]]
+    found, reused = say(client, [*first, *answer, *prompt(4, 5)])
+    assert reused == 119  # the last token was sampled and never run
+    assert found == say(open_client(), [*first, *answer, *prompt(4, 5)])[0]
+
+
+def test_a_scored_prompt_is_run_in_full(open_client):
+    client = open_client(LoopOptions(prefix_bytes=100 << 20))
+    say(client, prompt(5, 200))
+    scoring = SamplingParams(temperature=0, max_tokens=1, prompt_logprobs=1, logprobs=1)
+    assert say(client, prompt(5, 200), scoring)[1] == 0
+
+
+@pytest.mark.parametrize("drafts", [0, 3])
+def test_sequences_that_give_way_go_on_with_the_same_bits(open_client, drafts):
+    """Four sequences of up to 260 tokens over 320 tokens of KV cache."""
+    options = LoopOptions(draft_tokens=drafts, prefix_bytes=1 << 20)
+    client = open_client(options, slots=4, max_seq_len=320, kv_tokens=320)
+    params = SamplingParams(temperature=0, max_tokens=60, ignore_eos=True, logprobs=1)
+    prompts = [prompt(seed, 40 + 50 * seed) for seed in range(4)]
+    said = [None] * len(prompts)
+
+    def run(number):
+        said[number] = say(client, prompts[number], params)[0]
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(len(prompts))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert client.statistics.preemptions > 0
+    alone = open_client(slots=1)
+    assert said == [say(alone, tokens, params)[0] for tokens in prompts]
+
+
+def test_too_many_requests_are_refused_and_the_rest_are_served(open_client):
+    client = open_client(LoopOptions(max_waiting=3), slots=1)
+    events: queue.SimpleQueue[object] = queue.SimpleQueue()
+    for seed in range(4):
+        client.submit(prompt(seed, 50), PARAMS, events.put)
+    with pytest.raises(BusyError, match="4 requests run or wait already"):
+        client.submit(prompt(9, 50), PARAMS, events.put)
+    finished = 0
+    while finished < 4:
+        finished += isinstance(events.get(timeout=60), Finished)
+    assert say(client, prompt(0, 50))[0]

@@ -1,0 +1,113 @@
+"""Where the time of a decoded and of a prefilled token goes, op by op, against the bytes and products that it needs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from trtnemo.engine import Engine
+from trtnemo.errors import MachineError
+from trtnemo.graph import Node
+from trtnemo.graph.ops import Linear
+from trtnemo.lowering import make_batch
+from trtnemo.lowering.cpu.executor import CpuExecutor
+from trtnemo.lowering.cpu.native import require_native
+from trtnemo.lowering.cpu.packed import PackedIndex, read_index
+from trtnemo.plugins.latent_moe.op import LatentMoe
+from trtnemo.plugins.mamba2.op import Mamba2
+from trtnemo.runtime import load_executor
+
+_LAYER = re.compile(r"\.\d+\.")
+
+
+@dataclass(frozen=True)
+class OpCost:
+    """All ops of one name, layer numbers left out.
+
+    seconds, bytes (weights and states read, states written) and products (multiply-adds) of one token.
+    """
+
+    name: str
+    ops: int
+    seconds: float
+    bytes: int
+    products: int
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Costs of a decoded token and of a token of a prompt, most time first; bandwidth in bytes a second."""
+
+    kernels: str
+    threads: int
+    bandwidth: float
+    decode: tuple[OpCost, ...]
+    prefill: tuple[OpCost, ...]
+
+
+def profile_engine(engine: Engine, prompt: int = 512, tokens: int = 64) -> Profile:
+    """Measure an engine's native executor; raises MachineError on engines that run elsewhere."""
+    executor = load_executor(engine)
+    if not isinstance(executor, CpuExecutor):
+        raise MachineError("only engines with packed weights are profiled", where=str(engine.directory))
+    prompt = min(prompt, executor.budget.max_num_tokens, executor.budget.max_seq_len - tokens)
+    ids = np.random.default_rng(0).integers(0, executor.budget.vocab_size, prompt).tolist()
+    index = read_index(engine.weights_directory)
+
+    def prefill() -> int:
+        executor.release(0)
+        executor.forward(make_batch([(0, 0, ids, False)], [prompt - 1]))
+        return prompt
+
+    def decode() -> int:
+        for number in range(tokens):
+            executor.forward(make_batch([(0, prompt + number, [ids[0]], False)]))
+        return tokens
+
+    prefill()  # the first step touches memory for the first time
+    prefilled = _measure(executor, prefill, index, share=prompt)
+    decoded = _measure(executor, decode, index, share=1)
+    bandwidth = require_native().measure_bandwidth(256 << 20, executor.threads, 3)
+    return Profile(executor.kernels, executor.threads, bandwidth, decoded, prefilled)
+
+
+def _measure(executor: CpuExecutor, run: Callable[[], int], index: PackedIndex, share: int) -> tuple[OpCost, ...]:
+    before = executor.seconds()
+    executor.times_ops(True)
+    tokens = run()
+    executor.times_ops(False)
+    groups: dict[str, list[tuple[float, int, int]]] = {}
+    for node, seconds, earlier in zip(executor.target.nodes, executor.seconds(), before, strict=True):
+        cost = ((seconds - earlier) / tokens, _bytes(node, index, share), _products(node))
+        groups.setdefault(_LAYER.sub(".*.", node.name), []).append(cost)
+    costs = [
+        OpCost(name, len(group), sum(item[0] for item in group), sum(i[1] for i in group), sum(i[2] for i in group))
+        for name, group in groups.items()
+    ]
+    return tuple(sorted(costs, key=lambda cost: -cost.seconds))
+
+
+def _bytes(node: Node, index: PackedIndex, share: int) -> int:
+    """Return the bytes that one token costs, weights divided by the tokens of a step that share them."""
+    op, total = node.op, 0
+    for role, name in node.parameters.items():
+        tensor = index.tensor(name)
+        if tensor.form == "tiles":
+            used = op.top_k if isinstance(op, LatentMoe) and role in ("up", "down") else 1
+            total += min(used * share, len(tensor.scales)) * tensor.stride // share
+    if isinstance(op, Mamba2):
+        total += 2 * 4 * op.heads * op.head_dim * op.state_size // share
+    return total
+
+
+def _products(node: Node) -> int:
+    op = node.op
+    if isinstance(op, Linear):
+        return op.rows * op.columns
+    if isinstance(op, LatentMoe):
+        return 2 * op.top_k * op.width * op.inner
+    # attention's products grow with the sequence, and stand in no row
+    return 3 * op.heads * op.head_dim * op.state_size if isinstance(op, Mamba2) else 0

@@ -1,0 +1,81 @@
+"""Which sequences have a slot and KV cache, and where they start: prefix reuse, preemption, room for a step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Items
+
+from trtnemo.lowering import Executor, Segment
+from trtnemo.runtime.prefix_cache import PrefixCache
+from trtnemo.runtime.scheduler import Scheduler
+from trtnemo.runtime.sequence import Sequence
+
+
+class Residency:
+    """Gives slots and states to sequences, and takes them back; nothing that it does changes what a sequence says."""
+
+    def __init__(self, executor: Executor, scheduler: Scheduler, prefix_bytes: int) -> None:
+        self._executor = executor
+        self._scheduler = scheduler
+        self.prefixes = PrefixCache(prefix_bytes)
+        self.preemptions = 0
+
+    def admit(self) -> list[Sequence]:
+        """Give free slots to who waits, first come first served; return those that start after a known prefix."""
+        reused = []
+        while (sequence := self._scheduler.next_waiting()) is not None:
+            parked = sequence.parked
+            if parked is not None and not self._free_for(sequence):
+                break
+            self._scheduler.admit(sequence)
+            if parked is not None:
+                self._executor.restore(sequence.slot, parked)
+                sequence.parked = None
+            elif self._start_from_prefix(sequence):
+                reused.append(sequence)
+        return reused
+
+    def make_room(self, segments: Items[Segment]) -> bool:
+        """Free KV cache until the segments fit; return whether a sequence lost its slot, so that they changed."""
+        while not self._executor.has_room(segments):
+            if self.prefixes.evict():
+                continue
+            victim = self._scheduler.youngest()
+            if victim is None:
+                return False  # one sequence alone fits, so this is the executor's to say
+            self._preempt(victim)
+            return True
+        return False
+
+    def keep(self, sequence: Sequence) -> None:
+        """Keep the state of a sequence where others may start from it: at the end of a chunk, a turn, an answer."""
+        if sequence.wants_prompt_logits:
+            return
+        tokens = sequence.tokens[: sequence.position]
+        if self.prefixes.wants(tokens):
+            self.prefixes.store(tokens, self._executor.snapshot(sequence.slot))
+
+    def _start_from_prefix(self, sequence: Sequence) -> bool:
+        # prompt logits need every token to be run
+        if sequence.wants_prompt_logits or sequence.position:
+            return False
+        snapshot = self.prefixes.find(sequence.request.prompt)
+        if snapshot is None or not self._executor.can_restore(snapshot):
+            return False
+        self._executor.restore(sequence.slot, snapshot)
+        sequence.position = sequence.cached = snapshot.length
+        return True
+
+    def _free_for(self, sequence: Sequence) -> bool:
+        while sequence.parked is not None and not self._executor.can_restore(sequence.parked):
+            if not self.prefixes.evict():
+                return False
+        return True
+
+    def _preempt(self, sequence: Sequence) -> None:
+        """Move a sequence's state out of the way; it goes on from there when there is room again."""
+        if sequence.position:
+            sequence.parked = self._executor.snapshot(sequence.slot)
+            sequence.parked.park()
+        self._executor.release(sequence.slot)
+        self._scheduler.preempt(sequence)
+        self.preemptions += 1
