@@ -3,6 +3,7 @@
 # make clients  run the model card's API examples, tool calls and streams against tiny, with OpenAI's client
 # make gpu-table  compile the released models' plans at full width, no GPU, and print the tables of docs/gpu.md
 # make bench    measure the CPU runtime beside llama.cpp, which is built first (8 minutes, once)
+# make sanitize run the native runtime's tests with the address and undefined-behaviour sanitizers
 # make test     run the tests                       make lint    ruff, mypy, import order
 # make test-parsers  hold recipes and recorded options against the wheels of vLLM and SGLang, in .venv-parsers
 
@@ -12,7 +13,7 @@ RECIPE ?= tiny
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo engine serve clients test test-parsers lint format measure gpu-table bench clean
+.PHONY: demo engine serve clients test test-parsers lint format measure gpu-table bench sanitize clean
 
 demo: $(VENV)/.installed
 	PATH="$(abspath $(BIN)):$$PATH" bash scripts/demo.sh
@@ -51,6 +52,9 @@ gpu-table: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.run $(BENCH)
 
+sanitize: $(VENV)/.installed-dev
+	bash scripts/sanitize.sh $(abspath $(BIN))
+
 clean:
 	rm -rf $(VENV) .venv-parsers build engines
 
@@ -58,7 +62,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml CMakeLists.txt constraints.txt $(wildcard native/* native/cpu/* plugins/*/cpu/*)
-	$(PIP) -e '.[torch]'
+	$(PIP) -e .
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

@@ -12,7 +12,11 @@ build)
     "${PEER_PYTHON:-python3}" -m pip download --quiet --no-deps --no-binary :all: "llama-cpp-python==$version"
     tar xzf llama_cpp_python-*.tar.gz
     ln -sfn "$PWD/llama_cpp_python-$version/vendor/llama.cpp" src
+    # AMX tiles are often compiled for and then refused by the kernel of a virtual machine: its 4-bit products would crash.
+    flags=
+    case "$(uname -m)" in x86_64) flags="-mno-amx-tile -mno-amx-int8 -mno-amx-bf16" ;; esac
     cmake -S src -B build -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON -DLLAMA_CURL=OFF -DLLAMA_OPENSSL=OFF \
+        -DCMAKE_C_FLAGS="$flags" -DCMAKE_CXX_FLAGS="$flags" \
         -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_UI=OFF
     cmake --build build -j"$(nproc)" --target llama-bench llama-server llama-quantize
     ;;

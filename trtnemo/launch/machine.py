@@ -36,7 +36,7 @@ class Machine:
     memory_gib: float
     gpu: str
     compiler: str
-    nvfp4_decoder: str
+    native_kernels: str
     packages: dict[str, str | None]
 
 
@@ -60,15 +60,16 @@ class ProofLevel:
 
 def examine_machine() -> Machine:
     """Return what this machine has; loads none of the packages."""
-    from trtnemo.checkpoint._decoder import has_native
+    from trtnemo.lowering.cpu.native import find_native
 
+    native = find_native()
     return Machine(
         processor=_processor(),
         cores=len(os.sched_getaffinity(0)),
         memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         gpu="present" if Path("/dev/nvidiactl").exists() else "none",
         compiler=shutil.which("c++") or "none",
-        nvfp4_decoder="native" if has_native() else "numpy (the package was built without a compiler)",
+        native_kernels=", ".join(native.kernel_names()) if native else "none (installed without a compiler)",
         packages={name: _version(name, package) for name, package in _PACKAGES.items()},
     )
 
@@ -83,7 +84,9 @@ def proof_levels() -> list[ProofLevel]:
     return [
         ProofLevel(
             "run, on CPUs",
-            "recipe `tiny` end to end: build, own server, tool calls, MTP drafts, torch executor in float32",
+            "recipe `tiny` end to end on native kernels: build, own server, tool calls, MTP drafts, prefix reuse, "
+            "preemption; the torch executor in float32 beside them; kernels for AVX-512 with VNNI, AVX2 and plain C++, "
+            "on x86-64 alone",
         ),
         ProofLevel(
             "interpreted",
@@ -107,9 +110,17 @@ def _verdict(name: str, recipe: AnyRecipe) -> RecipeVerdict:
         return RecipeVerdict(name, recipe.runtime, "yes, a bundle", _external_verdict(recipe))
     if recipe.runtime == "tensorrt":
         return RecipeVerdict(name, recipe.runtime, *_tensorrt_verdict(recipe))
-    has_torch = importlib.util.find_spec("torch") is not None
-    serve = "yes" if has_torch else "no: torch is not installed (pip install 'trtnemo[torch]')"
-    return RecipeVerdict(name, recipe.runtime, "yes", serve)
+    return RecipeVerdict(name, recipe.runtime, "yes", _cpu_verdict())
+
+
+def _cpu_verdict() -> str:
+    from trtnemo.lowering.cpu.native import find_native
+
+    if find_native() is not None:
+        return "yes"
+    if importlib.util.find_spec("torch") is not None:
+        return "yes, in torch and slow: trtnemo was installed without a compiler"
+    return "no: neither compiled kernels nor torch (install a C++20 compiler and trtnemo again, or trtnemo[torch])"
 
 
 def _tensorrt_verdict(recipe: AnyRecipe) -> tuple[str, str]:

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Build the native module with the address and undefined-behaviour sanitizers, and run its tests on it.
+# usage: sanitize.sh BIN      (BIN: the bin directory of a virtual environment with everything that `make test` installs)
+set -euo pipefail
+
+bin=$1
+root=$(cd "$(dirname "$0")/.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+flags="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g"
+"$bin/python" -m pip install --quiet nanobind
+cmake -S "$root" -B "$work/build" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS="$flags" \
+    -DPython_EXECUTABLE="$bin/python" -Dnanobind_DIR="$("$bin/python" -m nanobind --cmake_dir)" >"$work/cmake.log"
+cmake --build "$work/build" -j"$(nproc)" >>"$work/cmake.log"
+
+# Python itself never frees all it took, so leaks are not counted.
+export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 LD_PRELOAD
+LD_PRELOAD="$(g++ -print-file-name=libasan.so) $(g++ -print-file-name=libubsan.so)"
+cd "$root"
+# The sanitized module stands in for the installed one before anything imports that.
+"$bin/python" - "$work"/build/_native*.so <<'PYTHON'
+import importlib.util
+import sys
+
+spec = importlib.util.spec_from_file_location("trtnemo._native", sys.argv[1])
+module = importlib.util.module_from_spec(spec)
+sys.modules["trtnemo._native"] = module
+spec.loader.exec_module(module)
+import pytest
+
+tests = ["tests/lowering/cpu", "tests/plugins", "tests/runtime/test_residency.py"]
+sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", *tests]))
+PYTHON
