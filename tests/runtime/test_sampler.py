@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trtnemo.runtime import SamplingParams
-from trtnemo.runtime.sampler import Sampler, distribution, log_softmax, token_logprob
+from trtnemo.runtime.sampler import Sampler, distribution, log_softmax, noise, token_logprob
 
 LOGITS = np.array([1.0, 3.0, 2.0, -1.0, 0.0], np.float32)
 
@@ -62,6 +62,61 @@ def test_draws_follow_the_distribution():
     counts = np.bincount([sampler.sample(LOGITS) for _ in range(20000)], minlength=5)
     expected = softmax(LOGITS) * 20000
     assert ((counts - expected) ** 2 / expected).sum() < 18.47  # chi-square, 4 degrees of freedom, alpha 0.001
+
+
+def by_definition(logits, params):
+    """Temperature, top_k, top_p, min_p one after the other over a whole sorted vocabulary."""
+    scaled = logits / params.temperature
+    order = np.argsort(-scaled, kind="stable")
+    if params.top_k:
+        order = order[: params.top_k]
+    kept = np.exp(scaled[order] - scaled[order[0]])
+    kept /= kept.sum()
+    kept[(np.cumsum(kept) - kept >= params.top_p) & (params.top_p < 1)] = 0
+    kept[kept < params.min_p * kept[0]] = 0
+    found = np.zeros_like(scaled)
+    found[order] = kept / kept.sum()
+    return found
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.integers(1, 3000),
+    st.floats(0.05, 5),
+    st.integers(0, 400),
+    st.sampled_from([0.01, 0.5, 0.9, 0.95, 0.9999, 1.0]),
+    st.sampled_from([0.0, 0.1, 0.9]),
+    st.integers(0, 9),
+)
+def test_a_part_of_the_vocabulary_is_sorted_and_the_law_stays(size, temperature, top_k, top_p, min_p, seed):
+    logits = np.random.default_rng(seed).normal(size=size) * 4
+    params = SamplingParams(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+    found, expected = distribution(logits, params), by_definition(logits, params)
+    assert np.array_equal(found > 0, expected > 0)
+    assert np.allclose(found, expected, atol=1e-12)
+
+
+def test_of_equally_likely_tokens_the_lower_numbers_stay():
+    logits = np.tile([0.0, 5.0, 1.0], 1000)
+    assert np.flatnonzero(distribution(logits, SamplingParams(top_k=3))).tolist() == [1, 4, 7]
+    assert np.flatnonzero(distribution(logits, SamplingParams(top_p=0.1)))[-1] < 400
+
+
+def test_draws_at_different_places_and_of_different_tokens_are_independent():
+    """Pairs of draws, and ids far apart, against the product of their laws."""
+    first, second = (np.array([noise(seed, place, np.arange(2)) for seed in range(20000)]) for place in (0, 1))
+    picks = np.stack([first.argmax(1), second.argmax(1)])
+    table = np.histogram2d(*picks, bins=2)[0]
+    assert ((table - 5000) ** 2 / 5000).sum() < 16.27  # chi-square, 3 degrees of freedom, alpha 0.001
+    uniform = np.exp(-np.exp(-noise(7, 3, np.arange(200_000))))
+    counts = np.histogram(uniform, bins=50, range=(0, 1))[0]
+    assert ((counts - 4000) ** 2 / 4000).sum() < 85.4  # 49 degrees of freedom
+
+
+def test_a_draft_with_the_targets_logits_is_the_token_that_will_be_drawn():
+    drafting, alone = (Sampler(SamplingParams(seed=5, temperature=1.5), []) for _ in range(2))
+    drafts = [drafting.draft(LOGITS, ahead) for ahead in range(6)]
+    assert drafts == [alone.sample(LOGITS) for _ in range(6)]
 
 
 def test_a_seed_repeats_its_draws_and_another_seed_does_not():

@@ -16,10 +16,10 @@ from training.tiny.held_out import held_out_prompts
 from trtnemo import LLM, SamplingParams
 from trtnemo.engine import build_engine
 from trtnemo.recipe import load_recipe
-from trtnemo.runtime import EngineClient, LoopOptions
+from trtnemo.runtime import EngineClient, LoopOptions, sampler
 from trtnemo.runtime.client import iterate
 from trtnemo.runtime.messages import Failed, Finished, ThinkingBudget, TokenGenerated
-from trtnemo.runtime.sampler import Sampler, distribution
+from trtnemo.runtime.sampler import distribution, noise
 
 SAMPLES = 20_000
 # upper 0.1 % point of chi-square with 26 degrees of freedom
@@ -68,17 +68,26 @@ def test_the_cards_nucleus_is_kept_while_drafting():
     assert statistics.accepted_tokens > 1000
 
 
-def test_a_sampler_that_draws_again_from_the_whole_law_after_a_rejection_is_noticed(monkeypatch):
-    """The test above can fail: this is the usual mistake."""
-
-    def wrong(self, logits, draft, forbidden=frozenset()):
-        target, proposed = distribution(self._adjust(logits, forbidden), self.params), draft.probabilities
-        if self.generator.random() * proposed[draft.token_id] < target[draft.token_id]:
-            return self.count(draft.token_id)
-        return self.count(self._draw(target))
-
-    monkeypatch.setattr(Sampler, "verify", wrong)
+def test_a_sampler_whose_noise_is_the_same_at_every_place_is_noticed(monkeypatch):
+    """The test above can fail: tokens of a sequence would depend on each other."""
+    monkeypatch.setattr(sampler, "noise", lambda seed, place, ids: noise(seed, 0, ids))
     assert chi_square(2)[0] > 3 * CRITICAL
+
+
+def test_a_seeded_sequence_is_the_same_with_any_number_of_drafts():
+    def run(count):
+        client = EngineClient(TableExecutor(TARGET, HEAD), frozenset(), LoopOptions(count))
+        params = [SamplingParams(temperature=1.1, top_p=0.9, seed=seed, max_tokens=30) for seed in range(20)]
+        said = [
+            [event.token_id for event in iterate(client, [0], item) if isinstance(event, TokenGenerated)]
+            for item in params
+        ]
+        client.close()
+        return said
+
+    alone = run(0)
+    assert len({tuple(tokens) for tokens in alone}) == 20
+    assert all(run(count) == alone for count in (1, 3, 6))
 
 
 @settings(max_examples=60, deadline=None)

@@ -28,7 +28,7 @@ from trtnemo.runtime.messages import (
 )
 from trtnemo.runtime.options import LoopOptions
 from trtnemo.runtime.residency import Residency
-from trtnemo.runtime.sampler import Draft, Float32, token_logprob
+from trtnemo.runtime.sampler import Float32, token_logprob
 from trtnemo.runtime.scheduler import ScheduledStep, Scheduler
 from trtnemo.runtime.sequence import Sequence
 from trtnemo.runtime.speculation import draft_segment, write_drafts
@@ -212,13 +212,13 @@ class EngineLoop:
         return accepted
 
     def _sample(
-        self, sequence: Sequence, logits: Float32, draft: Draft | None = None, drafted: int = 0
+        self, sequence: Sequence, logits: Float32, draft: int | None = None, drafted: int = 0
     ) -> tuple[bool, bool]:
         """Append a token and report it; return whether it is the draft, and whether the sequence has ended."""
-        token_id = sequence.append_next(logits, draft)
+        token_id = sequence.append_next(logits)
         wanted = sequence.request.params.logprobs
         logprob = None if wanted is None else token_logprob(logits, token_id, wanted)
-        is_accepted = draft is not None and token_id == draft.token_id
+        is_accepted = token_id == draft
         self._emit(TokenGenerated(sequence.id, token_id, logprob, drafted, is_accepted))
         self._count(generated_tokens=1)
         reason = sequence.finish_reason(token_id)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,10 @@ from trtnemo.runtime.sampling_params import SamplingParams
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
+Int64 = npt.NDArray[np.int64]
+UInt64 = npt.NDArray[np.uint64]
+
+_STEP = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True)
@@ -38,60 +42,42 @@ def token_logprob(logits: Float32, token_id: int, alternatives: int) -> TokenLog
     return TokenLogprob(token_id, float(logprobs[token_id]), tuple((int(i), float(logprobs[i])) for i in best))
 
 
-@dataclass(frozen=True)
-class Draft:
-    """A drafted token, and the distribution that it was drawn from; None where it is the likeliest one."""
-
-    token_id: int
-    probabilities: Float64 | None
-
-
 class Sampler:
-    """Draws the tokens of one sequence; a seed makes its draws repeatable."""
+    """Draws the tokens of one sequence; a seed makes its draws repeatable.
+
+    The token at a place is the candidate with the largest log probability plus noise, and the noise belongs to seed,
+    place and token alone (Gumbel's trick, after E. J. Gumbel 1954). So a draw has exactly the law of its probabilities,
+    and a draft head that is given the same noise proposes what the target will draw wherever the two agree well
+    enough: a draft passes when it is the target's own token, and drafting changes no token of a sequence.
+    """
 
     def __init__(self, params: SamplingParams, prompt: list[int]) -> None:
         self.params = params
-        self.generator: Any = np.random.default_rng(None if params.seed is None else params.seed % 2**63)
+        self.seed = secrets.randbits(63) if params.seed is None else params.seed % 2**63
+        self.place = 0
         self.prompt = set(prompt)
         self.generated: Counter[int] = Counter()
 
     def sample(self, logits: Float32, forbidden: frozenset[int] = frozenset()) -> int:
         """Return the next token; `forbidden` ones cannot be drawn."""
-        adjusted = self._adjust(logits, forbidden)
-        if self.params.temperature == 0:
-            return self.count(int(np.argmax(adjusted)))
-        return self.count(self._draw(distribution(adjusted, self.params)))
+        return self.count(self._choose(logits, forbidden, self.place))
 
-    def draft(self, logits: Float32) -> Draft:
-        """Return a proposal from a draft head's logits; nothing is counted before it is verified."""
-        adjusted = self._adjust(logits, frozenset())
-        if self.params.temperature == 0:
-            return Draft(int(np.argmax(adjusted)), None)
-        probabilities = distribution(adjusted, self.params)
-        return Draft(self._draw(probabilities), probabilities)
-
-    def verify(self, logits: Float32, draft: Draft, forbidden: frozenset[int] = frozenset()) -> int:
-        """Return the next token, distributed as `sample` would draw it: the drafted one means that it is accepted.
-
-        A draft from q is kept with probability min(1, p/q); else the token comes from what p has beyond q (Leviathan et
-        al., arXiv 2211.17192, appendix A).
-        """
-        adjusted = self._adjust(logits, forbidden)
-        if draft.probabilities is None:
-            return self.count(int(np.argmax(adjusted)))
-        target, proposed = distribution(adjusted, self.params), draft.probabilities
-        if self.generator.random() * proposed[draft.token_id] < target[draft.token_id]:
-            return self.count(draft.token_id)
-        rest = np.maximum(target - proposed, 0)
-        return self.count(self._draw(rest / rest.sum()))
+    def draft(self, logits: Float32, ahead: int) -> int:
+        """Return a proposal for the token `ahead` places after the next one; nothing is counted."""
+        return self._choose(logits, frozenset(), self.place + ahead)
 
     def count(self, token: int) -> int:
         """Count a token in, for the penalties, and return it."""
         self.generated[token] += 1
+        self.place += 1
         return token
 
-    def _draw(self, probabilities: Float64) -> int:
-        return int(self.generator.choice(len(probabilities), p=probabilities))
+    def _choose(self, logits: Float32, forbidden: frozenset[int], place: int) -> int:
+        adjusted = self._adjust(logits, forbidden)
+        if self.params.temperature == 0:
+            return int(np.argmax(adjusted))
+        ids, probabilities = candidates(adjusted, self.params)
+        return int(ids[np.argmax(np.log(probabilities) + noise(self.seed, place, ids))])
 
     def _adjust(self, logits: Float32, forbidden: frozenset[int]) -> Float64:
         """Return logits with penalties, bias and forbidden tokens applied."""
@@ -114,19 +100,68 @@ class Sampler:
 
 
 def distribution(logits: Float64, params: SamplingParams) -> Float64:
-    """Return the probabilities that temperature, top_k, top_p and min_p leave, in that order."""
+    """Return the probabilities of all tokens that temperature, top_k, top_p and min_p leave, in that order."""
+    probabilities = np.zeros_like(logits)
+    ids, kept = candidates(logits, params)
+    probabilities[ids] = kept
+    return probabilities
+
+
+def candidates(logits: Float64, params: SamplingParams) -> tuple[Int64, Float64]:
+    """Return the tokens that temperature, top_k, top_p and min_p leave, and their probabilities, all above zero.
+
+    Of tokens that are equally likely, those with lower numbers come first.
+    """
     scaled = logits / params.temperature
-    order = np.argsort(-scaled, kind="stable")
-    if params.top_k:
-        order = order[: params.top_k]
-    kept = np.exp(scaled[order] - scaled[order[0]])
-    kept /= kept.sum()
+    masses = np.exp(scaled - scaled.max())
+    ids = _likeliest(scaled, masses, params)
+    kept = masses[ids] / (masses[ids].sum() if params.top_k else masses.sum())
     if params.top_p < 1:
         # the smallest set whose mass reaches top_p: a token stays when the mass before it falls short
         mass_before = np.cumsum(kept) - kept
-        kept[mass_before >= params.top_p] = 0
-    if params.min_p:
-        kept[kept < params.min_p * kept[0]] = 0
-    probabilities = np.zeros_like(scaled)
-    probabilities[order] = kept / kept.sum()
-    return probabilities
+        ids, kept = ids[mass_before < params.top_p], kept[mass_before < params.top_p]
+    is_likely = (kept > 0) & (kept >= params.min_p * kept.max())
+    ids, kept = ids[is_likely], kept[is_likely]
+    return ids, kept / kept.sum()
+
+
+def _likeliest(scaled: Float64, masses: Float64, params: SamplingParams) -> Int64:
+    """Return as many tokens as the limits can leave, best first where top_p counts on it.
+
+    Sorting a whole vocabulary would cost more than all the rest.
+    """
+    if params.top_k and params.top_k < len(scaled):
+        return _best(scaled, params.top_k)
+    if params.top_p < 1:
+        count, wanted = 256, params.top_p * masses.sum()
+        while count < len(scaled):
+            ids = _best(scaled, count)
+            if masses[ids].sum() >= wanted:
+                return ids
+            count *= 8
+        return np.argsort(-scaled, kind="stable")
+    return np.arange(len(scaled))
+
+
+def _best(scaled: Float64, count: int) -> Int64:
+    """Return the `count` best tokens, best first; of equal ones the lower numbers."""
+    least = np.partition(scaled, len(scaled) - count)[len(scaled) - count]
+    above, equal = np.flatnonzero(scaled > least), np.flatnonzero(scaled == least)
+    ids = np.concatenate([above, equal[: count - len(above)]])
+    return ids[np.argsort(-scaled[ids], kind="stable")]
+
+
+def noise(seed: int, place: int, ids: Int64) -> Float64:
+    """Return Gumbel noise of each token at a place, from a hash of seed, place and token (SplitMix64's mixing)."""
+    start = np.array([seed, place + 1], np.uint64) * _STEP
+    mixed = _mix(_mix(start[:1]) + start[1:])
+    uniform = (_mix(mixed + ids.astype(np.uint64) * _STEP) >> np.uint64(11)).astype(np.float64)
+    result: Float64 = -np.log(-np.log((uniform + 0.5) * 2.0**-53))
+    return result
+
+
+def _mix(values: UInt64) -> UInt64:
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    result: UInt64 = values ^ (values >> np.uint64(31))
+    return result

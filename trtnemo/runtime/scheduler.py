@@ -128,11 +128,10 @@ def _assemble(chosen: list[tuple[Sequence, int]]) -> ScheduledStep:
     segments, counts = [], []
     for sequence, length in chosen:
         start, end = len(tokens), sequence.position + length
-        drafted = [draft.token_id for draft in sequence.drafts]
-        segments.append(Segment(sequence.slot, start, length, sequence.position, speculative=bool(drafted)))
-        tokens.extend((sequence.tokens[sequence.position :] + drafted)[:length])
+        segments.append(Segment(sequence.slot, start, length, sequence.position, speculative=bool(sequence.drafts)))
+        tokens.extend((sequence.tokens[sequence.position :] + sequence.drafts)[:length])
         scores_prompt = sequence.wants_prompt_logits and not sequence.is_decoding
-        every = scores_prompt or bool(drafted)
+        every = scores_prompt or bool(sequence.drafts)
         wanted = range(start, start + length) if every else range(start + length - 1, start + length)
         if not every and end < len(sequence.tokens):
             wanted = range(0)  # a chunk in the middle of a prompt yields nothing

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from trtnemo.lowering import Snapshot
 from trtnemo.runtime.messages import FinishReason, Submit
-from trtnemo.runtime.sampler import Draft, Float32, Sampler, TokenLogprob
+from trtnemo.runtime.sampler import Float32, Sampler, TokenLogprob
 
 
 @dataclass
@@ -22,7 +22,7 @@ class Sequence:
     position: int = 0
     tokens: list[int] = field(default_factory=list)
     prompt_logprobs: list[TokenLogprob | None] = field(default_factory=list)
-    drafts: list[Draft] = field(default_factory=list)
+    drafts: list[int] = field(default_factory=list)
     has_thought: bool = False
     cached: int = 0
     parked: Snapshot | None = None
@@ -57,15 +57,10 @@ class Sequence:
         """Drafts that could all be accepted, with the token after them, before the sequence is full."""
         return max(0, self.token_limit - self.generated - 1) if self.is_decoding and self.unseen == 1 else 0
 
-    def append_next(self, logits: Float32, draft: Draft | None = None) -> int:
+    def append_next(self, logits: Float32) -> int:
         """Append the next token and return it: drawn, or forced where the thinking budget is used up."""
         forced = self._forced_token()
-        if forced is not None:
-            token_id = self.sampler.count(forced)
-        elif draft is not None:
-            token_id = self.sampler.verify(logits, draft, self.forbidden)
-        else:
-            token_id = self.sampler.sample(logits, self.forbidden)
+        token_id = self.sampler.sample(logits, self.forbidden) if forced is None else self.sampler.count(forced)
         self.tokens.append(token_id)
         thinking = self.request.thinking
         self.has_thought = self.has_thought or (thinking is not None and token_id in thinking.closing_ids)

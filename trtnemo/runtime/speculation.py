@@ -18,7 +18,7 @@ def write_drafts(executor: Executor, plan: Items[tuple[Sequence, int]]) -> None:
             return
         logits = executor.draft([DraftToken(sequence.slot, _last_token(sequence)) for sequence in drafting])
         for sequence, row in zip(drafting, logits, strict=True):
-            sequence.drafts.append(sequence.sampler.draft(row))
+            sequence.drafts.append(sequence.sampler.draft(row, len(sequence.drafts)))
 
 
 def draft_segment(sequence: Sequence, count: int) -> Segment:
@@ -27,4 +27,4 @@ def draft_segment(sequence: Sequence, count: int) -> Segment:
 
 
 def _last_token(sequence: Sequence) -> int:
-    return sequence.drafts[-1].token_id if sequence.drafts else sequence.tokens[-1]
+    return sequence.drafts[-1] if sequence.drafts else sequence.tokens[-1]
