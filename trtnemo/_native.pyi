@@ -50,6 +50,7 @@ class GraphBuilder:
         epsilon: float,
         offsets: Sequence[int],
         bias_offset: int | None,
+        half_state: bool,
         output: int,
     ) -> None: ...
     def latent_moe(

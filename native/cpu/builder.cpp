@@ -111,9 +111,9 @@ void GraphBuilder::attention(std::string name, std::size_t queries, std::size_t 
 
 void GraphBuilder::mamba2(std::string name, std::size_t input, const std::vector<std::size_t>& sizes, float epsilon,
                           const std::vector<std::size_t>& offsets, std::optional<std::size_t> bias_offset,
-                          std::size_t output) {
+                          bool half_state, std::size_t output) {
     require(sizes.size() == 5 && offsets.size() == 5, "mamba2 takes five sizes and five offsets");
-    const Mamba2Sizes mixer{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], epsilon};
+    const Mamba2Sizes mixer{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], epsilon, half_state};
     require(mixer.groups > 0 && mixer.heads % mixer.groups == 0 && mixer.kernel > 0, "mamba2's sizes do not divide");
     require(at(input).width == mixer.input_width() && at(output).width == mixer.inner(), "mamba2's sizes differ");
     const Mamba2Weights weights{vector(offsets[0], mixer.kernel * mixer.channels()),

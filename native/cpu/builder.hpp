@@ -42,7 +42,8 @@ class GraphBuilder {
                    std::size_t output);
     // sizes: heads, head_dim, groups, state_size, kernel; offsets: conv_weight, A_log, D, dt_bias, norm_weight
     void mamba2(std::string name, std::size_t input, const std::vector<std::size_t>& sizes, float epsilon,
-                const std::vector<std::size_t>& offsets, std::optional<std::size_t> bias_offset, std::size_t output);
+                const std::vector<std::size_t>& offsets, std::optional<std::size_t> bias_offset, bool half_state,
+                std::size_t output);
     // sizes: experts, top_k, groups, top_groups
     void latent_moe(std::string name, std::size_t logits, std::size_t rows, const std::vector<std::size_t>& sizes,
                     bool normalizes, float scaling_factor, std::size_t bias_offset, const BankPlace& up,

@@ -92,9 +92,11 @@ struct ScanCall {
     float* out;
     std::size_t out_stride;
     std::size_t tokens, head_dim, state_size;
-    float* state;    // [padded(head_dim) / 16][state_size][16]
+    void* state;     // [padded(head_dim) / 16][state_size][16]
     float* scratch;  // [tokens][16]
     bool keeps_state;
+    bool is_half;  // the state is float16, rounded by chance at each token
+    std::uint32_t position, head, layer;
 };
 
 struct GatedNormCall {

@@ -100,6 +100,32 @@ inline Floats scale_by_power(Floats x, Ints n) {
     return {_mm256_castsi256_ps(low), _mm256_castsi256_ps(high)};
 }
 
+inline Ints broadcast_int(std::uint32_t x) {
+    const __m256i all = _mm256_set1_epi32(static_cast<int>(x));
+    return {all, all};
+}
+inline Ints lane_numbers() {
+    return {_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_setr_epi32(8, 9, 10, 11, 12, 13, 14, 15)};
+}
+inline Ints operator+(Ints a, Ints b) { return {_mm256_add_epi32(a.low, b.low), _mm256_add_epi32(a.high, b.high)}; }
+inline Ints operator&(Ints a, Ints b) { return {_mm256_and_si256(a.low, b.low), _mm256_and_si256(a.high, b.high)}; }
+inline Ints operator^(Ints a, Ints b) { return {_mm256_xor_si256(a.low, b.low), _mm256_xor_si256(a.high, b.high)}; }
+inline Ints multiply_low(Ints a, Ints b) {
+    return {_mm256_mullo_epi32(a.low, b.low), _mm256_mullo_epi32(a.high, b.high)};
+}
+inline __m256i multiply_high(__m256i a, __m256i b) {
+    const __m256i even = _mm256_srli_epi64(_mm256_mul_epu32(a, b), 32);
+    const __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), _mm256_srli_epi64(b, 32));
+    return _mm256_blend_epi32(even, odd, 0xAA);
+}
+inline Ints multiply_high(Ints a, Ints b) { return {multiply_high(a.low, b.low), multiply_high(a.high, b.high)}; }
+inline Ints bits_of(Floats x) { return {_mm256_castps_si256(x.low), _mm256_castps_si256(x.high)}; }
+inline Floats floats_of(Ints x) { return {_mm256_castsi256_ps(x.low), _mm256_castsi256_ps(x.high)}; }
+inline Floats choose_less(Floats a, Floats b, Floats then, Floats otherwise) {
+    return {_mm256_blendv_ps(otherwise.low, then.low, _mm256_cmp_ps(a.low, b.low, _CMP_LT_OQ)),
+            _mm256_blendv_ps(otherwise.high, then.high, _mm256_cmp_ps(a.high, b.high, _CMP_LT_OQ))};
+}
+
 // Reductions halve the lanes: i with i+8, then +4, +2, +1, as every form does.
 inline float sum(Floats x) {
     const __m256 eight = _mm256_add_ps(x.low, x.high);

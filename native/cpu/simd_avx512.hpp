@@ -67,6 +67,23 @@ inline Floats scale_by_power(Floats x, Ints n) {
     return {_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x.v), _mm512_slli_epi32(n.v, 23)))};
 }
 
+inline Ints broadcast_int(std::uint32_t x) { return {_mm512_set1_epi32(static_cast<int>(x))}; }
+inline Ints lane_numbers() { return {_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)}; }
+inline Ints operator+(Ints a, Ints b) { return {_mm512_add_epi32(a.v, b.v)}; }
+inline Ints operator&(Ints a, Ints b) { return {_mm512_and_si512(a.v, b.v)}; }
+inline Ints operator^(Ints a, Ints b) { return {_mm512_xor_si512(a.v, b.v)}; }
+inline Ints multiply_low(Ints a, Ints b) { return {_mm512_mullo_epi32(a.v, b.v)}; }
+inline Ints multiply_high(Ints a, Ints b) {
+    const __m512i even = _mm512_srli_epi64(_mm512_mul_epu32(a.v, b.v), 32);
+    const __m512i odd = _mm512_mul_epu32(_mm512_srli_epi64(a.v, 32), _mm512_srli_epi64(b.v, 32));
+    return {_mm512_mask_blend_epi32(0xAAAA, even, odd)};
+}
+inline Ints bits_of(Floats x) { return {_mm512_castps_si512(x.v)}; }
+inline Floats floats_of(Ints x) { return {_mm512_castsi512_ps(x.v)}; }
+inline Floats choose_less(Floats a, Floats b, Floats then, Floats otherwise) {
+    return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ), otherwise.v, then.v)};
+}
+
 // Both reductions halve the lanes: i with i+8, then +4, +2, +1, as every form does.
 inline float sum(Floats x) {
     const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(x.v), _mm512_extractf32x8_ps(x.v, 1));

@@ -137,6 +137,42 @@ inline Floats scale_by_power(const Floats& x, const Ints& n) {
     return each([&](int lane) { return from_bits(to_bits(x.v[lane]) + (static_cast<std::uint32_t>(n.v[lane]) << 23)); });
 }
 
+inline std::int32_t signed_bits(std::uint32_t x) { return static_cast<std::int32_t>(x); }
+inline std::uint32_t unsigned_bits(std::int32_t x) { return static_cast<std::uint32_t>(x); }
+inline Ints broadcast_int(std::uint32_t x) {
+    return each_int([&](int) { return signed_bits(x); });
+}
+inline Ints lane_numbers() {
+    return each_int([](int lane) { return lane; });
+}
+inline Ints operator+(const Ints& a, const Ints& b) {
+    return each_int([&](int lane) { return signed_bits(unsigned_bits(a.v[lane]) + unsigned_bits(b.v[lane])); });
+}
+inline Ints operator&(const Ints& a, const Ints& b) {
+    return each_int([&](int lane) { return a.v[lane] & b.v[lane]; });
+}
+inline Ints operator^(const Ints& a, const Ints& b) {
+    return each_int([&](int lane) { return a.v[lane] ^ b.v[lane]; });
+}
+inline Ints multiply_low(const Ints& a, const Ints& b) {
+    return each_int([&](int lane) { return signed_bits(unsigned_bits(a.v[lane]) * unsigned_bits(b.v[lane])); });
+}
+inline Ints multiply_high(const Ints& a, const Ints& b) {
+    return each_int([&](int lane) {
+        const std::uint64_t product = std::uint64_t{unsigned_bits(a.v[lane])} * unsigned_bits(b.v[lane]);
+        return signed_bits(static_cast<std::uint32_t>(product >> 32));
+    });
+}
+inline Ints bits_of(const Floats& x) {
+    return each_int([&](int lane) { return signed_bits(to_bits(x.v[lane])); });
+}
+inline Floats floats_of(const Ints& x) {
+    return each([&](int lane) { return from_bits(unsigned_bits(x.v[lane])); });
+}
+inline Floats choose_less(const Floats& a, const Floats& b, const Floats& then, const Floats& otherwise) {
+    return each([&](int lane) { return a.v[lane] < b.v[lane] ? then.v[lane] : otherwise.v[lane]; });
+}
+
 // Reductions halve the lanes: i with i+8, then +4, +2, +1, as every form does.
 inline float sum(Floats x) {
     for (int half = 8; half > 0; half /= 2) {

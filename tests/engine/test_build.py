@@ -125,7 +125,9 @@ def build(checkpoint, output, *settings, force=False):
     return build_engine(load_recipe("tiny", [f"checkpoint={checkpoint}", *settings]), "tiny", output, force=force)
 
 
-@pytest.mark.parametrize("setting", ["kv_cache.dtype=float16", "cpu.activations=int8", "cpu.kv_tokens=100"])
+@pytest.mark.parametrize(
+    "setting", ["kv_cache.dtype=float16", "cpu.activations=int8", "cpu.ssm_state=float16", "cpu.kv_tokens=100"]
+)
 def test_what_torch_does_not_do_is_refused(make_checkpoint, tmp_path, setting):
     with pytest.raises(RecipeError, match="torch lowering"):
         build(make_checkpoint("mixed"), tmp_path / "engine", "cpu.lowering=torch", setting)

@@ -44,7 +44,11 @@ def record(op: Any, inputs: list[torch.Tensor], specs: dict[str, ParameterSpec])
 
 
 def run_native(
-    op: Any, inputs: list[torch.Tensor], parameters: dict[str, tuple[ParameterSpec, dict[str, torch.Tensor]]], cuts: Any
+    op: Any,
+    inputs: list[torch.Tensor],
+    parameters: dict[str, tuple[ParameterSpec, dict[str, torch.Tensor]]],
+    cuts: Any,
+    half_state: bool = False,
 ) -> torch.Tensor:
     """Return the op's output for all rows, fed as one sequence cut at `cuts`."""
     specs = {role: spec for role, (spec, _) in parameters.items()}
@@ -54,7 +58,7 @@ def run_native(
     with tempfile.TemporaryDirectory() as directory:
         index = pack_weights(Tensors(tensors), [graph], Path(directory), lambda *_: None)
         budget = Budget(1, count, count, 0, count)
-        options = CpuOptions(threads=2, kv_tokens=0, is_wide=True, half_cache=False)
+        options = CpuOptions(2, 0, is_wide=True, half_cache=False, half_state=half_state)
         executor = CpuExecutor(Path(directory), index, graph, None, budget, options)
     outputs, start = [], 0
     for end in (*(min(cut, count) for cut in cuts), count):

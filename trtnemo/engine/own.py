@@ -39,6 +39,7 @@ def require_torch_fields(recipe: CpuRecipe) -> None:
     asked = {
         "kv_cache.dtype": recipe.kv_cache.dtype == "float16",
         "cpu.activations": recipe.cpu.activations == "int8",
+        "cpu.ssm_state": recipe.cpu.ssm_state == "float16",
         "cpu.kv_tokens": recipe.cpu.kv_tokens is not None,
     }
     for name, is_asked in asked.items():

@@ -25,6 +25,9 @@ class CpuSection(RecipePart):
         "int16",
         description="whole numbers that activations become, block by block, where they meet NVFP4 weights",
     )
+    ssm_state: Literal["float32", "float16"] = Field(
+        "float32", description="element type of recurrent states; float16 is rounded by chance at each token"
+    )
     kv_tokens: PositiveInt | None = Field(
         None, description="tokens of KV cache over all sequences; absent means max_batch_size x max_seq_len"
     )

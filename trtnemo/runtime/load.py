@@ -51,6 +51,7 @@ def _load_native(engine: Engine) -> Executor:
         kv_tokens=recipe.cpu.kv_tokens or budget.slots * budget.max_seq_len,
         is_wide=recipe.cpu.activations == "int16",
         half_cache=recipe.kv_cache.dtype != "float32",
+        half_state=recipe.cpu.ssm_state == "float16",
     )
     directory = engine.weights_directory
     return CpuExecutor(directory, read_index(directory), engine.target, engine.drafter, budget, options)

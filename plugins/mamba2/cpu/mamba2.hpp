@@ -2,6 +2,7 @@
 // The scan is sequential in time, so that a token's bits do not depend on how a prompt was cut.
 #pragma once
 
+#include "half_state.hpp"
 #include "kernels.hpp"
 #include "simd.hpp"
 
@@ -34,12 +35,33 @@ inline void convolve(const ConvolutionCall& call) {
     }
 }
 
-// `Count` columns of the state, from n on, stay in registers over all tokens; y adds them up in ascending order.
+inline Floats load_state(const float* p) { return load(p); }
+inline Floats load_state(const std::uint16_t* p) { return load_half(p); }
+inline void store_state(float* p, Floats x) { store(p, x); }
+inline void store_state(std::uint16_t* p, Floats x) { store_half(p, x); }
+
+// Rounds `Count` columns, from n on, of the state after a token.
 template <std::size_t Count>
+void round_columns(const ScanCall& call, std::size_t p, std::size_t n, std::size_t t, Floats (&state)[Count]) {
+    const Ints place = broadcast_int(call.position + static_cast<std::uint32_t>(t));
+    const Ints head = broadcast_int(call.head), layer = broadcast_int(call.layer);
+    Noise noise{};
+    for (std::size_t i = 0; i < Count; ++i) {
+        const std::size_t column = n + i;
+        if (i == 0 || column % 4 == 0) {
+            const auto start = static_cast<std::uint32_t>(column / 4 * padded(call.head_dim) + p);
+            noise = philox(place, lane_numbers() + broadcast_int(start), head, layer);
+        }
+        state[i] = round_to_half(state[i], noise.words[column % 4]);
+    }
+}
+
+// `Count` columns of the state, from n on, stay in registers over all tokens; y adds them up in ascending order.
+template <std::size_t Count, typename Element>
 void scan_columns(const ScanCall& call, std::size_t p, std::size_t n) {
-    float* place = call.state + p * call.state_size + n * kLanes;
+    Element* place = static_cast<Element*>(call.state) + p * call.state_size + n * kLanes;
     Floats state[Count];
-    for (std::size_t i = 0; i < Count; ++i) state[i] = load(place + i * kLanes);
+    for (std::size_t i = 0; i < Count; ++i) state[i] = load_state(place + i * kLanes);
     for (std::size_t t = 0; t < call.tokens; ++t) {
         const Floats decay = broadcast(call.decay[t]);
         const Floats drive = load_at(call.x + t * call.stride, p, call.head_dim) * broadcast(call.dt[t]);
@@ -52,12 +74,14 @@ void scan_columns(const ScanCall& call, std::size_t p, std::size_t n) {
             y = fma(state[i], broadcast(c[i]), y);
         }
         store(call.scratch + t * kLanes, y);
+        if constexpr (sizeof(Element) == 2) round_columns<Count>(call, p, n, t, state);
     }
     if (!call.keeps_state) return;
-    for (std::size_t i = 0; i < Count; ++i) store(place + i * kLanes, state[i]);
+    for (std::size_t i = 0; i < Count; ++i) store_state(place + i * kLanes, state[i]);
 }
 
-inline void scan(const ScanCall& call) {
+template <typename Element>
+void scan_as(const ScanCall& call) {
 #if defined(TRTNEMO_AVX512)
     constexpr std::size_t kColumns = 16;
 #else
@@ -66,14 +90,18 @@ inline void scan(const ScanCall& call) {
     for (std::size_t p = 0; p < call.head_dim; p += kLanes) {
         for (std::size_t t = 0; t < call.tokens; ++t) store(call.scratch + t * kLanes, broadcast(0.0F));
         std::size_t n = 0;
-        for (; n + kColumns <= call.state_size; n += kColumns) scan_columns<kColumns>(call, p, n);
-        for (; n < call.state_size; ++n) scan_columns<1>(call, p, n);
+        for (; n + kColumns <= call.state_size; n += kColumns) scan_columns<kColumns, Element>(call, p, n);
+        for (; n < call.state_size; ++n) scan_columns<1, Element>(call, p, n);
         for (std::size_t t = 0; t < call.tokens; ++t) {
             const Floats x = load_at(call.x + t * call.stride, p, call.head_dim);
             const Floats y = fma(x, broadcast(call.skip), load(call.scratch + t * kLanes));
             store_at(call.out + t * call.out_stride, p, call.head_dim, y);
         }
     }
+}
+
+inline void scan(const ScanCall& call) {
+    call.is_half ? scan_as<std::uint16_t>(call) : scan_as<float>(call);
 }
 
 // Gate first, then each group of channels is normalized on its own.

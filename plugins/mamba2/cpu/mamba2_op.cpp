@@ -13,7 +13,7 @@ struct Mamba2Op::Stretch {
     const float* rows;
     float* convolved;
     float* out;
-    std::size_t tokens;
+    std::size_t tokens, position;
     float* state;
     bool keeps_state;
 };
@@ -31,7 +31,8 @@ void Mamba2Op::run(Machine& machine, const Step& step) {
     std::vector<Stretch> stretches;
     for (const Segment& segment : *step.segments) {
         stretches.push_back({rows + segment.start * in_stride, convolved + segment.start * sizes_.convolved_stride(),
-                             out + segment.start * out_stride, segment.length, segment.sequence->states + offset_,
+                             out + segment.start * out_stride, segment.length, segment.position,
+                             segment.sequence->states + offset_,
                              !segment.is_speculative});
         if (segment.is_speculative) {
             std::vector<std::vector<float>>& kept = segment.sequence->pending->mamba_inputs;
@@ -54,7 +55,7 @@ void Mamba2Op::run(Machine& machine, const Step& step) {
 void Mamba2Op::advance(Machine& machine, Sequence& sequence, const float* rows, std::size_t count) {
     float* convolved = machine.first.get<float>(count * sizes_.convolved_stride());
     float* unread = machine.second.get<float>(count * padded(output_.width));
-    mix(machine, {{rows, convolved, unread, count, sequence.states + offset_, true}});
+    mix(machine, {{rows, convolved, unread, count, sequence.length, sequence.states + offset_, true}});
 }
 
 void Mamba2Op::mix(Machine& machine, const std::vector<Stretch>& stretches) {
@@ -112,7 +113,11 @@ void Mamba2Op::scan_head(Machine& machine, const Stretch& stretch, std::size_t h
                           .state_size = sizes_.state_size,
                           .state = stretch.state + padded(sizes_.convolution_floats()) + head * sizes_.head_floats(),
                           .scratch = scratch,
-                          .keeps_state = stretch.keeps_state});
+                          .keeps_state = stretch.keeps_state,
+                          .is_half = sizes_.half_state,
+                          .position = static_cast<std::uint32_t>(stretch.position),
+                          .head = static_cast<std::uint32_t>(head),
+                          .layer = static_cast<std::uint32_t>(number_)});
 }
 
 }  // namespace trtnemo

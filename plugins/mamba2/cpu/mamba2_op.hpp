@@ -8,6 +8,7 @@ namespace trtnemo {
 struct Mamba2Sizes {
     std::size_t heads, head_dim, groups, state_size, kernel;
     float epsilon;
+    bool half_state;
 
     std::size_t inner() const { return heads * head_dim; }
     std::size_t channels() const { return inner() + 2 * groups * state_size; }
@@ -15,7 +16,8 @@ struct Mamba2Sizes {
     // One cache line more than needed: rows a power of two apart would all fall into the same few sets of a cache.
     std::size_t convolved_stride() const { return padded(channels()) + kTileRows; }
     std::size_t convolution_floats() const { return (kernel - 1) * channels(); }
-    std::size_t head_floats() const { return state_size * padded(head_dim); }
+    // floats that one head's state takes
+    std::size_t head_floats() const { return state_size * padded(head_dim) / (half_state ? 2 : 1); }
     std::size_t state_floats() const { return padded(convolution_floats()) + heads * head_floats(); }
 };
 

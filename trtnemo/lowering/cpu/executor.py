@@ -28,13 +28,15 @@ class CpuOptions:
     """How the native executor runs.
 
     threads: how many; is_wide: activations that meet NVFP4 weights have 16 bits, not 8; half_cache: keys and values as
-    float16, not float32; kv_tokens: tokens of KV cache over all sequences and snapshots.
+    float16, not float32; half_state: recurrent states as float16, rounded by chance; kv_tokens: tokens of KV cache over
+    all sequences and snapshots.
     """
 
     threads: int
     kv_tokens: int
     is_wide: bool = False
     half_cache: bool = True
+    half_state: bool = False
 
 
 @dataclass
@@ -106,9 +108,10 @@ class CpuExecutor:
             head_dim=head_dim,
             is_half=options.half_cache,
         )
-        counted = add_graph(self._executor.target(), target, index, is_wide=options.is_wide)
+        how = {"is_wide": options.is_wide, "half_state": options.half_state}
+        counted = add_graph(self._executor.target(), target, index, **how)
         if mtp is not None:
-            add_graph(self._executor.add_mtp(), mtp, index, is_wide=options.is_wide, first_layer=counted)
+            add_graph(self._executor.add_mtp(), mtp, index, **how, first_layer=counted)
         self._executor.open_slots()
 
     @property

@@ -20,12 +20,13 @@ from trtnemo.plugins.mamba2.op import Mamba2
 class Site:
     """Where a graph is being told: the native builder, the weights, values by number, attention layers counted.
 
-    is_wide: activations that meet NVFP4 weights have 16 bits, not 8.
+    is_wide: activations that meet NVFP4 weights have 16 bits, not 8; half_state: recurrent states are float16.
     """
 
     builder: Any
     index: PackedIndex
     is_wide: bool
+    half_state: bool
     first_layer: int
     values: dict[str, int] = field(default_factory=dict)
     layers: int = 0
@@ -46,9 +47,11 @@ class Site:
         return self.index.tensor(node.parameters[role]).offset
 
 
-def add_graph(builder: Any, graph: Graph, index: PackedIndex, *, is_wide: bool, first_layer: int = 0) -> int:
+def add_graph(
+    builder: Any, graph: Graph, index: PackedIndex, *, is_wide: bool, half_state: bool, first_layer: int = 0
+) -> int:
     """Tell a whole graph; return how many attention layers it has. Raises EngineError on an unknown op."""
-    site, buffers = Site(builder, index, is_wide, first_layer), assign_buffers(graph)
+    site, buffers = Site(builder, index, is_wide, half_state, first_layer), assign_buffers(graph)
     for name, type in {**graph.inputs, **graph.values}.items():
         if name not in LISTS:
             site.values[name] = builder.value(_width(type), buffers[name], type.shape[0] == ROWS)
@@ -125,6 +128,7 @@ def mamba2(site: Site, node: Node, op: Mamba2, inputs: list[int], output: int) -
         epsilon=op.epsilon,
         offsets=[site.offset(node, role) for role in roles],
         bias_offset=site.offset(node, "conv_bias") if "conv_bias" in node.parameters else None,
+        half_state=site.half_state,
         output=output,
     )
 
