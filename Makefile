@@ -11,6 +11,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RECIPE ?= tiny
 BIN := $(VENV)/bin
+SOURCES := $(wildcard native/*.* native/cpu/*.* plugins/*/cpu/*.*)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo engine serve clients test test-parsers lint format measure gpu-table bench sanitize clean
@@ -61,10 +62,11 @@ clean:
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: $(VENV)/bin/python pyproject.toml CMakeLists.txt constraints.txt $(wildcard native/* native/cpu/* plugins/*/cpu/*)
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml CMakeLists.txt constraints.txt $(SOURCES)
 	$(PIP) -e .
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
+# not after .installed, or everything would be compiled twice
+$(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml CMakeLists.txt constraints.txt $(SOURCES)
 	$(PIP) -e '.[torch,tensorrt,modelopt,eval,train,dev]'
-	touch $@
+	touch $(VENV)/.installed $@

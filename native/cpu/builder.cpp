@@ -1,5 +1,6 @@
 #include "builder.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "attention_op.hpp"
@@ -12,8 +13,16 @@ namespace trtnemo {
 
 namespace {
 
+// No size of a network comes near; products of three of them stay within 64 bits.
+constexpr std::size_t kLargestSize = 1U << 20;
+
 void require(bool condition, const char* message) {
     if (!condition) throw std::invalid_argument(message);
+}
+
+void require_sizes(const std::vector<std::size_t>& sizes, std::size_t count, const char* message) {
+    require(sizes.size() == count, message);
+    for (const std::size_t size : sizes) require(size <= kLargestSize, message);
 }
 
 }  // namespace
@@ -33,6 +42,9 @@ void GraphBuilder::check(std::size_t offset, std::size_t bytes) const {
 
 Matrix GraphBuilder::matrix(const WeightPlace& place) const {
     Matrix matrix{parse_format(place.format), place.rows, place.columns, weights_.data() + place.offset, place.scale};
+    require(place.rows < 1U << 31 && place.columns < 1U << 31, "a weight has impossible sizes");
+    require(matrix.tiles() <= weights_.size() / std::max<std::size_t>(1, matrix.tile_bytes()),
+            "a weight lies outside its file");
     check(place.offset, matrix.bytes());
     // Factors of the forms that kernels read: halves of E2M1's doubled values, and the half floats' bias.
     if (matrix.format == Format::kNvfp4) matrix.scale *= 128.0F;
@@ -60,6 +72,7 @@ std::size_t GraphBuilder::value(std::size_t width, std::size_t buffer, bool is_r
 void GraphBuilder::embedding(std::string name, const WeightPlace& table, bool is_tiled, std::size_t output) {
     require(table.format == "bfloat16" || table.format == "float32", "an embedding table is bfloat16 or float32");
     require(at(output).width == table.columns, "the table's width is not its output's");
+    require(table.rows < 1U << 31 && table.columns < 1U << 31, "a table has impossible sizes");
     Matrix rows{parse_format(table.format), table.rows, table.columns, weights_.data() + table.offset, 1.0F};
     const std::size_t element = rows.format == Format::kFloat32 ? 4 : 2;
     check(table.offset, is_tiled ? rows.bytes() : table.rows * table.columns * element);
@@ -112,7 +125,8 @@ void GraphBuilder::attention(std::string name, std::size_t queries, std::size_t 
 void GraphBuilder::mamba2(std::string name, std::size_t input, const std::vector<std::size_t>& sizes, float epsilon,
                           const std::vector<std::size_t>& offsets, std::optional<std::size_t> bias_offset,
                           bool half_state, std::size_t output) {
-    require(sizes.size() == 5 && offsets.size() == 5, "mamba2 takes five sizes and five offsets");
+    require_sizes(sizes, 5, "mamba2 takes five sizes");
+    require(offsets.size() == 5, "mamba2 takes five offsets");
     const Mamba2Sizes mixer{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], epsilon, half_state};
     require(mixer.groups > 0 && mixer.heads % mixer.groups == 0 && mixer.kernel > 0, "mamba2's sizes do not divide");
     require(at(input).width == mixer.input_width() && at(output).width == mixer.inner(), "mamba2's sizes differ");
@@ -129,7 +143,8 @@ void GraphBuilder::latent_moe(std::string name, std::size_t logits, std::size_t 
                               const std::vector<std::size_t>& sizes, bool normalizes, float scaling_factor,
                               std::size_t bias_offset, const BankPlace& up, const BankPlace& down, bool is_wide,
                               std::size_t output) {
-    require(sizes.size() == 4, "latent_moe takes four sizes");
+    require_sizes(sizes, 4, "latent_moe takes four sizes");
+    require(up.stride <= weights_.size() && down.stride <= weights_.size(), "a bank lies outside its file");
     const RoutingSizes routing{sizes[0], sizes[1], sizes[2], sizes[3], normalizes, scaling_factor};
     require(routing.top_k > 0 && routing.top_k <= routing.experts && routing.groups > 0 &&
                 routing.experts % routing.groups == 0 && routing.top_groups <= routing.groups &&

@@ -21,7 +21,7 @@ from trtnemo.runtime.client import iterate
 from trtnemo.runtime.messages import Failed, Finished, ThinkingBudget, TokenGenerated
 from trtnemo.runtime.sampler import distribution, noise
 
-SAMPLES = 20_000
+SAMPLES = 10_000
 # upper 0.1 % point of chi-square with 26 degrees of freedom
 CRITICAL = 54.05
 TARGET = [[1.0, 0.2, -0.5], [-1.0, 0.7, 0.3], [0.0, -0.4, 1.2]]
@@ -57,7 +57,7 @@ def chi_square(drafts, params=PARAMS):
 def test_sampled_sequences_follow_the_targets_law(drafts):
     statistic, statistics = chi_square(drafts)
     assert statistic < CRITICAL
-    assert (statistics.accepted_tokens > 1000) == (drafts > 0)
+    assert (statistics.accepted_tokens > 500) == (drafts > 0)
     assert statistics.accepted_tokens <= statistics.drafted_tokens
 
 
@@ -65,7 +65,7 @@ def test_the_cards_nucleus_is_kept_while_drafting():
     """Temperature 1.0 with top_p, which leaves some sequences out; the bound is that of all 27, and so a loose one."""
     statistic, statistics = chi_square(2, SamplingParams(temperature=1.0, top_p=0.8, max_tokens=3))
     assert statistic < CRITICAL
-    assert statistics.accepted_tokens > 1000
+    assert statistics.accepted_tokens > 500
 
 
 def test_a_sampler_whose_noise_is_the_same_at_every_place_is_noticed(monkeypatch):

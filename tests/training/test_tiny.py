@@ -200,12 +200,12 @@ def as_trained(hub):
     return result | {name: torch.stack([parts[i] for i in range(len(parts))]) for name, parts in banks.items()}
 
 
-def test_two_hundred_steps_learn(tmp_path):
+def test_a_short_run_learns(tmp_path):
     """A short run of the real script: the loss of target and drafts falls well below the start's."""
-    result = CliRunner().invoke(main, ["--output", str(tmp_path), "--steps", "200", "--batch-tokens", "1024"])
+    result = CliRunner().invoke(main, ["--output", str(tmp_path), "--steps", "120", "--batch-tokens", "1024"])
     assert result.exit_code == 0, result.output
     records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert records[-1]["step"] == 200
+    assert records[-1]["step"] == 120
     for key in ("loss", "mtp_1", "mtp_2"):
         last = [record[key] for record in records[-4:]]  # batches differ in what they ask
         assert sum(last) / len(last) < 0.5 * records[0][key]

@@ -23,10 +23,14 @@ class Residency:
         """Give free slots to who waits, first come first served; return those that start after a known prefix."""
         reused = []
         while (sequence := self._scheduler.next_waiting()) is not None:
-            parked = sequence.parked
+            parked, running = sequence.parked, len(self._scheduler.running)
+            # who gave way waits until one of those who ran on has ended, or both would take turns at every step
+            if sequence.crowd and running >= sequence.crowd:
+                break
             if parked is not None and not self._free_for(sequence):
                 break
             self._scheduler.admit(sequence)
+            sequence.crowd = 0
             if parked is not None:
                 self._executor.restore(sequence.slot, parked)
                 sequence.parked = None
@@ -78,4 +82,5 @@ class Residency:
             sequence.parked.park()
         self._executor.release(sequence.slot)
         self._scheduler.preempt(sequence)
+        sequence.crowd = len(self._scheduler.running)
         self.preemptions += 1

@@ -13,7 +13,8 @@ from trtnemo.runtime.sampler import Float32, Sampler, TokenLogprob
 class Sequence:
     """A request's tokens, how many of them the executor has seen, its sampler, and the drafts under verification.
 
-    cached: prompt tokens that a kept prefix spared; parked: the state of a sequence that was preempted.
+    cached: prompt tokens that a kept prefix spared; parked: the state of a sequence that was preempted; crowd: how many
+    ran on when that happened.
     """
 
     request: Submit
@@ -26,6 +27,7 @@ class Sequence:
     has_thought: bool = False
     cached: int = 0
     parked: Snapshot | None = None
+    crowd: int = 0
     sampler: Sampler = field(init=False)
 
     def __post_init__(self) -> None:
