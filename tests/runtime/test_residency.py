@@ -13,7 +13,7 @@ from trtnemo import SamplingParams
 from trtnemo.errors import BusyError
 from trtnemo.runtime import EngineClient, LoopOptions
 from trtnemo.runtime.client import iterate
-from trtnemo.runtime.messages import Finished, PromptReused, TokenGenerated
+from trtnemo.runtime.messages import Failed, Finished, PromptReused, TokenGenerated
 
 STOP = 2
 PARAMS = SamplingParams(temperature=0, max_tokens=20, ignore_eos=True, logprobs=1)
@@ -110,3 +110,39 @@ def test_too_many_requests_are_refused_and_the_rest_are_served(open_client):
     while finished < 4:
         finished += isinstance(events.get(timeout=60), Finished)
     assert say(client, prompt(0, 50))[0]
+
+
+class Forgetful:
+    """An executor that gives no snapshot and takes none back."""
+
+    def __init__(self, executor):
+        self._executor = executor
+
+    def __getattr__(self, name):
+        return getattr(self._executor, name)
+
+    def snapshot(self, slot):
+        raise MemoryError("no room for a copy")
+
+
+def test_a_state_that_cannot_be_kept_hurts_nobody(make_checkpoint, caplog):
+    client = EngineClient(
+        Forgetful(make_native(make_checkpoint("mixed"))), frozenset(), LoopOptions(prefix_bytes=1 << 20)
+    )
+    assert len(say(client, prompt(0, 200))[0]) == 20
+    assert "was not kept" in caplog.text
+    client.close()
+
+
+def test_a_state_that_cannot_be_moved_fails_its_sequences_and_the_loop_lives_on(make_checkpoint):
+    executor = make_native(make_checkpoint("mixed"), slots=2, max_seq_len=128, kv_tokens=128)
+    client = EngineClient(Forgetful(executor), frozenset(), LoopOptions())
+    params = SamplingParams(temperature=0, max_tokens=40, ignore_eos=True)
+    events: queue.SimpleQueue[object] = queue.SimpleQueue()
+    for seed in range(2):
+        client.submit(prompt(seed, 60), params, events.put)
+    ended = 0
+    while ended < 2:
+        ended += isinstance(events.get(timeout=60), (Finished, Failed))
+    assert len(say(client, prompt(3, 50))[0]) == 20
+    client.close()

@@ -56,3 +56,22 @@ def test_every_client_gets_what_it_gets_alone(url):
     together, alone = asyncio.run(run())
     assert together == alone
     assert len({text for text, _ in alone}) > CLIENTS // 2
+
+
+def test_more_than_may_wait_are_told_to_come_again(tmp_path, server_process):
+    output = tmp_path / "engine"
+    build_engine(load_recipe("tiny", ["limits.max_batch_size=1", "cpu.max_waiting=2"]), "tiny", output)
+    url = server_process(output)[1]
+
+    async def run():
+        async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=60) as client:
+            asks = [client.completions.create(model="tiny", prompt="x" * 200, max_tokens=64) for _ in range(12)]
+            found = await asyncio.gather(*asks, return_exceptions=True)
+            again = await client.completions.create(model="tiny", prompt="Hi", max_tokens=2)
+            return found, again
+
+    found, again = asyncio.run(run())
+    refused = [item for item in found if isinstance(item, openai.RateLimitError)]
+    assert len(refused) == 12 - 3
+    assert {error.code for error in refused} == {"rate_limit_exceeded"}
+    assert again.choices[0].text

@@ -56,8 +56,7 @@ class EngineClient:
             frozenset(params.stop_token_ids) if params.ignore_eos else self.stop_token_ids | {*params.stop_token_ids}
         )
         with self._lock:
-            if self._most is not None and len(self._handlers) >= self._most:
-                raise BusyError(f"{len(self._handlers)} requests run or wait already", remedy="Send it again later")
+            self._require_place()  # again: others may have come since the check
             request_id = str(next(self._numbers))
             self._handlers[request_id] = handler
         kept = reusable_end(prompt, self.stop_token_ids)
@@ -65,7 +64,8 @@ class EngineClient:
         return request_id
 
     def check(self, prompt: list[int], params: SamplingParams) -> None:
-        """Raise RequestError when the engine cannot run this."""
+        """Raise RequestError when the engine cannot run this, BusyError when too many wait."""
+        self._require_place()
         if not prompt:
             raise RequestError("the prompt is empty", parameter="prompt")
         outside = next((token for token in prompt if not 0 <= token < self.budget.vocab_size), None)
@@ -91,6 +91,10 @@ class EngineClient:
                 parameter="max_tokens",
                 remedy="Lower max_tokens",
             )
+
+    def _require_place(self) -> None:
+        if self._most is not None and len(self._handlers) >= self._most:
+            raise BusyError(f"{len(self._handlers)} requests run or wait already", remedy="Send it again later")
 
     def abort(self, request_id: str) -> None:
         """Stop a request; its handler hears nothing more."""

@@ -23,17 +23,17 @@ class DraftLength:
         self._seconds: dict[tuple[int, int], float] = {}
         self._tries: dict[tuple[int, int], int] = {}
 
-    def choose(self, sequences: int) -> int:
-        """Return how many drafts each of so many sequences writes in the next round."""
-        bucket = _bucket(sequences)
-        for count in range(self.most, -1, -1):
+    def choose(self, sequences: int, room: int | None = None) -> int:
+        """Return how many drafts each of so many sequences writes in the next round, `room` at most."""
+        bucket, most = _bucket(sequences), self.most if room is None else min(self.most, max(0, room))
+        for count in range(most, -1, -1):
             if self._tries.get((bucket, count), 0) < _FIRST_TRIES:
                 return count
-        best = max(range(self.most + 1), key=lambda count: self.tokens(count) / self._seconds[bucket, count])
+        best = max(range(most + 1), key=lambda count: self.tokens(count) / self._seconds[bucket, count])
         self.rounds += 1
         if self.rounds % _EXPLORE_EVERY == 0:
             turn = self.rounds // _EXPLORE_EVERY
-            return min(self.most, best + 1) if turn % 2 else max(0, best - 1)
+            return min(most, best + 1) if turn % 2 else max(0, best - 1)
         return best
 
     def tokens(self, count: int) -> float:

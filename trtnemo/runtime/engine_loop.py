@@ -67,7 +67,7 @@ class EngineLoop:
     def _run(self) -> None:
         while not self._stopped:
             self._take_commands()
-            step = None if self._stopped else self._next_step()
+            step = None if self._stopped else self._try_next_step()
             self._refresh_statistics()
             if step is not None:
                 self._run_step(step)
@@ -105,6 +105,14 @@ class EngineLoop:
         limit = room if request.params.max_tokens is None else min(room, request.params.max_tokens)
         self._scheduler.add(Sequence(request, limit))
 
+    def _try_next_step(self) -> ScheduledStep | None:
+        try:
+            return self._next_step()
+        except Exception as error:  # whatever breaks giving out states must not end the loop
+            for sequence in [*self._scheduler.running.values()]:
+                self._fail(sequence, error)
+            return None
+
     def _next_step(self) -> ScheduledStep | None:
         for sequence in self._residency.admit():
             self._emit(PromptReused(sequence.id, sequence.cached))
@@ -117,8 +125,9 @@ class EngineLoop:
         return None
 
     def _write_drafts(self) -> None:
-        decoding = self._scheduler.decoding()
-        most = self._draft_length.choose(len(decoding)) if self._draft_length and decoding else None
+        most, count = None, len(self._scheduler.decoding())
+        if self._draft_length and count:
+            most = self._draft_length.choose(count, self._scheduler.room_for_drafts(count))
         plan = self._scheduler.plan_drafts(most)
         while plan and self._residency.make_room([draft_segment(sequence, count) for sequence, count in plan]):
             plan = self._scheduler.plan_drafts(most)
@@ -172,7 +181,7 @@ class EngineLoop:
             self._count(prompt_tokens=length)
         sequence.position += length
         if was_prompt and (sequence.unseen or sequence.position == sequence.request.kept_end):
-            self._residency.keep(sequence)
+            self._keep(sequence)
         if sequence.unseen:
             return
         if was_prompt and sequence.wants_prompt_logits:
@@ -229,7 +238,7 @@ class EngineLoop:
     def _end(self, request_id: str, reason: FinishReason) -> None:
         sequence = self._scheduler.running.get(request_id)
         if sequence is not None and reason != "abort" and not sequence.drafts:
-            self._residency.keep(sequence)
+            self._keep(sequence)
         if self._drop(request_id):
             self._emit(Finished(request_id, reason))
 
@@ -238,6 +247,12 @@ class EngineLoop:
         if sequence is not None and sequence.slot >= 0:
             self._executor.release(sequence.slot)
         return sequence is not None
+
+    def _keep(self, sequence: Sequence) -> None:
+        try:
+            self._residency.keep(sequence)
+        except Exception:  # a state that cannot be kept is only run again
+            logger.exception("the state of sequence %s was not kept", sequence.id)
 
     def _count(self, **more: int) -> None:
         now = self.statistics

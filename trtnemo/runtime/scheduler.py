@@ -60,9 +60,13 @@ class Scheduler:
         wanted = self.draft_tokens if most is None else min(most, self.draft_tokens)
         if not wanted or not decoding:
             return []
-        share = min(wanted, self.budget.max_num_tokens // len(decoding) - 1)
+        share = min(wanted, self.room_for_drafts(len(decoding)))
         planned = [(sequence, min(share, sequence.room_for_drafts)) for sequence in decoding]
         return [(sequence, count) for sequence, count in planned if count > 0]
+
+    def room_for_drafts(self, sequences: int) -> int:
+        """Return how many drafts of each of so many sequences one step can verify."""
+        return self.budget.max_num_tokens // sequences - 1
 
     def decoding(self) -> list[Sequence]:
         """Return the sequences whose prompt is done."""

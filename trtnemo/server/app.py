@@ -163,7 +163,8 @@ async def _events(call: Call) -> AsyncGenerator[str, None]:
             async for chunk in chunks:
                 yield f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n"
     except TrtnemoError as error:
-        yield f"data: {json.dumps(error_body(error.render(), 500))}\n\n"
+        status, code = (error.status, error.code) if isinstance(error, RequestError) else (500, None)
+        yield f"data: {json.dumps(error_body(error.render(), status, code))}\n\n"
     yield "data: [DONE]\n\n"
 
 
