@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import chart, checkpoints, served
+from benchmarks import chart, checkpoints, drafts, served
 from benchmarks.peer import Peer
 from trtnemo import _native
 from trtnemo.launch.machine import examine_machine
@@ -110,7 +110,7 @@ def main() -> None:
     )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=["mid", "micro", "served"], help="one part instead of all")
+    parser.add_argument("--only", choices=["mid", "micro", "served", "drafts"], help="one part instead of all")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     machine = examine_machine()
@@ -132,6 +132,8 @@ def main() -> None:
             result[size] = report_single(size, samples, engine)
     if options.only in (None, "served"):
         result["served"] = served.measure(options.work, peer, options.rounds, say)
+    if options.only in (None, "drafts"):
+        result["drafts"] = drafts.measure(options.work, options.rounds, say)
     options.output.with_suffix(".json").write_text(json.dumps(result, indent=1), encoding="utf-8")
     chart.draw(result, options.output.with_suffix(".png"))
     say(f"\nwritten: {options.output.with_suffix('.json')}, {options.output.with_suffix('.png')}")
