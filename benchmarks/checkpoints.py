@@ -6,10 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from trtnemo.bench.profile import state_bytes, weight_bytes
 from trtnemo.engine import Engine, build_engine
 from trtnemo.lowering.cpu.packed import read_index
-from trtnemo.plugins.latent_moe.op import LatentMoe
-from trtnemo.plugins.mamba2.op import Mamba2
 from trtnemo.recipe import load_recipe
 
 MAKE = Path(__file__).resolve().parents[1] / "tests" / "tools" / "make_checkpoint.py"
@@ -35,14 +34,6 @@ def build(work: Path, checkpoint: Path, *settings: str) -> Path:
 def touched_bytes(engine: Path) -> tuple[int, int]:
     """Return the bytes of weights, and of recurrent states read and written, that one decoded token touches."""
     opened = Engine.open(engine)
-    index, weights, states = read_index(opened.weights_directory), 0, 0
-    for node in opened.target.nodes:
-        if isinstance(node.op, Mamba2):
-            states += 2 * 4 * node.op.heads * node.op.head_dim * node.op.state_size
-        for role, name in node.parameters.items():
-            tensor = index.tensor(name)
-            if node.op.kind == "embedding" or tensor.form == "vector":
-                continue
-            used = node.op.top_k if isinstance(node.op, LatentMoe) and role in ("up", "down") else 1
-            weights += used * tensor.stride
-    return weights, states
+    index, nodes = read_index(opened.weights_directory), opened.target.nodes
+    weights = sum(weight_bytes(node, index, share=1) for node in nodes)
+    return weights, sum(state_bytes(node, share=1) for node in nodes)

@@ -85,19 +85,17 @@ class BoundExecutor {
         return requests;
     }
 
-    std::vector<std::pair<std::string, double>> seconds(bool of_mtp) {
-        std::vector<std::pair<std::string, double>> result;
-        GraphProgram& graph = of_mtp ? *executor.mtp() : executor.target();
-        for (const auto& op : graph.program.ops) result.emplace_back(op->name, op->seconds);
+    // Of the target graph's ops, in their order.
+    std::vector<double> seconds() {
+        std::vector<double> result;
+        for (const auto& op : executor.target().program.ops) result.push_back(op->seconds);
         return result;
     }
 
   private:
     static const Kernels& find(const std::string& name) {
-        std::size_t count = 0;
-        const Kernels* const* usable = usable_kernels(count);
-        for (std::size_t i = 0; i < count; ++i) {
-            if (name == usable[i]->name) return *usable[i];
+        for (const Kernels* kernels : usable_kernels()) {
+            if (name == kernels->name) return *kernels;
         }
         throw std::invalid_argument("this machine has no kernels called " + name);
     }
@@ -130,10 +128,8 @@ nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>> pack_matrix(const std::string&
 }
 
 std::vector<std::string> kernel_names() {
-    std::size_t count = 0;
-    const Kernels* const* usable = usable_kernels(count);
     std::vector<std::string> names;
-    for (std::size_t i = 0; i < count; ++i) names.emplace_back(usable[i]->name);
+    for (const Kernels* kernels : usable_kernels()) names.emplace_back(kernels->name);
     return names;
 }
 
@@ -189,13 +185,12 @@ void bind_executor(nb::module_& module) {
         .def("missing_pages", [](BoundExecutor& self, const Table& segments) {
             return self.executor.missing_pages(BoundExecutor::parse(segments));
         })
-        .def("seconds", &BoundExecutor::seconds, nb::arg("of_mtp"))
+        .def("seconds", &BoundExecutor::seconds)
         .def_prop_rw("times_ops", [](BoundExecutor& self) { return self.executor.times_ops; },
                      [](BoundExecutor& self, bool value) { self.executor.times_ops = value; })
         .def_prop_ro("free_pages", [](BoundExecutor& self) { return self.executor.pages().free_pages(); })
         .def_prop_ro("total_pages", [](BoundExecutor& self) { return self.executor.pages().total_pages(); })
-        .def_prop_ro("page_bytes", [](BoundExecutor& self) { return self.executor.pages().layout().page_bytes(); })
-        .def_prop_ro("state_bytes", [](BoundExecutor& self) { return self.executor.state_bytes(); });
+        .def_prop_ro("page_bytes", [](BoundExecutor& self) { return self.executor.pages().layout().page_bytes(); });
 }
 
 }  // namespace

@@ -115,15 +115,14 @@ void Executor::advance(Sequence& sequence, std::span<const std::int64_t> token_i
     if (token_ids.empty()) return;
     const std::size_t stride = padded(hidden_width()), count = token_ids.size();
     if (mtp_) {
-        const std::size_t skipped = sequence.has_hidden ? 0 : 1;
+        const std::size_t skipped = sequence.length > 0 ? 0 : 1;
         std::vector<std::int64_t>& tokens = sequence.unfed_tokens;
         std::vector<float>& rows = sequence.unfed_hidden;
         tokens.insert(tokens.end(), token_ids.begin() + static_cast<std::ptrdiff_t>(skipped), token_ids.end());
-        if (sequence.has_hidden) rows.insert(rows.end(), sequence.last_hidden.begin(), sequence.last_hidden.end());
+        if (sequence.length > 0) rows.insert(rows.end(), sequence.last_hidden.begin(), sequence.last_hidden.end());
         rows.insert(rows.end(), hidden, hidden + (count - 1) * stride);
     }
     sequence.last_hidden.assign(hidden + (count - 1) * stride, hidden + count * stride);
-    sequence.has_hidden = true;
     sequence.length += count;
     sequence.is_drafting = false;
 }
@@ -144,12 +143,17 @@ void Executor::feed_mtp(const std::vector<Sequence*>& sequences) {
         sequence->unfed_hidden.clear();
     }
     if (segments.empty()) return;
+    run_mtp(token_ids, hidden, segments, {});
+}
+
+void Executor::run_mtp(std::span<const std::int64_t> token_ids, std::span<const float> hidden,
+                       const std::vector<Segment>& segments, std::span<const std::int64_t> rows) {
     const Value& input = mtp_->program.values[mtp_->hidden_input];
     std::copy(hidden.begin(), hidden.end(), machine_.rows(input, token_ids.size()));
     mtp_->program.run(machine_, {.token_ids = token_ids.data(),
                                  .tokens = token_ids.size(),
-                                 .rows = nullptr,
-                                 .row_count = 0,
+                                 .rows = rows.data(),
+                                 .row_count = rows.size(),
                                  .segments = &segments}, times_ops);
 }
 
@@ -188,13 +192,7 @@ void Executor::draft(std::span<const DraftRequest> requests, float* logits) {
         rows.push_back(static_cast<std::int64_t>(rows.size()));
         token_ids.push_back(request.token_id);
     }
-    const Value& input = mtp_->program.values[mtp_->hidden_input];
-    std::copy(hidden.begin(), hidden.end(), machine_.rows(input, token_ids.size()));
-    mtp_->program.run(machine_, {.token_ids = token_ids.data(),
-                                 .tokens = token_ids.size(),
-                                 .rows = rows.data(),
-                                 .row_count = rows.size(),
-                                 .segments = &segments}, times_ops);
+    run_mtp(token_ids, hidden, segments, rows);
     read_logits(*mtp_, rows.size(), logits);
     const float* out = machine_.rows(mtp_->program.values[mtp_->hidden_output], token_ids.size());
     for (const Segment& segment : segments) {

@@ -41,7 +41,6 @@ class Executor {
 
     // Building: ops are appended to a program before the first step.
     GraphProgram& target() { return target_; }
-    GraphProgram* mtp() { return mtp_.get(); }
     GraphProgram& add_mtp();
     std::size_t reserve_state(std::size_t floats);
     void open_slots();
@@ -59,7 +58,6 @@ class Executor {
     const Sequence& sequence(std::size_t slot) const { return slots_.at(slot); }
     std::size_t missing_pages(std::span<const SegmentRequest> segments) const;
     const PagePool& pages() const { return *machine_.pages; }
-    std::size_t state_bytes() const { return state_floats_ * sizeof(float); }
     std::size_t vocabulary() const;
     std::size_t hidden_width() const;
     bool times_ops = false;
@@ -67,6 +65,8 @@ class Executor {
   private:
     void advance(Sequence& sequence, std::span<const std::int64_t> token_ids, const float* hidden);
     void feed_mtp(const std::vector<Sequence*>& sequences);
+    void run_mtp(std::span<const std::int64_t> token_ids, std::span<const float> hidden,
+                 const std::vector<Segment>& segments, std::span<const std::int64_t> rows);
     void read_logits(const GraphProgram& graph, std::size_t rows, float* logits);
 
     Machine machine_;

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "layout.hpp"
 
@@ -127,6 +128,6 @@ struct Kernels {
 };
 
 // The forms that this build has and this machine can run, fastest first.
-const Kernels* const* usable_kernels(std::size_t& count);
+std::span<const Kernels* const> usable_kernels();
 
 }  // namespace trtnemo

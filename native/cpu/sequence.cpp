@@ -10,7 +10,6 @@ Snapshot::Snapshot(std::shared_ptr<PagePool> pool, const Sequence& sequence, std
     : pool_(std::move(pool)),
       length_(sequence.length),
       states_(sequence.states, sequence.states + state_floats),
-      has_hidden_(sequence.has_hidden),
       last_hidden_(sequence.last_hidden),
       unfed_tokens_(sequence.unfed_tokens),
       unfed_hidden_(sequence.unfed_hidden) {
@@ -47,7 +46,6 @@ void Snapshot::restore(Sequence& sequence) const {
     sequence.is_open = true;
     sequence.length = length_;
     std::copy(states_.begin(), states_.end(), sequence.states);
-    sequence.has_hidden = has_hidden_;
     sequence.last_hidden = last_hidden_;
     sequence.unfed_tokens = unfed_tokens_;
     sequence.unfed_hidden = unfed_hidden_;

@@ -24,8 +24,7 @@ struct Sequence {
     std::size_t length = 0;  // committed tokens
     float* states = nullptr;
     std::vector<std::uint32_t> pages;
-    bool has_hidden = false;
-    std::vector<float> last_hidden;  // the target's, of the last committed token
+    std::vector<float> last_hidden;  // the target's, of the last committed token; empty before one
     bool is_drafting = false;
     std::vector<float> draft_hidden;  // the head's own, of the last draft
     std::size_t draft_position = 0;
@@ -58,7 +57,6 @@ class Snapshot {
     std::size_t length_;
     std::vector<float> states_;
     std::vector<std::uint32_t> pages_;
-    bool has_hidden_;
     std::vector<float> last_hidden_;
     std::vector<std::int64_t> unfed_tokens_;
     std::vector<float> unfed_hidden_;

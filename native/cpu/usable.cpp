@@ -9,7 +9,7 @@ namespace avx2 { extern const Kernels kKernels; }
 namespace avx512 { extern const Kernels kKernels; }
 #endif
 
-const Kernels* const* usable_kernels(std::size_t& count) {
+std::span<const Kernels* const> usable_kernels() {
     static const Kernels* found[3];
     static const std::size_t number = [] {
         std::size_t n = 0;
@@ -25,8 +25,7 @@ const Kernels* const* usable_kernels(std::size_t& count) {
         found[n++] = &portable::kKernels;
         return n;
     }();
-    count = number;
-    return found;
+    return {found, number};
 }
 
 }  // namespace trtnemo

@@ -29,6 +29,11 @@ class Tensors:
         return RawTensor(StorageType.F32, self.values[name])
 
 
+def single(name: str, value: torch.Tensor) -> tuple[ParameterSpec, dict[str, torch.Tensor]]:
+    """Return a parameter that is one tensor, with its values, as `run_native` takes them by role."""
+    return ParameterSpec(name=name, shape=tuple(value.shape)), {name: value}
+
+
 def record(op: Any, inputs: list[torch.Tensor], specs: dict[str, ParameterSpec]) -> Graph:
     """Return a graph whose token t reads row t of every input."""
     with recording("target") as recorder:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lowering.native_op import run_native
+from lowering.native_op import run_native, single
 from trtnemo import _native
 from trtnemo.graph import ParameterSpec
 from trtnemo.plugins.latent_moe.op import LatentMoe
@@ -162,10 +162,6 @@ def test_the_correction_bias_picks_but_never_weighs():
     picked, weights = route(op, torch.zeros_like(logits), torch.arange(op.experts).float())
     assert sorted(picked[0].tolist()) == [5, 6, 7]
     assert torch.allclose(weights, torch.full_like(weights, 2.5 / 3))
-
-
-def single(name, value):
-    return ParameterSpec(name=name, shape=tuple(value.shape)), {name: value}
 
 
 def bank(name, values):

@@ -11,7 +11,7 @@ import numpy as np
 from trtnemo.engine import Engine
 from trtnemo.errors import MachineError
 from trtnemo.graph import Node
-from trtnemo.graph.ops import Linear
+from trtnemo.graph.ops import Embedding, Linear
 from trtnemo.lowering import make_batch
 from trtnemo.lowering.cpu.executor import CpuExecutor
 from trtnemo.lowering.cpu.native import require_native
@@ -81,7 +81,11 @@ def _measure(executor: CpuExecutor, run: Callable[[], int], index: PackedIndex, 
     executor.times_ops(False)
     groups: dict[str, list[tuple[float, int, int]]] = {}
     for node, seconds, earlier in zip(executor.target.nodes, executor.seconds(), before, strict=True):
-        cost = ((seconds - earlier) / tokens, _bytes(node, index, share), _products(node))
+        cost = (
+            (seconds - earlier) / tokens,
+            weight_bytes(node, index, share) + state_bytes(node, share),
+            _products(node),
+        )
         groups.setdefault(_LAYER.sub(".*.", node.name), []).append(cost)
     costs = [
         OpCost(name, len(group), sum(item[0] for item in group), sum(i[1] for i in group), sum(i[2] for i in group))
@@ -90,17 +94,21 @@ def _measure(executor: CpuExecutor, run: Callable[[], int], index: PackedIndex, 
     return tuple(sorted(costs, key=lambda cost: -cost.seconds))
 
 
-def _bytes(node: Node, index: PackedIndex, share: int) -> int:
-    """Return the bytes that one token costs, weights divided by the tokens of a step that share them."""
+def weight_bytes(node: Node, index: PackedIndex, share: int) -> int:
+    """Return the bytes of weights that one token costs where `share` tokens of a step read them together."""
     op, total = node.op, 0
     for role, name in node.parameters.items():
         tensor = index.tensor(name)
-        if tensor.form == "tiles":
+        if tensor.form == "tiles" and not isinstance(op, Embedding):
             used = op.top_k if isinstance(op, LatentMoe) and role in ("up", "down") else 1
             total += min(used * share, len(tensor.scales)) * tensor.stride // share
-    if isinstance(op, Mamba2):
-        total += 2 * 4 * op.heads * op.head_dim * op.state_size // share
     return total
+
+
+def state_bytes(node: Node, share: int) -> int:
+    """Return the bytes of float32 recurrent state read and written, `share` tokens of one sequence at a time."""
+    op = node.op
+    return 2 * 4 * op.heads * op.head_dim * op.state_size // share if isinstance(op, Mamba2) else 0
 
 
 def _products(node: Node) -> int:

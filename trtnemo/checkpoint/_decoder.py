@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,12 @@ except ImportError:  # built without a compiler
     _native = None
 
 E2M1_VALUES = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6], np.float32)
+
+
+def find_native() -> ModuleType | None:
+    """Return the compiled module, or None where the package was installed without a compiler."""
+    found: ModuleType | None = _native
+    return found
 
 
 def has_native() -> bool:

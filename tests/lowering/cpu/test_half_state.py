@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from lowering.executors import make_native
-from lowering.native_op import run_native
+from lowering.native_op import run_native, single
 from trtnemo import _native
-from trtnemo.graph import ParameterSpec
 from trtnemo.lowering import make_batch
 from trtnemo.plugins.mamba2.op import Mamba2
 from trtnemo.plugins.mamba2.reference import initial_state, mamba2
@@ -39,9 +38,7 @@ def slow_case(tokens):
 
 
 def packed(parameters):
-    return {
-        role: (ParameterSpec(name=role, shape=tuple(value.shape)), {role: value}) for role, value in parameters.items()
-    }
+    return {role: single(role, value) for role, value in parameters.items()}
 
 
 def scans(graph):

@@ -135,7 +135,8 @@ class CpuExecutor:
 
     def seconds(self) -> list[float]:
         """Return the seconds that each node of the target graph took while ops were timed."""
-        return [seconds for _, seconds in self._executor.seconds(False)]
+        seconds: list[float] = self._executor.seconds()
+        return seconds
 
     def forward(self, batch: StepBatch) -> StepResult:
         """Run one ragged step; raises StepError before any state has changed."""

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from types import ModuleType
 
+from trtnemo.checkpoint._decoder import find_native
 from trtnemo.errors import MachineError
 
+__all__ = ["FORCED", "choose_kernels", "find_native", "require_native"]
+
 FORCED = "TRTNEMO_CPU"
-
-
-def find_native() -> ModuleType | None:
-    """Return the compiled module, or None where the package was installed without a compiler."""
-    try:
-        return importlib.import_module("trtnemo._native")
-    except ImportError:
-        return None
 
 
 def require_native() -> ModuleType:

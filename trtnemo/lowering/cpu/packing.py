@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from trtnemo.checkpoint import Checkpoint, WeightFormat
 from trtnemo.checkpoint.codecs import decode_plain
-from trtnemo.checkpoint.storage import StorageType
+from trtnemo.checkpoint.storage import RawTensor, StorageType
 from trtnemo.errors import CheckpointError
 from trtnemo.graph import Graph, ParameterSpec
 from trtnemo.lowering.cpu.native import require_native
@@ -80,13 +80,9 @@ def _pack_parameter(checkpoint: Checkpoint, spec: ParameterSpec, form: Form, wri
     if form == "vector":
         return _pack_vector(checkpoint, spec, writer)
     if form == "rows":
-        raw = checkpoint.read(spec.name)
-        is_short = raw.storage is StorageType.BF16
-        offset = writer.write(raw.data if is_short else decode_plain(raw))
-        format: PackedFormat = "bfloat16" if is_short else "float32"
-        return PackedTensor(
-            form=form, format=format, rows=spec.shape[0], columns=spec.shape[1], offset=offset, stride=0
-        )
+        format, values = _plain(checkpoint.read(spec.name))
+        rows, columns = spec.shape
+        return PackedTensor(form=form, format=format, rows=rows, columns=columns, offset=writer.write(values), stride=0)
     return _pack_matrices(checkpoint, spec, writer)
 
 
@@ -134,13 +130,17 @@ def _packed_members(checkpoint: Checkpoint, spec: ParameterSpec) -> Iterator[tup
 def _read_member(checkpoint: Checkpoint, spec: ParameterSpec) -> tuple[PackedFormat, Bytes, Bytes | None, float]:
     raw = checkpoint.read(spec.name)
     if spec.format is WeightFormat.PLAIN:
-        is_short = raw.storage is StorageType.BF16
-        values = raw.data if is_short else decode_plain(raw)
-        return "bfloat16" if is_short else "float32", _as_bytes(values), None, 1.0
+        format, values = _plain(raw)
+        return format, _as_bytes(values), None, 1.0
     is_blocked = spec.format is WeightFormat.NVFP4
     scale = decode_plain(checkpoint.read(f"{spec.module}.weight_scale{'_2' if is_blocked else ''}"))
     blocks = _as_bytes(checkpoint.read(f"{spec.module}.weight_scale").data) if is_blocked else None
     return _FORMATS[spec.format], _as_bytes(raw.data), blocks, float(scale.reshape(()))
+
+
+def _plain(raw: RawTensor) -> tuple[PackedFormat, npt.NDArray[np.generic]]:
+    """Return BF16 as its bits, and every other plain type as float32."""
+    return ("bfloat16", raw.data) if raw.storage is StorageType.BF16 else ("float32", decode_plain(raw))
 
 
 def _as_bytes(values: npt.NDArray[np.generic]) -> Bytes:
