@@ -29,7 +29,7 @@ clients: $(VENV)/.installed-dev
 	$(BIN)/python scripts/clients.py
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-parsers: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m wheels

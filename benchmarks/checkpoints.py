@@ -31,9 +31,9 @@ def build(work: Path, checkpoint: Path, *settings: str) -> Path:
     return output
 
 
-def touched_bytes(engine: Path) -> tuple[int, int]:
-    """Return the bytes of weights, and of recurrent states read and written, that one decoded token touches."""
+def touched_bytes(engine: Path, streams: int = 1) -> tuple[int, int]:
+    """Return the bytes of weights, and of recurrent states read and written, that a decoding step touches."""
     opened = Engine.open(engine)
     index, nodes = read_index(opened.weights_directory), opened.target.nodes
-    weights = sum(weight_bytes(node, index, share=1) for node in nodes)
-    return weights, sum(state_bytes(node, share=1) for node in nodes)
+    weights = streams * sum(weight_bytes(node, index, share=streams) for node in nodes)
+    return weights, streams * sum(state_bytes(node) for node in nodes)

@@ -28,7 +28,7 @@ WAYS = {"off": (0, False), "adaptive": (3, True), "1": (1, False), "2": (2, Fals
 def measure(work: Path, rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
     """Measure, print and return rates of batch 1, greedy, by number of drafts."""
     samples: dict[str, list[float]] = {name: [] for name in WAYS}
-    rounds_seen: dict[str, tuple[float, float]] = {}
+    rounds_seen: dict[str, list[tuple[float, float]]] = {name: [] for name in WAYS}
     with ExitStack() as stack:
         opened = {name: stack.enter_context(LLM(_build(work, name))) for name in WAYS}
         prompts = {name: [_chat(llm, text) for text in PROMPTS] for name, llm in opened.items()}
@@ -37,12 +37,12 @@ def measure(work: Path, rounds: int, say: Callable[[str], None]) -> dict[str, An
                 rate, seen = _run(llm, prompts[name])
                 if number:  # the first warms caches, and teaches the adaptive one
                     samples[name].append(rate)
-                    rounds_seen[name] = seen
+                    rounds_seen[name].append(seen)
     off = statistics.median(samples["off"])
-    step = rounds_seen["off"][1]
+    step = statistics.median(seconds for _, seconds in rounds_seen["off"])
     say("\ndrafts on tiny, one stream, greedy")
     for name, values in samples.items():
-        tokens, seconds = rounds_seen[name]
+        tokens, seconds = map(statistics.median, zip(*rounds_seen[name], strict=True))
         predicted = tokens / (seconds / step)
         rate = statistics.median(values)
         formula = f"{tokens:.2f} tokens / {seconds / step:.2f} steps a round = {predicted:.2f}"

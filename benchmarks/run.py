@@ -23,6 +23,7 @@ from trtnemo import _native
 from trtnemo.launch.machine import examine_machine
 
 Samples = dict[str, list[float]]
+STREAMS = 8
 
 
 def say(text: str) -> None:
@@ -68,12 +69,22 @@ def single_stream(work: Path, peer: Peer, size: str, rounds: int, *, others: boo
         "ours": lambda: ours(engine),
         "llama.cpp NVFP4": rates(model),
         "ours int8": lambda: ours(narrow),
+        "ours 8 streams": lambda: {"total": ours(engine, streams=STREAMS)["decode"]},
     }
     if others:
         plain = peer.convert(checkpoints.make(work, size, "bf16"))
         measures["llama.cpp BF16"] = rates(plain)
         measures["llama.cpp Q4_0"] = rates(peer.quantize(plain, "Q4_0"))
     return interleave(rounds, measures)
+
+
+def streams_bound(engine: Path, samples: Samples) -> float:
+    """Return the most tokens a second that streams can have together.
+
+    A step reads what it touches at the machine's bandwidth, and multiplies no faster than a prompt does.
+    """
+    step = sum(checkpoints.touched_bytes(engine, STREAMS)) / middle(samples, "bandwidth.bytes")
+    return min(STREAMS / step, middle(samples, "ours.prefill"))
 
 
 def report_single(size: str, samples: Samples, engine: Path) -> dict[str, Any]:
@@ -93,8 +104,12 @@ def report_single(size: str, samples: Samples, engine: Path) -> dict[str, Any]:
     }
     if "llama.cpp Q4_0.prefill" in samples:
         ratios["prefill to Q4_0"] = middle(samples, "ours.prefill") / middle(samples, "llama.cpp Q4_0.prefill")
+    bound = streams_bound(engine, samples)
+    ratios["8 streams of their bound"] = middle(samples, "ours 8 streams.total") / bound
     packed = (engine / "cpu-v1" / "weights.bin").stat().st_size
     above = middle(samples, "ours.peak_bytes") - packed
+    total = middle(samples, "ours 8 streams.total")
+    say(f"  {STREAMS} streams in process {total:.1f} tokens/s, of at most {bound:.1f}")
     say(f"  read bandwidth {bandwidth / 1e9:.1f} GB/s; memory above packed weights {above / 2**20:.0f} MiB")
     for name, value in ratios.items():
         say(f"  {name:<38} {value:.2f}")

@@ -45,7 +45,7 @@ def measure(work: Path, peer: Peer, rounds: int, say: Callable[[str], None]) -> 
     """Measure, print and return rates and ratios."""
     checkpoint = checkpoints.make(work, "mid", "nvfp4")
     engine, model = checkpoints.build(work, checkpoint), peer.convert(checkpoint)
-    samples: dict[str, list[float]] = {"ours": [], "peer": [], "http": [], "ready": []}
+    samples: dict[str, list[float]] = {"ours": [], "peer": [], "http": [], "in process": [], "ready": []}
     for number in range(rounds):
         batch = prompts(STREAMS, PROMPT, number)
         with serving(engine) as (url, ready):
@@ -53,38 +53,34 @@ def measure(work: Path, peer: Peer, rounds: int, say: Callable[[str], None]) -> 
             stream_all(url, batch[:1], 4)
             samples["ours"].append(total_rate(url, batch, TOKENS))
             samples["http"].append(total_rate(url, prompts(1, PROMPT, 100 + number), 2 * TOKENS))
+        samples["in process"].append(_in_process(engine, prompts(1, PROMPT, 100 + number)))
         with peer.serving(model, STREAMS) as url:
             stream_all(url, batch[:1], 4)
             samples["peer"].append(total_rate(url, batch, TOKENS))
-    in_process = _in_process(engine, rounds)
     turns = [second_turn(engine, seed) for seed in range(rounds)]
     median = {name: statistics.median(values) for name, values in samples.items()}
     ratios = {
         "8 streams": median["ours"] / median["peer"],
-        "HTTP to in process": median["http"] / statistics.median(in_process),
+        "HTTP to in process": median["http"] / median["in process"],
         "second turn to first": statistics.median(second / first for first, second in turns),
     }
     say(f"\nserved mid: {STREAMS} streams {median['ours']:.1f} tokens/s, llama-server {median['peer']:.1f} tokens/s")
-    say(f"  one stream over HTTP {median['http']:.1f}, in process {statistics.median(in_process):.1f} tokens/s")
+    say(f"  one stream over HTTP {median['http']:.1f}, in process {median['in process']:.1f} tokens/s")
     say(f"  ready after {median['ready']:.2f} s; turns to first token, seconds: {turns}")
     for name, value in ratios.items():
         say(f"  {name:<38} {value:.2f}")
-    return {"samples": samples, "in_process": in_process, "turns": turns, "ratios": ratios}
+    return {"samples": samples, "turns": turns, "ratios": ratios}
 
 
-def _in_process(engine: Path, rounds: int) -> list[float]:
+def _in_process(engine: Path, prompt: list[list[int]]) -> float:
     """Return tokens a second of LLM.generate after its prompt."""
-    rates = []
+    seconds = []
     with LLM(engine) as llm:
-        for number in range(rounds):
-            prompt = prompts(1, PROMPT, 200 + number)
-            seconds = []
-            for tokens in (1, 2 * TOKENS):
-                started = time.perf_counter()
-                llm.generate(prompt, SamplingParams(temperature=0, max_tokens=tokens, ignore_eos=True))
-                seconds.append(time.perf_counter() - started)
-            rates.append((2 * TOKENS - 1) / (seconds[1] - seconds[0]))
-    return rates
+        for tokens in (1, 1, 2 * TOKENS):  # the first warms the caches
+            started = time.perf_counter()
+            llm.generate(prompt, SamplingParams(temperature=0, max_tokens=tokens, ignore_eos=True))
+            seconds.append(time.perf_counter() - started)
+    return (2 * TOKENS - 1) / (seconds[2] - seconds[1])
 
 
 def second_turn(engine: Path, seed: int) -> tuple[float, float]:

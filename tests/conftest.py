@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # workers share the cores; torch's threads, two a worker, would wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from trtnemo.engine import build_engine
 from trtnemo.recipe import load_recipe
 

@@ -11,6 +11,10 @@ void AttentionOp::run(Machine& machine, const Step& step) {
     }
 }
 
+void AttentionOp::fill_cache(Machine& machine, const Step& step) {
+    for (const Segment& segment : *step.segments) store(machine, step, segment);
+}
+
 void AttentionOp::store(Machine& machine, const Step& step, const Segment& segment) const {
     const std::size_t stride = padded(keys_.width);
     const float* keys = machine.rows(keys_, step.tokens) + segment.start * stride;

@@ -12,6 +12,7 @@ class AttentionOp : public Op {
         : Op(std::move(name)), queries_(queries), keys_(keys), values_(values), query_heads_(query_heads),
           kv_heads_(kv_heads), head_dim_(head_dim), layer_(layer), output_(output) {}
     void run(Machine& machine, const Step& step) override;
+    void fill_cache(Machine& machine, const Step& step) override;
 
   private:
     void store(Machine& machine, const Step& step, const Segment& segment) const;

@@ -153,6 +153,7 @@ void bind_builder(nb::module_& module) {
         .def("mamba2", &GraphBuilder::mamba2, nb::arg("name"), nb::arg("input"), nb::arg("sizes"), nb::arg("epsilon"),
              nb::arg("offsets"), nb::arg("bias_offset").none(), nb::arg("half_state"), nb::arg("output"))
         .def("latent_moe", &GraphBuilder::latent_moe)
+        .def("feeds_cache", &GraphBuilder::feeds_cache)
         .def("outputs", &GraphBuilder::outputs, nb::arg("hidden"), nb::arg("logits"), nb::arg("hidden_input"));
 }
 

@@ -174,4 +174,9 @@ void GraphBuilder::outputs(std::size_t hidden, std::size_t logits, std::size_t h
     graph_.hidden_input = hidden_input;
 }
 
+void GraphBuilder::feeds_cache(const std::vector<bool>& flags) {
+    require(flags.size() == graph_.program.ops.size(), "every op takes one flag");
+    for (std::size_t number = 0; number < flags.size(); ++number) graph_.program.ops[number]->feeds_cache = flags[number];
+}
+
 }  // namespace trtnemo

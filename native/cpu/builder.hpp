@@ -49,6 +49,7 @@ class GraphBuilder {
                     bool normalizes, float scaling_factor, std::size_t bias_offset, const BankPlace& up,
                     const BankPlace& down, bool is_wide, std::size_t output);
     void outputs(std::size_t hidden, std::size_t logits, std::size_t hidden_input);
+    void feeds_cache(const std::vector<bool>& flags);  // one an op
 
   private:
     const Value& at(std::size_t number) const { return graph_.program.values.at(number); }

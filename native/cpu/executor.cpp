@@ -9,11 +9,17 @@ namespace trtnemo {
 
 namespace {
 
-// Committed tokens that wait for the MTP head at most: one pass over its weights serves them all, drafting or not.
-constexpr std::size_t kFedAtOnce = 32;
+// What waits for the MTP head at most, unless it drafts before: one pass over its weights serves many tokens, and those of
+// a sequence that never drafts may be spared it.
+constexpr std::size_t kUnfedBytes = 256U << 10;
+constexpr std::size_t kUnfedTokens = 32;  // at least
 
-// The first token whose page a segment may write: the MTP head's entries of what it has not read come before its own.
-std::size_t first_written(const Sequence& sequence, std::size_t position) {
+bool is_full(std::size_t tokens, std::size_t width) {
+    return tokens >= kUnfedTokens && tokens * padded(width) * sizeof(float) >= kUnfedBytes;
+}
+
+// The first token whose page is written when the MTP head reads what waits for it.
+std::size_t first_unfed(const Sequence& sequence, std::size_t position) {
     return position - std::min(position, sequence.unfed_tokens.size() + 1);
 }
 
@@ -51,11 +57,17 @@ void Executor::open_slots() {
 std::size_t Executor::vocabulary() const { return target_.program.values.at(target_.logits_output).width; }
 std::size_t Executor::hidden_width() const { return target_.program.values.at(target_.hidden_output).width; }
 
+// A segment under verification gets the MTP head's pages at once, for there may be none left when it is committed.
+std::size_t Executor::first_written(const Sequence& sequence, const SegmentRequest& segment) const {
+    const bool feeds = segment.is_speculative || is_full(sequence.unfed_tokens.size() + segment.length, hidden_width());
+    return feeds ? first_unfed(sequence, segment.position) : segment.position;
+}
+
 std::size_t Executor::missing_pages(std::span<const SegmentRequest> segments) const {
     std::size_t count = 0;
     for (const SegmentRequest& segment : segments) {
         const Sequence& sequence = slots_.at(segment.slot);
-        const std::size_t first = first_written(sequence, segment.position);
+        const std::size_t first = first_written(sequence, segment);
         count += machine_.pages->missing(sequence.pages, first, segment.position + segment.length);
     }
     return count;
@@ -73,7 +85,7 @@ void Executor::forward(std::span<const std::int64_t> token_ids, std::span<const 
         Sequence& sequence = slots_.at(request.slot);
         if (!sequence.is_open) std::fill(sequence.states, sequence.states + state_floats_, 0.0F);
         sequence.is_open = true;
-        const std::size_t first = first_written(sequence, request.position);
+        const std::size_t first = first_written(sequence, request);
         machine_.pages->make_writable(sequence.pages, first, request.position + request.length);
         sequence.is_drafting = false;
         if (request.is_speculative) {
@@ -105,7 +117,7 @@ void Executor::forward(std::span<const std::int64_t> token_ids, std::span<const 
             continue;
         }
         advance(*segment.sequence, token_ids.subspan(segment.start, segment.length), own);
-        if (segment.sequence->unfed_tokens.size() >= kFedAtOnce) full.push_back(segment.sequence);
+        if (is_full(segment.sequence->unfed_tokens.size(), hidden_width())) full.push_back(segment.sequence);
     }
     feed_mtp(full);
 }
@@ -154,7 +166,8 @@ void Executor::run_mtp(std::span<const std::int64_t> token_ids, std::span<const 
                                  .tokens = token_ids.size(),
                                  .rows = rows.data(),
                                  .row_count = rows.size(),
-                                 .segments = &segments}, times_ops);
+                                 .segments = &segments,
+                                 .only_caches = rows.empty()}, times_ops);
 }
 
 void Executor::read_logits(const GraphProgram& graph, std::size_t rows, float* logits) {
@@ -178,7 +191,7 @@ void Executor::draft(std::span<const DraftRequest> requests, float* logits) {
         Sequence& sequence = slots_.at(request.slot);
         sequences.push_back(&sequence);
         const std::size_t position = sequence.is_drafting ? sequence.draft_position : sequence.length - 1;
-        missing += machine_.pages->missing(sequence.pages, first_written(sequence, position), position + 1);
+        missing += machine_.pages->missing(sequence.pages, first_unfed(sequence, position), position + 1);
     }
     if (missing > machine_.pages->free_pages()) throw std::runtime_error("no page of the KV cache is free");
     feed_mtp(sequences);
@@ -213,7 +226,7 @@ void Executor::commit(std::size_t slot, std::size_t accepted) {
         target_.mamba_ops[number]->advance(machine_, sequence, pending->mamba_inputs[number].data(), accepted);
     }
     advance(sequence, {pending->token_ids.data(), accepted}, pending->hidden_states.data());
-    if (sequence.unfed_tokens.size() >= kFedAtOnce) feed_mtp({&sequence});
+    if (is_full(sequence.unfed_tokens.size(), hidden_width())) feed_mtp({&sequence});
 }
 
 std::unique_ptr<Snapshot> Executor::snapshot(std::size_t slot) const {

@@ -63,6 +63,7 @@ class Executor {
     bool times_ops = false;
 
   private:
+    std::size_t first_written(const Sequence& sequence, const SegmentRequest& segment) const;
     void advance(Sequence& sequence, std::span<const std::int64_t> token_ids, const float* hidden);
     void feed_mtp(const std::vector<Sequence*>& sequences);
     void run_mtp(std::span<const std::int64_t> token_ids, std::span<const float> hidden,

@@ -10,7 +10,7 @@ void Program::run(Machine& machine, const Step& step, bool is_timed) {
     using Clock = std::chrono::steady_clock;
     for (const std::unique_ptr<Op>& op : ops) {
         const Clock::time_point before = is_timed ? Clock::now() : Clock::time_point();
-        op->run(machine, step);
+        step.only_caches && !op->feeds_cache ? op->fill_cache(machine, step) : op->run(machine, step);
         if (is_timed) op->seconds += std::chrono::duration<double>(Clock::now() - before).count();
     }
 }

@@ -26,6 +26,7 @@ struct Step {
     const std::int64_t* rows;  // which tokens select_rows takes
     std::size_t row_count;
     const std::vector<Segment>* segments;
+    bool only_caches = false;  // no output is read: only what later steps read of this one is computed
 };
 
 // Where values lie: several share a buffer when they are never needed together.
@@ -81,9 +82,12 @@ class Op {
     explicit Op(std::string name) : name(std::move(name)) {}
     virtual ~Op() = default;
     virtual void run(Machine& machine, const Step& step) = 0;
+    // The part of `run` that outlives the step, when it can be had without the rest.
+    virtual void fill_cache(Machine&, const Step&) {}
 
     const std::string name;
     double seconds = 0.0;
+    bool feeds_cache = true;  // what another op keeps depends on this one's output
 };
 
 class Program {

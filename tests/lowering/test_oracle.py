@@ -11,10 +11,11 @@ import pytest
 import torch
 
 import oracle
-from lowering.executors import make_executor
+from lowering.executors import make_executor, make_native
 from trtnemo.lowering import DraftToken, make_batch
 
 LENGTH = 200
+both_executors = pytest.mark.parametrize("make", [make_executor, make_native], ids=["torch", "cpu"])
 CASES = [
     ("bf16", "micro", 0),
     ("bf16", "micro", 1),
@@ -74,14 +75,15 @@ def test_logits_equal_transformers_own_decoding_steps(make_checkpoint):
     assert np.abs(found - np.stack(rows)).max() < 1e-3
 
 
+@both_executors
 @pytest.mark.parametrize("chunks", [[40], [17, 23], [1] * 40, [30, -10]], ids=str)
 @pytest.mark.parametrize("precision", ["bf16", "mixed"])
-def test_draft_logits_equal_transformers_layers_as_mtp_head(make_checkpoint, precision, chunks):
+def test_draft_logits_equal_transformers_layers_as_mtp_head(make_checkpoint, precision, chunks, make):
     """However the tokens came in (a negative chunk is verified and committed), the head sees every pair."""
     directory = make_checkpoint(precision)
     head, tensors = oracle.mtp_model(directory)
     ids = token_ids(5, 41)
-    executor = make_executor(directory)
+    executor = make(directory)
     hidden, position = [], 0
     for chunk in chunks:
         length = abs(chunk)
@@ -99,11 +101,12 @@ def test_draft_logits_equal_transformers_layers_as_mtp_head(make_checkpoint, pre
     assert np.abs(found - expected).max() < 1e-3
 
 
-def test_second_draft_continues_from_the_heads_own_hidden_state(make_checkpoint):
+@both_executors
+def test_second_draft_continues_from_the_heads_own_hidden_state(make_checkpoint, make):
     directory = make_checkpoint("bf16")
     head, tensors = oracle.mtp_model(directory)
     ids = token_ids(6, 12)
-    executor = make_executor(directory)
+    executor = make(directory)
     result = executor.forward(make_batch([(0, 0, ids[:10].tolist(), False)], hidden_rows=list(range(10))))
     executor.draft([DraftToken(0, int(ids[10]))])
     found = executor.draft([DraftToken(0, int(ids[11]))])[0]

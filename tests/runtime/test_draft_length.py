@@ -55,13 +55,42 @@ def test_the_choice_is_near_the_best_and_never_much_worse_than_none(acceptance, 
 
 def test_batches_of_different_sizes_are_judged_apart():
     policy = DraftLength(2)
+    chosen: dict[int, list[int]] = {1: [], 8: []}
     for _ in range(200):
         for sequences, slow in ((1, 0.01), (8, 3.0)):
             count = policy.choose(sequences)
             policy.record(count, [count] * sequences, 1 + slow * count)
-    few, many = ([policy.choose(sequences) for _ in range(20)] for sequences in (1, 8))
-    assert few.count(2) >= 18
-    assert many.count(0) >= 18
+            chosen[sequences].append(count)
+    assert chosen[1][20:].count(2) >= 150
+    assert chosen[8][20:].count(0) >= 160
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_machine_that_changes_its_speed_as_a_whole_changes_no_choice(seed):
+    policy, source = DraftLength(3), random.Random(seed)
+    chosen = []
+    for number in range(2000):
+        count = policy.choose(1)
+        accepted = next((place for place in range(count) if source.random() > 0.9), count)
+        speed = 1.0 if number // 250 % 2 else 1.6
+        policy.record(count, [accepted], speed * (1 + 0.1 * count) * source.uniform(0.95, 1.05))
+        chosen.append(count)
+    assert chosen[200:].count(3) > 0.97 * 1800
+
+
+def test_text_that_the_head_cannot_guess_ends_drafting_and_other_text_brings_it_back():
+    policy = DraftLength(3)
+    shares = []
+    for passes in (True, False, True):
+        drafted = 0
+        for number in range(12_000):
+            count = policy.choose(1)
+            policy.record(count, [count if passes else 0], 1 + 0.2 * count)
+            drafted += number >= 8000 and count == 3
+        shares.append(drafted / 4000)
+    assert shares[0] > 0.95
+    assert shares[1] < 0.01
+    assert shares[2] > 0.95
 
 
 def test_one_slow_round_does_not_decide():

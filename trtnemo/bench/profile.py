@@ -83,7 +83,7 @@ def _measure(executor: CpuExecutor, run: Callable[[], int], index: PackedIndex, 
     for node, seconds, earlier in zip(executor.target.nodes, executor.seconds(), before, strict=True):
         cost = (
             (seconds - earlier) / tokens,
-            weight_bytes(node, index, share) + state_bytes(node, share),
+            weight_bytes(node, index, share) + state_bytes(node, executor.state_itemsize) // share,
             _products(node),
         )
         groups.setdefault(_LAYER.sub(".*.", node.name), []).append(cost)
@@ -95,20 +95,25 @@ def _measure(executor: CpuExecutor, run: Callable[[], int], index: PackedIndex, 
 
 
 def weight_bytes(node: Node, index: PackedIndex, share: int) -> int:
-    """Return the bytes of weights that one token costs where `share` tokens of a step read them together."""
+    """Return the bytes of weights that one token costs where `share` tokens of a step read them together.
+
+    Experts count as if each token picked its own by chance.
+    """
     op, total = node.op, 0
     for role, name in node.parameters.items():
         tensor = index.tensor(name)
         if tensor.form == "tiles" and not isinstance(op, Embedding):
-            used = op.top_k if isinstance(op, LatentMoe) and role in ("up", "down") else 1
-            total += min(used * share, len(tensor.scales)) * tensor.stride // share
+            used = 1.0
+            if isinstance(op, LatentMoe) and role in ("up", "down"):
+                used = op.experts * (1 - (1 - op.top_k / op.experts) ** share)
+            total += round(used * tensor.stride / share)
     return total
 
 
-def state_bytes(node: Node, share: int) -> int:
-    """Return the bytes of float32 recurrent state read and written, `share` tokens of one sequence at a time."""
+def state_bytes(node: Node, itemsize: int = 4) -> int:
+    """Return the bytes of recurrent state read and written once."""
     op = node.op
-    return 2 * 4 * op.heads * op.head_dim * op.state_size // share if isinstance(op, Mamba2) else 0
+    return 2 * itemsize * op.heads * op.head_dim * op.state_size if isinstance(op, Mamba2) else 0
 
 
 def _products(node: Node) -> int:

@@ -6,8 +6,8 @@ import logging
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 
 from trtnemo.errors import TrtnemoError
 from trtnemo.lowering import Executor
@@ -49,8 +49,19 @@ class EngineLoop:
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._draining = False
         self._stopped = False
-        self.statistics = LoopStatistics()
+        self._counts: Counter[str] = Counter()
         self._thread = threading.Thread(target=self._run, name="trtnemo-engine", daemon=True)
+
+    @property
+    def statistics(self) -> LoopStatistics:
+        """What has been done so far, and what runs now; any thread may ask."""
+        scheduler = self._scheduler
+        return LoopStatistics(
+            running=len(scheduler.running),
+            waiting=len(scheduler.waiting),
+            preemptions=self._residency.preemptions,
+            **self._counts,
+        )
 
     def start(self) -> None:
         """Start the loop's thread."""
@@ -68,10 +79,8 @@ class EngineLoop:
         while not self._stopped:
             self._take_commands()
             step = None if self._stopped else self._try_next_step()
-            self._refresh_statistics()
             if step is not None:
                 self._run_step(step)
-            self._refresh_statistics()
             if self._draining and self._scheduler.is_idle:
                 self._stopped = True
 
@@ -116,7 +125,7 @@ class EngineLoop:
     def _next_step(self) -> ScheduledStep | None:
         for sequence in self._residency.admit():
             self._emit(PromptReused(sequence.id, sequence.cached))
-            self._count(cached_tokens=sequence.cached)
+            self._counts["cached_tokens"] += sequence.cached
         self._round_started = time.perf_counter()
         self._write_drafts()
         while (step := self._scheduler.next_step()) is not None:
@@ -156,7 +165,7 @@ class EngineLoop:
                 self._fail(sequence, error)
             row += count
         self._learn(step, passed)
-        self.statistics = replace(self.statistics, steps=self.statistics.steps + 1)
+        self._counts["steps"] += 1
 
     def _learn(self, step: ScheduledStep, passed: list[int]) -> None:
         """Tell the draft policy of a round that decoded and nothing else, all sequences with the same drafts."""
@@ -178,7 +187,7 @@ class EngineLoop:
         was_prompt = not sequence.is_decoding
         if was_prompt:
             self._score_prompt(sequence, length, logits)
-            self._count(prompt_tokens=length)
+            self._counts["prompt_tokens"] += length
         sequence.position += length
         if was_prompt and (sequence.unseen or sequence.position == sequence.request.kept_end):
             self._keep(sequence)
@@ -214,7 +223,7 @@ class EngineLoop:
             accepted += is_accepted
             if has_ended or not is_accepted:
                 break
-        self._count(verifications=1, drafted_tokens=len(drafts), accepted_tokens=accepted)
+        self._counts.update(verifications=1, drafted_tokens=len(drafts), accepted_tokens=accepted)
         if not has_ended:
             self._executor.commit(sequence.slot, 1 + accepted)
             sequence.position += 1 + accepted
@@ -229,7 +238,7 @@ class EngineLoop:
         logprob = None if wanted is None else token_logprob(logits, token_id, wanted)
         is_accepted = token_id == draft
         self._emit(TokenGenerated(sequence.id, token_id, logprob, drafted, is_accepted))
-        self._count(generated_tokens=1)
+        self._counts["generated_tokens"] += 1
         reason = sequence.finish_reason(token_id)
         if reason:
             self._end(sequence.id, reason)
@@ -253,16 +262,3 @@ class EngineLoop:
             self._residency.keep(sequence)
         except Exception:  # a state that cannot be kept is only run again
             logger.exception("the state of sequence %s was not kept", sequence.id)
-
-    def _count(self, **more: int) -> None:
-        now = self.statistics
-        self.statistics = replace(now, **{name: getattr(now, name) + value for name, value in more.items()})
-
-    def _refresh_statistics(self) -> None:
-        scheduler = self._scheduler
-        self.statistics = replace(
-            self.statistics,
-            running=len(scheduler.running),
-            waiting=len(scheduler.waiting),
-            preemptions=self._residency.preemptions,
-        )

@@ -57,6 +57,8 @@ class Sampler:
         self.place = 0
         self.prompt = set(prompt)
         self.generated: Counter[int] = Counter()
+        penalties = (params.repetition_penalty != 1.0, params.presence_penalty, params.frequency_penalty)
+        self._adjusts = any(penalties) or bool(params.logit_bias)
 
     def sample(self, logits: Float32, forbidden: frozenset[int] = frozenset()) -> int:
         """Return the next token; `forbidden` ones cannot be drawn."""
@@ -73,6 +75,8 @@ class Sampler:
         return token
 
     def _choose(self, logits: Float32, forbidden: frozenset[int], place: int) -> int:
+        if self.params.temperature == 0 and not forbidden and not self._adjusts:
+            return int(np.argmax(logits))
         adjusted = self._adjust(logits, forbidden)
         if self.params.temperature == 0:
             return int(np.argmax(adjusted))

@@ -18,6 +18,7 @@ from trtnemo.server.metrics import ServerMetrics
 from trtnemo.text import ChatTemplate, TextTokenizer
 
 DRAIN_SECONDS = 30
+KEEP_ALIVE_SECONDS = 75  # longer than clients keep a connection, or one closes under a request that was just sent
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -50,7 +51,11 @@ def serve_engine(
         context = load_context(engine, interpret=interpret)
         try:
             config = uvicorn.Config(
-                create_app(context), log_level="warning", access_log=False, timeout_graceful_shutdown=DRAIN_SECONDS
+                create_app(context),
+                log_level="warning",
+                access_log=False,
+                timeout_graceful_shutdown=DRAIN_SECONDS,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
             )
             server = _Server(config, lambda: ready(_url(host, listener.getsockname()[1])))
             # uvicorn raises the signal again once it has drained; it must find this, not the default that kills.

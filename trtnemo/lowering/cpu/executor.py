@@ -91,6 +91,7 @@ class CpuExecutor:
         self.mtp = mtp
         self.kernels = choose_kernels()
         self.threads = options.threads
+        self.state_itemsize = 2 if options.half_state else 4
         self.slots: dict[int, CpuSlot] = {}
         self._budget = budget
         native = require_native()
@@ -142,9 +143,10 @@ class CpuExecutor:
         """Run one ragged step; raises StepError before any state has changed."""
         check_step(self._budget, batch, self.slots)
         segments = _segment_table(batch.segments)
-        if self._executor.missing_pages(segments) > self._executor.free_pages:
-            raise StepError(_NO_PAGE, remedy=_NO_PAGE_REMEDY)
-        logits, hidden = self._executor.forward(batch.token_ids, segments, batch.logit_rows, batch.hidden_rows)
+        try:
+            logits, hidden = self._executor.forward(batch.token_ids, segments, batch.logit_rows, batch.hidden_rows)
+        except RuntimeError as error:
+            raise StepError(str(error), remedy=_NO_PAGE_REMEDY) from error
         for segment in batch.segments:
             slot = self.slots.setdefault(segment.slot, CpuSlot())
             if segment.speculative:

@@ -65,7 +65,20 @@ def add_graph(
         logits=site.values[graph.outputs["logits"]],
         hidden_input=site.values.get("hidden_states", 0),
     )
+    builder.feeds_cache(_feeds_cache(graph))
     return site.layers
+
+
+def _feeds_cache(graph: Graph) -> list[bool]:
+    """Return for each node whether what later steps read depends on its output; an attention layer keeps its inputs."""
+    needed, flags = set[str](), []
+    for node in reversed(graph.nodes):
+        flags.append(node.output in needed or isinstance(node.op, Mamba2))
+        if flags[-1]:
+            needed.update(node.inputs)
+        elif isinstance(node.op, Attention):
+            needed.update(node.inputs[1:])
+    return flags[::-1]
 
 
 def _width(type: ValueType) -> int:
