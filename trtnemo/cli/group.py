@@ -16,6 +16,7 @@ from trtnemo.errors import TrtnemoError, UsageError
 
 # name -> what `--help` says of it; a test holds these against the commands' own first lines
 COMMANDS: dict[str, str] = {
+    "batch": "Answer a file of requests in OpenAI's batch format, resumable.",
     "bench": "Measure speed.",
     "build": "Build the engine of a recipe.",
     "chat": "Talk to a running server.",

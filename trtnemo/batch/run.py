@@ -1,0 +1,106 @@
+"""Run what a batch has not answered yet, many requests at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from trtnemo.batch.lines import BatchLine, count_lines, read_lines
+from trtnemo.batch.results import ResultFile
+from trtnemo.batch.send import send
+from trtnemo.errors import ServerError, UsageError
+
+Report = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """How a batch runs.
+
+    concurrency: requests at once; model: sent in place of what the lines name; patience: seconds without any answer
+    after which the run ends; retry_failed: send again what an earlier run got no 2xx for.
+    """
+
+    concurrency: int = 64
+    model: str | None = None
+    patience: float = 120.0
+    retry_failed: bool = False
+
+
+@dataclass(frozen=True)
+class BatchSummary:
+    """requests: of the input; resumed: answered by an earlier run; failed: with no 2xx; seconds: of this run."""
+
+    requests: int
+    resumed: int
+    failed: int
+    seconds: float
+
+
+def run_batch(url: str, source: Path, output: Path, options: BatchOptions, report: Report) -> BatchSummary:
+    """Answer every request of `source` in `output`.
+
+    Raises UsageError on bad files, ServerError when the endpoint is down or names other models.
+    """
+    found = count_lines(source)
+    if source.resolve() == output.resolve():
+        raise UsageError("input and output are one file", where=str(source))
+    _check_models(url, found.models, options.model)
+    started = time.perf_counter()
+    with ResultFile(output, found.ids, retry_failed=options.retry_failed) as results:
+        resumed = len(results.done)
+        report(resumed, len(found.ids))
+        waiting = (line for line in read_lines(source) if line.custom_id not in results.done)
+        asyncio.run(_run(url, waiting, results, options, lambda done: report(done, len(found.ids))))
+        return BatchSummary(len(found.ids), resumed, results.failed, time.perf_counter() - started)
+
+
+async def _run(
+    url: str, lines: Iterator[BatchLine], results: ResultFile, options: BatchOptions, report: Callable[[int], None]
+) -> None:
+    import httpx
+
+    limits = httpx.Limits(max_connections=options.concurrency, max_keepalive_connections=options.concurrency)
+    timeout = httpx.Timeout(None, connect=30.0)
+    async with httpx.AsyncClient(base_url=url, headers=_headers(), limits=limits, timeout=timeout) as client:
+
+        async def work() -> None:
+            # one iterator for all: a line is taken between two awaits, so by one worker
+            for line in lines:
+                results.append(line.custom_id, await send(client, line, options.model, options.patience))
+                report(len(results.done))
+
+        tasks = [asyncio.create_task(work()) for _ in range(options.concurrency)]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _check_models(url: str, named: frozenset[str], chosen: str | None) -> None:
+    """Ask the endpoint what it serves, before thousands of requests name something else."""
+    import httpx
+
+    try:
+        response = httpx.get(f"{url}/v1/models", headers=_headers(), timeout=30)
+        response.raise_for_status()
+        served = [str(item["id"]) for item in response.json()["data"]]
+    except (httpx.HTTPError, ValueError, LookupError, TypeError, httpx.InvalidURL) as error:
+        raise ServerError(f"no server answers: {error}", where=url, remedy="Start one with `trtnemo serve`") from None
+    missing = sorted(({chosen} if chosen is not None else named) - set(served))
+    if missing:
+        names = ", ".join(f"'{name}'" if name else "none" for name in missing[:5])
+        raise UsageError(
+            f"the requests name {names}; the server serves {', '.join(served)}", remedy="Give --model NAME"
+        )
+
+
+def _headers() -> dict[str, str]:
+    key = os.environ.get("OPENAI_API_KEY")
+    return {"Authorization": f"Bearer {key}"} if key else {}
