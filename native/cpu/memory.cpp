@@ -6,23 +6,69 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 #include <stdexcept>
 #include <utility>
 
+#include "layout.hpp"
+
 namespace trtnemo {
+
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__)
+
+// Reads beyond mapped memory go unseen: under the sanitizer everything lies on the heap, between red zones.
+void* take(std::size_t bytes) {
+    void* memory = std::aligned_alloc(kAlignment, round_up(bytes, kAlignment));
+    return memory ? std::memset(memory, 0, bytes) : nullptr;
+}
+
+void* take_file(int file, std::size_t bytes) {
+    void* memory = take(bytes);
+    return memory && pread(file, memory, bytes, 0) == static_cast<ssize_t>(bytes) ? memory : nullptr;
+}
+
+void give(void* memory, std::size_t) { std::free(memory); }
+
+#else
+
+void* take(std::size_t bytes) {
+    void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) return nullptr;
+#if defined(MADV_HUGEPAGE)
+    madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
+    return memory;
+}
+
+void* take_file(int file, std::size_t bytes) {
+    void* memory = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file, 0);
+    if (memory == MAP_FAILED) return nullptr;
+    madvise(memory, bytes, MADV_WILLNEED);
+    return memory;
+}
+
+void give(void* memory, std::size_t bytes) { munmap(memory, bytes); }
+
+#endif
+
+}  // namespace
+
+std::size_t MappedMemory::grown(std::size_t bytes) {
+#if defined(__SANITIZE_ADDRESS__)
+    return bytes;
+#else
+    return round_up(bytes + bytes / 4, 4096);
+#endif
+}
 
 MappedMemory::MappedMemory(std::size_t bytes) : size_(bytes) {
     if (bytes == 0) return;
-    data_ = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (data_ == MAP_FAILED) {
-        data_ = nullptr;
-        throw std::bad_alloc();
-    }
-#if defined(MADV_HUGEPAGE)
-    madvise(data_, bytes, MADV_HUGEPAGE);
-#endif
+    data_ = take(bytes);
+    if (!data_) throw std::bad_alloc();
 }
 
 MappedMemory MappedMemory::open_file(const std::string& path) {
@@ -35,13 +81,9 @@ MappedMemory MappedMemory::open_file(const std::string& path) {
     }
     MappedMemory memory;
     memory.size_ = static_cast<std::size_t>(status.st_size);
-    if (memory.size_ > 0) memory.data_ = mmap(nullptr, memory.size_, PROT_READ, MAP_SHARED, file, 0);
+    if (memory.size_ > 0) memory.data_ = take_file(file, memory.size_);
     close(file);
-    if (memory.data_ == MAP_FAILED) {
-        memory.data_ = nullptr;
-        throw std::runtime_error(path + ": cannot be mapped");
-    }
-    if (memory.data_) madvise(memory.data_, memory.size_, MADV_WILLNEED);
+    if (memory.size_ > 0 && !memory.data_) throw std::runtime_error(path + ": cannot be mapped");
     return memory;
 }
 
@@ -55,7 +97,7 @@ MappedMemory& MappedMemory::operator=(MappedMemory&& other) noexcept {
 }
 
 MappedMemory::~MappedMemory() {
-    if (data_) munmap(data_, size_);
+    if (data_) give(data_, size_);
 }
 
 }  // namespace trtnemo

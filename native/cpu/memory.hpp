@@ -13,6 +13,7 @@ class MappedMemory {
     MappedMemory() = default;
     explicit MappedMemory(std::size_t bytes);            // zeros; throws std::bad_alloc
     static MappedMemory open_file(const std::string& path);  // throws std::runtime_error
+    static std::size_t grown(std::size_t bytes);  // what to take when so much is needed now and more may be later
     MappedMemory(MappedMemory&& other) noexcept;
     MappedMemory& operator=(MappedMemory&& other) noexcept;
     ~MappedMemory();

@@ -129,6 +129,11 @@ void multiply_float(const Product& product) {
             product.count == 1 ? multiply_float_tiles<kFormat, 1, 4>(product, tile, 0)
                                : multiply_float_tiles<kFormat, 2, 4>(product, tile, 0);
         }
+    } else if (product.count <= 4) {
+        for (; tile + 2 <= product.last_tile; tile += 2) {
+            product.count == 3 ? multiply_float_tiles<kFormat, 3, 2>(product, tile, 0)
+                               : multiply_float_tiles<kFormat, 4, 2>(product, tile, 0);
+        }
     }
     for (; tile < product.last_tile; ++tile) {
         for_each_rows(product.count, [&]<std::size_t Rows>(std::size_t first) {

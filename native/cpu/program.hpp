@@ -42,7 +42,7 @@ class Scratch {
     template <typename Element>
     Element* get(std::size_t count) {
         const std::size_t bytes = count * sizeof(Element);
-        if (memory_.size() < bytes) memory_ = MappedMemory(round_up(bytes + bytes / 4, 4096));
+        if (memory_.size() < bytes) memory_ = MappedMemory(MappedMemory::grown(bytes));
         return memory_.as<Element>();
     }
 

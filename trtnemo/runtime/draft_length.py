@@ -14,9 +14,10 @@ _PRIOR = 0.7, 2  # the acceptance assumed at first, and how many values it count
 _FIRST_TRIES = 6  # of each number
 _COLD_TRIES = 2  # of these, the first that say nothing of later rounds
 _MARGIN = 1.04  # by how much another number must seem better: what an average may be wrong by
-_PAUSES = 64, 1024  # rounds between trials: at first, and when trials keep changing nothing
+_PAUSES = 128, 2048  # rounds between trials: at first, and when trials keep changing nothing
 _TRIAL_LOSS = 0.01  # of the rounds since the last trial, what a trial may cost
 _LONGEST_TRIAL = 8
+_COLD_LOSS = 2.0  # rounds that a trial's first one costs more: the head reads then what it was spared
 _SETTLE_EVERY = 4  # rounds: thinking costs time too
 
 
@@ -57,7 +58,11 @@ class DraftLength:
 
     def _batch(self, sequences: int) -> BatchChoice:
         """Return what is known of batches up to the power of two at or above a number of sequences."""
-        return self._batches.setdefault(1 << max(0, sequences - 1).bit_length(), BatchChoice())
+        size = 1 << max(0, sequences - 1).bit_length()
+        found = self._batches.get(size)
+        if found is None:
+            found = self._batches[size] = BatchChoice()
+        return found
 
 
 class BatchChoice:
@@ -100,7 +105,7 @@ class BatchChoice:
             return
         if count == self._trial and self._trial_rounds > 0:
             self._trial_rounds -= 1
-            if self._is_cold:  # the head reads first what it was spared
+            if self._is_cold:
                 self._is_cold = False
                 return
         # a round that waited for something else says little of the next
@@ -130,6 +135,6 @@ class BatchChoice:
         if trial == current:
             trial = (trial + 1) % (most + 1)
         loss = self._costs[trial] / self._costs[current] - tokens(trial) / tokens(current)
-        self._trial = trial
-        self._trial_rounds = _LONGEST_TRIAL if loss <= 0 else min(_LONGEST_TRIAL, int(allowed / loss))
-        self._is_cold = True
+        afforded = _LONGEST_TRIAL if loss <= 0 else min(_LONGEST_TRIAL, int((allowed - _COLD_LOSS) / loss))
+        self._trial, self._is_cold = trial, True
+        self._trial_rounds = 1 + afforded if afforded > 0 else 0

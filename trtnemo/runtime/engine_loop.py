@@ -137,6 +137,8 @@ class EngineLoop:
         most, count = None, len(self._scheduler.decoding())
         if self._draft_length and count:
             most = self._draft_length.choose(count, self._scheduler.room_for_drafts(count))
+            if most == 0:
+                return
         plan = self._scheduler.plan_drafts(most)
         while plan and self._residency.make_room([draft_segment(sequence, count) for sequence, count in plan]):
             plan = self._scheduler.plan_drafts(most)
