@@ -191,7 +191,7 @@ void Executor::draft(std::span<const DraftRequest> requests, float* logits) {
         Sequence& sequence = slots_.at(request.slot);
         sequences.push_back(&sequence);
         const std::size_t position = sequence.is_drafting ? sequence.draft_position : sequence.length - 1;
-        missing += machine_.pages->missing(sequence.pages, first_unfed(sequence, position), position + 1);
+        missing += machine_.pages->missing(sequence.pages, first_unfed(sequence, position + 1), position + 1);
     }
     if (missing > machine_.pages->free_pages()) throw std::runtime_error("no page of the KV cache is free");
     feed_mtp(sequences);

@@ -150,3 +150,17 @@ def test_a_preempted_sequence_waits_before_all_others():
     assert plan.youngest() is None
     assert plan.next_waiting().id == "b"
     assert parts(next_step(plan)) == [("a", 1), ("b", 1)]
+
+
+def test_drafts_leave_room_to_a_prompt():
+    plan = Scheduler(Budget(3, 1000, 8, 3, 100), draft_tokens=3)
+    for name in ("a", "b"):
+        plan.add(sequence(name, 2))
+    run(next_step(plan))
+    assert plan.room_for_drafts(2) == 3
+    plan.add(sequence("late", 30))
+    plan.admit(plan.next_waiting())
+    for item, count in plan.plan_drafts():
+        item.drafts = [1] * count
+    segments = {segment.slot: segment.length for segment in plan.next_step().batch.segments}
+    assert segments[plan.running["late"].slot] == 4

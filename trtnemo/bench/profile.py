@@ -54,6 +54,12 @@ def profile_engine(engine: Engine, prompt: int = 512, tokens: int = 64) -> Profi
     if not isinstance(executor, CpuExecutor):
         raise MachineError("only engines with packed weights are profiled", where=str(engine.directory))
     prompt = min(prompt, executor.budget.max_num_tokens, executor.budget.max_seq_len - tokens)
+    if prompt < 1:
+        raise MachineError(
+            f"{tokens} tokens after a prompt do not fit a context of {executor.budget.max_seq_len}",
+            where=str(engine.directory),
+            remedy="Give fewer --tokens",
+        )
     ids = np.random.default_rng(0).integers(0, executor.budget.vocab_size, prompt).tolist()
     index = read_index(engine.weights_directory)
 

@@ -65,8 +65,10 @@ class Scheduler:
         return [(sequence, count) for sequence, count in planned if count > 0]
 
     def room_for_drafts(self, sequences: int) -> int:
-        """Return how many drafts of each of so many sequences one step can verify."""
-        return self.budget.max_num_tokens // sequences - 1
+        """Return how many drafts of each of so many sequences one step can verify, half of it left to prompts."""
+        has_prompts = any(not sequence.is_decoding for sequence in self.running.values())
+        tokens = self.budget.max_num_tokens // 2 if has_prompts else self.budget.max_num_tokens
+        return max(0, tokens // sequences - 1)
 
     def decoding(self) -> list[Sequence]:
         """Return the sequences whose prompt is done."""

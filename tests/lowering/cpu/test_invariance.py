@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from lowering.executors import make_native
 from trtnemo import _native
+from trtnemo.errors import StepError
 from trtnemo.lowering import DraftToken, make_batch
 
 LENGTH = 90
@@ -137,6 +138,20 @@ def test_drafts_come_from_the_sequence_alone(directory):
     for token in (3, 4, 5):
         first, second = executor.draft([DraftToken(0, token), DraftToken(1, token)])
         assert np.array_equal(first, second)
+
+
+def test_a_draft_asks_for_no_page_that_it_does_not_write(directory):
+    """One page is free, and the head's entry stands on one shared page; the page before it is read and not written."""
+    executor = make_native(directory, slots=2, max_seq_len=96, kv_tokens=96)
+    executor.forward(make_batch([(0, 0, SEQUENCES[0][:33], False)]))
+    executor.draft([DraftToken(0, 7)])
+    kept = executor.snapshot(0)
+    executor.restore(1, kept)
+    assert executor.free_pages == 1
+    executor.draft([DraftToken(1, 7)])
+    assert executor.free_pages == 0
+    with pytest.raises(StepError, match="no page"):
+        executor.draft([DraftToken(0, 7)])
 
 
 def test_a_snapshot_shares_pages_until_somebody_writes(directory):

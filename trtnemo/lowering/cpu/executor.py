@@ -168,7 +168,10 @@ class CpuExecutor:
                     f"slot {token.slot} cannot draft: it needs an MTP head, a committed token and no open verification"
                 )
         table = np.array([(token.slot, token.token_id) for token in tokens], np.int64).reshape(-1, 2)
-        logits: Float32 = self._executor.draft(table)
+        try:
+            logits: Float32 = self._executor.draft(table)
+        except RuntimeError as error:
+            raise StepError(str(error), remedy=_NO_PAGE_REMEDY) from error
         return logits
 
     def commit(self, slot: int, accepted: int) -> None:
