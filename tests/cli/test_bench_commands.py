@@ -39,3 +39,10 @@ def test_an_engine_that_runs_elsewhere_is_refused(make_engine, tmp_path, setting
     result = trtnemo("bench", "profile", str(engine))
     assert result.returncode == code
     assert result.stderr.count("\n") == 1
+
+
+def test_more_tokens_than_the_context_holds_are_refused_in_a_line(tiny_engine):
+    result = trtnemo("bench", "profile", str(tiny_engine), "--tokens", "1000000")
+    assert result.returncode == 6
+    assert "do not fit a context" in result.stderr
+    assert result.stderr.count("\n") == 1
