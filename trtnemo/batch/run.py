@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from trtnemo.batch.lines import BatchLine, count_lines, read_lines
+from trtnemo.batch.lines import BatchLine, InputSummary, read_lines
 from trtnemo.batch.results import ResultFile
 from trtnemo.batch.send import send
-from trtnemo.errors import ServerError, UsageError
+from trtnemo.errors import UsageError
+from trtnemo.launch.endpoint import authorization, served_models
 
 Report = Callable[[int, int], None]
 
@@ -41,12 +41,13 @@ class BatchSummary:
     seconds: float
 
 
-def run_batch(url: str, source: Path, output: Path, options: BatchOptions, report: Report) -> BatchSummary:
-    """Answer every request of `source` in `output`.
+def run_batch(
+    url: str, source: Path, found: InputSummary, output: Path, options: BatchOptions, report: Report
+) -> BatchSummary:
+    """Answer every request of `source`, of which `found` is what `count_lines` said, in `output`.
 
     Raises UsageError on bad files, ServerError when the endpoint is down or names other models.
     """
-    found = count_lines(source)
     if source.resolve() == output.resolve():
         raise UsageError("input and output are one file", where=str(source))
     _check_models(url, found.models, options.model)
@@ -66,7 +67,7 @@ async def _run(
 
     limits = httpx.Limits(max_connections=options.concurrency, max_keepalive_connections=options.concurrency)
     timeout = httpx.Timeout(None, connect=30.0)
-    async with httpx.AsyncClient(base_url=url, headers=_headers(), limits=limits, timeout=timeout) as client:
+    async with httpx.AsyncClient(base_url=url, headers=authorization(), limits=limits, timeout=timeout) as client:
 
         async def work() -> None:
             # one iterator for all: a line is taken between two awaits, so by one worker
@@ -85,22 +86,10 @@ async def _run(
 
 def _check_models(url: str, named: frozenset[str], chosen: str | None) -> None:
     """Ask the endpoint what it serves, before thousands of requests name something else."""
-    import httpx
-
-    try:
-        response = httpx.get(f"{url}/v1/models", headers=_headers(), timeout=30)
-        response.raise_for_status()
-        served = [str(item["id"]) for item in response.json()["data"]]
-    except (httpx.HTTPError, ValueError, LookupError, TypeError, httpx.InvalidURL) as error:
-        raise ServerError(f"no server answers: {error}", where=url, remedy="Start one with `trtnemo serve`") from None
+    served = served_models(url)
     missing = sorted(({chosen} if chosen is not None else named) - set(served))
     if missing:
         names = ", ".join(f"'{name}'" if name else "none" for name in missing[:5])
         raise UsageError(
             f"the requests name {names}; the server serves {', '.join(served)}", remedy="Give --model NAME"
         )
-
-
-def _headers() -> dict[str, str]:
-    key = os.environ.get("OPENAI_API_KEY")
-    return {"Authorization": f"Bearer {key}"} if key else {}

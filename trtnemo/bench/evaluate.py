@@ -14,6 +14,7 @@ from typing import Any
 
 from trtnemo.errors import MachineError, ServerError, UsageError
 from trtnemo.launch.accuracy import Comparison, Precision, card_suites, compare
+from trtnemo.launch.endpoint import base_url, served_models
 
 
 def evaluate(
@@ -35,8 +36,8 @@ def evaluate(
         raise MachineError("lm-eval is not installed", remedy="pip install 'trtnemo[eval]'")
     if include_path is not None and not include_path.is_dir():
         raise UsageError("is no directory", where=str(include_path))
-    base = url.rstrip("/").removesuffix("/v1")
-    name = model or first_model(base)
+    base = base_url(url)
+    name = model or served_models(base)[0]
     chosen = tuple(tasks) or tuple(suite.lm_eval for suite in card_suites() if suite.lm_eval is not None)
     endpoint = f"{base}/v1/{'chat/completions' if chat else 'completions'}"
     arguments = f"model={name},base_url={endpoint},tokenizer={tokenizer or name},num_concurrent=4"
@@ -49,20 +50,6 @@ def evaluate(
     with tempfile.TemporaryDirectory() as directory:
         results = _run([*command, "--output_path", directory], Path(directory))
     return [item for task, scores in results.items() for item in _comparisons(task, scores, precision)]
-
-
-def first_model(base: str) -> str:
-    """Return the first model that a server lists; raises ServerError."""
-    import httpx
-
-    key = os.environ.get("OPENAI_API_KEY")
-    try:
-        response = httpx.get(f"{base}/v1/models", headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=30)
-        response.raise_for_status()
-        name: str = response.json()["data"][0]["id"]
-        return name
-    except (httpx.HTTPError, ValueError, LookupError, httpx.InvalidURL) as error:
-        raise ServerError(f"no server answers: {error}", where=base, remedy="Start one with `trtnemo serve`") from None
 
 
 def _run(command: list[str], directory: Path) -> dict[str, dict[str, Any]]:

@@ -52,22 +52,22 @@ def batch(
     is given again. Exits 1 when a request got no 2xx answer.
     """
     from trtnemo.batch import BatchOptions, count_lines, run_batch
-    from trtnemo.launch.endpoint import serving
+    from trtnemo.launch.endpoint import base_url, serving
 
     if sum(way is not None for way in (url, engine, recipe)) != 1:
         raise UsageError("give one of --url, --engine and --recipe")
     if settings and recipe is None:
         raise UsageError("--set changes a recipe; none is given")
-    count_lines(source)  # what is wrong with the file is told before a server starts
+    requests = count_lines(source)  # what is wrong with the file is told before a server starts
     options = BatchOptions(concurrency, model, patience, retry_failed)
     with ExitStack() as stack:
         if url is None:
             chosen = ["--engine", str(engine)] if engine is not None else ["--recipe", str(recipe)]
             base = stack.enter_context(serving([*chosen, *(word for item in settings for word in ("--set", item))]))
         else:
-            base = url.rstrip("/").removesuffix("/v1")
+            base = base_url(url)
         report = stack.enter_context(count_progress("requests"))
-        found = run_batch(base, source, output, options, report)
+        found = run_batch(base, source, requests, output, options, report)
     if as_json:
         print_json(dataclasses.asdict(found))
     else:

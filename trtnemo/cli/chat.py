@@ -41,11 +41,11 @@ def chat(
     With PROMPT, prints one answer and exits; without, reads lines until end of input. A key for the server is taken
     from OPENAI_API_KEY.
     """
-    from trtnemo.bench.evaluate import first_model
+    from trtnemo.launch.endpoint import base_url, served_models
 
-    base = url.rstrip("/").removesuffix("/v1")
+    base = base_url(url)
     options: dict[str, Any] = {
-        "model": model or first_model(base),
+        "model": model or served_models(base)[0],
         "chat_template_kwargs": {"enable_thinking": thinking} | ({"low_effort": True} if low_effort else {}),
         "stream": True,
     }

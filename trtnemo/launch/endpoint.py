@@ -1,7 +1,8 @@
-"""A server of our own for as long as a command needs one."""
+"""OpenAI-compatible endpoints: what one serves, and a server of our own for as long as a command needs one."""
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,31 @@ from contextlib import contextmanager
 from trtnemo.errors import ServerError
 
 _ANSWERS = re.compile(r" at (https?://\S+)$")
+
+
+def base_url(url: str) -> str:
+    """Return an endpoint's address without the `/v1` that clients are given."""
+    return url.rstrip("/").removesuffix("/v1")
+
+
+def authorization() -> dict[str, str]:
+    """Return the header that carries OPENAI_API_KEY, or none."""
+    key = os.environ.get("OPENAI_API_KEY")
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def served_models(base: str) -> list[str]:
+    """Return the models that a server lists, one at least; raises ServerError."""
+    import httpx
+
+    try:
+        response = httpx.get(f"{base}/v1/models", headers=authorization(), timeout=30)
+        response.raise_for_status()
+        names = [str(item["id"]) for item in response.json()["data"]]
+        names[0]  # an empty list is no answer
+        return names
+    except (httpx.HTTPError, ValueError, LookupError, TypeError, httpx.InvalidURL) as error:
+        raise ServerError(f"no server answers: {error}", where=base, remedy="Start one with `trtnemo serve`") from None
 
 
 @contextmanager
