@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -69,18 +68,15 @@ def _lines() -> Iterator[str]:
             yield line.strip()
 
 
-def _headers() -> dict[str, str]:
-    key = os.environ.get("OPENAI_API_KEY")
-    return {"Authorization": f"Bearer {key}"} if key else {}
-
-
 def _answer(base: str, body: dict[str, Any]) -> str:
     """Print an answer as it arrives, thinking dimmed on stderr, and return its content."""
     import httpx
 
+    from trtnemo.launch.endpoint import authorization
+
     printer, endpoint = _Printer(), f"{base}/v1/chat/completions"
     try:
-        with httpx.stream("POST", endpoint, json=body, headers=_headers(), timeout=600) as response:
+        with httpx.stream("POST", endpoint, json=body, headers=authorization(), timeout=600) as response:
             if response.status_code != 200:
                 response.read()
                 raise ServerError(_message(response.text), where=base)
