@@ -39,14 +39,20 @@ EXACT = {"is_wide": True, "half_cache": False}
 
 
 def make_native(
-    directory: Path, slots: int = 8, max_seq_len: int = 4096, mtp: bool = True, threads: int = 2, **options: Any
+    directory: Path,
+    slots: int = 8,
+    max_seq_len: int = 4096,
+    mtp: bool = True,
+    threads: int = 2,
+    max_num_tokens: int = 2048,
+    **options: Any,
 ) -> CpuExecutor:
     """Return a native executor; activations in 16 bits and a float32 cache unless `options` say otherwise."""
     checkpoint = Checkpoint.open(directory)
     model = NemotronH.from_checkpoint(checkpoint)
     target = model.record_target()
     head = model.record_mtp() if mtp and checkpoint.config.has_mtp else None
-    budget = Budget(slots, max_seq_len, 2048, 6, checkpoint.config.vocab_size)
+    budget = Budget(slots, max_seq_len, max_num_tokens, 6, checkpoint.config.vocab_size)
     chosen = CpuOptions(threads, **{"kv_tokens": slots * max_seq_len, **EXACT, **options})
     with tempfile.TemporaryDirectory() as packed:  # the file stays mapped when its name is gone
         index = pack_weights(checkpoint, [graph for graph in (target, head) if graph], Path(packed), lambda *_: None)

@@ -21,9 +21,8 @@ class Kept:
         pass
 
 
-def store(cache, tokens, nbytes=10):
-    assert cache.wants(tokens)
-    cache.store(tokens, Kept(len(tokens), nbytes))
+def store(cache, tokens, nbytes=10, **how):
+    cache.store(cache.key_for(tokens), Kept(len(tokens), nbytes), **how)
 
 
 def test_the_longest_beginning_that_leaves_a_token_is_found():
@@ -39,10 +38,10 @@ def test_the_longest_beginning_that_leaves_a_token_is_found():
 
 def test_short_or_known_prefixes_are_not_wanted():
     cache = PrefixCache(1000)
-    assert not cache.wants(BASE[: LEAST_TOKENS - 1])
+    assert cache.key_for(BASE[: LEAST_TOKENS - 1]) is None
     store(cache, BASE[:100])
-    assert not cache.wants(BASE[:100])
-    assert not PrefixCache(0).wants(BASE)
+    assert cache.key_for(BASE[:100]) is None
+    assert PrefixCache(0).key_for(BASE) is None
 
 
 def test_the_least_recently_used_goes_first():
@@ -53,17 +52,38 @@ def test_the_least_recently_used_goes_first():
     store(cache, [4, *BASE[:100]])
     assert cache.find([2, *BASE]) is None
     assert all(cache.find([first, *BASE]) for first in (1, 3, 4))
-    cache.store(BASE, Kept(1000, 31))
+    store(cache, BASE, 31)
     assert len(cache) == 3
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(64, 90), st.integers(1, 12)), max_size=30))
+def test_chunks_of_long_prompts_push_out_each_other_and_not_the_ends_of_turns():
+    cache = PrefixCache(60)
+    for first in (1, 2):
+        store(cache, [first, *BASE[:100]])
+    for first in range(10, 30):
+        store(cache, [first, *BASE[:100]], on_trial=True)
+    assert len(cache) == 6
+    assert all(cache.find([first, *BASE]) for first in (1, 2, 29))
+    assert not cache.find([10, *BASE])
+
+
+def test_a_chunk_that_a_prompt_started_from_is_kept_like_a_turn():
+    cache = PrefixCache(60)
+    store(cache, [1, *BASE[:100]], on_trial=True)
+    assert cache.find([1, *BASE])
+    for first in range(10, 30):
+        store(cache, [first, *BASE[:100]], on_trial=True)
+    assert cache.find([1, *BASE])
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(64, 90), st.integers(1, 12), st.booleans()), max_size=30))
 def test_the_budget_is_never_exceeded(kept):
     cache, budget = PrefixCache(25), 25
-    for first, length, nbytes in kept:
+    for first, length, nbytes, on_trial in kept:
         tokens = [first, *BASE[1:length]]
-        if cache.wants(tokens):
-            cache.store(tokens, Kept(length, nbytes))
+        key = cache.key_for(tokens)
+        if key is not None:
+            cache.store(key, Kept(length, nbytes), on_trial=on_trial)
         assert cache.held_bytes <= budget
         found = cache.find([*tokens, 0])
         assert found is None or found.length <= length

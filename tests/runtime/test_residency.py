@@ -10,7 +10,6 @@ import pytest
 
 from lowering.executors import make_native
 from trtnemo import SamplingParams
-from trtnemo.errors import BusyError
 from trtnemo.runtime import EngineClient, LoopOptions
 from trtnemo.runtime.client import iterate
 from trtnemo.runtime.messages import Failed, Finished, PromptReused, TokenGenerated
@@ -70,6 +69,20 @@ def test_an_answer_is_continued_from_its_end(open_client):
     assert found == say(open_client(), [*first, *answer, *prompt(4, 5)])[0]
 
 
+def test_prompts_cut_anywhere_leave_states_at_round_places_only(open_client):
+    """Three prompts share steps of 200 tokens, so that chunks end where it happens."""
+    client = open_client(LoopOptions(prefix_bytes=100 << 20), max_num_tokens=200, max_seq_len=1200)
+    prompts = [prompt(seed, 1000) for seed in range(3)]
+    threads = [threading.Thread(target=say, args=(client, tokens)) for tokens in prompts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    reused = [say(client, [*tokens[:end], 7])[1] for tokens in prompts for end in range(100, 1000, 50)]
+    assert {length % 128 for length in reused} == {0}
+    assert max(reused) == 896
+
+
 def test_a_scored_prompt_is_run_in_full(open_client):
     client = open_client(LoopOptions(prefix_bytes=100 << 20))
     say(client, prompt(5, 200))
@@ -97,19 +110,6 @@ def test_sequences_that_give_way_go_on_with_the_same_bits(open_client, drafts):
     assert client.statistics.preemptions > 0
     alone = open_client(slots=1)
     assert said == [say(alone, tokens, params)[0] for tokens in prompts]
-
-
-def test_too_many_requests_are_refused_and_the_rest_are_served(open_client):
-    client = open_client(LoopOptions(max_waiting=3), slots=1)
-    events: queue.SimpleQueue[object] = queue.SimpleQueue()
-    for seed in range(4):
-        client.submit(prompt(seed, 50), PARAMS, events.put)
-    with pytest.raises(BusyError, match="4 requests run or wait already"):
-        client.submit(prompt(9, 50), PARAMS, events.put)
-    finished = 0
-    while finished < 4:
-        finished += isinstance(events.get(timeout=60), Finished)
-    assert say(client, prompt(0, 50))[0]
 
 
 class Forgetful:

@@ -7,7 +7,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
-from trtnemo.errors import BusyError, EngineError, PromptTooLongError, RequestError
+from trtnemo.errors import EngineError, PromptTooLongError, RequestError
 from trtnemo.lowering import Budget, Executor
 from trtnemo.runtime.engine_loop import EngineLoop
 from trtnemo.runtime.messages import Abort, Event, Failed, Finished, LoopStatistics, Shutdown, Submit, ThinkingBudget
@@ -27,7 +27,6 @@ class EngineClient:
     def __init__(self, executor: Executor, stop_token_ids: frozenset[int], options: LoopOptions | None = None) -> None:
         options = options or LoopOptions()
         self.budget: Budget = executor.budget
-        self._most = None if options.max_waiting is None else executor.budget.slots + options.max_waiting
         self.stop_token_ids = stop_token_ids
         self._handlers: dict[str, Handler] = {}
         self._lock = threading.Lock()
@@ -56,7 +55,6 @@ class EngineClient:
             frozenset(params.stop_token_ids) if params.ignore_eos else self.stop_token_ids | {*params.stop_token_ids}
         )
         with self._lock:
-            self._require_place()  # again: others may have come since the check
             request_id = str(next(self._numbers))
             self._handlers[request_id] = handler
         kept = reusable_end(prompt, self.stop_token_ids)
@@ -64,8 +62,7 @@ class EngineClient:
         return request_id
 
     def check(self, prompt: list[int], params: SamplingParams) -> None:
-        """Raise RequestError when the engine cannot run this, BusyError when too many wait."""
-        self._require_place()
+        """Raise RequestError when the engine cannot run this."""
         if not prompt:
             raise RequestError("the prompt is empty", parameter="prompt")
         outside = next((token for token in prompt if not 0 <= token < self.budget.vocab_size), None)
@@ -91,10 +88,6 @@ class EngineClient:
                 parameter="max_tokens",
                 remedy="Lower max_tokens",
             )
-
-    def _require_place(self) -> None:
-        if self._most is not None and len(self._handlers) >= self._most:
-            raise BusyError(f"{len(self._handlers)} requests run or wait already", remedy="Send it again later")
 
     def abort(self, request_id: str) -> None:
         """Stop a request; its handler hears nothing more."""

@@ -29,7 +29,7 @@ from trtnemo.runtime.messages import (
 from trtnemo.runtime.options import LoopOptions
 from trtnemo.runtime.residency import Residency
 from trtnemo.runtime.sampler import Float32, token_logprob
-from trtnemo.runtime.scheduler import ScheduledStep, Scheduler
+from trtnemo.runtime.scheduler import CHUNK_UNIT, ScheduledStep, Scheduler
 from trtnemo.runtime.sequence import Sequence
 from trtnemo.runtime.speculation import draft_segment, write_drafts
 
@@ -191,8 +191,8 @@ class EngineLoop:
             self._score_prompt(sequence, length, logits)
             self._counts["prompt_tokens"] += length
         sequence.position += length
-        if was_prompt and (sequence.unseen or sequence.position == sequence.request.kept_end):
-            self._keep(sequence)
+        if was_prompt:
+            self._keep_beginning(sequence)
         if sequence.unseen:
             return
         if was_prompt and sequence.wants_prompt_logits:
@@ -259,8 +259,15 @@ class EngineLoop:
             self._executor.release(sequence.slot)
         return sequence is not None
 
-    def _keep(self, sequence: Sequence) -> None:
+    def _keep_beginning(self, sequence: Sequence) -> None:
+        """Keep a prompt's state after its last finished turn, and where other prompts are cut as well."""
+        if sequence.position == sequence.request.kept_end:
+            self._keep(sequence)
+        elif sequence.unseen and sequence.position % CHUNK_UNIT == 0:
+            self._keep(sequence, on_trial=True)
+
+    def _keep(self, sequence: Sequence, *, on_trial: bool = False) -> None:
         try:
-            self._residency.keep(sequence)
+            self._residency.keep(sequence, on_trial=on_trial)
         except Exception:  # a state that cannot be kept is only run again
             logger.exception("the state of sequence %s was not kept", sequence.id)

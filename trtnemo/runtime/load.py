@@ -70,7 +70,7 @@ def loop_options(engine: Engine) -> LoopOptions:
     drafts, adapts = recipe.speculation.draft_tokens, recipe.speculation.adaptive
     if isinstance(recipe, TensorrtRecipe):
         return LoopOptions(drafts, adapts)
-    return LoopOptions(drafts, adapts, recipe.cpu.prefix_cache_mib << 20, recipe.cpu.max_waiting)
+    return LoopOptions(drafts, adapts, recipe.cpu.prefix_cache_mib << 20)
 
 
 def budget_of(engine: Engine) -> Budget:

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 class LoopOptions:
     """What a recipe says of scheduling.
 
-    draft_tokens: most drafts a round; adapts_drafts: fewer where fewer pay; prefix_bytes: memory for prefixes' states;
-    max_waiting: requests that may wait for a slot (None: any number).
+    draft_tokens: most drafts a round; adapts_drafts: fewer where fewer pay; prefix_bytes: memory for prefixes' states.
     """
 
     draft_tokens: int = 0
     adapts_drafts: bool = False
     prefix_bytes: int = 0
-    max_waiting: int | None = None

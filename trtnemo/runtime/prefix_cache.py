@@ -15,66 +15,92 @@ LEAST_TOKENS = 64
 
 
 class PrefixCache:
-    """Snapshots by the tokens that they stand after, under a budget of bytes; the least recently used goes first."""
+    """Snapshots by the tokens that they stand after, under a budget of bytes.
+
+    Ends of chunks are kept on trial until a prompt starts from one. The least recently used goes first, of those on
+    trial while they hold half of what is held: long prompts that nobody repeats do not push out the ends of turns.
+    """
 
     def __init__(self, budget_bytes: int) -> None:
         self.budget_bytes = budget_bytes
-        self.held_bytes = 0
-        self._snapshots: OrderedDict[bytes, Snapshot] = OrderedDict()
+        self._proven = _Shelf()
+        self._trial = _Shelf()
         self._lengths: Counter[int] = Counter()
 
     def __len__(self) -> int:
-        return len(self._snapshots)
+        return len(self._proven) + len(self._trial)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of all snapshots."""
+        return self._proven.held_bytes + self._trial.held_bytes
 
     def find(self, tokens: Sequence[int]) -> Snapshot | None:
         """Return the snapshot of the longest known beginning that leaves at least one token to run."""
         found = None
-        for length, digest in _digests(tokens, sorted(self._lengths)):
-            if length < len(tokens) and digest in self._snapshots:
-                found = digest
+        for length, key in _keys(tokens, sorted(self._lengths)):
+            if length < len(tokens) and (key in self._proven or key in self._trial):
+                found = key
         if found is None:
             return None
-        self._snapshots.move_to_end(found)
-        return self._snapshots[found]
+        if found in self._trial:
+            self._proven.put(found, self._trial.take(found))
+        self._proven.move_to_end(found)
+        return self._proven[found]
 
-    def wants(self, tokens: Sequence[int]) -> bool:
-        """Return whether a state after these tokens is worth keeping: long enough, and not there yet."""
+    def key_for(self, tokens: Sequence[int]) -> bytes | None:
+        """Return where to store a state after these tokens, None where it is too short or there already."""
         if not self.budget_bytes or len(tokens) < LEAST_TOKENS:
-            return False
-        digest = _digest(tokens)
-        if digest in self._snapshots:
-            self._snapshots.move_to_end(digest)
-            return False
-        return True
+            return None
+        key = _key(tokens)
+        for shelf in (self._proven, self._trial):
+            if key in shelf:
+                shelf.move_to_end(key)
+                return None
+        return key
 
-    def store(self, tokens: Sequence[int], snapshot: Snapshot) -> None:
-        """Keep a snapshot, unless it alone exceeds the budget; older ones make room."""
+    def store(self, key: bytes, snapshot: Snapshot, *, on_trial: bool = False) -> None:
+        """Keep a snapshot, unless it alone exceeds the budget; others make room."""
         if snapshot.nbytes > self.budget_bytes:
             return
         while self.held_bytes + snapshot.nbytes > self.budget_bytes:
             self.evict()
-        self._snapshots[_digest(tokens)] = snapshot
+        (self._trial if on_trial else self._proven).put(key, snapshot)
         self._lengths[snapshot.length] += 1
-        self.held_bytes += snapshot.nbytes
 
     def evict(self) -> bool:
-        """Drop the least recently used snapshot; return whether there was one."""
-        if not self._snapshots:
+        """Drop the snapshot that is missed least; return whether there was one."""
+        if not len(self):
             return False
-        _, snapshot = self._snapshots.popitem(last=False)
+        shelf = self._trial if 2 * self._trial.held_bytes >= self.held_bytes else self._proven
+        snapshot = shelf.take(next(iter(shelf)))
         self._lengths[snapshot.length] -= 1
         if not self._lengths[snapshot.length]:
             del self._lengths[snapshot.length]
-        self.held_bytes -= snapshot.nbytes
         return True
 
 
-def _digest(tokens: Sequence[int]) -> bytes:
+class _Shelf(OrderedDict[bytes, Snapshot]):
+    """Snapshots, the least recently used first, and their bytes."""
+
+    held_bytes = 0
+
+    def put(self, key: bytes, snapshot: Snapshot) -> None:
+        self[key] = snapshot
+        self.held_bytes += snapshot.nbytes
+
+    def take(self, key: bytes) -> Snapshot:
+        snapshot = self.pop(key)
+        self.held_bytes -= snapshot.nbytes
+        return snapshot
+
+
+def _key(tokens: Sequence[int]) -> bytes:
     return hashlib.blake2b(np.asarray(tokens, np.int64).tobytes(), digest_size=16).digest()
 
 
-def _digests(tokens: Sequence[int], lengths: Sequence[int]) -> list[tuple[int, bytes]]:
-    """Return the digest of each beginning of one of the lengths, in one pass."""
+def _keys(tokens: Sequence[int], lengths: Sequence[int]) -> list[tuple[int, bytes]]:
+    """Return the key of each beginning of one of the lengths, in one pass."""
     data = np.asarray(tokens, np.int64)
     running, start, found = hashlib.blake2b(digest_size=16), 0, []
     for length in lengths:

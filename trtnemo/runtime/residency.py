@@ -50,13 +50,13 @@ class Residency:
             return True
         return False
 
-    def keep(self, sequence: Sequence) -> None:
-        """Keep the state of a sequence where others may start from it: at the end of a chunk, a turn, an answer."""
+    def keep(self, sequence: Sequence, *, on_trial: bool = False) -> None:
+        """Keep the state of a sequence where others may start from it: after a turn, an answer, or on trial a chunk."""
         if sequence.wants_prompt_logits:
             return
-        tokens = sequence.tokens[: sequence.position]
-        if self.prefixes.wants(tokens):
-            self.prefixes.store(tokens, self._executor.snapshot(sequence.slot))
+        key = self.prefixes.key_for(sequence.tokens[: sequence.position])
+        if key is not None:
+            self.prefixes.store(key, self._executor.snapshot(sequence.slot), on_trial=on_trial)
 
     def _start_from_prefix(self, sequence: Sequence) -> bool:
         # prompt logits need every token to be run

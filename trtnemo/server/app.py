@@ -9,13 +9,15 @@ from contextlib import aclosing
 from typing import Any, Protocol, TypeVar
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
 from trtnemo import __version__
 from trtnemo.errors import RequestError, TrtnemoError
+from trtnemo.server.admission import EventStream
 from trtnemo.server.chat import ChatCall
+from trtnemo.server.collect import Job
 from trtnemo.server.completions import CompletionCall
 from trtnemo.server.context import ServerContext
 from trtnemo.server.counting import CountRequests
@@ -29,7 +31,9 @@ Body = TypeVar("Body", bound=BaseModel)
 
 
 class Call(Protocol):
-    """A generating endpoint's call, ready to run."""
+    """A generating endpoint's call, ready to run: one job for each of its choices."""
+
+    jobs: list[Job]
 
     async def run(self) -> dict[str, Any]:
         """Return the whole answer."""
@@ -52,14 +56,16 @@ def create_app(context: ServerContext) -> FastAPI:
     @app.post("/v1/completions")
     async def completions(request: Request) -> Response:
         body = await _read(request, CompletionRequest)
-        return await _answer(request, CompletionCall(context, body), body.stream)
+        context.admission.require()
+        return await _answer(context, request, CompletionCall(context, body), body.stream)
 
     @app.post("/v1/chat/completions")
     async def chat(request: Request) -> Response:
         body = await _read(request, ChatRequest)
+        context.admission.require()  # before a long prompt is rendered for nothing
         # A template may take its time, and a long prompt too: neither may hold up the other requests.
         call = await asyncio.to_thread(ChatCall, context, body)
-        return await _answer(request, call, body.stream)
+        return await _answer(context, request, call, body.stream)
 
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
@@ -140,9 +146,17 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
 
 
-async def _answer(request: Request, call: Call, stream: bool) -> Response:
+async def _answer(context: ServerContext, request: Request, call: Call, stream: bool) -> Response:
+    places = context.admission.take(len(call.jobs))
     if stream:
-        return StreamingResponse(_events(call), media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
+        return EventStream(_events(call), places)
+    try:
+        return await _whole(request, call)
+    finally:
+        places.give_back()
+
+
+async def _whole(request: Request, call: Call) -> Response:
     work = asyncio.ensure_future(call.run())
     watcher = asyncio.ensure_future(_disconnected(request))
     try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from trtnemo.errors import ModelNotFoundError
 from trtnemo.recipe.shared import Sampling
 from trtnemo.runtime import EngineClient
+from trtnemo.server.admission import Admission
 from trtnemo.server.metrics import ServerMetrics
 from trtnemo.text import ChatTemplate, TextTokenizer
 
@@ -20,6 +21,7 @@ class ServerContext:
     """
 
     client: EngineClient
+    admission: Admission
     tokenizer: TextTokenizer
     chat_template: ChatTemplate | None
     model_names: tuple[str, ...]

@@ -11,7 +11,9 @@ import uvicorn
 
 from trtnemo.engine import Engine
 from trtnemo.errors import CheckpointError, ServerError
+from trtnemo.recipe import CpuRecipe
 from trtnemo.runtime import EngineClient, load_executor, load_tokenizer, loop_options
+from trtnemo.server.admission import Admission
 from trtnemo.server.app import create_app
 from trtnemo.server.context import ServerContext
 from trtnemo.server.metrics import ServerMetrics
@@ -75,6 +77,7 @@ def load_context(engine: Engine, *, interpret: bool = False) -> ServerContext:
     client = EngineClient(executor, tokenizer.stop_token_ids, loop_options(engine))
     return ServerContext(
         client=client,
+        admission=Admission(_places(engine, client)),
         tokenizer=tokenizer,
         chat_template=template,
         model_names=recipe.served_model_names,
@@ -98,6 +101,11 @@ class _Server(uvicorn.Server):
         await super().startup(sockets=sockets)
         if self.started:
             self._ready()
+
+
+def _places(engine: Engine, client: EngineClient) -> int | None:
+    recipe = engine.recipe
+    return client.budget.slots + recipe.cpu.max_waiting if isinstance(recipe, CpuRecipe) else None
 
 
 def _template(engine: Engine, tokenizer: TextTokenizer) -> ChatTemplate | None:

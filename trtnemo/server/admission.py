@@ -1,0 +1,63 @@
+"""How many sequences may run or wait at once; who comes later is told so before an answer begins."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from trtnemo.errors import BusyError, RequestError
+
+
+class Admission:
+    """Places for sequences, all of them taken and given back on the event loop; `most` None is any number."""
+
+    def __init__(self, most: int | None) -> None:
+        self.most = most
+        self.taken = 0
+
+    def take(self, count: int) -> Places:
+        """Return so many places; raises RequestError when there never are as many, BusyError when others hold them."""
+        if self.most is not None and count > self.most:
+            raise RequestError(
+                f"the request asks for {count} choices at once; this server holds {self.most}, run or waiting",
+                remedy="Ask for fewer choices in one request, or raise cpu.max_waiting",
+            )
+        self.require(count)
+        self.taken += count
+        return Places(self, count)
+
+    def require(self, count: int = 1) -> None:
+        """Raise BusyError when so many places are not free now."""
+        if self.most is not None and self.taken + count > self.most:
+            raise BusyError(f"{self.taken} requests run or wait already", remedy="Send it again later")
+
+
+class Places:
+    """Places of one request, until they are given back."""
+
+    def __init__(self, admission: Admission, count: int) -> None:
+        self._admission = admission
+        self._count = count
+
+    def give_back(self) -> None:
+        """Give them back; a second time changes nothing."""
+        self._admission.taken -= self._count
+        self._count = 0
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events of a request that holds places until they were sent, or until nobody listens any more."""
+
+    def __init__(self, content: AsyncIterator[str], places: Places) -> None:
+        super().__init__(content, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
+        self._places = places
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            # Not in the generator: one that is never begun has no end.
+            self._places.give_back()
