@@ -29,6 +29,7 @@ sys.modules["trtnemo._native"] = module
 spec.loader.exec_module(module)
 import pytest
 
-tests = ["tests/lowering/cpu", "tests/plugins", "tests/runtime/test_residency.py"]
-sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", *tests]))
+lowering = [f"tests/lowering/{name}" for name in ("cpu", "test_executor.py", "test_family.py")]
+tests = [*lowering, "tests/plugins", "tests/runtime/test_residency.py"]
+sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-k", "not tensorrt", *tests]))
 PYTHON

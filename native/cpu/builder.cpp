@@ -69,14 +69,15 @@ std::size_t GraphBuilder::value(std::size_t width, std::size_t buffer, bool is_r
     return graph_.program.add_value(width, buffer, is_rows);
 }
 
-void GraphBuilder::embedding(std::string name, const WeightPlace& table, bool is_tiled, std::size_t output) {
+void GraphBuilder::embedding(std::string name, const WeightPlace& table, bool is_tiled, std::size_t rows,
+                             std::size_t output) {
     require(table.format == "bfloat16" || table.format == "float32", "an embedding table is bfloat16 or float32");
-    require(at(output).width == table.columns, "the table's width is not its output's");
+    require(at(output).width == table.columns && table.rows >= rows, "an embedding table has other sizes than the graph");
     require(table.rows < 1U << 31 && table.columns < 1U << 31, "a table has impossible sizes");
-    Matrix rows{parse_format(table.format), table.rows, table.columns, weights_.data() + table.offset, 1.0F};
-    const std::size_t element = rows.format == Format::kFloat32 ? 4 : 2;
-    check(table.offset, is_tiled ? rows.bytes() : table.rows * table.columns * element);
-    append<EmbeddingOp>(std::move(name), rows, is_tiled, at(output));
+    Matrix matrix{parse_format(table.format), table.rows, table.columns, weights_.data() + table.offset, 1.0F};
+    const std::size_t element = matrix.format == Format::kFloat32 ? 4 : 2;
+    check(table.offset, is_tiled ? matrix.bytes() : table.rows * table.columns * element);
+    append<EmbeddingOp>(std::move(name), matrix, is_tiled, at(output));
 }
 
 void GraphBuilder::rms_norm(std::string name, std::size_t input, std::size_t weight_offset, float epsilon,

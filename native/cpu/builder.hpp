@@ -30,7 +30,7 @@ class GraphBuilder {
         : executor_(executor), graph_(graph), weights_(weights) {}
 
     std::size_t value(std::size_t width, std::size_t buffer, bool is_rows);
-    void embedding(std::string name, const WeightPlace& table, bool is_tiled, std::size_t output);
+    void embedding(std::string name, const WeightPlace& table, bool is_tiled, std::size_t rows, std::size_t output);
     void rms_norm(std::string name, std::size_t input, std::size_t weight_offset, float epsilon, std::size_t output);
     void linear(std::string name, std::size_t input, const WeightPlace& weight, bool is_wide, std::size_t output);
     void relu2(std::string name, std::size_t input, std::size_t output);

@@ -23,12 +23,14 @@ Snapshot::~Snapshot() {
 }
 
 void Snapshot::park() {
+    if (pages_.empty()) return;
     const std::size_t bytes = pool_->layout().page_bytes();
-    for (const std::uint32_t page : pages_) {
-        const std::uint8_t* source = pool_->page(page);
-        parked_.insert(parked_.end(), source, source + bytes);
-        pool_->release(page);
+    std::vector<std::uint8_t> copy(pages_.size() * bytes);  // before a page is given back, for there may be no memory
+    for (std::size_t page = 0; page < pages_.size(); ++page) {
+        std::memcpy(copy.data() + page * bytes, pool_->page(pages_[page]), bytes);
+        pool_->release(pages_[page]);
     }
+    parked_.swap(copy);
     pages_.clear();
 }
 

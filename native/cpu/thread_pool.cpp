@@ -1,5 +1,9 @@
 #include "thread_pool.hpp"
 
+#include <stdexcept>
+#include <string>
+#include <system_error>
+
 namespace trtnemo {
 
 namespace {
@@ -18,12 +22,20 @@ void pause() {
 }  // namespace
 
 ThreadPool::ThreadPool(std::size_t threads) {
-    for (std::size_t worker = 1; worker < threads; ++worker) {
-        workers_.emplace_back([this, worker] { work(worker); });
+    try {
+        for (std::size_t worker = 1; worker < threads; ++worker) {
+            workers_.emplace_back([this, worker] { work(worker); });
+        }
+    } catch (const std::system_error& error) {
+        const std::string started = std::to_string(workers_.size() + 1);
+        stop();
+        throw std::runtime_error("of " + std::to_string(threads) + " threads only " + started + " start: " + error.what());
     }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { stop(); }
+
+void ThreadPool::stop() {
     stops_ = true;
     round_.fetch_add(1, std::memory_order_release);
     round_.notify_all();

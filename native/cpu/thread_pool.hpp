@@ -37,6 +37,7 @@ class ThreadPool {
     void start(std::size_t items, Call call, void* context);
     void take_items(std::size_t worker);
     void work(std::size_t worker);
+    void stop();
 
     std::vector<std::thread> workers_;
     Call call_ = nullptr;

@@ -19,14 +19,19 @@ from trtnemo.network import functional
 
 
 class Tensors:
-    """Float32 tensors by name, as packing reads a checkpoint."""
+    """Tensors by name, as packing reads a checkpoint; torch's become float32."""
 
-    def __init__(self, tensors: dict[str, torch.Tensor]) -> None:
-        self.values = {name: np.ascontiguousarray(value.float().numpy()) for name, value in tensors.items()}
-        self.total_bytes = sum(value.nbytes for value in self.values.values())
+    def __init__(self, tensors: dict[str, torch.Tensor | RawTensor]) -> None:
+        self.values = {name: value if isinstance(value, RawTensor) else plain(value) for name, value in tensors.items()}
+        self.total_bytes = sum(value.data.nbytes for value in self.values.values())
 
     def read(self, name: str) -> RawTensor:
-        return RawTensor(StorageType.F32, self.values[name])
+        return self.values[name]
+
+
+def plain(value: torch.Tensor) -> RawTensor:
+    """Return a tensor's float32 values."""
+    return RawTensor(StorageType.F32, np.ascontiguousarray(value.float().numpy()))
 
 
 def single(name: str, value: torch.Tensor) -> tuple[ParameterSpec, dict[str, torch.Tensor]]:
@@ -51,9 +56,10 @@ def record(op: Any, inputs: list[torch.Tensor], specs: dict[str, ParameterSpec])
 def run_native(
     op: Any,
     inputs: list[torch.Tensor],
-    parameters: dict[str, tuple[ParameterSpec, dict[str, torch.Tensor]]],
+    parameters: dict[str, tuple[ParameterSpec, dict[str, torch.Tensor | RawTensor]]],
     cuts: Any,
     half_state: bool = False,
+    is_wide: bool = True,
 ) -> torch.Tensor:
     """Return the op's output for all rows, fed as one sequence cut at `cuts`."""
     specs = {role: spec for role, (spec, _) in parameters.items()}
@@ -63,7 +69,7 @@ def run_native(
     with tempfile.TemporaryDirectory() as directory:
         index = pack_weights(Tensors(tensors), [graph], Path(directory), lambda *_: None)
         budget = Budget(1, count, count, 0, count)
-        options = CpuOptions(2, 0, is_wide=True, half_cache=False, half_state=half_state)
+        options = CpuOptions(2, 0, is_wide=is_wide, half_cache=False, half_state=half_state)
         executor = CpuExecutor(Path(directory), index, graph, None, budget, options)
     outputs, start = [], 0
     for end in (*(min(cut, count) for cut in cuts), count):

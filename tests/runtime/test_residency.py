@@ -141,8 +141,11 @@ def test_a_state_that_cannot_be_moved_fails_its_sequences_and_the_loop_lives_on(
     events: queue.SimpleQueue[object] = queue.SimpleQueue()
     for seed in range(2):
         client.submit(prompt(seed, 60), params, events.put)
-    ended = 0
-    while ended < 2:
-        ended += isinstance(events.get(timeout=60), (Finished, Failed))
+    ended = []
+    while len(ended) < 2:
+        event = events.get(timeout=60)
+        ended += [event] if isinstance(event, (Finished, Failed)) else []
+    messages = [event.message for event in ended if isinstance(event, Failed)]
+    assert messages == ["the engine failed: no room for a copy"] * 2
     assert len(say(client, prompt(3, 50))[0]) == 20
     client.close()

@@ -33,15 +33,36 @@ def alone(directory):
 
 
 @pytest.fixture(scope="module")
+def drafted(directory):
+    """Draft logits after each token of each sequence, fed one by one, from a token that stands for the place."""
+    rows = []
+    for number, tokens in enumerate(SEQUENCES):
+        executor = make_native(directory, slots=1, threads=1, is_wide=False, half_cache=True)
+        rows.append([])
+        for position, token in enumerate(tokens):
+            executor.forward(make_batch([(0, position, [token], False)]))
+            rows[number].append(executor.draft([DraftToken(0, draft_after(position))])[0])
+    return rows
+
+
+def draft_after(length):
+    """Return a token to draft from, one for each place."""
+    return 100 + 7 * length
+
+
+@pytest.fixture(scope="module")
 def executors(directory):
-    return [make_native(directory, threads=threads, is_wide=False, half_cache=True) for threads in (1, 2, 3)]
+    """Of one to three threads; the last has pages for half of what four whole sequences need."""
+    how = {"is_wide": False, "half_cache": True}
+    tight = make_native(directory, slots=4, max_seq_len=LENGTH + 6, kv_tokens=192, threads=2, **how)
+    return [*(make_native(directory, threads=threads, **how) for threads in (1, 2, 3)), tight]
 
 
 class Run:
     """A schedule drawn step by step: what comes out is compared with the sequences run alone."""
 
-    def __init__(self, executor, alone, draw):
-        self.executor, self.alone, self.draw = executor, alone, draw
+    def __init__(self, executor, alone, drafted, draw):
+        self.executor, self.alone, self.drafted, self.draw = executor, alone, drafted, draw
         self.position = [0] * len(SEQUENCES)
         self.snapshots = []
         for number in range(len(SEQUENCES)):
@@ -63,8 +84,19 @@ class Run:
             else:
                 part = tokens[self.position[number] : self.position[number] + length]
                 parts.append((number, self.position[number], part, False))
-        if parts:
+        if parts and self.has_room(parts):
             self.run(parts, speculative)
+
+    def has_room(self, parts):
+        """Free pages as a runtime would, snapshots first; say whether the step may run, after it was refused if not."""
+        batch = make_batch(parts)
+        while not self.executor.has_room(batch.segments) and self.snapshots:
+            self.snapshots.pop(0)
+        if self.executor.has_room(batch.segments):
+            return True
+        with pytest.raises(StepError, match="no page"):
+            self.executor.forward(batch)
+        return False
 
     def run(self, parts, speculative):
         logits = self.executor.forward(make_batch(parts)).logits
@@ -87,13 +119,31 @@ class Run:
         if self.snapshots:
             # an index is drawn, for hypothesis keeps what was drawn
             number, snapshot = self.snapshots[self.draw(st.integers(0, len(self.snapshots) - 1))]
+            if not self.executor.can_restore(snapshot):
+                with pytest.raises(StepError, match="no page"):
+                    self.executor.restore(number, snapshot)
+                return
             self.executor.restore(number, snapshot)
             self.position[number] = snapshot.length
 
+    def park(self):
+        """Move a kept state out of the pages, as a sequence that gives way is."""
+        if self.snapshots:
+            number, snapshot = self.snapshots[self.draw(st.integers(0, len(self.snapshots) - 1))]
+            snapshot.park()
+            self.executor.release(number)
+            self.position[number] = 0
+
     def draft(self):
-        started = [number for number, position in enumerate(self.position) if position]
-        if started:
-            self.executor.draft([DraftToken(number, self.draw(st.integers(0, 4095))) for number in started])
+        for number, position in enumerate(self.position):
+            # a state during verification drafts nothing, and every run commits, so all that started may
+            if position and self.draw(st.booleans()) and self.has_room([(number, position, [0], False)]):
+                found = self.executor.draft([DraftToken(number, draft_after(position - 1))])
+                assert np.array_equal(found[0], self.drafted[number][position - 1])
+                # a second draft in a row continues the first, and is forgotten with it
+                if self.draw(st.booleans()) and self.has_room([(number, position + 1, [0], False)]):
+                    self.executor.draft([DraftToken(number, 5)])
+                return
 
     def restart(self):
         number = self.draw(st.integers(0, len(SEQUENCES) - 1))
@@ -101,14 +151,17 @@ class Run:
         self.position[number] = 0
 
 
-@settings(max_examples=40, deadline=None)
+ACTIONS = ["step", "step", "step", "keep", "go_back", "park", "draft", "restart"]
+
+
+@settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_any_schedule_gives_the_bits_of_a_sequence_run_alone(executors, alone, data):
+def test_any_schedule_gives_the_bits_of_a_sequence_run_alone(executors, alone, drafted, data):
     executor = data.draw(st.sampled_from(executors))
-    run = Run(executor, alone, data.draw)
+    run = Run(executor, alone, drafted, data.draw)
     for _ in range(data.draw(st.integers(3, 12))):
-        getattr(run, data.draw(st.sampled_from(["step", "step", "step", "keep", "go_back", "draft", "restart"])))()
-    run = Run(executor, alone, data.draw)
+        getattr(run, data.draw(st.sampled_from(ACTIONS)))()
+    run = Run(executor, alone, drafted, data.draw)
     assert executor.free_pages == executor.total_pages
 
 

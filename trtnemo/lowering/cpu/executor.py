@@ -12,6 +12,7 @@ import numpy as np
 from trtnemo.errors import MachineError, StepError
 from trtnemo.graph import Graph
 from trtnemo.graph.ops import Attention
+from trtnemo.lowering.cpu.memory import require_memory
 from trtnemo.lowering.cpu.native import choose_kernels, require_native
 from trtnemo.lowering.cpu.packed import WEIGHTS, PackedIndex
 from trtnemo.lowering.cpu.program import add_graph
@@ -98,17 +99,23 @@ class CpuExecutor:
         graphs = [graph for graph in (target, mtp) if graph is not None]
         layers = [node.op for graph in graphs for node in graph.nodes if isinstance(node.op, Attention)]
         heads, head_dim = _one_shape(layers)
-        self._executor: Any = native.Executor(
-            weights=str(directory / WEIGHTS),
-            kernels=self.kernels,
-            slots=budget.slots,
-            threads=options.threads,
-            pages=_pages(options.kv_tokens, native.PAGE_TOKENS),
-            layers=len(layers),
-            kv_heads=heads,
-            head_dim=head_dim,
-            is_half=options.half_cache,
-        )
+        require_memory(graphs, budget, options.kv_tokens, half_cache=options.half_cache)
+        try:
+            self._executor: Any = native.Executor(
+                weights=str(directory / WEIGHTS),
+                kernels=self.kernels,
+                slots=budget.slots,
+                threads=options.threads,
+                pages=_pages(options.kv_tokens, native.PAGE_TOKENS),
+                layers=len(layers),
+                kv_heads=heads,
+                head_dim=head_dim,
+                is_half=options.half_cache,
+            )
+        except (MemoryError, RuntimeError) as error:
+            raise MachineError(
+                f"the CPU runtime cannot start here: {error}", remedy="Lower cpu.threads, limits or cpu.kv_tokens"
+            ) from None
         how = {"is_wide": options.is_wide, "half_state": options.half_state}
         counted = add_graph(self._executor.target(), target, index, **how)
         if mtp is not None:

@@ -18,12 +18,13 @@ from trtnemo.plugins.mamba2.op import Mamba2
 
 @dataclass
 class Site:
-    """Where a graph is being told: the native builder, the weights, values by number, attention layers counted.
+    """Where a graph is being told: builder, graph, weights, values by number, attention layers counted.
 
     is_wide: activations that meet NVFP4 weights have 16 bits, not 8; half_state: recurrent states are float16.
     """
 
     builder: Any
+    graph: Graph
     index: PackedIndex
     is_wide: bool
     half_state: bool
@@ -51,7 +52,7 @@ def add_graph(
     builder: Any, graph: Graph, index: PackedIndex, *, is_wide: bool, half_state: bool, first_layer: int = 0
 ) -> int:
     """Tell a whole graph; return how many attention layers it has. Raises EngineError on an unknown op."""
-    site, buffers = Site(builder, index, is_wide, half_state, first_layer), assign_buffers(graph)
+    site, buffers = Site(builder, graph, index, is_wide, half_state, first_layer), assign_buffers(graph)
     for name, type in {**graph.inputs, **graph.values}.items():
         if name not in LISTS:
             site.values[name] = builder.value(_width(type), buffers[name], type.shape[0] == ROWS)
@@ -91,7 +92,8 @@ OpFunction = Callable[[Site, Node, Any, list[int], int], None]
 def embedding(site: Site, node: Node, op: Any, inputs: list[int], output: int) -> None:
     """Rows of a table."""
     name = node.parameters["weight"]
-    site.builder.embedding(node.name, site.place(name), site.index.tensor(name).form == "tiles", output)
+    is_tiled, rows = site.index.tensor(name).form == "tiles", site.graph.parameters[name].shape[0]
+    site.builder.embedding(node.name, site.place(name), is_tiled, rows, output)
 
 
 def rms_norm(site: Site, node: Node, op: RmsNorm, inputs: list[int], output: int) -> None:
