@@ -1,11 +1,14 @@
-"""From a checkpoint to packed weights: streamed, one tensor in memory at a time, bits kept."""
+"""From a checkpoint to packed weights: streamed, a few tensors in memory at a time, bits kept."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +25,9 @@ Bytes = npt.NDArray[np.uint8]
 # called with (bytes done, bytes in all)
 Progress = Callable[[int, int], None]
 
+Item = TypeVar("Item")
+
+_WORKERS, _AHEAD = 2, 4  # threads, and tensors that are read and packed before they are written
 _FORMATS: dict[WeightFormat, PackedFormat] = {WeightFormat.FP8: "e4m3", WeightFormat.NVFP4: "nvfp4"}
 _MATRIX_OPS = {"linear", "latent_moe"}
 _MATRIX_ROLES = {"weight", "up", "down"}
@@ -30,13 +36,16 @@ _MATRIX_ROLES = {"weight", "up", "down"}
 def pack_weights(checkpoint: Checkpoint, graphs: Sequence[Graph], directory: Path, progress: Progress) -> PackedIndex:
     """Write every parameter of the graphs to `directory`, with an index; raises CheckpointError, MachineError."""
     native = require_native()
-    specs = {name: spec for graph in graphs for name, spec in graph.parameters.items()}
+    specs = list({name: spec for graph in graphs for name, spec in graph.parameters.items()}.values())
     forms, total = parameter_forms(graphs), checkpoint.total_bytes
     tensors: dict[str, PackedTensor] = {}
-    with (directory / WEIGHTS).open("wb") as file:
+    members = ((member, forms[spec.name]) for spec in specs for member in spec.members())
+    with (directory / WEIGHTS).open("wb") as file, ThreadPoolExecutor(_WORKERS) as pool:
         writer = _Writer(file, native.ALIGNMENT)
-        for name, spec in specs.items():
-            tensors[name] = _pack_parameter(checkpoint, spec, forms[name], writer)
+        pieces = _run_ahead(pool, lambda member: _pack_member(checkpoint, *member), members)
+        for spec in specs:
+            own = islice(pieces, len(spec.members()))
+            tensors[spec.name] = _write_parameter(spec, forms[spec.name], own, writer)
             progress(min(writer.position, total), total)
     index = PackedIndex(layout=LAYOUT, size=writer.position, tensors=tensors)
     (directory / INDEX).write_text(index.model_dump_json(), encoding="utf-8")
@@ -76,40 +85,52 @@ class _Writer:
         return start
 
 
-def _pack_parameter(checkpoint: Checkpoint, spec: ParameterSpec, form: Form, writer: _Writer) -> PackedTensor:
+@dataclass(frozen=True)
+class _Piece:
+    """One tensor as it is written; `scale` is the factor of all its values."""
+
+    format: PackedFormat
+    data: npt.NDArray[np.generic]
+    scale: float = 1.0
+
+
+def _run_ahead(pool: ThreadPoolExecutor, work: Callable[[Item], _Piece], items: Iterable[Item]) -> Iterator[_Piece]:
+    """Yield the pieces in order, while the next few are read and packed: files are slow, and so is one core."""
+    remaining = iter(items)
+    waiting = deque(pool.submit(work, item) for item in islice(remaining, _AHEAD))
+    while waiting:
+        piece = waiting.popleft().result()
+        waiting.extend(pool.submit(work, item) for item in islice(remaining, 1))
+        yield piece
+
+
+def _pack_member(checkpoint: Checkpoint, spec: ParameterSpec, form: Form) -> _Piece:
     if form == "vector":
-        return _pack_vector(checkpoint, spec, writer)
+        values = decode_plain(checkpoint.read(spec.name))
+        # a depthwise convolution: its taps one after the other, channels side by side
+        return _Piece("float32", values[:, 0, :].T if values.ndim == 3 else values)
     if form == "rows":
-        format, values = _plain(checkpoint.read(spec.name))
-        rows, columns = spec.shape
-        return PackedTensor(form=form, format=format, rows=rows, columns=columns, offset=writer.write(values), stride=0)
-    return _pack_matrices(checkpoint, spec, writer)
+        return _Piece(*_plain(checkpoint.read(spec.name)))
+    format, weight, block_scales, scale = _read_member(checkpoint, spec)
+    return _Piece(format, require_native().pack_matrix(format, *spec.shape, weight, block_scales), scale)
 
 
-def _pack_vector(checkpoint: Checkpoint, spec: ParameterSpec, writer: _Writer) -> PackedTensor:
-    values = decode_plain(checkpoint.read(spec.name))
-    if values.ndim == 3:  # a depthwise convolution: its taps one after the other, channels side by side
-        values = values[:, 0, :].T
-    columns = values.shape[-1]
-    offset = writer.write(values)
-    return PackedTensor(
-        form="vector", format="float32", rows=values.size // columns, columns=columns, offset=offset, stride=0
-    )
-
-
-def _pack_matrices(checkpoint: Checkpoint, spec: ParameterSpec, writer: _Writer) -> PackedTensor:
+def _write_parameter(spec: ParameterSpec, form: Form, pieces: Iterable[_Piece], writer: _Writer) -> PackedTensor:
     start, stride, scales = writer.position, 0, []
     formats: set[PackedFormat] = set()
-    for format, packed, scale in _packed_members(checkpoint, spec):
-        stride = packed.nbytes
-        formats.add(format)
-        scales.append(scale)
-        writer.write(packed)
+    rows, columns = spec.shape[0], spec.shape[-1]
+    for piece in pieces:
+        formats.add(piece.format)
+        scales.append(piece.scale)
+        writer.write(piece.data)
+        if form == "tiles":
+            stride = piece.data.nbytes
+        if form == "vector":
+            rows, columns = piece.data.size // piece.data.shape[-1], piece.data.shape[-1]
     if len(formats) > 1:
         raise CheckpointError("its experts are stored in several element types", where=spec.name)
-    rows, columns = spec.shape
     return PackedTensor(
-        form="tiles",
+        form=form,
         format=formats.pop(),
         rows=rows,
         columns=columns,
@@ -117,14 +138,6 @@ def _pack_matrices(checkpoint: Checkpoint, spec: ParameterSpec, writer: _Writer)
         stride=stride,
         scales=tuple(scales),
     )
-
-
-def _packed_members(checkpoint: Checkpoint, spec: ParameterSpec) -> Iterator[tuple[PackedFormat, Bytes, float]]:
-    native = require_native()
-    for member in spec.members():
-        format, weight, block_scales, scale = _read_member(checkpoint, member)
-        rows, columns = member.shape
-        yield format, native.pack_matrix(format, rows, columns, weight, block_scales), scale
 
 
 def _read_member(checkpoint: Checkpoint, spec: ParameterSpec) -> tuple[PackedFormat, Bytes, Bytes | None, float]:
