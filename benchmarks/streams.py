@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import httpx
 
-
 _COUNT = re.compile(rb'"completion_tokens": ?(\d+)')
 
 
