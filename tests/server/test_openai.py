@@ -50,6 +50,18 @@ def test_the_model_cards_question_is_answered_without_thinking(client):
     assert not hasattr(answer.choices[0].message, "reasoning_content")
 
 
+def test_a_stream_says_with_every_chunk_how_many_tokens_there_are(client):
+    """As load generators ask vLLM to."""
+    options = {"include_usage": True, "continuous_usage_stats": True}
+    request = {"model": MODEL, "stream": True, "stream_options": options, "max_tokens": 8, "temperature": 0}
+    chat = client.chat.completions.create(**request, messages=QUESTION, extra_body=thinking(False))
+    plain = client.completions.create(**request, prompt="The capital of Japan", extra_body={"ignore_eos": True})
+    for stream in (chat, plain):
+        counts = [chunk.usage.completion_tokens for chunk in stream if chunk.usage]
+        assert counts == sorted(counts)
+        assert set(counts) >= {1, 2, 7, 8}
+
+
 @pytest.mark.parametrize("on", [True, False])
 def test_a_streamed_chat_equals_the_whole_one(client, on):
     request = {"model": MODEL, "messages": QUESTION, "temperature": 0, "extra_body": thinking(on)}

@@ -18,7 +18,7 @@ from trtnemo.server.history import render_messages
 from trtnemo.server.parameters import ChatRequest
 from trtnemo.server.parts import delta_of, message_of, score_of
 from trtnemo.server.tools import check_tools, schemas_of
-from trtnemo.server.usage import usage
+from trtnemo.server.usage import Usage
 from trtnemo.text import AnswerFormat, AnswerParser, ToolCall, ends_in_thinking, read_answer
 
 
@@ -80,7 +80,7 @@ class ChatCall:
         return {
             **self._head("chat.completion"),
             "choices": [self._choice(choice) for choice in choices],
-            "usage": usage([self.prompt], [choice.counts for choice in choices]),
+            "usage": Usage([self.prompt], [choice.counts for choice in choices]).render(),
         }
 
     def _choice(self, choice: Choice) -> dict[str, Any]:
@@ -98,15 +98,15 @@ class ChatCall:
         parsers = {job.index: AnswerParser(self.format) for job in self.jobs}
         for job in self.jobs:
             yield self._chunk(job.index, {"role": "assistant", "content": ""})
-        counts = []
+        counted = Usage([self.prompt])
         async with aclosing(stream_all(self.context, self.jobs)) as deltas:
             async for job, delta in deltas:
-                counts.append(delta.counts)
+                counted.add(delta.counts)
+                so_far = {"usage": counted.render()} if self.request.counts_always else {}
                 for chunk in self._chunks(job.index, delta, parsers[job.index]):
-                    yield chunk
+                    yield {**chunk, **so_far}
         if self.request.include_usage:
-            total = usage([self.prompt], counts)
-            yield {**self._head("chat.completion.chunk"), "choices": [], "usage": total}
+            yield {**self._head("chat.completion.chunk"), "choices": [], "usage": counted.render()}
 
     def _chunks(self, index: int, delta: Delta, parser: AnswerParser) -> list[dict[str, Any]]:
         scores = {"content": [score_of(self.context.tokenizer, delta.logprob)]} if delta.logprob else None

@@ -15,7 +15,7 @@ from trtnemo.server.collect import Choice, Job, make_jobs, run_all, stream_all
 from trtnemo.server.context import ServerContext
 from trtnemo.server.generation import Delta
 from trtnemo.server.parameters import CompletionRequest
-from trtnemo.server.usage import usage
+from trtnemo.server.usage import Usage
 from trtnemo.text import TextTokenizer
 
 
@@ -56,7 +56,7 @@ class CompletionCall:
         return {
             **self.head,
             "choices": [self._choice(item) for item in choices],
-            "usage": usage(self.prompts, [choice.counts for choice in choices]),
+            "usage": Usage(self.prompts, [choice.counts for choice in choices]).render(),
         }
 
     async def stream(self) -> AsyncGenerator[dict[str, Any], None]:
@@ -64,17 +64,20 @@ class CompletionCall:
         offsets = dict.fromkeys((job.index for job in self.jobs), 0)
         waiting = {job.index for job in self.jobs} if self.request.echo else set()
         is_scored = self.request.logprobs is not None
-        counts = []
+        counted = Usage(self.prompts)
         async with aclosing(stream_all(self.context, self.jobs)) as deltas:
             async for job, delta in deltas:
-                counts.append(delta.counts)
+                counted.add(delta.counts)
                 if job.index in waiting and (delta.prompt_logprobs is not None or not is_scored):
                     waiting.remove(job.index)
-                    yield self._prompt_chunk(job, delta, offsets)
+                    yield {**self._prompt_chunk(job, delta, offsets), **self._so_far(counted)}
                 if delta.text or delta.logprob or delta.finish_reason:
-                    yield self._chunk(job, delta, offsets)
+                    yield {**self._chunk(job, delta, offsets), **self._so_far(counted)}
         if self.request.include_usage:
-            yield {**self.head, "choices": [], "usage": usage(self.prompts, counts)}
+            yield {**self.head, "choices": [], "usage": counted.render()}
+
+    def _so_far(self, counted: Usage) -> dict[str, Any]:
+        return {"usage": counted.render()} if self.request.counts_always else {}
 
     def _prompt_chunk(self, job: Job, delta: Delta, offsets: dict[int, int]) -> dict[str, Any]:
         text = self.context.tokenizer.decode(job.prompt, False)

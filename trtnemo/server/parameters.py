@@ -39,6 +39,7 @@ class StreamOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     include_usage: bool = False
+    continuous_usage_stats: bool = False
 
 
 class GenerationRequest(BaseModel):
@@ -87,6 +88,11 @@ class GenerationRequest(BaseModel):
     def include_usage(self) -> bool:
         """Whether a stream ends with a usage chunk."""
         return self.stream_options is not None and self.stream_options.include_usage
+
+    @property
+    def counts_always(self) -> bool:
+        """Whether every chunk of a stream says how many tokens there are so far."""
+        return self.stream_options is not None and self.stream_options.continuous_usage_stats
 
     def sampling_params(self, defaults: Sampling, number: int = 0, **more: Any) -> SamplingParams:
         """Return the sampling of choice `number`, with the recipe's defaults where the request says nothing."""

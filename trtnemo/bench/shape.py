@@ -1,0 +1,72 @@
+"""What one run asks of a server: prompts, lengths, how many at once, how long."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from trtnemo.recipe.shared import PositiveInt, RecipePart
+
+PROMPT_SETS = ("chat", "code", "math", "tools", "long")
+
+
+class Lengths(RecipePart):
+    """Lengths in tokens, uniform from `low` to `high`."""
+
+    low: PositiveInt
+    high: PositiveInt
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Lengths:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low} exceeds high {self.high}")
+        return self
+
+
+class LoadShape(RecipePart):
+    """One load: closed (`concurrency` streams that send when they are answered) or open (`rate`, Poisson arrivals)."""
+
+    prompts: str = Field("chat", description=f"a shipped set ({', '.join(PROMPT_SETS)}) or a JSONL file of `messages`")
+    concurrency: PositiveInt | None = Field(None, description="requests in flight at any time")
+    rate: Annotated[float, Field(gt=0)] | None = Field(None, description="requests a second, Poisson arrivals")
+    requests: PositiveInt = Field(64, description="requests that are measured")
+    seconds: Annotated[float, Field(gt=0)] | None = Field(None, description="end after so long, done or not")
+    warmup: Annotated[int, Field(ge=0)] = Field(4, description="requests before the measured ones")
+    input_tokens: Lengths | None = Field(
+        None, description="cut and repeat prompts to about so many tokens; absent means as they are"
+    )
+    output_tokens: Lengths = Field(Lengths(low=64, high=64), description="tokens of the answers")
+    ends_free: bool = Field(False, description="let answers end by themselves, at `output_tokens` at the latest")
+    thinking: bool | None = Field(None, description="ask for thinking or for none; absent asks for neither")
+    temperature: Annotated[float, Field(ge=0)] = Field(0.0, description="of sampling")
+    api: Literal["chat", "completions"] = Field("chat", description="endpoint that is asked")
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="of the choice and the lengths of prompts")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_length_is_a_range(cls, data: object) -> object:
+        """Read `output_tokens: 64` as from 64 to 64."""
+        if not isinstance(data, dict):
+            return data
+        ranges = {name: data.get(name) for name in ("input_tokens", "output_tokens")}
+        read = {name: {"low": value, "high": value} for name, value in ranges.items() if isinstance(value, int)}
+        return {**data, **read}
+
+    @model_validator(mode="after")
+    def _check_together(self) -> LoadShape:
+        if (self.concurrency is None) == (self.rate is None):
+            raise ValueError("give either concurrency or rate")
+        if self.thinking is not None and self.api == "completions":
+            raise ValueError("thinking is the chat endpoint's; completions has none")
+        return self
+
+    @property
+    def total(self) -> int:
+        """Requests in all, warm-up included."""
+        return self.warmup + self.requests
+
+    def title(self) -> str:
+        """Return the shape in a few words."""
+        load = f"concurrency {self.concurrency}" if self.concurrency else f"{self.rate:g} requests/s"
+        return f"{self.prompts}, {load}"

@@ -1,0 +1,111 @@
+"""The numbers of a run: rates, and times at the percentiles that people quote."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trtnemo.bench.record import RequestRecord, RunRecord
+from trtnemo.errors import ServerError
+
+PERCENTILES = (50, 90, 99)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number of a run: its name, its unit, and whether more of it is better."""
+
+    name: str
+    unit: str
+    more_is_better: bool
+
+
+METRICS = {
+    item.name: item
+    for item in (
+        Metric("output_tokens_per_second", "tokens/s", True),
+        Metric("output_tokens_per_second_per_device", "tokens/s", True),
+        Metric("tokens_per_second_per_user", "tokens/s", True),
+        Metric("requests_per_second", "1/s", True),
+        *(Metric(f"ttft_p{share}", "s", False) for share in PERCENTILES),
+        *(Metric(f"itl_p{share}", "s", False) for share in PERCENTILES),
+        *(Metric(f"latency_p{share}", "s", False) for share in PERCENTILES),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run in numbers; `metrics` by the names of METRICS, seconds and tokens a second.
+
+    Tokens a second of a user: the median over requests of its tokens after the first, by the time that they took.
+    """
+
+    requests: int
+    failed: int
+    unfinished: int
+    thinking_only: int
+    seconds: float
+    metrics: dict[str, float]
+    acceptance: float | None
+    tokens_per_verification: float | None
+    cache_hits: float | None
+
+    def as_json(self) -> dict[str, object]:
+        """Return it as a JSON object."""
+        return dataclasses.asdict(self)
+
+
+def summarize(run: RunRecord) -> Summary:
+    """Return the numbers of a run's measured requests; raises ServerError when none of them was answered."""
+    measured = [request for request in run.requests if not request.warmup]
+    answered = [request for request in measured if request.status == "ok" and request.output_tokens]
+    if not answered:
+        errors = sorted({request.error for request in measured if request.error})
+        raise ServerError(
+            f"none of {len(measured)} requests was answered" + (f": {errors[0][:300]}" if errors else ""),
+            where=run.server.url,
+        )
+    start = min(request.sent for request in measured)
+    end = max(request.done or 0.0 for request in answered)
+    tokens = sum(request.output_tokens or 0 for request in answered)
+    seconds = max(end - start, 1e-9)
+    return Summary(
+        requests=len(answered),
+        failed=sum(request.status == "failed" for request in measured),
+        unfinished=sum(request.status == "unfinished" for request in measured),
+        thinking_only=sum(request.thinking_only for request in answered),
+        seconds=seconds,
+        metrics={
+            "output_tokens_per_second": tokens / seconds,
+            "output_tokens_per_second_per_device": tokens / seconds / run.devices,
+            "requests_per_second": len(answered) / seconds,
+            **_times(answered),
+        },
+        acceptance=run.counters.acceptance,
+        tokens_per_verification=run.counters.tokens_per_verification,
+        cache_hits=run.counters.cache_hits,
+    )
+
+
+def token_interval(request: RequestRecord) -> float | None:
+    """Return the mean seconds between tokens, None where there were fewer than two."""
+    if request.first is None or request.last is None or (request.output_tokens or 0) < 2:
+        return None
+    return (request.last - request.first) / ((request.output_tokens or 2) - 1)
+
+
+def _times(answered: Sequence[RequestRecord]) -> dict[str, float]:
+    ttft = [request.first - request.sent for request in answered if request.first is not None]
+    intervals = [found for request in answered if (found := token_interval(request)) is not None]
+    latency = [request.done - request.sent for request in answered if request.done is not None]
+    result: dict[str, float] = {}
+    for name, values in (("ttft", ttft), ("itl", intervals), ("latency", latency)):
+        if values:
+            result |= {f"{name}_p{share}": float(np.percentile(values, share)) for share in PERCENTILES}
+    if intervals and (middle := float(np.median(intervals))) > 0:
+        result["tokens_per_second_per_user"] = 1 / middle
+    return result
