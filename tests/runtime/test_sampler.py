@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from trtnemo.runtime import SamplingParams
@@ -88,6 +88,7 @@ def by_definition(logits, params):
     st.sampled_from([0.0, 0.1, 0.9]),
     st.integers(0, 9),
 )
+@example(258, 3.0, 258, 0.9999, 0.0, 0)
 def test_a_part_of_the_vocabulary_is_sorted_and_the_law_stays(size, temperature, top_k, top_p, min_p, seed):
     logits = np.random.default_rng(seed).normal(size=size) * 4
     params = SamplingParams(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)

@@ -13,6 +13,7 @@ import multiprocessing
 import sys
 import threading
 import time
+from importlib.metadata import version
 from typing import Any
 
 # what a spawned worker would import anew for every run
@@ -78,9 +79,7 @@ def main() -> None:
     context.set_forkserver_preload(_PRELOADED)
     # whatever guidellm prints is no answer
     with contextlib.redirect_stdout(sys.stderr):
-        import guidellm  # noqa: F401  before the caller is told that this is ready
-
-        print(json.dumps({"ready": True}), file=answers, flush=True)
+        print(json.dumps({"version": version("guidellm")}), file=answers, flush=True)
         for line in sys.stdin:
             job = json.loads(line)
             try:

@@ -85,10 +85,9 @@ class Counters(Part):
     @property
     def cache_hits(self) -> float | None:
         """Prompt tokens that a kept prefix spared, of all prompt tokens."""
-        if self.cached_tokens is None or self.prompt_tokens is None:
-            return None
-        total = self.cached_tokens + self.prompt_tokens
-        return self.cached_tokens / total if total else 0.0
+        return (
+            self.cached_tokens / self.prompt_tokens if self.prompt_tokens and self.cached_tokens is not None else None
+        )
 
 
 class Prediction(Part):
@@ -106,6 +105,7 @@ class RunRecord(Part):
     """
 
     version: Literal[1] = 1
+    title: str = ""
     started: float
     shape: LoadShape
     server: Server

@@ -40,12 +40,12 @@ def served_models(base: str) -> list[str]:
 
 
 @contextmanager
-def serving(arguments: Sequence[str]) -> Iterator[str]:
+def serving(arguments: Sequence[str], program: Sequence[str] = ()) -> Iterator[str]:
     """Run `trtnemo serve` with these arguments on a free port and yield its base URL; raises ServerError.
 
-    What the server says of itself goes to stderr, as from the command itself.
+    `program` is another trtnemo than this. What the server says of itself goes to stderr, as from the command itself.
     """
-    command = [sys.executable, "-m", "trtnemo", "serve", "--port", "0", *arguments]
+    command = [*(program or (sys.executable, "-m", "trtnemo")), "serve", "--port", "0", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         yield _wait_for_url(process)

@@ -119,7 +119,8 @@ def candidates(logits: Float64, params: SamplingParams) -> tuple[Int64, Float64]
     scaled = logits / params.temperature
     masses = np.exp(scaled - scaled.max())
     ids = _likeliest(scaled, masses, params)
-    kept = masses[ids] / (masses[ids].sum() if params.top_k else masses.sum())
+    # a top_k of the whole vocabulary leaves all of it, of which `ids` may be a part
+    kept = masses[ids] / (masses[ids].sum() if 0 < params.top_k < len(scaled) else masses.sum())
     if params.top_p < 1:
         # the smallest set whose mass reaches top_p: a token stays when the mass before it falls short
         mass_before = np.cumsum(kept) - kept

@@ -77,6 +77,10 @@ def create_app(context: ServerContext) -> FastAPI:
     async def health() -> dict[str, str]:
         return {"status": "ok"}
 
+    @app.get("/version")
+    async def served_version() -> dict[str, str]:
+        return {"version": __version__, "software": "trtnemo", **context.identity}
+
     @app.get("/metrics")
     async def metrics() -> Response:
         return PlainTextResponse(context.metrics.render(), media_type="text/plain; version=0.0.4")

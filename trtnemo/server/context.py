@@ -17,7 +17,7 @@ class ServerContext:
     """The engine's client, its text side, the names it answers to, and its counters.
 
     `chat_template` is None for a checkpoint without one; chat is refused then. `splits_reasoning` says whether thinking
-    is separated from the answer.
+    is separated from the answer; `identity` names recipe and engine for whoever keeps a record.
     """
 
     client: EngineClient
@@ -30,6 +30,7 @@ class ServerContext:
     reads_tool_calls: bool
     metrics: ServerMetrics
     started: int
+    identity: dict[str, str]
 
     def check_model(self, name: str | None) -> str:
         """Return the model's name as asked for; raises ModelNotFoundError."""

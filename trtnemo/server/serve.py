@@ -86,6 +86,7 @@ def load_context(engine: Engine, *, interpret: bool = False) -> ServerContext:
         reads_tool_calls=recipe.parsers.tool is not None,
         metrics=ServerMetrics(client),
         started=int(time.time()),
+        identity={"recipe": engine.manifest.recipe_name, "engine_digest": engine.manifest.digest},
     )
 
 

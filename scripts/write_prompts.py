@@ -1,0 +1,146 @@
+"""Write the prompt sets of `trtnemo bench run`: real text, so that drafts and caches meet what they meet in use.
+
+usage: python scripts/write_prompts.py      (rewrites trtnemo/assets/prompts; runs made before are no longer comparable)
+
+Questions and sums are put together from lists, code is our own package's, long texts are our own documents: all of it
+is under this project's licence.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+OUTPUT = ROOT / "trtnemo" / "assets" / "prompts"
+TOPICS = (
+    "why the sky is blue and sunsets are red",
+    "how a bicycle stays upright",
+    "why bread dough rises",
+    "how vaccines train the immune system",
+    "what a mortgage is",
+    "why the moon always shows us one side",
+    "how a refrigerator makes things cold",
+    "why some languages have no word for blue",
+    "how rivers carve canyons",
+    "what inflation does to savings",
+    "how noise-cancelling headphones work",
+    "why leaves change colour in autumn",
+    "how a compiler turns text into a program",
+    "why ships made of steel float",
+    "how elections by ranked choice are counted",
+    "what makes a good apology",
+    "how to prepare for a job interview",
+    "how glaciers move",
+    "why we dream",
+    "how a lock on a canal lifts boats",
+    "how to start running after years of sitting",
+    "why salt melts ice",
+    "how a library decides what to keep",
+    "what a balanced diet looks like in winter",
+)
+ASKS = (
+    "Explain {} to a curious twelve-year-old.",
+    "I keep forgetting {}. Give me a short explanation and one image to remember it by.",
+    "Write a friendly e-mail to a colleague that explains {}.",
+    "What do most people get wrong about {}? Answer in a few sentences.",
+)
+CODE_ASKS = (
+    "Review this function. What could go wrong, and which tests would you write?",
+    "Rewrite this function so that a beginner understands it, and keep its behaviour.",
+    "Explain line by line what this does.",
+)
+NAMES = ("Aylin", "Ben", "Chidi", "Dora", "Emil", "Farah", "Goran", "Hana")
+SUMS = (
+    "{a} has {x} marbles and gives {y} of them to {b}. Then {a} finds {z} more. How many marbles does {a} have?",
+    "A train leaves at {h}:15 and travels {x} km at {s} km/h. When does it arrive?",
+    "{a} and {b} share {x} euros in the ratio {y} to {z}. How much does each of them get?",
+    "A box holds {y} rows of {z} eggs. {a} has {x} eggs. How many full boxes are that, and how many eggs remain?",
+    "A field is {x} m long and {y} m wide. {a} walks around it {z} times. How far is that?",
+    "The price of a coat is {x} euros. It is lowered by {y} %, then raised by {z} %. What does {a} pay now?",
+)
+CITIES = ("Lisbon", "Nairobi", "Osaka", "Quito", "Reykjavik", "Seoul", "Tbilisi", "Utrecht", "Vienna", "Windhoek")
+TOOL_ASKS = (
+    "Will I need an umbrella in {city} tomorrow?",
+    "Is it warmer in {city} than in {other} right now?",
+    "What is the population of {city} divided by that of {other}?",
+    "Find three things to do in {city} if it rains.",
+)
+
+
+def user(text: str) -> dict[str, Any]:
+    """Return a prompt of one message."""
+    return {"messages": [{"role": "user", "content": text}]}
+
+
+def chat() -> list[dict[str, Any]]:
+    """Questions of everyday life."""
+    return [user(ask.format(topic)) for ask in ASKS for topic in TOPICS]
+
+
+def functions() -> list[str]:
+    """Return functions of this package, ten to forty lines each."""
+    found = []
+    for file in sorted((ROOT / "trtnemo").rglob("*.py")):
+        text = file.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef) and 10 <= (node.end_lineno or 0) - node.lineno <= 40:
+                found.append(ast.get_source_segment(text, node) or "")
+    return found
+
+
+def code(pick: random.Random) -> list[dict[str, Any]]:
+    """A function and what to do with it."""
+    return [
+        user(f"{CODE_ASKS[number % len(CODE_ASKS)]}\n\n```python\n{source}\n```")
+        for number, source in enumerate(pick.sample(functions(), 60))
+    ]
+
+
+def math(pick: random.Random) -> list[dict[str, Any]]:
+    """Word problems."""
+    rows = []
+    for number in range(72):
+        first, second = pick.sample(NAMES, 2)
+        numbers = {"x": pick.randint(24, 480), "y": pick.randint(2, 12), "z": pick.randint(2, 9)}
+        more = {"h": pick.randint(6, 18), "s": pick.choice((60, 80, 90, 120))}
+        text = SUMS[number % len(SUMS)].format(a=first, b=second, **numbers, **more)
+        rows.append(user(f"{text} Show each step."))
+    return rows
+
+
+def tools(pick: random.Random) -> list[dict[str, Any]]:
+    """Questions that a tool helps with."""
+    rows = []
+    for number in range(40):
+        city, other = pick.sample(CITIES, 2)
+        rows.append(user(TOOL_ASKS[number % len(TOOL_ASKS)].format(city=city, other=other)))
+    return rows
+
+
+def long(pick: random.Random) -> list[dict[str, Any]]:
+    """A long text and a question about it."""
+    text = "\n\n".join(file.read_text(encoding="utf-8") for file in sorted((ROOT / "docs").glob("*.md")))
+    rows = []
+    for number in range(24):
+        start = pick.randrange(0, max(1, len(text) - 12000))
+        passage = text[start : start + 4000 + 350 * number]
+        rows.append(user(f"{passage}\n\nWhat are the three most important facts of this text? Quote one of them."))
+    return rows
+
+
+def main() -> None:
+    """Write all sets."""
+    pick = random.Random(0)
+    sets = {"chat": chat(), "code": code(pick), "math": math(pick), "tools": tools(pick), "long": long(pick)}
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    for name, rows in sets.items():
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        (OUTPUT / f"{name}.jsonl").write_text(lines, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""What a run measures: an address that somebody serves, or a recipe that is served as long as it takes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from trtnemo import __version__
+from trtnemo.bench.predict import plan_of, predictor
+from trtnemo.bench.run import Predict, Target
+from trtnemo.engine.manifest import read_manifest
+from trtnemo.errors import EngineError, ServerError, TrtnemoError, UsageError
+from trtnemo.launch.endpoint import base_url, serving
+from trtnemo.recipe import AnyRecipe, load_recipe
+
+
+@dataclass(frozen=True)
+class Hosted:
+    """Something that answers: where, and the plan's bound for it where a recipe is known."""
+
+    target: Target
+    predict: Predict | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where to find what is measured: one of an address, a recipe and an engine.
+
+    program: another trtnemo that builds and serves; model: name to ask for, the server's first by default.
+    """
+
+    url: str | None = None
+    recipe: str | None = None
+    engine: Path | None = None
+    settings: tuple[str, ...] = ()
+    model: str | None = None
+    program: tuple[str, ...] = ()
+
+    def require_one(self) -> None:
+        """Raise UsageError unless there is one place, and nothing that goes with another."""
+        if sum(way is not None for way in (self.url, self.recipe, self.engine)) != 1:
+            raise UsageError("give one of --url, --recipe and --engine")
+        if self.settings and self.recipe is None:
+            raise UsageError("--set changes a recipe; none is given")
+
+
+@contextmanager
+def host(place: Place) -> Iterator[Hosted]:
+    """Yield what is measured, served meanwhile where it is no address; raises UsageError, ServerError, RecipeError."""
+    place.require_one()
+    if place.url is not None:
+        yield Hosted(Target(base_url(place.url), place.model))
+        return
+    loaded, engine = None, place.engine
+    if place.recipe is not None:
+        loaded = load_recipe(place.recipe, place.settings)
+        engine = build(place.recipe, place.settings, recipe_digest(loaded), place.program)
+    with serving(["--engine", str(engine)], place.program) as base:
+        target = Target(
+            url=base,
+            model=place.model,
+            recipe=place.recipe,
+            settings=place.settings,
+            recipe_digest=recipe_digest(loaded) if loaded else None,
+            devices=loaded.hardware.count if loaded else 1,
+        )
+        yield Hosted(target, _predictor(loaded) if loaded else None)
+
+
+def build(recipe: str, settings: Sequence[str], digest: str, program: Sequence[str] = ()) -> Path:
+    """Return the engine of a recipe in this form, built where it is not there; raises ServerError when that fails."""
+    maker = hashlib.sha256(" ".join(program).encode()).hexdigest()[:6] if program else "own"
+    output = Path("engines") / f"bench-{Path(recipe).stem}-{digest[:12]}-{maker}"
+    if not program and _is_current(output):
+        return output
+    words = ["build", "--recipe", recipe, *(word for item in settings for word in ("--set", item))]
+    command = [*(program or (sys.executable, "-m", "trtnemo")), *words, "--output", str(output), "--force"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise ServerError(f"the engine of {recipe} was not built: {last.removeprefix('trtnemo: error: ')}")
+    return output
+
+
+def _is_current(engine: Path) -> bool:
+    """Return whether an engine is there, whole, and of this version; its name says of which recipe."""
+    try:
+        return read_manifest(engine).versions.get("trtnemo") == __version__
+    except EngineError:
+        return False
+
+
+def recipe_digest(recipe: AnyRecipe) -> str:
+    """Return what tells two recipes apart, settings applied."""
+    data = json.dumps(recipe.model_dump(mode="json"), sort_keys=True)
+    return hashlib.sha256(data.encode()).hexdigest()
+
+
+def _predictor(recipe: AnyRecipe) -> Predict | None:
+    try:
+        return predictor(plan_of(recipe))
+    except TrtnemoError:  # a run without a bound is still a run
+        return None

@@ -1,0 +1,50 @@
+"""Two servers measured in turn, so that what else the machine does hurts both alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from trtnemo.bench.generator import Generator
+from trtnemo.bench.host import Hosted, Place, host
+from trtnemo.bench.record import RunRecord, find_runs
+from trtnemo.bench.run import run_load
+from trtnemo.bench.shape import LoadShape
+from trtnemo.bench.summary import Summary, summarize
+
+Report = Callable[[int, int], None]
+BEFORE, AFTER = "before", "after"
+
+
+def measure_pairs(before: Place, after: Place, shape: LoadShape, pairs: int, output: Path, report: Report) -> None:
+    """Run so many pairs and write every run below `output`; both servers run all the while, and one is asked at a time.
+
+    Which of a pair goes first changes from pair to pair. Every pair has prompts of its own, or caches would answer.
+    One pair more is run before them and thrown away. Raises TrtnemoError.
+    """
+    with ExitStack() as stack:
+        hosted = {BEFORE: stack.enter_context(host(before)), AFTER: stack.enter_context(host(after))}
+        generator = stack.enter_context(Generator())
+        report(0, 2 * pairs)
+        for done, (number, name) in enumerate(_turns(pairs), -1):
+            record = _run(generator, hosted[name], shape, number)
+            if number >= 0:
+                record.save(output / name / f"{number:03}")
+                report(done, 2 * pairs)
+
+
+def _turns(pairs: int) -> Iterator[tuple[int, str]]:
+    for number in range(-1, pairs):
+        order = (BEFORE, AFTER) if number % 2 else (AFTER, BEFORE)
+        yield from ((number, name) for name in order)
+
+
+def _run(generator: Generator, hosted: Hosted, shape: LoadShape, number: int) -> RunRecord:
+    changed = shape.model_copy(update={"seed": shape.seed + 1 + number})
+    return run_load(generator, hosted.target, changed)
+
+
+def read_summaries(directory: Path) -> list[Summary]:
+    """Return the numbers of all runs below a directory, in name order; raises UsageError."""
+    return [summarize(RunRecord.load(found)) for found in find_runs(directory)]

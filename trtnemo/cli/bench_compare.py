@@ -1,0 +1,116 @@
+"""`trtnemo bench compare` and `trtnemo bench gate`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trtnemo.cli.bench_options import load_options, read_shape
+from trtnemo.cli.options import json_option, print_json, set_option
+from trtnemo.cli.progress import count_progress
+from trtnemo.errors import UsageError
+
+if TYPE_CHECKING:
+    from trtnemo.bench.compare import Comparison
+
+CANNOT_TELL = 9
+
+
+def _options(function: Any) -> Any:
+    for option in (
+        json_option,
+        click.option("--markdown", type=click.Path(path_type=Path), help="Write a summary for a pull request."),
+        click.option("--gate-file", type=click.Path(path_type=Path), help="Thresholds by metric, YAML."),
+        load_options,
+        click.option("--keep", type=click.Path(path_type=Path), help="Directory that keeps the runs taken now."),
+        click.option("--pairs", type=click.IntRange(5), default=24, show_default=True, help="Pairs of runs taken now."),
+        click.option("--program", help="Command that stands for `trtnemo` where the second is served."),
+        click.option("--base-program", help="The same for the first, such as another checkout's trtnemo."),
+        set_option,
+        click.option("--recipe", help="Take runs now: serve this recipe twice, by both programs, --set in the second."),
+        click.argument("after", required=False, type=click.Path(path_type=Path)),
+        click.argument("before", required=False, type=click.Path(path_type=Path)),
+    ):
+        function = option(function)
+    return function
+
+
+@click.command()
+@_options
+@click.pass_context
+def compare(context: click.Context, /, **words: Any) -> None:
+    """Compare runs of two servers, stored or taken now in turn.
+
+    BEFORE and AFTER are directories of runs, five at least in each. With --recipe runs are taken now, first one server
+    then the other, both up all the while. Bounds are of a bootstrap over runs.
+    """
+    _compare(context, words, gates=False)
+
+
+@click.command()
+@_options
+@click.pass_context
+def gate(context: click.Context, /, **words: Any) -> None:
+    """Compare like `compare`, and fail when the second is slower.
+
+    Exits 0 when every gated metric is fine, 1 on a regression, 9 when the runs cannot tell; then it says how many
+    would. Without --gate-file output tokens a second are gated at 10 %.
+    """
+    _compare(context, words, gates=True)
+
+
+def _compare(context: click.Context, words: dict[str, Any], *, gates: bool) -> None:
+    from trtnemo.bench.compare import compare as compare_runs
+    from trtnemo.bench.gate_file import GateFile
+    from trtnemo.bench.markdown import outcome, render_markdown
+    from trtnemo.bench.pairs import AFTER, BEFORE, read_summaries
+
+    as_json, markdown, gate_file = (words.pop(name) for name in ("as_json", "markdown", "gate_file"))
+    thresholds = GateFile() if gate_file is None else GateFile.load(gate_file)
+    before, after, recipe = words["before"], words["after"], words["recipe"]
+    if (recipe is None) == (before is None or after is None) or (recipe is not None and before is not None):
+        raise UsageError("give two directories of runs, or --recipe")
+    if recipe is None:
+        found = compare_runs(read_summaries(before), read_summaries(after), thresholds, paired=False)
+    else:
+        with tempfile.TemporaryDirectory() as temporary:
+            directory = words["keep"] or Path(temporary)
+            _take_runs(words, directory)
+            first, second = read_summaries(directory / BEFORE), read_summaries(directory / AFTER)
+            found = compare_runs(first, second, thresholds, paired=True)
+    text = render_markdown(found, thresholds)
+    if markdown is not None:
+        markdown.write_text(text, encoding="utf-8")
+    if as_json:
+        print_json([_as_json(item) for item in found])
+    else:
+        click.echo(text)
+    if gates:
+        context.exit({"regression": 1, "cannot tell": CANNOT_TELL, "fine": 0}[outcome(found).value])
+
+
+def _take_runs(words: dict[str, Any], directory: Path) -> None:
+    from trtnemo.bench.host import Place
+    from trtnemo.bench.pairs import measure_pairs
+
+    if directory.exists() and any(directory.iterdir()):
+        raise UsageError("is not empty", where=str(directory), remedy="Choose another --keep")
+    names = ("before", "after", "recipe", "settings", "base_program", "program", "pairs", "keep")
+    chosen = {name: words[name] for name in names}
+    shape = read_shape({name: value for name, value in words.items() if name not in names})
+    own = (sys.executable, "-m", "trtnemo")
+    places = [
+        Place(recipe=chosen["recipe"], settings=settings, program=tuple(shlex.split(program)) if program else own)
+        for settings, program in (((), chosen["base_program"]), (chosen["settings"], chosen["program"]))
+    ]
+    with count_progress("runs") as report:
+        measure_pairs(places[0], places[1], shape, chosen["pairs"], directory, report)
+
+
+def _as_json(item: Comparison) -> dict[str, Any]:
+    return {**item.__dict__, "verdict": item.verdict.value if item.verdict else None}

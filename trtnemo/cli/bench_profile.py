@@ -1,0 +1,54 @@
+"""`trtnemo bench profile`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from trtnemo.cli.options import json_option, print_json
+
+if TYPE_CHECKING:
+    from trtnemo.bench.profile import OpCost, Profile
+
+
+@click.command()
+@click.argument("engine", type=click.Path(path_type=Path))
+@click.option(
+    "--prompt", type=click.IntRange(1), default=512, show_default=True, help="Tokens of the prefilled prompt."
+)
+@click.option("--tokens", type=click.IntRange(1), default=64, show_default=True, help="Tokens decoded after it.")
+@json_option
+def profile(engine: Path, prompt: int, tokens: int, as_json: bool) -> None:
+    """Show where a token's time goes, op by op, on the native CPU runtime.
+
+    Beside each op's time stand the bytes that it reads and the products that it needs, and what they come to: bytes a
+    second against the bandwidth that this machine gives, and products a second.
+    """
+    from trtnemo.bench.profile import profile_engine
+    from trtnemo.engine import Engine
+
+    found = profile_engine(Engine.open(engine), prompt, tokens)
+    if as_json:
+        print_json(dataclasses.asdict(found))
+    else:
+        _print(found)
+
+
+def _print(found: Profile) -> None:
+    click.echo(f"{found.kernels} kernels, {found.threads} threads, {found.bandwidth / 1e9:.1f} GB/s read bandwidth")
+    for what, costs in (("a decoded token", found.decode), ("a token of a prompt", found.prefill)):
+        total = sum(cost.seconds for cost in costs)
+        click.echo(f"\n{what}: {total * 1e6:,.0f} us, {1 / total:,.1f} tokens/s")
+        click.echo(f"  {'op':<44}{'count':>6}{'us':>10}{'share':>8}{'MB':>9}{'GB/s':>8}{'Gproducts/s':>13}")
+        for cost in costs:
+            click.echo(f"  {cost.name:<44}{cost.ops:>6}{_numbers(cost, total)}")
+
+
+def _numbers(cost: OpCost, total: float) -> str:
+    seconds = max(cost.seconds, 1e-12)
+    rates = f"{cost.bytes / seconds / 1e9:>8.1f}" if cost.bytes else f"{'':>8}"
+    products = f"{cost.products / seconds / 1e9:>13.1f}" if cost.products else ""
+    return f"{cost.seconds * 1e6:>10.1f}{cost.seconds / total:>8.1%}{cost.bytes / 1e6:>9.2f}{rates}{products}"

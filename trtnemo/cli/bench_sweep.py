@@ -1,0 +1,49 @@
+"""`trtnemo bench sweep`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import click
+
+from trtnemo.cli.options import json_option, print_json
+from trtnemo.cli.progress import point_progress
+
+
+@click.command()
+@click.argument("spec", metavar="SPEC.yaml", type=click.Path(path_type=Path))
+@click.argument("output", metavar="DIRECTORY", type=click.Path(path_type=Path))
+@click.option("--list", "only_list", is_flag=True, help="List the points and measure nothing.")
+@json_option
+@click.pass_context
+def sweep(context: click.Context, spec: Path, output: Path, only_list: bool, as_json: bool) -> None:
+    """Measure every point of a spec, or search the largest load within limits.
+
+    The server is started anew for each setting of the recipe. Points that the plan says cannot fit are recorded as
+    such. A sweep that was stopped goes on where it stood. Exits 1 when a point failed; the next run tries it again.
+    """
+    from trtnemo.bench.sweep import run_sweep
+    from trtnemo.bench.sweep_spec import load_spec, points
+
+    found = load_spec(spec)
+    if only_list:
+        listed = [
+            {"name": point.name, "title": point.title, "settings": list(point.settings)} for point in points(found)
+        ]
+        if as_json:
+            print_json(listed)
+        else:
+            click.echo("\n".join(f"{point['name']}  {point['title']}" for point in listed))
+        return
+    with point_progress() as report:
+        summary = run_sweep(found, output, report)
+    if as_json:
+        print_json(dataclasses.asdict(summary))
+    else:
+        click.echo(
+            f"{summary.measured} points measured, {summary.resumed} were already; {summary.unfit} cannot fit, "
+            f"{summary.failed} failed. `trtnemo bench report {output}` shows them"
+        )
+    if summary.failed:
+        context.exit(1)
