@@ -208,7 +208,7 @@ def test_the_front_keeps_what_nothing_beats():
 def test_a_label_is_short_and_can_be_drawn():
     assert short_label("mtp c16") == "mtp c16"
     assert short_label("日本\n") == "???"
-    assert short_label("x" * 90) == "x" * 25 + "…"
+    assert short_label("nano " + "x" * 90 + " c1024") == "nano xxxxxxxx…xxxxxxx c1024"
 
 
 def browse(page, folder, width, *what):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 GREEN, AMBER, RED, GREY, PALE = "#1b6e3c", "#b86e00", "#a3262a", "#666666", "#cfe3d4"
 MARKS = ((GREEN, "o"), (AMBER, "s"), (RED, "^"))
 ASIDE = (-0.2, 0.0, 0.2)  # marks of one point side by side, so that none hides another
-LONGEST_LABEL = 26
+LONGEST_LABEL = 27
 # points of type from a mark to its label, nearest first
 _SPOTS = tuple(
     (across * far, up * far)
@@ -64,7 +64,7 @@ def acceptance_chart(rows: Sequence[tuple[str, float, float | None, float | None
     figure = _new_figure(9, 0.34 * len(rows) + 1.4)
     left, middle, right = figure.subplots(1, 3, sharey=True)
     _draw_bars(left, [100 * row[1] for row in rows], "accepted of drafted (%)", "{:.0f} %")
-    left.set_xlim(0, 118)
+    left.set_xlim(0, 130)
     left.set_xticks(range(0, 101, 25))
     _draw_bars(middle, [row[2] for row in rows], "tokens per verification", "{:.2f}")
     _draw_bars(right, [row[3] for row in rows], "tokens/s of one user", "{:,.1f}")
@@ -102,9 +102,10 @@ def pareto_front(places: Sequence[tuple[float, float]]) -> list[tuple[float, flo
 
 
 def short_label(name: str) -> str:
-    """Return a name as a chart can show it: cut, and `?` for what its font may lack."""
+    """Return a name as a chart can show it: its middle cut out, and `?` for what the font may lack."""
     shown = "".join(letter if letter.isprintable() and ord(letter) < 256 else "?" for letter in name)
-    return shown if len(shown) <= LONGEST_LABEL else shown[: LONGEST_LABEL - 1] + "…"
+    half = LONGEST_LABEL // 2
+    return shown if len(shown) <= LONGEST_LABEL else f"{shown[:half]}…{shown[-half:]}"
 
 
 def _new_figure(width: float, height: float) -> Figure:
@@ -142,7 +143,7 @@ def _draw_times(axes: Axes, times: Sequence[Sequence[float]], label: str) -> Non
 
 def _draw_bars(axes: Axes, values: Sequence[float | None], label: str, form: str) -> None:
     bars = axes.barh(range(len(values)), [value or 0 for value in values], 0.62, color=GREEN)
-    texts = ["" if value is None else form.format(value) for value in values]
+    texts = ["not told" if value is None else form.format(value) for value in values]
     axes.bar_label(bars, labels=texts, padding=3, fontsize=9)
     axes.set_xlabel(label)
     axes.set_xlim(0, 1.3 * max((value or 0 for value in values), default=0) or 1)
@@ -158,6 +159,7 @@ def _name_rows(axes: Axes, names: Sequence[str]) -> None:
 def _label_places(figure: Figure, axes: Axes, places: Sequence[tuple[str, float, float]]) -> None:
     """Write each name where it covers least of the marks and of the names before it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.patheffects import withStroke
     from matplotlib.transforms import Bbox
 
     canvas: Any = FigureCanvasAgg(figure)
@@ -171,6 +173,7 @@ def _label_places(figure: Figure, axes: Axes, places: Sequence[tuple[str, float,
             parse_math=False, arrowprops={"arrowstyle": "-", "color": "#aaaaaa", "linewidth": 0.6, "shrinkA": 0},
         )  # fmt: skip
         note.set_in_layout(False)
+        note.set_path_effects([withStroke(linewidth=2, foreground="white")])
         boxes = {spot: _move(note, spot, renderer) for spot in _SPOTS}
         best = min(_SPOTS, key=lambda spot: _covered(boxes[spot], axes.bbox, taken))
         taken.append(_move(note, best, renderer))

@@ -92,9 +92,8 @@ def _chart(name: str, shown: int, draw: Callable[[], bytes]) -> Chart:
 
 
 def _percentiles(point: Point, name: str) -> list[float]:
-    found = point.summary.metrics
     names = [f"{name}_p{share}" for share in PERCENTILES]
-    return [found[key] for key in names] if all(key in found for key in names) else []
+    return [point.summary.metrics[key] for key in names] if point.summary.metrics.keys() >= set(names) else []
 
 
 def _page(points: Sequence[Point], missing: Sequence[tuple[str, str]], drawn: Sequence[Chart], title: str) -> str:
