@@ -3,6 +3,8 @@
 # make clients  run the model card's API examples, tool calls and streams against tiny, with OpenAI's client
 # make gpu-table  compile the released models' plans at full width, no GPU, and print the tables of docs/gpu.md
 # make bench    measure the CPU runtime beside llama.cpp, which is built first (8 minutes, once)
+# make bench-gate  measure two servers of tiny in turn; fails when the second is slower. BASE: another checkout's trtnemo,
+#                  SLEEP: seconds that the second pauses before every step, to see it fail
 # make sanitize run the native runtime's tests with the address and undefined-behaviour sanitizers
 # make test     run the tests                       make lint    ruff, mypy, import order
 # make test-parsers  hold recipes and recorded options against the wheels of vLLM and SGLang, in .venv-parsers
@@ -10,11 +12,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 RECIPE ?= tiny
+PAIRS ?= 24
 BIN := $(VENV)/bin
 SOURCES := $(wildcard native/*.* native/cpu/*.* plugins/*/cpu/*.*)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo engine serve clients test test-parsers lint format measure gpu-table bench sanitize clean
+.PHONY: demo engine serve clients test test-parsers lint format measure gpu-table bench bench-gate sanitize clean
 
 demo: $(VENV)/.installed
 	PATH="$(abspath $(BIN)):$$PATH" bash scripts/demo.sh
@@ -53,11 +56,23 @@ gpu-table: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.run $(BENCH)
 
+bench-gate: $(VENV)/.installed .venv-bench/.installed
+	TRTNEMO_BENCH_PYTHON=$(abspath .venv-bench/bin/python) $(BIN)/trtnemo bench gate --recipe tiny \
+	    --gate-file benchmarks/gate.yaml --concurrency 4 --requests 48 --pairs $(PAIRS) $(GATE) \
+	    $(if $(BASE),--base-program "$(BASE)") \
+	    $(if $(SLEEP),--program "$(abspath $(BIN)/python) $(abspath scripts/slow_server.py) $(SLEEP)")
+
+# the load generator and what it needs, torch among it, apart from everything else
+.venv-bench/.installed: constraints.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt guidellm
+	touch $@
+
 sanitize: $(VENV)/.installed-dev
 	bash scripts/sanitize.sh $(abspath $(BIN))
 
 clean:
-	rm -rf $(VENV) .venv-parsers build engines
+	rm -rf $(VENV) .venv-parsers .venv-bench build engines
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

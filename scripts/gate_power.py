@@ -1,0 +1,70 @@
+"""How often the gate errs, by resampling pairs from one pool of recorded runs of one and the same server.
+
+usage: gate_power.py POOL [--pairs N] [--trials N] [--slowdown SHARE]     (POOL: what `trtnemo bench gate --keep` left)
+
+A trial draws pairs of neighbouring runs with replacement and lets a coin decide which of a pair is called the second,
+so that nothing distinguishes them; then once more with the second made slower by SHARE. All verdicts are the gate's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from trtnemo.bench.compare import Verdict, compare
+from trtnemo.bench.gate_file import GateFile
+from trtnemo.bench.markdown import outcome
+from trtnemo.bench.pairs import AFTER, BEFORE, read_summaries
+from trtnemo.bench.summary import METRICS, Summary
+
+
+def slowed(run: Summary, share: float) -> Summary:
+    """Return a run that took so much longer in everything."""
+    metrics = {
+        name: value / (1 + share) if METRICS[name].more_is_better else value * (1 + share)
+        for name, value in run.metrics.items()
+    }
+    return dataclasses.replace(run, metrics=metrics)
+
+
+def verdicts(
+    pool: list[tuple[Summary, Summary]], gate: GateFile, pairs: int, trials: int, share: float
+) -> Counter[Verdict]:
+    """Return how often which verdict falls."""
+    random, found = np.random.default_rng(1), Counter[Verdict]()
+    only = [
+        [dataclasses.replace(run, metrics={name: run.metrics[name] for name in gate.metrics}) for run in pair]
+        for pair in pool
+    ]
+    for _ in range(trials):
+        drawn = [only[number][:: random.choice((1, -1))] for number in random.integers(0, len(only), pairs)]
+        second = [slowed(pair[1], share) for pair in drawn]
+        found[outcome(compare([pair[0] for pair in drawn], second, gate, paired=True))] += 1
+    return found
+
+
+def main() -> None:
+    """Print both error rates."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("pool", type=Path)
+    parser.add_argument("--pairs", type=int, default=24)
+    parser.add_argument("--trials", type=int, default=2000)
+    parser.add_argument("--slowdown", type=float, default=0.10)
+    options = parser.parse_args()
+    gate = GateFile.load(Path(__file__).parent.parent / "benchmarks" / "gate.yaml")
+    pool = list(zip(read_summaries(options.pool / BEFORE), read_summaries(options.pool / AFTER), strict=True))
+    print(f"{2 * len(pool)} runs, {options.trials} trials of {options.pairs} pairs")
+    for share in (0.0, options.slowdown):
+        found = verdicts(pool, gate, options.pairs, options.trials, share)
+        told = ", ".join(
+            f"{verdict.value} {count / options.trials:.2%}" for verdict, count in sorted(found.items(), key=str)
+        )
+        print(f"  slower by {share:.0%}: {told}")
+
+
+if __name__ == "__main__":
+    main()

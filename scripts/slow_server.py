@@ -1,0 +1,26 @@
+"""trtnemo with a pause before every step of its engine: what a gate must find.
+
+usage: slow_server.py SECONDS serve ...        (everything after SECONDS is trtnemo's own command line)
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from trtnemo.cli import main
+from trtnemo.runtime.engine_loop import EngineLoop
+from trtnemo.runtime.scheduler import ScheduledStep
+
+SECONDS = float(sys.argv.pop(1))
+run_step = EngineLoop._run_step
+
+
+def run_slowly(self: EngineLoop, step: ScheduledStep) -> None:
+    """Pause, then run the step."""
+    time.sleep(SECONDS)
+    run_step(self, step)
+
+
+EngineLoop._run_step = run_slowly  # type: ignore[method-assign]
+sys.exit(main())
