@@ -12,7 +12,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 RECIPE ?= tiny
-PAIRS ?= 24
+PAIRS ?= 40
 BIN := $(VENV)/bin
 SOURCES := $(wildcard native/*.* native/cpu/*.* plugins/*/cpu/*.*)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -83,5 +83,5 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml CMakeLists.txt constraints
 
 # not after .installed, or everything would be compiled twice
 $(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml CMakeLists.txt constraints.txt $(SOURCES)
-	$(PIP) -e '.[torch,tensorrt,modelopt,eval,train,dev]'
+	$(PIP) -e '.[torch,tensorrt,modelopt,eval,train,bench,dev]'
 	touch $(VENV)/.installed $@

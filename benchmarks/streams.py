@@ -21,10 +21,12 @@ class Streamed:
     last: float
 
 
-async def complete(client: httpx.AsyncClient, url: str, prompt: list[int] | str, tokens: int) -> Streamed:
+async def complete(
+    client: httpx.AsyncClient, url: str, prompt: list[int] | str, tokens: int, model: str = "tiny"
+) -> Streamed:
     """Stream one greedy completion that ends by length alone."""
     body = {
-        "model": "tiny",
+        "model": model,
         "prompt": prompt,
         "max_tokens": tokens,
         "temperature": 0,

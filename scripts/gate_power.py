@@ -3,7 +3,7 @@
 usage: gate_power.py POOL [--pairs N] [--trials N] [--slowdown SHARE]     (POOL: what `trtnemo bench gate --keep` left)
 
 A trial draws pairs of neighbouring runs with replacement and lets a coin decide which of a pair is called the second,
-so that nothing distinguishes them; then once more with the second made slower by SHARE. All verdicts are the gate's own.
+so that nothing distinguishes them; then once more with the second made slower by SHARE. All verdicts are the gate's.
 """
 
 from __future__ import annotations

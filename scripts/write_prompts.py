@@ -114,11 +114,9 @@ def math(pick: random.Random) -> list[dict[str, Any]]:
 
 def tools(pick: random.Random) -> list[dict[str, Any]]:
     """Questions that a tool helps with."""
-    rows = []
-    for number in range(40):
-        city, other = pick.sample(CITIES, 2)
-        rows.append(user(TOOL_ASKS[number % len(TOOL_ASKS)].format(city=city, other=other)))
-    return rows
+    pairs = [(city, other) for city in CITIES for other in CITIES if city != other]
+    asked = {ask.format(city=city, other=other) for ask in TOOL_ASKS for city, other in pairs}
+    return [user(text) for text in pick.sample(sorted(asked), 60)]
 
 
 def long(pick: random.Random) -> list[dict[str, Any]]:

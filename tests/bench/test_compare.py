@@ -6,8 +6,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from bench.records import request, run_record
 
+from bench.records import request, run_record
 from trtnemo.bench.compare import Verdict, compare, judge
 from trtnemo.bench.gate_file import GateFile
 from trtnemo.bench.markdown import outcome, render_markdown

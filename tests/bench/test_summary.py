@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from bench.records import request, run_record
 
+from bench.records import request, run_record
 from trtnemo.bench.record import Counters
 from trtnemo.bench.summary import summarize
 from trtnemo.errors import ServerError

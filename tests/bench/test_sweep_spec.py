@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from bench.records import request, run_record
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.records import request, run_record
 from trtnemo.bench.search import keeps, largest
 from trtnemo.bench.summary import summarize
 from trtnemo.bench.sweep_spec import Limits, SweepSpec, load_spec, points
@@ -41,7 +41,7 @@ def test_a_sweep_is_every_combination_those_of_one_server_together(tmp_path):
     [
         ("", "give one of recipe and url"),
         ("recipe: tiny\nurl: http://x\nload: {concurrency: 1}", "give one of recipe and url"),
-        ("recipes: tiny", "recipes: there is no such field. Did you mean 'recipe'"),
+        ("recipes: tiny", "recipes: there is no such field; did you mean 'recipe'"),
         ("url: http://x\nsettings: {a: [1]}\nload: {concurrency: 1}", "a url has none"),
         ("recipe: tiny\nload: {concurency: 1}", "a load has no field 'concurency'"),
         ("recipe: tiny\ngrid: {concurrency: []}", "'concurrency' has no values"),

@@ -1,4 +1,4 @@
-"""`trtnemo bench profile`: every op of a step, its time, its bytes and its products."""
+"""`trtnemo bench`: profiles, comparisons, gates, and what is refused before anything starts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import json
 
 import pytest
 
+from bench.records import request, run_record
 from cli.test_commands import trtnemo
+from trtnemo.cli import cli
+from trtnemo.cli.bench import COMMANDS
+from trtnemo.cli.group import run
 from trtnemo.engine import Engine
 
 
@@ -46,3 +50,74 @@ def test_more_tokens_than_the_context_holds_are_refused_in_a_line(tiny_engine):
     assert result.returncode == 6
     assert "do not fit a context" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_bench_command_says_in_its_help_what_the_list_says(command, capsys):
+    assert run(cli, ["bench", command, "--help"]) == 0
+    assert COMMANDS[command] in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run"], "give one of --url, --recipe and --engine"),
+        (["run", "--url", "http://x", "--engine", "y"], "give one of --url, --recipe and --engine"),
+        (["run", "--url", "http://x", "--set", "a=1"], "--set changes a recipe"),
+        (["run", "--url", "http://x", "--rate", "1", "--concurrency", "2"], "give either concurrency or rate"),
+        (["run", "--url", "http://x", "--output-tokens", "many"], "takes a number or LOW-HIGH"),
+        (["run", "--url", "http://x", "--output-tokens", "9-3"], "low 9 exceeds high 3"),
+        (["run", "--url", "http://x", "--prompts", "poems"], "cannot be read as prompts"),
+        (["run", "--url", "http://x", "--completions", "--thinking"], "completions has none"),
+        (["sweep", "no.yaml", "out"], "no.yaml: cannot be read"),
+        (["compare", "a"], "give two directories of runs, or --recipe"),
+        (["gate"], "give two directories of runs, or --recipe"),
+        (["gate", "--recipe", "tiny", "a", "b"], "give two directories of runs, or --recipe"),
+        (["compare", "a", "b"], "holds no finished run"),
+        (["compare", "a", "b", "--gate-file", "no.yaml"], "no.yaml: cannot be read"),
+        (["report", "nothing"], "holds no finished run"),
+    ],
+)
+def test_a_bench_command_that_makes_no_sense_is_refused(words, message, tmp_path):
+    result = trtnemo("bench", *words, cwd=tmp_path)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert result.stdout == ""
+
+
+def test_stored_runs_are_compared_and_gated(tmp_path):
+    for name, interval in (("before", 0.010), ("same", 0.010), ("slow", 0.012)):
+        for number in range(8):
+            jitter = 1 + 0.001 * number
+            record = run_record([request(0, sent=0.0, interval=interval * jitter, tokens=101)])
+            record.save(tmp_path / name / str(number))
+    codes = {name: trtnemo("bench", "gate", "before", name, cwd=tmp_path).returncode for name in ("same", "slow")}
+    assert codes == {"same": 0, "slow": 1}
+    result = trtnemo("bench", "gate", "before", "slow", "--markdown", "gate.md", "--json", cwd=tmp_path)
+    rate = next(item for item in json.loads(result.stdout) if item["metric"] == "output_tokens_per_second")
+    assert rate["verdict"] == "regression"
+    assert rate["low"] < rate["worse"] == pytest.approx(0.18, abs=0.01)
+    assert (tmp_path / "gate.md").read_text().startswith("**Regression.**")
+    assert trtnemo("bench", "compare", "before", "slow", cwd=tmp_path).returncode == 0
+
+
+def test_runs_that_cannot_tell_exit_with_a_code_of_their_own(tmp_path):
+    for name, shift in (("before", 0), ("after", 4)):
+        for number in range(8):
+            interval = 0.010 * (1.5 if (number + shift) % 3 else 1.0)
+            run_record([request(0, sent=0.0, interval=interval, tokens=101)]).save(tmp_path / name / str(number))
+    result = trtnemo("bench", "gate", "before", "after", cwd=tmp_path)
+    assert result.returncode == 9
+    assert "runs of each would" in result.stdout
+
+
+def test_a_sweep_lists_its_points(tmp_path):
+    (tmp_path / "spec.yaml").write_text("recipe: tiny\ngrid: {concurrency: [1, 2], prompts: [chat, math]}\n")
+    result = trtnemo("bench", "sweep", "spec.yaml", "out", "--list", "--json", cwd=tmp_path)
+    assert [point["title"] for point in json.loads(result.stdout)] == [
+        "concurrency=1, prompts=chat",
+        "concurrency=1, prompts=math",
+        "concurrency=2, prompts=chat",
+        "concurrency=2, prompts=math",
+    ]
+    assert not (tmp_path / "out").exists()

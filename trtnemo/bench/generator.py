@@ -115,7 +115,7 @@ def generator_python() -> str:
     if importlib.util.find_spec("guidellm") is None:
         raise MachineError(
             "guidellm, the load generator, is not installed",
-            remedy=f"pip install 'trtnemo[bench]', or `make .venv-bench/.installed` and {PYTHON_VARIABLE}=.venv-bench/bin/python",
+            remedy=f"pip install 'trtnemo[bench]', or install it elsewhere and set {PYTHON_VARIABLE} to that Python",
         )
     return sys.executable
 

@@ -24,8 +24,8 @@ def measure_pairs(before: Place, after: Place, shape: LoadShape, pairs: int, out
     One pair more is run before them and thrown away. Raises TrtnemoError.
     """
     with ExitStack() as stack:
+        generator = stack.enter_context(Generator())  # first, for it is told here where it is missing
         hosted = {BEFORE: stack.enter_context(host(before)), AFTER: stack.enter_context(host(after))}
-        generator = stack.enter_context(Generator())
         report(0, 2 * pairs)
         for done, (number, name) in enumerate(_turns(pairs), -1):
             record = _run(generator, hosted[name], shape, number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trtnemo.bench.calibrate import calibrated_cpu
 from trtnemo.bench.record import Prediction
 from trtnemo.bench.run import Predict
 from trtnemo.launch.deployment import to_deployment
@@ -15,7 +16,8 @@ from trtnemo.recipe import AnyRecipe
 def plan_of(recipe: AnyRecipe) -> Plan:
     """Return a recipe's plan; raises TrtnemoError where its network is not known or cannot be split."""
     network = find_network(recipe.checkpoint, recipe.revision)
-    return make_plan(network, to_deployment(recipe, network), find_device(recipe.hardware.name))
+    device = calibrated_cpu() if recipe.hardware.name == "cpu" else find_device(recipe.hardware.name)
+    return make_plan(network, to_deployment(recipe, network), device)
 
 
 def predictor(plan: Plan) -> Predict:

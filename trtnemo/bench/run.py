@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import fmean
 
 from trtnemo.bench.generator import Generator
@@ -73,6 +74,7 @@ def _predicted(record: RunRecord, predict: Predict) -> Prediction | None:
     return predict(batch, fmean(prompts), fmean(answers), record.counters.acceptance)
 
 
+@lru_cache(maxsize=1)
 def describe_machine() -> dict[str, str]:
     """Return this machine in a few words; the server may run on another."""
     from trtnemo.launch.machine import examine_machine

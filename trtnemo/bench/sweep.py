@@ -34,14 +34,15 @@ class SweepSummary:
     failed: int
 
 
-def run_sweep(spec: SweepSpec, output: Path, report: Report) -> SweepSummary:
+def run_sweep(spec: SweepSpec, output: Path, report: Report, generator: Generator | None = None) -> SweepSummary:
     """Measure every point that `output` lacks; one server for all points of one setting of the recipe.
 
+    A generator that runs already is used, or one is started when it is needed.
     A point that fails is recorded with its reason and tried again by the next run. Raises UsageError, RecipeError, and
     MachineError where nothing can be measured at all.
     """
     with ExitStack() as stack:
-        sweep = _Sweep(spec, output, report, stack)
+        sweep = _Sweep(spec, output, report, stack, generator)
         for settings, group in itertools.groupby(points(spec), key=lambda point: point.settings):
             sweep.measure(settings, list(group))
         return SweepSummary(**sweep.counts)
@@ -50,11 +51,13 @@ def run_sweep(spec: SweepSpec, output: Path, report: Report) -> SweepSummary:
 class _Sweep:
     """A sweep under way: what has become of how many points, and the generator, once one is needed."""
 
-    def __init__(self, spec: SweepSpec, output: Path, report: Report, stack: ExitStack) -> None:
+    def __init__(
+        self, spec: SweepSpec, output: Path, report: Report, stack: ExitStack, generator: Generator | None
+    ) -> None:
         self.counts = dict.fromkeys(("measured", "resumed", "unfit", "failed"), 0)
         self._spec, self._output, self._report, self._stack = spec, output, report, stack
         self._total = len(points(spec))
-        self._generator: Generator | None = None
+        self._generator = generator
 
     def measure(self, settings: tuple[str, ...], group: list[Point]) -> None:
         """Measure what is missing of the points of one server."""

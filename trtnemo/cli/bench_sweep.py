@@ -14,10 +14,20 @@ from trtnemo.cli.progress import point_progress
 @click.command()
 @click.argument("spec", metavar="SPEC.yaml", type=click.Path(path_type=Path))
 @click.argument("output", metavar="DIRECTORY", type=click.Path(path_type=Path))
+@click.option("--url", help="Measure this server instead of the spec's recipe, whose settings then have no meaning.")
+@click.option("--model", help="Model to ask for, instead of the spec's.")
 @click.option("--list", "only_list", is_flag=True, help="List the points and measure nothing.")
 @json_option
 @click.pass_context
-def sweep(context: click.Context, spec: Path, output: Path, only_list: bool, as_json: bool) -> None:
+def sweep(
+    context: click.Context,
+    spec: Path,
+    output: Path,
+    url: str | None,
+    model: str | None,
+    only_list: bool,
+    as_json: bool,
+) -> None:
     """Measure every point of a spec, or search the largest load within limits.
 
     The server is started anew for each setting of the recipe. Points that the plan says cannot fit are recorded as
@@ -27,6 +37,10 @@ def sweep(context: click.Context, spec: Path, output: Path, only_list: bool, as_
     from trtnemo.bench.sweep_spec import load_spec, points
 
     found = load_spec(spec)
+    if url is not None:
+        found = found.model_copy(update={"recipe": None, "url": url, "settings": {}})
+    if model is not None:
+        found = found.model_copy(update={"model": model})
     if only_list:
         listed = [
             {"name": point.name, "title": point.title, "settings": list(point.settings)} for point in points(found)

@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from trtnemo.checkpoint import Checkpoint, WeightFormat
+from trtnemo.checkpoint import WeightFormat
 from trtnemo.checkpoint.codecs import decode_plain
 from trtnemo.checkpoint.storage import RawTensor, StorageType
 from trtnemo.errors import CheckpointError
@@ -33,7 +33,20 @@ _MATRIX_OPS = {"linear", "latent_moe"}
 _MATRIX_ROLES = {"weight", "up", "down"}
 
 
-def pack_weights(checkpoint: Checkpoint, graphs: Sequence[Graph], directory: Path, progress: Progress) -> PackedIndex:
+class TensorSource(Protocol):
+    """What packing reads: a checkpoint, or tensors made for the occasion."""
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of all tensors."""
+        ...
+
+    def read(self, name: str) -> RawTensor:
+        """Return a tensor's bits."""
+        ...
+
+
+def pack_weights(checkpoint: TensorSource, graphs: Sequence[Graph], directory: Path, progress: Progress) -> PackedIndex:
     """Write every parameter of the graphs to `directory`, with an index; raises CheckpointError, MachineError."""
     native = require_native()
     specs = list({name: spec for graph in graphs for name, spec in graph.parameters.items()}.values())
@@ -104,7 +117,7 @@ def _run_ahead(pool: ThreadPoolExecutor, work: Callable[[Item], _Piece], items: 
         yield piece
 
 
-def _pack_member(checkpoint: Checkpoint, spec: ParameterSpec, form: Form) -> _Piece:
+def _pack_member(checkpoint: TensorSource, spec: ParameterSpec, form: Form) -> _Piece:
     if form == "vector":
         values = decode_plain(checkpoint.read(spec.name))
         # a depthwise convolution: its taps one after the other, channels side by side
@@ -140,7 +153,7 @@ def _write_parameter(spec: ParameterSpec, form: Form, pieces: Iterable[_Piece], 
     )
 
 
-def _read_member(checkpoint: Checkpoint, spec: ParameterSpec) -> tuple[PackedFormat, Bytes, Bytes | None, float]:
+def _read_member(checkpoint: TensorSource, spec: ParameterSpec) -> tuple[PackedFormat, Bytes, Bytes | None, float]:
     raw = checkpoint.read(spec.name)
     if spec.format is WeightFormat.PLAIN:
         format, values = _plain(raw)

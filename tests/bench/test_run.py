@@ -1,0 +1,221 @@
+"""Runs against real servers, sent by guidellm: what is recorded, and what is refused."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+
+import pytest
+
+from trtnemo.bench import guidellm_driver
+from trtnemo.bench.generator import Generator
+from trtnemo.bench.host import Place, host
+from trtnemo.bench.observe import Observation
+from trtnemo.bench.record import RunRecord
+from trtnemo.bench.run import Target, run_load
+from trtnemo.bench.shape import LoadShape
+from trtnemo.bench.summary import summarize
+from trtnemo.bench.sweep import NOT_RUN, not_run, run_sweep
+from trtnemo.bench.sweep_spec import Limits, SweepSpec
+from trtnemo.engine import Engine, build_engine
+from trtnemo.errors import MachineError, ServerError, UsageError
+from trtnemo.recipe import load_recipe
+
+pytest.importorskip("guidellm")
+SHAPE = LoadShape(concurrency=2, requests=6, warmup=2, output_tokens=16, thinking=False)
+
+
+@pytest.fixture(scope="module")
+def generator():
+    with Generator() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory):
+    output = tmp_path_factory.mktemp("bench") / "engine"
+    build_engine(load_recipe("tiny", ["speculation.draft_tokens=2", "speculation.adaptive=false"]), "tiny", output)
+    return output
+
+
+@pytest.fixture(scope="module")
+def url(engine, server_process):
+    return server_process(engine)[1]
+
+
+def test_a_run_records_every_request_and_what_the_server_counted(generator, url, engine, tmp_path):
+    record = run_load(generator, Target(url), SHAPE)
+    assert [request.status for request in record.requests] == ["ok"] * 8
+    assert [request.warmup for request in record.requests] == [True] * 2 + [False] * 6
+    assert {request.output_tokens for request in record.requests} == {16}
+    for request in record.requests:
+        assert request.sent < request.first <= request.answer_first <= request.last <= request.done
+        assert request.prompt_tokens > 10
+        assert not request.thinking_only
+    assert record.counters.drafted_tokens > 0
+    assert record.counters.prompt_tokens == sum(request.prompt_tokens for request in record.requests)
+    assert (record.server.software, record.server.model) == ("trtnemo", "tiny")
+    assert record.server.engine_digest == Engine.open(engine).manifest.digest
+    assert record.generator.startswith("guidellm 0.")
+    found = summarize(record)
+    assert found.requests == 6
+    assert 0 < found.acceptance <= 1
+    assert found.metrics["itl_p50"] > 0
+    record.save(tmp_path / "run")
+    assert RunRecord.load(tmp_path / "run") == record
+
+
+def test_a_prompt_that_comes_again_is_seen_in_the_cache_hits(generator, url):
+    shape = SHAPE.model_copy(update={"prompts": "code", "requests": 4, "warmup": 0, "seed": 7})
+    assert summarize(run_load(generator, Target(url), shape)).cache_hits < 0.5
+    again = run_load(generator, Target(url), shape)
+    assert summarize(again).cache_hits > 0.5
+    assert all(request.cached_tokens for request in again.requests)
+
+
+def test_thinking_alone_is_an_answer_and_is_told(generator, url):
+    shape = SHAPE.model_copy(
+        update={"thinking": True, "output_tokens": SHAPE.output_tokens.model_copy(update={"low": 3, "high": 3})}
+    )
+    found = summarize(run_load(generator, Target(url), shape))
+    assert (found.requests, found.thinking_only) == (6, 6)
+
+
+def test_tools_are_declared_and_lengths_kept(generator, url):
+    plain = run_load(generator, Target(url), SHAPE.model_copy(update={"requests": 2}))
+    tools = run_load(generator, Target(url), SHAPE.model_copy(update={"prompts": "tools", "requests": 2}))
+    assert min(item.prompt_tokens for item in tools.requests) > 300 > max(item.prompt_tokens for item in plain.requests)
+    assert {item.output_tokens for item in tools.requests} == {16}
+
+
+def test_answers_may_end_by_themselves(generator, url):
+    lengths = SHAPE.output_tokens.model_copy(update={"low": 200, "high": 200})
+    shape = SHAPE.model_copy(update={"ends_free": True, "output_tokens": lengths})
+    found = run_load(generator, Target(url), shape)
+    assert {request.status for request in found.requests} == {"ok"}
+    assert min(request.output_tokens for request in found.requests) < 200
+
+
+def test_an_open_load_and_the_completions_endpoint(generator, url):
+    shape = LoadShape(rate=20, requests=5, warmup=0, output_tokens={"low": 4, "high": 9}, api="completions")
+    record = run_load(generator, Target(url), shape)
+    assert {4, 9} >= {min(r.output_tokens for r in record.requests)} or len(
+        {r.output_tokens for r in record.requests}
+    ) > 1
+    assert all(4 <= request.output_tokens <= 9 for request in record.requests)
+
+
+def test_a_wrong_model_and_a_dead_address_are_told_before_anything_is_sent(generator, url):
+    with pytest.raises(ServerError, match=r"serves tiny, .*, not gpt-5"):
+        run_load(generator, Target(url, "gpt-5"), SHAPE)
+    with pytest.raises(ServerError, match="no server answers"):
+        run_load(generator, Target("http://127.0.0.1:9"), SHAPE)
+
+
+class Failing(http.server.BaseHTTPRequestHandler):
+    """Lists a model and answers nothing but 500."""
+
+    def do_GET(self):
+        self._answer(200 if self.path == "/v1/models" else 404, {"object": "list", "data": [{"id": "broken"}]})
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self._answer(500, {"error": {"message": "no"}})
+
+    def _answer(self, status, body):
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_server_that_answers_nothing_gives_an_error_and_no_numbers(generator):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Failing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(ServerError, match=r"none of 6 requests was answered: .*500"):
+            run_load(generator, Target(f"http://127.0.0.1:{server.server_port}"), SHAPE)
+        server.shutdown()
+
+
+def test_a_server_started_anew_is_another_one(engine, server_process):
+    process, url = server_process(engine)
+    observation = Observation(url)
+    process.terminate()
+    process.wait(30)
+    port = url.rpartition(":")[2]
+    server_process(engine, "--port", port)
+    with pytest.raises(ServerError, match="was restarted during the run"):
+        observation.difference()
+
+
+def test_a_clock_that_jumps_is_seen(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(guidellm_driver.time, "time", lambda: now[0] + guidellm_driver.time.monotonic())
+    with guidellm_driver.ClockWatch() as calm:
+        pass
+    with guidellm_driver.ClockWatch() as jumped:
+        now[0] = -3.0
+    assert abs(calm.worst) < 0.01
+    assert jumped.worst == pytest.approx(-3, abs=0.01)
+
+
+def test_a_run_during_which_the_clock_jumped_is_refused(generator, url, monkeypatch):
+    monkeypatch.setattr(generator, "_ask", lambda job: {"requests": [], "clock": 0.2})
+    with pytest.raises(ServerError, match=r"the clock jumped by 0\.20 s"):
+        run_load(generator, Target(url), SHAPE)
+
+
+def test_without_guidellm_the_remedy_is_told(monkeypatch):
+    monkeypatch.setenv("TRTNEMO_BENCH_PYTHON", "/no/such/python")
+    with pytest.raises(MachineError, match="/no/such/python, which is not there"), Generator():
+        pass
+
+
+def test_one_place_is_measured():
+    with pytest.raises(UsageError, match="give one of"), host(Place()):
+        pass
+    with pytest.raises(UsageError, match="--set changes a recipe"), host(Place(url="http://x", settings=("a=1",))):
+        pass
+
+
+def test_a_sweep_goes_on_where_it_stood_and_names_what_cannot_fit(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    load = {"requests": 4, "warmup": 0, "output_tokens": 8}
+    sizes = {"limits.max_batch_size": [2, 10**9]}
+    spec = SweepSpec(recipe="tiny", settings=sizes, load=load, grid={"concurrency": [1, 2]})
+    output = tmp_path / "sweep"
+    told = []
+    found = run_sweep(spec, output, lambda *words: told.append(words))
+    assert (found.measured, found.resumed, found.unfit, found.failed) == (2, 0, 2, 0)
+    assert told[-1][1:] == (4, 4)
+    assert [reason.startswith("cannot fit: ") for _, reason in not_run(output)] == [True, True]
+    runs = [RunRecord.load(file.parent) for file in output.rglob("run.json")]
+    assert {run.title for run in runs} == {"max_batch_size=2, concurrency=1", "max_batch_size=2, concurrency=2"}
+    assert all(run.prediction.tokens_per_second > 0 for run in runs)
+    assert all(run.server.recipe_digest for run in runs)
+    again = run_sweep(spec, output, lambda *_: None)
+    assert (again.measured, again.resumed, again.unfit, again.failed) == (0, 2, 2, 0)
+
+
+def test_a_point_that_fails_is_written_down_and_tried_again(generator, tmp_path, url):
+    load = {"requests": 4, "warmup": 0, "output_tokens": 8, "concurrency": 1}
+    dead = SweepSpec(url="http://127.0.0.1:9", load=load)
+    assert run_sweep(dead, tmp_path, lambda *_: None, generator).failed == 1
+    assert not_run(tmp_path)[0][1].startswith("failed: ")
+    alive = SweepSpec(url=url, load=load)
+    assert run_sweep(alive, tmp_path, lambda *_: None, generator).measured == 1
+    assert not list(tmp_path.rglob(NOT_RUN))
+
+
+def test_a_search_keeps_what_it_tried(generator, tmp_path, url):
+    load = {"requests": 4, "warmup": 0, "output_tokens": 8}
+    spec = SweepSpec(url=url, load=load, limits=Limits(ttft_p99=30, most=2))
+    run_sweep(spec, tmp_path, lambda *_: None, generator)
+    result = json.loads(next(iter(tmp_path.rglob("search.json"))).read_text())
+    assert result["concurrency"] == 2
+    assert len(list(tmp_path.rglob("run.json"))) == 2
