@@ -22,7 +22,6 @@ from trtnemo.engine import Engine, build_engine
 from trtnemo.errors import MachineError, ServerError, UsageError
 from trtnemo.recipe import load_recipe
 
-pytest.importorskip("guidellm")
 SHAPE = LoadShape(concurrency=2, requests=6, warmup=2, output_tokens=16, thinking=False)
 
 

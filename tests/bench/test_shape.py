@@ -53,11 +53,19 @@ def test_lengths_keep_their_bounds_and_no_prompt_comes_twice_before_all_came():
 
 
 def test_prompts_are_cut_or_filled_to_the_length_that_is_asked_for():
-    shape = LoadShape(concurrency=1, requests=30, input_tokens={"low": 20, "high": 400})
+    shape = LoadShape(concurrency=1, requests=30, input_tokens={"low": 20, "high": 400}, fresh=False)
     lengths = [len(prompt.text) / CHARACTERS_PER_TOKEN for prompt in draw_prompts(shape)]
     assert min(lengths) >= 20
     assert max(lengths) <= 400
     assert max(lengths) > 2 * min(lengths)
+
+
+def test_prompts_of_different_loads_share_no_beginning_unless_they_may():
+    shapes = [LoadShape(concurrency=number, requests=40) for number in (1, 2)]
+    beginnings = [prompt.text[:20] for shape in shapes for prompt in draw_prompts(shape)]
+    assert len(set(beginnings)) == len(beginnings)
+    first, second = (draw_prompts(shape.model_copy(update={"fresh": False})) for shape in shapes)
+    assert first == second
 
 
 @pytest.mark.parametrize(

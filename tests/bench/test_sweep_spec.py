@@ -30,7 +30,7 @@ def test_a_sweep_is_every_combination_those_of_one_server_together(tmp_path):
     found = points(load_spec(write(tmp_path, GOOD)))
     assert len(found) == 8
     assert [point.settings for point in found[:4]] == [("speculation.draft_tokens=0", 'kv_cache.dtype="float16"')] * 4
-    assert found[0].title == "draft_tokens=0, dtype=float16, concurrency=1, output_tokens=8"
+    assert found[0].title == "draft_tokens=0, concurrency=1, output_tokens=8"
     assert found[1].shape.output_tokens.high == 9
     assert len({point.name for point in found}) == 8
     assert [point.name for point in found] == [point.name for point in points(load_spec(write(tmp_path, GOOD)))]

@@ -54,10 +54,13 @@ def draw_prompts(shape: LoadShape) -> list[Prompt]:
     rows = read_set(shape.prompts)
     order = [index for _ in range(-(-shape.total // len(rows))) for index in pick.sample(range(len(rows)), len(rows))]
     lengths = shape.output_tokens
-    return [
-        Prompt(_fit(rows, index, shape, pick), pick.randint(lengths.low, lengths.high))
-        for index in order[: shape.total]
+    drawn = [
+        (_fit(rows, index, shape, pick), pick.randint(lengths.low, lengths.high)) for index in order[: shape.total]
     ]
+    if shape.fresh:
+        mark = hashlib.sha256(shape.model_dump_json().encode()).hexdigest()[:8]
+        drawn = [(_marked(messages, f"{mark}-{number}"), length) for number, (messages, length) in enumerate(drawn)]
+    return [Prompt(messages, length) for messages, length in drawn]
 
 
 def prompts_digest(prompts: list[Prompt]) -> str:
@@ -93,6 +96,11 @@ def _read_line(line: str, number: int, name: str) -> tuple[Message, ...]:
         pass
     example = '{"messages": [{"role": "user", "content": "..."}]}'
     raise UsageError("is no prompt", where=f"{name}, line {number}", remedy=f"Write {example}")
+
+
+def _marked(messages: tuple[Message, ...], mark: str) -> tuple[Message, ...]:
+    """Return messages whose first begins with a mark, so that they share no beginning with others."""
+    return ({**messages[0], "content": f"[{mark}] {messages[0]['content']}"}, *messages[1:])
 
 
 def _fit(rows: list[tuple[Message, ...]], index: int, shape: LoadShape, pick: random.Random) -> tuple[Message, ...]:

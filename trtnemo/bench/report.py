@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -60,7 +60,14 @@ def write_report(points: Sequence[Point], missing: Sequence[tuple[str, str]], ou
     return [output / name for name in files]
 
 
+def _is_numbered(points: Sequence[Point]) -> bool:
+    """Return whether charts call points by their number in the table, for their names are too long."""
+    return any(len(point.name) > charts.LONGEST_LABEL for point in points)
+
+
 def _draw_charts(points: Sequence[Point]) -> list[Chart]:
+    if _is_numbered(points):
+        points = [replace(point, name=str(number)) for number, point in enumerate(points, 1)]
     user, device = "tokens_per_second_per_user", "output_tokens_per_second_per_device"
     places = [
         (point.name, found[user], found[device])
@@ -110,7 +117,7 @@ def _page(points: Sequence[Point], missing: Sequence[tuple[str, str]], drawn: Se
     started = sorted({_minute(point.run.started) for point in points})
     return template.render(
         title=title, points=points, missing=missing, charts={chart.name: chart for chart in drawn}, same=same,
-        different=different, first=started[0], last=started[-1],
+        different=different, first=started[0], last=started[-1], numbered=_is_numbered(points),
     )  # fmt: skip
 
 

@@ -42,6 +42,9 @@ class LoadShape(RecipePart):
     temperature: Annotated[float, Field(ge=0)] = Field(0.0, description="of sampling")
     api: Literal["chat", "completions"] = Field("chat", description="endpoint that is asked")
     seed: Annotated[int, Field(ge=0)] = Field(0, description="of the choice and the lengths of prompts")
+    fresh: bool = Field(
+        True, description="begin each prompt with a number that no other load has, as caches would answer"
+    )
 
     @model_validator(mode="before")
     @classmethod

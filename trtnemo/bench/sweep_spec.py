@@ -110,12 +110,14 @@ def load_spec(path: Path) -> SweepSpec:
 
 def points(spec: SweepSpec) -> list[Point]:
     """Return every point, those of one server beside each other; a search has a point for each place to search at."""
-    found = []
+    found, axes = [], {**spec.settings, **spec.grid}
+    several = {name for name, values in axes.items() if len(values) > 1}
     for settings in _combinations(spec.settings):
         for changes in _combinations(spec.grid):
             start = {"concurrency": 1} if spec.limits is not None else {}
             shape = LoadShape.model_validate({**spec.load, **changes, **start})
-            found.append(Point(_as_words(settings), shape, _title({**settings, **changes}, shape)))
+            varied = {name: value for name, value in {**settings, **changes}.items() if name in several}
+            found.append(Point(_as_words(settings), shape, _title(varied, shape)))
     return found
 
 

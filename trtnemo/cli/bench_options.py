@@ -35,6 +35,9 @@ _LOAD_OPTIONS = (
     click.option("--thinking/--no-thinking", default=None, help="Ask for thinking or for none.  [default: neither]"),
     click.option("--temperature", type=click.FloatRange(0), default=0.0, show_default=True, help="Of sampling."),
     click.option("--completions", is_flag=True, help="Ask /v1/completions instead of the chat endpoint."),
+    click.option(
+        "--fresh/--repeated", default=True, help="Begin each prompt with a mark of its own.  [default: fresh]"
+    ),
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of prompts and lengths."),
 )
 

@@ -25,5 +25,6 @@ def report(directory: Path, output: Path | None, title: str | None) -> None:
     for found in find_runs(directory):
         record = RunRecord.load(found)
         points.append(Point(record.title or found.relative_to(directory).as_posix(), record, summarize(record)))
+    points.sort(key=lambda point: point.run.started)
     written = write_report(points, not_run(directory), output or directory / "report", title or directory.name)
     click.echo("\n".join(f"written: {path}" for path in written))
