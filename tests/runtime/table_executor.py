@@ -13,6 +13,8 @@ from trtnemo.lowering import Budget, StepResult
 class TableExecutor:
     """target and head [vocabulary, vocabulary] hold logits of the next token given the last; checks the protocol."""
 
+    computes_here = True
+
     def __init__(self, target, head, slots=8, drafts=6, max_num_tokens=64):
         self.target, self.head = (np.asarray(table, np.float32) for table in (target, head))
         self.budget = Budget(slots, 64, max_num_tokens, drafts, len(self.target))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
@@ -200,3 +201,22 @@ def test_greedy_answers_of_tiny_are_the_same_with_and_without_drafts(plain_and_d
     ended = [output for output in outputs if output.finish_reason == "stop"]
     assert ended
     assert all(o.verifications <= len(o.token_ids) - 1 <= 4 * o.verifications for o in ended)
+
+
+class Waiting(TableExecutor):
+    """Waits before every step, as for other threads' turn or for a device."""
+
+    def forward(self, batch):
+        time.sleep(0.01)
+        return super().forward(batch)
+
+
+@pytest.mark.parametrize("computes_here", [True, False])
+def test_waiting_costs_a_round_nothing_unless_it_is_for_a_device(computes_here):
+    executor = Waiting(TARGET, TARGET)
+    executor.computes_here = computes_here
+    client = EngineClient(executor, frozenset(), LoopOptions(2, adapts_drafts=True))
+    list(iterate(client, [1], SamplingParams(temperature=0, max_tokens=60, ignore_eos=True)))
+    cost = client._loop._draft_length.seconds(1, 0)
+    client.close()
+    assert (cost > 0.01) is not computes_here

@@ -58,6 +58,11 @@ class Executor(Protocol):
         """What there is room for."""
         ...
 
+    @property
+    def computes_here(self) -> bool:
+        """Whether the calling thread computes, with others beside it, and does not wait for a device."""
+        ...
+
     def forward(self, batch: StepBatch) -> StepResult:
         """Run one ragged step; raises StepError before any state has changed."""
         ...

@@ -45,6 +45,9 @@ class EngineLoop:
         self._scheduler = Scheduler(executor.budget, options.draft_tokens)
         self._residency = Residency(executor, self._scheduler, options.prefix_bytes)
         self._draft_length = DraftLength(self._scheduler.draft_tokens) if options.adapts_drafts else None
+        # On a CPU a round costs what this thread computes: what it waits for others (a server in the same process, a
+        # client on the same cores) would come again with the tokens of any round.
+        self._clock = time.thread_time if executor.computes_here else time.perf_counter
         self._round_started = 0.0
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._draining = False
@@ -126,7 +129,7 @@ class EngineLoop:
         for sequence in self._residency.admit():
             self._emit(PromptReused(sequence.id, sequence.cached))
             self._counts["cached_tokens"] += sequence.cached
-        self._round_started = time.perf_counter()
+        self._round_started = self._clock()
         self._write_drafts()
         while (step := self._scheduler.next_step()) is not None:
             if not self._residency.make_room(step.batch.segments):
@@ -177,7 +180,7 @@ class EngineLoop:
         is_decoding = all(sequence.generated for sequence in step.sequences)
         if len(lengths) == 1 and is_decoding and (passed or lengths == {1}):
             accepted = passed or [0] * len(step.sequences)
-            self._draft_length.record(lengths.pop() - 1, accepted, time.perf_counter() - self._round_started)
+            self._draft_length.record(lengths.pop() - 1, accepted, self._clock() - self._round_started)
 
     def _fail(self, sequence: Sequence, error: Exception) -> None:
         logger.error("sequence %s failed: %s", sequence.id, error, exc_info=not isinstance(error, TrtnemoError))

@@ -123,6 +123,11 @@ class CpuExecutor:
         self._executor.open_slots()
 
     @property
+    def computes_here(self) -> bool:
+        """True: threads of this process compute."""
+        return True
+
+    @property
     def budget(self) -> Budget:
         """What there is room for."""
         return self._budget

@@ -35,6 +35,11 @@ class TorchExecutor:
         self.watch: Watch | None = None
 
     @property
+    def computes_here(self) -> bool:
+        """True: threads of this process compute."""
+        return True
+
+    @property
     def budget(self) -> Budget:
         """What there is room for."""
         return self._budget

@@ -83,6 +83,11 @@ class TensorrtExecutor:
         return contextlib.nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
 
     @property
+    def computes_here(self) -> bool:
+        """Whether plans are interpreted, not run on a device."""
+        return self._device.type == "cpu"
+
+    @property
     def budget(self) -> Budget:
         """What there is room for."""
         return self._budget
