@@ -80,7 +80,10 @@ def test_sglangs_stages_are_read_from_its_own_words():
 
 def test_our_own_recipes_are_read_from_neutral_fields():
     found = deployed("tiny")
-    assert fields(found, "server", "kv_dtype", "ssm_dtype", "memory_fraction") == ("cpu", "float32", "float32", 1.0)
+    assert fields(found, "server", "kv_dtype", "ssm_dtype", "memory_fraction") == ("cpu", "float16", "float32", 1.0)
+    assert found.packs
+    assert fields(deployed("tiny", "cpu.lowering=torch"), "kv_dtype", "packs") == ("float32", False)
+    assert deployed("tiny", "cpu.ssm_state=float16").ssm_dtype == "float16"
     found = deployed("rtx-5090")
     assert fields(found, "server", "max_batch_size", "kv_dtype") == ("tensorrt", 4, "bfloat16")
     assert deployed("rtx-5090", "kv_cache.dtype=float16").kv_dtype == "float16"

@@ -8,7 +8,10 @@ import pytest
 
 from plan.deploy import by_kind, deployment, small_network, super_network
 from plan.slicing import Layout, rank_size, read_tensors
+from trtnemo.checkpoint import Checkpoint
 from trtnemo.errors import ModelConfigError
+from trtnemo.lowering.cpu.packing import pack_weights
+from trtnemo.network import NemotronH
 from trtnemo.plan.network import find_network
 from trtnemo.plan.weights import replicated_bytes, stage_of, weight_bytes
 
@@ -133,7 +136,20 @@ def test_a_head_tied_to_the_embedding_is_one_matrix_but_two_over_stages():
     assert by_kind(untied, deployment(pipeline=2))["embedding"] == table
 
 
-def test_our_own_cpu_runtime_holds_float32(make_checkpoint):
+@pytest.mark.parametrize("precision", ["nvfp4", "mixed", "bf16"])
+def test_our_own_cpu_runtime_holds_what_its_engine_packs(make_checkpoint, tmp_path, precision):
+    """Against the file that packing writes, but for what fills its pieces up to 64 bytes."""
+    checkpoint = Checkpoint.open(make_checkpoint(precision))
+    model = NemotronH.from_checkpoint(checkpoint)
+    index = pack_weights(checkpoint, [model.record_target(), model.record_mtp()], tmp_path, lambda *_: None)
+    network = find_network(str(checkpoint.directory))
+    weights = weight_bytes(network.tensors, network.config, deployment(server="cpu", draft_tokens=1))
+    found = sum(item.by_stage[0] for item in weights)
+    pieces = sum(len(tensor.scales) for tensor in index.tensors.values())
+    assert found <= index.size <= found + 64 * pieces
+
+
+def test_our_own_torch_lowering_holds_float32(make_checkpoint):
     directory = make_checkpoint("nvfp4")
     _, tensors = read_tensors(directory)
     codes = {name for name in tensors if f"{name}_scale" in tensors and tensors[name][1] == 1}
@@ -145,7 +161,7 @@ def test_our_own_cpu_runtime_holds_float32(make_checkpoint):
     weights = weight_bytes(
         find_network(str(directory)).tensors,
         find_network(str(directory)).config,
-        deployment(server="cpu", draft_tokens=1),
+        deployment(server="cpu", draft_tokens=1, packs=False),
     )
     assert sum(item.by_stage[0] for item in weights) == elements * 4
 

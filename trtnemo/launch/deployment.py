@@ -17,7 +17,7 @@ from trtnemo.launch.settings import effective_settings
 from trtnemo.launch.translate import is_external, to_invocation
 from trtnemo.plan.deployment import CacheType, Deployment, StateType
 from trtnemo.plan.network import Network
-from trtnemo.recipe import AnyRecipe, TensorrtRecipe
+from trtnemo.recipe import AnyRecipe, CpuRecipe, TensorrtRecipe
 
 _CACHE_TYPES: dict[str, CacheType] = {
     "fp8": "fp8", "fp8_e4m3": "fp8", "bfloat16": "bfloat16", "bf16": "bfloat16", "float16": "float16",
@@ -48,15 +48,27 @@ def to_deployment(recipe: AnyRecipe, network: Network) -> Deployment:
             "max_num_tokens": recipe.limits.max_num_tokens,
             "max_seq_len": recipe.limits.max_seq_len,
             "kv_dtype": _own_cache_type(recipe),
+            **_native_types(recipe),
         }
     return _checked(shared, network)
 
 
 def _own_cache_type(recipe: AnyRecipe) -> str:
-    if not isinstance(recipe, TensorrtRecipe):
-        return "float32"
     dtype = recipe.kv_cache.dtype
-    return recipe.tensorrt.products if dtype == "auto" else dtype
+    if isinstance(recipe, TensorrtRecipe):
+        return recipe.tensorrt.products if dtype == "auto" else dtype
+    return "float16" if _is_native(recipe) and dtype == "auto" else "float32" if dtype == "auto" else dtype
+
+
+def _native_types(recipe: AnyRecipe) -> dict[str, Any]:
+    """Return what our CPU runtime holds weights and states in; `auto` is native, as it is where there is a compiler."""
+    if not isinstance(recipe, CpuRecipe):
+        return {}
+    return {"packs": _is_native(recipe), "ssm_dtype": recipe.cpu.ssm_state}
+
+
+def _is_native(recipe: AnyRecipe) -> bool:
+    return isinstance(recipe, CpuRecipe) and recipe.cpu.lowering != "torch"
 
 
 def _checked(values: dict[str, Any], network: Network) -> Deployment:

@@ -20,7 +20,8 @@ class Deployment(BaseModel):
     """One deployment; sizes of parallel groups, limits of one replica, element types, and what the server holds back.
 
     `max_batch_size` counts the sequences of one data-parallel replica (of one device under attention DP).
-    `memory_fraction` is what the server's own option says; each server means another thing by it (fit.py).
+    `memory_fraction` is what the server's own option says; each server means another thing by it (fit.py). `packs` is
+    our CPU runtime's: weights stay packed for its kernels, or become float32 in torch.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +44,7 @@ class Deployment(BaseModel):
     memory_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     block_reuse: bool = False
     graph_padding: bool = False
+    packs: bool = True
 
     @property
     def ranks(self) -> int:

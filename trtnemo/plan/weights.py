@@ -73,11 +73,22 @@ def weight_bytes(classes: TensorClasses, config: ModelConfig, deployment: Deploy
 
 
 def tensor_bytes(item: ExpectedTensor, deployment: Deployment) -> int:
-    """Return a tensor's bytes as the server holds it: as stored, or float32 in our own torch executor."""
-    if deployment.server == "cpu":
-        packed = 2 if item.storages[0] is StorageType.U8 else 1
-        return 0 if item.is_scale else math.prod(item.shape) * packed * 4
-    return math.prod(item.shape) * item.storages[0].itemsize
+    """Return a tensor's bytes as the server holds it: as stored, packed in our CPU runtime, float32 in torch."""
+    stored = math.prod(item.shape) * item.storages[0].itemsize
+    if deployment.server != "cpu":
+        return stored
+    if deployment.packs:
+        return _packed_bytes(item, stored)
+    packed = 2 if item.storages[0] is StorageType.U8 else 1
+    return 0 if item.is_scale else math.prod(item.shape) * packed * 4
+
+
+def _packed_bytes(item: ExpectedTensor, stored: int) -> int:
+    """Return a tensor's bytes in tiles of sixteen rows; vectors are float32, and single scales stand in the index."""
+    if len(item.shape) == 2:
+        rows = item.shape[0]
+        return stored if item.name.startswith("backbone.embeddings") else stored // rows * (-(-rows // 16) * 16)
+    return 0 if item.is_scale else math.prod(item.shape) * 4
 
 
 def place(name: str, config: ModelConfig, deployment: Deployment) -> tuple[str, int]:
