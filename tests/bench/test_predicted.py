@@ -1,0 +1,56 @@
+"""benchmarks/predicted.json: a bound that something real has beaten is no bound."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from trtnemo.bench.calibrate import calibrated_cpu
+from trtnemo.bench.predict import plan_of, predictor
+from trtnemo.bench.sweep_spec import load_spec, points
+from trtnemo.recipe import load_recipe
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_no_measured_rate_exceeds_its_bound():
+    rows = json.loads((ROOT / "benchmarks" / "predicted.json").read_text())
+    assert len(rows) >= 14
+    for row in rows:
+        share = row["measured_tokens_per_second"] / row["bound_tokens_per_second"]
+        assert row["share"] == pytest.approx(share, abs=0.002)
+        assert 0 < share < 1
+
+
+def test_the_bound_falls_with_prompts_and_rises_with_streams():
+    predict = predictor(plan_of(load_recipe("tiny")))
+    rate = {
+        (batch, prompt): predict(batch, prompt, 64.0, None).tokens_per_second
+        for batch in (1, 4)
+        for prompt in (10, 300)
+    }
+    assert rate[1, 10] > rate[1, 300]
+    assert rate[4, 10] > rate[1, 10]
+    assert predict(1, 10, 64.0, None).tokens_per_second == pytest.approx(rate[1, 10])
+
+
+def test_the_cpu_is_calibrated_for_every_format_its_kernels_know():
+    device = calibrated_cpu()
+    assert device.bandwidth_gbs > 0.5
+    assert min(device.bf16, device.fp8, device.fp4) > 0.001
+    assert "native kernels" in device.source
+
+
+def test_what_ci_calls_is_there():
+    """The workflows parse, and the files and targets that they name exist."""
+    assert len(points(load_spec(ROOT / "benchmarks" / "tiny-sweep.yaml"))) == 12
+    makefile = (ROOT / "Makefile").read_text()
+    for name in (".github/workflows/bench.yml", "docs/ci/gitlab-bench.yml", "docs/ci/gpu-runner.yml"):
+        text = (ROOT / name).read_text()
+        assert yaml.safe_load(text)
+        for target in (".venv/.installed", ".venv-bench/.installed"):
+            assert target in text
+        assert "bench-gate" not in text or "\nbench-gate:" in makefile
