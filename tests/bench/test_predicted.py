@@ -27,11 +27,8 @@ def test_no_measured_rate_exceeds_its_bound():
 
 def test_the_bound_falls_with_prompts_and_rises_with_streams():
     predict = predictor(plan_of(load_recipe("tiny")))
-    rate = {
-        (batch, prompt): predict(batch, prompt, 64.0, None).tokens_per_second
-        for batch in (1, 4)
-        for prompt in (10, 300)
-    }
+    loads = [(batch, prompt) for batch in (1, 4) for prompt in (10, 300)]
+    rate = {load: predict(*load, 64.0, None).tokens_per_second for load in loads}
     assert rate[1, 10] > rate[1, 300]
     assert rate[4, 10] > rate[1, 10]
     assert predict(1, 10, 64.0, None).tokens_per_second == pytest.approx(rate[1, 10])
