@@ -105,6 +105,14 @@ def test_an_open_load_and_the_completions_endpoint(generator, url):
     assert all(4 <= request.output_tokens <= 9 for request in record.requests)
 
 
+def test_a_password_in_an_address_is_used_and_not_recorded(generator, url):
+    record = run_load(
+        generator, Target(url.replace("://", "://user:secret@")), SHAPE.model_copy(update={"requests": 1})
+    )
+    assert record.server.url == url
+    assert "secret" not in record.model_dump_json()
+
+
 def test_a_wrong_model_and_a_dead_address_are_told_before_anything_is_sent(generator, url):
     with pytest.raises(ServerError, match=r"serves tiny, .*, not gpt-5"):
         run_load(generator, Target(url, "gpt-5"), SHAPE)

@@ -58,7 +58,7 @@ def describe(url: str, model: str | None) -> Server:
     if "build_info" in props:
         software, version = "llama.cpp", props["build_info"]
     return Server(
-        url=url,
+        url=_without_secret(url),
         model=model or names[0],
         software=_text(software),
         version=_text(version),
@@ -99,6 +99,12 @@ def _started(models: dict[str, Any] | None) -> object:
     """Return when our own server started; others' lists say when they were asked."""
     items = (models or {}).get("data") or [{}]
     return items[0].get("created") if items[0].get("owned_by") == "trtnemo" else None
+
+
+def _without_secret(url: str) -> str:
+    """Return an address as it may stand in a record: a user and password before the host are left out."""
+    scheme, found, rest = url.partition("://")
+    return f"{scheme}{found}{rest.rpartition('@')[2]}"
 
 
 def _text(value: object) -> str | None:

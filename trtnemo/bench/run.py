@@ -45,9 +45,9 @@ def run_load(generator: Generator, target: Target, shape: LoadShape, predict: Pr
     """
     prompts = draw_prompts(shape)
     server = target.server()
-    observation = Observation(server.url)
+    observation = Observation(target.url)
     started = time.time()
-    requests = generator.run(shape, prompts, server.url, server.model)
+    requests = generator.run(shape, prompts, target.url, server.model)
     record = RunRecord(
         started=started,
         shape=shape,
