@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.server
 import json
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +14,8 @@ from trtnemo.bench import guidellm_driver
 from trtnemo.bench.generator import Generator
 from trtnemo.bench.host import Place, host
 from trtnemo.bench.observe import Observation
-from trtnemo.bench.record import RunRecord
+from trtnemo.bench.pairs import AFTER, BEFORE, measure_pairs, read_summaries
+from trtnemo.bench.record import RunRecord, find_runs
 from trtnemo.bench.run import Target, run_load
 from trtnemo.bench.shape import LoadShape
 from trtnemo.bench.summary import summarize
@@ -22,6 +25,7 @@ from trtnemo.engine import Engine, build_engine
 from trtnemo.errors import MachineError, ServerError, UsageError
 from trtnemo.recipe import load_recipe
 
+ROOT = Path(__file__).parents[2]
 SHAPE = LoadShape(concurrency=2, requests=6, warmup=2, output_tokens=16, thinking=False)
 
 
@@ -226,3 +230,20 @@ def test_a_search_keeps_what_it_tried(generator, tmp_path, url):
     result = json.loads(next(iter(tmp_path.rglob("search.json"))).read_text())
     assert result["concurrency"] == 2
     assert len(list(tmp_path.rglob("run.json"))) == 2
+
+
+def test_two_servers_are_measured_in_turn_with_the_same_prompts(generator, engine, tmp_path):
+    slow = (sys.executable, str(ROOT / "scripts" / "slow_server.py"), "0.05")
+    told = []
+    places = Place(engine=engine), Place(engine=engine, program=slow)
+    shape = SHAPE.model_copy(update={"requests": 2, "warmup": 0})
+    measure_pairs(*places, shape, 2, tmp_path, lambda *words: told.append(words), generator)
+    assert told[-1] == (4, 4)
+    runs = {name: [RunRecord.load(found) for found in find_runs(tmp_path / name)] for name in (BEFORE, AFTER)}
+    assert [run.prompts_digest for run in runs[BEFORE]] == [run.prompts_digest for run in runs[AFTER]]
+    assert len({run.prompts_digest for run in runs[BEFORE]}) == 2
+    # whoever went first goes second in the next pair
+    starts = sorted((run.started, name) for name, found in runs.items() for run in found)
+    assert [name for _, name in starts] in ([AFTER, BEFORE, BEFORE, AFTER], [BEFORE, AFTER, AFTER, BEFORE])
+    intervals = {name: [found.metrics["itl_p50"] for found in read_summaries(tmp_path / name)] for name in runs}
+    assert min(intervals[AFTER]) > 0.02 > max(intervals[BEFORE])

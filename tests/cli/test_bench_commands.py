@@ -121,3 +121,16 @@ def test_a_sweep_lists_its_points(tmp_path):
         "concurrency=2, prompts=math",
     ]
     assert not (tmp_path / "out").exists()
+
+
+def test_a_run_prints_and_keeps_what_it_found(tiny_url, tmp_path):
+    words = ["--url", tiny_url, "--requests", "3", "--warmup", "0", "--output-tokens", "8", "--output", "run", "--json"]
+    found = json.loads(trtnemo("bench", "run", *words, cwd=tmp_path).stdout)
+    assert found["summary"]["requests"] == 3
+    assert {"output_tokens_per_second", "ttft_p50", "itl_p99", "latency_p90"} <= found["summary"]["metrics"].keys()
+    assert found["run"]["server"]["software"] == "trtnemo"
+    lines = (tmp_path / "run" / "requests.jsonl").read_text().splitlines()
+    assert [json.loads(line)["output_tokens"] for line in lines] == [8, 8, 8]
+    again = trtnemo("bench", "run", *words, cwd=tmp_path)
+    assert again.returncode == 2
+    assert "is not empty" in again.stderr

@@ -17,14 +17,23 @@ Report = Callable[[int, int], None]
 BEFORE, AFTER = "before", "after"
 
 
-def measure_pairs(before: Place, after: Place, shape: LoadShape, pairs: int, output: Path, report: Report) -> None:
+def measure_pairs(
+    before: Place,
+    after: Place,
+    shape: LoadShape,
+    pairs: int,
+    output: Path,
+    report: Report,
+    generator: Generator | None = None,
+) -> None:
     """Run so many pairs and write every run below `output`; both servers run all the while, and one is asked at a time.
 
     Which of a pair goes first changes from pair to pair. Every pair has prompts of its own, or caches would answer.
-    One pair more is run before them and thrown away. Raises TrtnemoError.
+    One pair more is run before them and thrown away. A generator that runs already is used. Raises TrtnemoError.
     """
     with ExitStack() as stack:
-        generator = stack.enter_context(Generator())  # first, for it is told here where it is missing
+        # first, for it is told here where it is missing
+        generator = generator or stack.enter_context(Generator())
         hosted = {BEFORE: stack.enter_context(host(before)), AFTER: stack.enter_context(host(after))}
         report(0, 2 * pairs)
         for done, (number, name) in enumerate(_turns(pairs), -1):
