@@ -70,9 +70,11 @@ def test_every_bench_command_says_in_its_help_what_the_list_says(command, capsys
         (["run", "--url", "http://x", "--prompts", "poems"], "cannot be read as prompts"),
         (["run", "--url", "http://x", "--completions", "--thinking"], "completions has none"),
         (["sweep", "no.yaml", "out"], "no.yaml: cannot be read"),
-        (["compare", "a"], "give two directories of runs, or --recipe"),
-        (["gate"], "give two directories of runs, or --recipe"),
-        (["gate", "--recipe", "tiny", "a", "b"], "give two directories of runs, or --recipe"),
+        (["compare", "a"], "give two directories of runs, or --recipe, or --urls"),
+        (["gate"], "give two directories of runs, or --recipe, or --urls"),
+        (["gate", "--recipe", "tiny", "a", "b"], "give two directories of runs, or --recipe, or --urls"),
+        (["gate", "--urls", "http://a", "http://b", "--recipe", "tiny"], "give two directories of runs, or"),
+        (["gate", "--urls", "http://a", "http://b", "--set", "a=1"], "--urls run already"),
         (["compare", "a", "b"], "holds no finished run"),
         (["compare", "a", "b", "--gate-file", "no.yaml"], "no.yaml: cannot be read"),
         (["report", "nothing"], "holds no finished run"),
@@ -134,3 +136,10 @@ def test_a_run_prints_and_keeps_what_it_found(tiny_url, tmp_path):
     again = trtnemo("bench", "run", *words, cwd=tmp_path)
     assert again.returncode == 2
     assert "is not empty" in again.stderr
+
+
+def test_two_servers_that_run_already_are_compared(tiny_url):
+    words = ["--urls", tiny_url, tiny_url, "--pairs", "5", "--requests", "2", "--warmup", "0", "--output-tokens", "4"]
+    found = json.loads(trtnemo("bench", "compare", *words, "--json").stdout)
+    assert {item["runs"] for item in found} == {5}
+    assert all(item["low"] <= item["worse"] <= item["high"] for item in found)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,11 +27,12 @@ def _options(function: Any) -> Any:
         click.option("--gate-file", type=click.Path(path_type=Path), help="Thresholds by metric, YAML."),
         load_options,
         click.option("--keep", type=click.Path(path_type=Path), help="Directory that keeps the runs taken now."),
-        click.option("--pairs", type=click.IntRange(5), default=24, show_default=True, help="Pairs of runs taken now."),
+        click.option("--pairs", type=click.IntRange(5), default=40, show_default=True, help="Pairs of runs taken now."),
         click.option("--program", help="Command that stands for `trtnemo` where the second is served."),
-        click.option("--base-program", help="The same for the first, such as another checkout's trtnemo."),
+        click.option("--base-program", help="The same where the first is served: another checkout's, say."),
         set_option,
         click.option("--recipe", help="Take runs now: serve this recipe twice, by both programs, --set in the second."),
+        click.option("--urls", nargs=2, metavar="BEFORE AFTER", help="Take runs now: of two servers that run already."),
         click.argument("after", required=False, type=click.Path(path_type=Path)),
         click.argument("before", required=False, type=click.Path(path_type=Path)),
     ):
@@ -46,8 +46,8 @@ def _options(function: Any) -> Any:
 def compare(context: click.Context, /, **words: Any) -> None:
     """Compare runs of two servers, stored or taken now in turn.
 
-    BEFORE and AFTER are directories of runs, five at least in each. With --recipe runs are taken now, first one server
-    then the other, both up all the while. Bounds are of a bootstrap over runs.
+    BEFORE and AFTER are directories of runs, five at least in each. With --recipe or --urls runs are taken now, of one
+    server and the other in turn, both up all the while. Bounds are of a bootstrap over runs.
     """
     _compare(context, words, gates=False)
 
@@ -72,10 +72,11 @@ def _compare(context: click.Context, words: dict[str, Any], *, gates: bool) -> N
 
     as_json, markdown, gate_file = (words.pop(name) for name in ("as_json", "markdown", "gate_file"))
     thresholds = GateFile() if gate_file is None else GateFile.load(gate_file)
-    before, after, recipe = words["before"], words["after"], words["recipe"]
-    if (recipe is None) == (before is None or after is None) or (recipe is not None and before is not None):
-        raise UsageError("give two directories of runs, or --recipe")
-    if recipe is None:
+    before, after = words["before"], words["after"]
+    takes = [words[name] for name in ("recipe", "urls") if words[name] is not None]
+    if len(takes) + (after is not None) != 1 or (takes and before is not None):
+        raise UsageError("give two directories of runs, or --recipe, or --urls")
+    if not takes:
         found = compare_runs(read_summaries(before), read_summaries(after), thresholds, paired=False)
     else:
         with tempfile.TemporaryDirectory() as temporary:
@@ -100,14 +101,18 @@ def _take_runs(words: dict[str, Any], directory: Path) -> None:
 
     if directory.exists() and any(directory.iterdir()):
         raise UsageError("is not empty", where=str(directory), remedy="Choose another --keep")
-    names = ("before", "after", "recipe", "settings", "base_program", "program", "pairs", "keep")
+    names = ("before", "after", "recipe", "urls", "settings", "base_program", "program", "pairs", "keep")
     chosen = {name: words[name] for name in names}
     shape = read_shape({name: value for name, value in words.items() if name not in names})
-    own = (sys.executable, "-m", "trtnemo")
-    places = [
-        Place(recipe=chosen["recipe"], settings=settings, program=tuple(shlex.split(program)) if program else own)
-        for settings, program in (((), chosen["base_program"]), (chosen["settings"], chosen["program"]))
-    ]
+    if chosen["urls"] is not None:
+        if any(chosen[name] for name in ("settings", "base_program", "program")):
+            raise UsageError("--set and programs are for servers that are started here; --urls run already")
+        places = [Place(url=url) for url in chosen["urls"]]
+    else:
+        places = [
+            Place(recipe=chosen["recipe"], settings=settings, program=tuple(shlex.split(program or "")))
+            for settings, program in (((), chosen["base_program"]), (chosen["settings"], chosen["program"]))
+        ]
     with count_progress("runs") as report:
         measure_pairs(places[0], places[1], shape, chosen["pairs"], directory, report)
 
