@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--slowdown", type=float, default=0.10)
     options = parser.parse_args()
     gate = GateFile.load(Path(__file__).parent.parent / "benchmarks" / "gate.yaml")
-    pool = list(zip(read_summaries(options.pool / BEFORE), read_summaries(options.pool / AFTER), strict=True))
+    pool = list(zip(*read_summaries(options.pool / BEFORE, options.pool / AFTER), strict=True))
     print(f"{2 * len(pool)} runs, {options.trials} trials of {options.pairs} pairs")
     for share in (0.0, options.slowdown):
         found = verdicts(pool, gate, options.pairs, options.trials, share)

@@ -14,6 +14,7 @@
 #include "bandwidth.hpp"
 #include "builder.hpp"
 #include "pack.hpp"
+#include "sampling.hpp"
 
 namespace nb = nanobind;
 
@@ -127,6 +128,16 @@ nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>> pack_matrix(const std::string&
     return {out, {matrix.bytes()}, owner};
 }
 
+template <typename Element>
+std::size_t sample_token(const nb::ndarray<const Element, nb::ndim<1>, nb::c_contig, nb::device::cpu>& logits,
+                         double temperature, std::size_t top_k, double top_p, double min_p, std::uint64_t seed,
+                         std::uint64_t place) {
+    if (logits.shape(0) == 0 || !(temperature > 0.0)) throw nb::value_error("there is nothing to draw from");
+    nb::gil_scoped_release unlocked;
+    const std::span<const Element> row(logits.data(), logits.shape(0));
+    return sample(row, {temperature, top_k, top_p, min_p}, seed, place);
+}
+
 std::vector<std::string> kernel_names() {
     std::vector<std::string> names;
     for (const Kernels* kernels : usable_kernels()) names.emplace_back(kernels->name);
@@ -204,6 +215,10 @@ void bind_cpu(nb::module_& module) {
                nb::arg("block_scales").none(), "Return a matrix in the packed layout, as bytes.");
     module.def("measure_bandwidth", &measure_bandwidth, nb::arg("bytes"), nb::arg("threads"), nb::arg("repeats"),
                nb::call_guard<nb::gil_scoped_release>(), "Return the bytes a second that threads read from memory.");
+    module.def("sample_token", &sample_token<float>, nb::arg("logits").noconvert(), nb::arg("temperature"), nb::arg("top_k"),
+               nb::arg("top_p"), nb::arg("min_p"), nb::arg("seed"), nb::arg("place"), "Return the token that is drawn.");
+    module.def("sample_token", &sample_token<double>, nb::arg("logits").noconvert(), nb::arg("temperature"), nb::arg("top_k"),
+               nb::arg("top_p"), nb::arg("min_p"), nb::arg("seed"), nb::arg("place"));
     bind_builder(module);
     bind_executor(module);
 }

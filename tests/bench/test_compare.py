@@ -12,7 +12,7 @@ from trtnemo.bench.compare import Verdict, compare, judge
 from trtnemo.bench.gate_file import GateFile
 from trtnemo.bench.markdown import outcome, render_markdown
 from trtnemo.bench.summary import summarize
-from trtnemo.errors import UsageError
+from trtnemo.errors import ServerError, UsageError
 
 BASE = summarize(run_record([request(0, sent=0.0)]))
 GATE = GateFile()
@@ -50,7 +50,8 @@ def test_noise_gives_no_verdict_but_the_number_of_runs_that_would():
 
 def test_the_number_of_runs_needed_is_enough():
     """For normal noise of 15 % a pair, as often as the gate's power says."""
-    needed = compare(runs(8, 3, 0.1), runs(8, 4, 0.1), GATE, paired=True)[0].runs_needed or 8
+    needed = compare(runs(8, 3, 0.1), runs(8, 4, 0.1), GATE, paired=True)[0].runs_needed
+    assert needed is not None
     caught = [verdict(runs(needed, 2 * n, 0.1), runs(needed, 2 * n + 1, 0.1, slower=0.1)) for n in range(60)]
     assert caught.count(Verdict.REGRESSION) >= 55
 
@@ -142,3 +143,15 @@ def test_a_bad_gate_file_is_refused(tmp_path, content, message):
     file.write_text(content)
     with pytest.raises(UsageError, match=message):
         GateFile.load(file)
+
+
+def test_a_second_server_that_answers_less_is_no_comparison():
+    after = [dataclasses.replace(run, failed=3) for run in runs(8, 2, 0.01)]
+    with pytest.raises(ServerError, match="24 requests of the second were not answered, of the first 0"):
+        compare(runs(8, 1, 0.01), after, GATE, paired=True)
+
+
+def test_an_odd_metric_does_not_stop_a_verdict():
+    before = [dataclasses.replace(run, metrics={**run.metrics, "itl_p50": 0.0}) for run in runs(8, 1, 0.01)]
+    after = [dataclasses.replace(run, metrics={**run.metrics, "itl_p50": 1.0}) for run in runs(8, 2, 0.01)]
+    assert verdict(before, after) is Verdict.FINE

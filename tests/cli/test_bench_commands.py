@@ -8,6 +8,7 @@ import pytest
 
 from bench.records import request, run_record
 from cli.test_commands import trtnemo
+from trtnemo.bench.shape import LoadShape
 from trtnemo.cli import cli
 from trtnemo.cli.bench import COMMANDS
 from trtnemo.cli.group import run
@@ -143,3 +144,24 @@ def test_two_servers_that_run_already_are_compared(tiny_url):
     found = json.loads(trtnemo("bench", "compare", *words, "--json").stdout)
     assert {item["runs"] for item in found} == {5}
     assert all(item["low"] <= item["worse"] <= item["high"] for item in found)
+
+
+def test_runs_of_different_loads_are_not_compared(tmp_path):
+    for name, concurrency in (("before", 2), ("after", 64)):
+        for number in range(5):
+            shape = LoadShape(concurrency=concurrency, seed=number)
+            run_record([request(0, sent=0.0)], shape=shape).save(tmp_path / name / str(number))
+    result = trtnemo("bench", "gate", "before", "after", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "the runs are of different loads" in result.stderr
+    assert "concurrency 64 of tiny" in result.stderr
+
+
+def test_what_cannot_be_written_is_told_before_anything_is_measured(tmp_path):
+    for words in (
+        ["gate", "--recipe", "tiny", "--markdown", "no/gate.md"],
+        ["run", "--recipe", "tiny", "--output", "/etc/passwd"],
+    ):
+        result = trtnemo("bench", *words, cwd=tmp_path)
+        assert result.returncode == 2, result.stderr
+        assert "trtnemo: error: " in result.stderr

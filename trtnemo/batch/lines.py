@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,10 @@ class BatchLine(BaseModel):
     def _is_no_stream(cls, body: dict[str, Any]) -> dict[str, Any]:
         if body.get("stream"):
             raise ValueError("a batch has no streams: leave 'stream' out")
+        try:
+            json.dumps(body, allow_nan=False)
+        except ValueError:
+            raise ValueError("a number in 'body' is none that JSON knows") from None
         if not isinstance(body.get("model", ""), str):
             raise ValueError("'model' is a name")
         return body

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from trtnemo.bench.gate_file import GateFile
 from trtnemo.bench.summary import METRICS, Summary
-from trtnemo.errors import UsageError
+from trtnemo.errors import ServerError, UsageError
 
 Floats = npt.NDArray[np.float64]
 LEAST_RUNS = 5
@@ -55,13 +55,19 @@ def compare(before: Sequence[Summary], after: Sequence[Summary], gate: GateFile,
     """Return a comparison for every metric that all runs have, those of the gate with a verdict.
 
     `paired`: the sets were run in turn, and number n of one beside number n of the other. Raises UsageError on too few
-    runs or a gated metric that some run lacks.
+    runs or a gated metric that some run lacks, ServerError when the second left more requests unanswered.
     """
     if min(len(before), len(after)) < LEAST_RUNS or (paired and len(before) != len(after)):
         raise UsageError(
             f"{len(before)} and {len(after)} runs are too few to compare", remedy=f"Take {LEAST_RUNS} of each at least"
         )
     runs = [*before, *after]
+    lost = [sum(run.failed + run.unfinished + run.empty for run in side) for side in (before, after)]
+    if lost[1] > lost[0]:
+        raise ServerError(
+            f"{lost[1]} requests of the second were not answered, of the first {lost[0]}",
+            remedy="A server that answers less is not compared by the rest",
+        )
     missing = [name for name in gate.metrics if any(name not in run.metrics for run in runs)]
     if missing:
         raise UsageError(f"some runs have no {missing[0]}, which is gated")
@@ -89,14 +95,18 @@ def _compare(
         metric=name,
         before=float(np.median(first)),
         after=float(np.median(second)),
-        worse=math.expm1(center),
-        low=math.expm1(low),
-        high=math.expm1(high),
+        worse=_share(center),
+        low=_share(low),
+        high=_share(high),
         threshold=threshold,
         verdict=verdict,
         runs=count,
         runs_needed=needed,
     )
+
+
+def _share(logarithm: float) -> float:
+    return math.expm1(min(logarithm, 50.0))
 
 
 def judge(center: float, low: float, high: float, threshold: float) -> Verdict:

@@ -6,9 +6,11 @@ torch) is paid once for many runs. One worker process sends, and forkserver give
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +21,7 @@ from trtnemo.bench.prompts import TOOLS, Prompt
 from trtnemo.bench.record import RequestRecord, Status
 from trtnemo.bench.shape import LoadShape
 from trtnemo.errors import MachineError, ServerError
+from trtnemo.launch.endpoint import shown
 
 PYTHON_VARIABLE = "TRTNEMO_BENCH_PYTHON"
 _DRIVER = Path(__file__).parent / "guidellm_driver.py"
@@ -52,21 +55,25 @@ class Generator:
             stderr=self._log,
             text=True,
             env={**os.environ, **_SETTINGS},
+            start_new_session=True,  # it has children, which are ended with it
         )
         self.name = f"guidellm {self._read()['version']}"
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
-            try:
+    def __exit__(self, *failure: object) -> None:
+        if self._process is None:
+            return
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+            if failure == (None, None, None):
                 self._process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            if self._process.stdout is not None:
-                self._process.stdout.close()
-            self._log.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # whatever is left of it and its children
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._log.close()
 
     def run(self, shape: LoadShape, prompts: list[Prompt], url: str, model: str) -> list[RequestRecord]:
         """Send the prompts and return what became of each request, in the order in which they were sent.
@@ -78,7 +85,7 @@ class Generator:
             data.write_text("".join(json.dumps(_row(shape, prompt)) + "\n" for prompt in prompts), encoding="utf-8")
             answer = self._ask({"spec": _spec(shape, data, url, model)})
         if "error" in answer:
-            raise ServerError(f"guidellm failed: {answer['error'][:500]}", where=url)
+            raise ServerError(f"guidellm failed: {answer['error'][:500]}", where=shown(url))
         if abs(answer["clock"]) > _CLOCK_TOLERANCE:
             raise ServerError(
                 f"the clock jumped by {answer['clock']:.2f} s during the run, so its times are worth nothing",
@@ -144,6 +151,7 @@ def _spec(shape: LoadShape, data: Path, url: str, model: str) -> dict[str, Any]:
         "request_format": "/v1/chat/completions" if shape.api == "chat" else "/v1/completions",
         "validate_backend": False,  # asked already, and /health is not everywhere
         "http2": False,
+        "timeout": shape.patience,
         "extras": {"body": body},
         "tool_call_missing_behavior": "ignore_continue",
     }

@@ -32,7 +32,8 @@ class Hosted:
 class Place:
     """Where to find what is measured: one of an address, a recipe and an engine.
 
-    program: another trtnemo that builds and serves; model: name to ask for, the server's first by default.
+    program: another trtnemo that builds and serves; model: name to ask for, the server's first by default; devices: of
+    a server at an address or an engine, for rates by device; a recipe says its own.
     """
 
     url: str | None = None
@@ -41,6 +42,7 @@ class Place:
     settings: tuple[str, ...] = ()
     model: str | None = None
     program: tuple[str, ...] = ()
+    devices: int = 1
 
     def require_one(self) -> None:
         """Raise UsageError unless there is one place, and nothing that goes with another."""
@@ -55,7 +57,7 @@ def host(place: Place) -> Iterator[Hosted]:
     """Yield what is measured, served meanwhile where it is no address; raises UsageError, ServerError, RecipeError."""
     place.require_one()
     if place.url is not None:
-        yield Hosted(Target(base_url(place.url), place.model))
+        yield Hosted(Target(base_url(place.url), place.model, devices=place.devices))
         return
     loaded, engine = None, place.engine
     if place.recipe is not None:
@@ -68,7 +70,7 @@ def host(place: Place) -> Iterator[Hosted]:
             recipe=place.recipe,
             settings=place.settings,
             recipe_digest=recipe_digest(loaded) if loaded else None,
-            devices=loaded.hardware.count if loaded else 1,
+            devices=loaded.hardware.count if loaded else place.devices,
         )
         yield Hosted(target, _predictor(loaded) if loaded else None)
 

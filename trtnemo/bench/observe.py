@@ -7,9 +7,10 @@ from typing import Any
 
 from trtnemo.bench.record import Counters, Server
 from trtnemo.errors import ServerError
-from trtnemo.launch.endpoint import authorization, served_models
+from trtnemo.launch.endpoint import authorization, served_models, shown
 
-_SAMPLE = re.compile(r"^([A-Za-z_:][\w:]*)(?:\{[^}]*\})? ([-+0-9.eEinfNa]+)")
+_SAMPLE = re.compile(r"^([A-Za-z_:][\w:]*)(?:\{[^}]*\})? (-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)(?: \d+)?$")
+_BEGAN = "process_start_time_seconds"
 # our name for a counter -> what servers call it
 _NAMES = {
     "drafted_tokens": ("trtnemo_drafted_tokens_total", "vllm:spec_decode_num_draft_tokens_total"),
@@ -33,9 +34,12 @@ class Observation:
         """Return what was counted since; raises ServerError when it is another server, or the same started anew."""
         after, before = read_metrics(self._url), self._before
         fell = [name for name, value in before.items() if name.endswith("_total") and after.get(name, 0.0) < value]
-        if fell or (_started(_get(self._url, "/v1/models")) != _started(self._identity)):
+        moved = before.get(_BEGAN) != after.get(_BEGAN)
+        if fell or moved or _started(_get(self._url, "/v1/models")) != _started(self._identity):
             raise ServerError(
-                "was restarted during the run, so the run mixes two servers", where=self._url, remedy="Run it again"
+                "was restarted during the run, so the run mixes two servers",
+                where=shown(self._url),
+                remedy="Run it again",
             )
         found: dict[str, int] = {}
         for ours, theirs in _NAMES.items():
@@ -51,14 +55,14 @@ def describe(url: str, model: str | None) -> Server:
     """Return what serves at an address; raises ServerError when nothing does, or not the model that is asked for."""
     names = served_models(url)
     if model is not None and model not in names:
-        raise ServerError(f"serves {', '.join(names)}, not {model}", where=url, remedy="Give --model NAME")
+        raise ServerError(f"serves {', '.join(names)}, not {model}", where=shown(url), remedy="Give --model NAME")
     told = _get(url, "/version") or {}
     props = {} if told else _get(url, "/props") or {}
     software, version = told.get("software"), told.get("version")
     if "build_info" in props:
         software, version = "llama.cpp", props["build_info"]
     return Server(
-        url=_without_secret(url),
+        url=shown(url),
         model=model or names[0],
         software=_text(software),
         version=_text(version),
@@ -74,7 +78,7 @@ def read_metrics(url: str) -> dict[str, float]:
     try:
         response = httpx.get(f"{url}/metrics", headers=authorization(), timeout=30)
     except httpx.HTTPError as error:
-        raise ServerError(f"no server answers: {error}", where=url) from None
+        raise ServerError(f"no server answers: {error}", where=shown(url)) from None
     values: dict[str, float] = {}
     if response.status_code == 200:
         for line in response.text.splitlines():
@@ -99,12 +103,6 @@ def _started(models: dict[str, Any] | None) -> object:
     """Return when our own server started; others' lists say when they were asked."""
     items = (models or {}).get("data") or [{}]
     return items[0].get("created") if items[0].get("owned_by") == "trtnemo" else None
-
-
-def _without_secret(url: str) -> str:
-    """Return an address as it may stand in a record: a user and password before the host are left out."""
-    scheme, found, rest = url.partition("://")
-    return f"{scheme}{found}{rest.rpartition('@')[2]}"
 
 
 def _text(value: object) -> str | None:

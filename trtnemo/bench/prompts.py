@@ -48,8 +48,11 @@ class Prompt:
         return "\n\n".join(str(message.get("content") or "") for message in self.messages)
 
 
-def draw_prompts(shape: LoadShape) -> list[Prompt]:
-    """Return the prompts of a run, each different where the set is large enough; raises UsageError on a bad file."""
+def draw_prompts(shape: LoadShape, nonce: str = "") -> list[Prompt]:
+    """Return the prompts of a run, each different where the set is large enough; raises UsageError on a bad file.
+
+    nonce: what a fresh load's marks are made of beside the load itself, so that the same load sent again is fresh too.
+    """
     pick = random.Random(shape.seed)  # noqa: S311
     rows = read_set(shape.prompts)
     order = [index for _ in range(-(-shape.total // len(rows))) for index in pick.sample(range(len(rows)), len(rows))]
@@ -58,7 +61,7 @@ def draw_prompts(shape: LoadShape) -> list[Prompt]:
         (_fit(rows, index, shape, pick), pick.randint(lengths.low, lengths.high)) for index in order[: shape.total]
     ]
     if shape.fresh:
-        mark = hashlib.sha256(shape.model_dump_json().encode()).hexdigest()[:8]
+        mark = hashlib.sha256((shape.model_dump_json() + nonce).encode()).hexdigest()[:8]
         drawn = [(_marked(messages, f"{mark}-{number}"), length) for number, (messages, length) in enumerate(drawn)]
     return [Prompt(messages, length) for messages, length in drawn]
 

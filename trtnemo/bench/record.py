@@ -114,6 +114,7 @@ class RunRecord(Part):
     counters: Counters
     generator: str
     prompts_digest: str
+    nonce: str = ""
     prediction: Prediction | None = None
     requests: tuple[RequestRecord, ...] = ()
 

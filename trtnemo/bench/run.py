@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,13 +38,26 @@ class Target:
         return told.model_copy(update=own)
 
 
-def run_load(generator: Generator, target: Target, shape: LoadShape, predict: Predict | None = None) -> RunRecord:
+def new_nonce() -> str:
+    """Return what no earlier run's marks were made of."""
+    return secrets.token_hex(4)
+
+
+def run_load(
+    generator: Generator,
+    target: Target,
+    shape: LoadShape,
+    predict: Predict | None = None,
+    *,
+    nonce: str | None = None,
+) -> RunRecord:
     """Send one load and return its record.
 
     Raises ServerError when nothing answers, no request was answered, the server was restarted meanwhile or the clock
     jumped; UsageError on bad prompts.
     """
-    prompts = draw_prompts(shape)
+    nonce = new_nonce() if nonce is None else nonce
+    prompts = draw_prompts(shape, nonce)
     server = target.server()
     observation = Observation(target.url)
     started = time.time()
@@ -57,6 +71,7 @@ def run_load(generator: Generator, target: Target, shape: LoadShape, predict: Pr
         counters=observation.difference(),
         generator=generator.name,
         prompts_digest=prompts_digest(prompts),
+        nonce=nonce,
         requests=tuple(requests),
     )
     summarize(record)  # a run without an answer is no run

@@ -41,6 +41,7 @@ class LoadShape(RecipePart):
     thinking: bool | None = Field(None, description="ask for thinking or for none; absent asks for neither")
     temperature: Annotated[float, Field(ge=0)] = Field(0.0, description="of sampling")
     api: Literal["chat", "completions"] = Field("chat", description="endpoint that is asked")
+    patience: Annotated[float, Field(gt=0)] = Field(600.0, description="seconds without a byte before a request fails")
     seed: Annotated[int, Field(ge=0)] = Field(0, description="of the choice and the lengths of prompts")
     fresh: bool = Field(
         True, description="begin each prompt with a number that no other load has, as caches would answer"

@@ -47,6 +47,7 @@ class Summary:
     requests: int
     failed: int
     unfinished: int
+    empty: int
     thinking_only: int
     seconds: float
     metrics: dict[str, float]
@@ -77,6 +78,7 @@ def summarize(run: RunRecord) -> Summary:
         requests=len(answered),
         failed=sum(request.status == "failed" for request in measured),
         unfinished=sum(request.status == "unfinished" for request in measured),
+        empty=sum(request.status == "ok" and not request.output_tokens for request in measured),
         thinking_only=sum(request.thinking_only for request in answered),
         seconds=seconds,
         metrics={

@@ -79,7 +79,11 @@ class _Sweep:
         try:
             self._say("starting the server")
             place = Place(
-                url=self._spec.url, recipe=self._spec.recipe, settings=wanted[0].settings, model=self._spec.model
+                url=self._spec.url,
+                recipe=self._spec.recipe,
+                settings=wanted[0].settings,
+                model=self._spec.model,
+                devices=self._spec.devices,
             )
             with host(place) as hosted:
                 while waiting:
@@ -120,6 +124,12 @@ class _Sweep:
         directory.mkdir(parents=True, exist_ok=True)
         data = {"title": point.title, "kind": kind, "reason": reason}
         (directory / NOT_RUN).write_text(json.dumps(data, indent=1), encoding="utf-8")
+
+
+def found_limits(output: Path) -> list[tuple[str, int]]:
+    """Return (title, largest concurrency within the limits) of every search."""
+    found = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(output.rglob(SEARCH))]
+    return [(str(item["title"]), int(item["concurrency"])) for item in found]
 
 
 def not_run(output: Path) -> list[tuple[str, str]]:

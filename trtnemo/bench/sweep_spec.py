@@ -47,6 +47,7 @@ class SweepSpec(RecipePart):
 
     recipe: str | None = Field(None, description="recipe that is served, once for each combination of `settings`")
     url: str | None = Field(None, description="server that somebody else runs; `settings` cannot change it")
+    devices: PositiveInt = Field(1, description="accelerators of the server at `url`, for rates by device")
     model: str | None = Field(None, description="name to ask for; absent means the server's first")
     settings: dict[str, list[Any]] = Field(
         default_factory=dict, description="fields of the recipe, as for --set, each with its values"
@@ -77,16 +78,17 @@ class SweepSpec(RecipePart):
 
 @dataclass(frozen=True)
 class Point:
-    """One combination: how the recipe is set, what load is sent, and what makes it different."""
+    """One combination: how the recipe is set, what load is sent, what makes it different, and of what it is a point."""
 
     settings: tuple[str, ...]
     shape: LoadShape
     title: str
+    source: str
 
     @property
     def name(self) -> str:
-        """A directory's name."""
-        data = json.dumps([self.settings, self.shape.model_dump(mode="json")], sort_keys=True)
+        """A directory's name, another one for another server, recipe, load or limit."""
+        data = json.dumps([self.source, self.settings, self.shape.model_dump(mode="json")], sort_keys=True)
         return hashlib.sha256(data.encode()).hexdigest()[:12]
 
 
@@ -117,8 +119,14 @@ def points(spec: SweepSpec) -> list[Point]:
             start = {"concurrency": 1} if spec.limits is not None else {}
             shape = LoadShape.model_validate({**spec.load, **changes, **start})
             varied = {name: value for name, value in {**settings, **changes}.items() if name in several}
-            found.append(Point(_as_words(settings), shape, _title(varied, shape)))
+            found.append(Point(_as_words(settings), shape, _title(varied, shape), _source(spec)))
     return found
+
+
+def _source(spec: SweepSpec) -> str:
+    """Return all of a spec that its points have in common and that changes their results."""
+    kept = spec.model_dump_json(include={"recipe", "url", "model", "limits"})
+    return kept + Path(spec.recipe).read_text(encoding="utf-8") if spec.recipe and Path(spec.recipe).is_file() else kept
 
 
 def _combinations(axes: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:

@@ -27,7 +27,7 @@ from trtnemo.errors import UsageError
     type=click.FloatRange(0),
     default=120.0,
     show_default=True,
-    help="Seconds without any answer before the run ends; a server may be restarted meanwhile.",
+    help="Seconds that the server may be away before the run ends; one that accepts and is silent is waited for.",
 )
 @click.option("--retry-failed", is_flag=True, help="Send again what an earlier run got no 2xx answer for.")
 @json_option

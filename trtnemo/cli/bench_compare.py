@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trtnemo.cli.bench_options import load_options, read_shape
-from trtnemo.cli.options import json_option, print_json, set_option
+from trtnemo.cli.bench_options import load_options, read_shape, require_empty
+from trtnemo.cli.options import json_option, print_json, set_option, write_text
 from trtnemo.cli.progress import count_progress
 from trtnemo.errors import UsageError
 
@@ -71,22 +71,25 @@ def _compare(context: click.Context, words: dict[str, Any], *, gates: bool) -> N
     from trtnemo.bench.pairs import AFTER, BEFORE, read_summaries
 
     as_json, markdown, gate_file = (words.pop(name) for name in ("as_json", "markdown", "gate_file"))
+    if markdown is not None:
+        write_text(markdown, "")  # what cannot be written is told before minutes of measuring
     thresholds = GateFile() if gate_file is None else GateFile.load(gate_file)
     before, after = words["before"], words["after"]
     takes = [words[name] for name in ("recipe", "urls") if words[name] is not None]
     if len(takes) + (after is not None) != 1 or (takes and before is not None):
         raise UsageError("give two directories of runs, or --recipe, or --urls")
     if not takes:
-        found = compare_runs(read_summaries(before), read_summaries(after), thresholds, paired=False)
+        first, second = read_summaries(before, after)
+        found = compare_runs(first, second, thresholds, paired=False)
     else:
         with tempfile.TemporaryDirectory() as temporary:
             directory = words["keep"] or Path(temporary)
             _take_runs(words, directory)
-            first, second = read_summaries(directory / BEFORE), read_summaries(directory / AFTER)
+            first, second = read_summaries(directory / BEFORE, directory / AFTER)
             found = compare_runs(first, second, thresholds, paired=True)
     text = render_markdown(found, thresholds)
     if markdown is not None:
-        markdown.write_text(text, encoding="utf-8")
+        write_text(markdown, text)
     if as_json:
         print_json([_as_json(item) for item in found])
     else:
@@ -99,8 +102,7 @@ def _take_runs(words: dict[str, Any], directory: Path) -> None:
     from trtnemo.bench.host import Place
     from trtnemo.bench.pairs import measure_pairs
 
-    if directory.exists() and any(directory.iterdir()):
-        raise UsageError("is not empty", where=str(directory), remedy="Choose another --keep")
+    require_empty(directory, "--keep")
     names = ("before", "after", "recipe", "urls", "settings", "base_program", "program", "pairs", "keep")
     chosen = {name: words[name] for name in names}
     shape = read_shape({name: value for name, value in words.items() if name not in names})

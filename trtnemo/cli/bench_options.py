@@ -38,6 +38,13 @@ _LOAD_OPTIONS = (
     click.option(
         "--fresh/--repeated", default=True, help="Begin each prompt with a mark of its own.  [default: fresh]"
     ),
+    click.option(
+        "--patience",
+        type=click.FloatRange(0, min_open=True),
+        default=600.0,
+        show_default=True,
+        help="Seconds without a byte before a request fails.",
+    ),
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of prompts and lengths."),
 )
 
@@ -79,6 +86,17 @@ def read_shape(words: dict[str, Any]) -> LoadShape:
         raise UsageError(error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")) from None
 
 
+def require_empty(directory: Path, option: str) -> None:
+    """Make a directory, or take one that is empty; raises UsageError."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        is_empty = not any(directory.iterdir())
+    except OSError as error:
+        raise UsageError(f"cannot be a directory: {error.strerror}", where=str(directory)) from None
+    if not is_empty:
+        raise UsageError("is not empty", where=str(directory), remedy=f"Choose another {option}")
+
+
 def _read_lengths(name: str, text: str | None) -> dict[str, int] | None:
     if text is None:
         return None
@@ -92,7 +110,12 @@ def _read_lengths(name: str, text: str | None) -> dict[str, int] | None:
 def print_summary(title: str, found: Summary) -> None:
     """Print the numbers of a run."""
     click.echo(f"{title}: {found.requests} requests in {found.seconds:.1f} s")
-    bad = {"failed": found.failed, "unfinished": found.unfinished, "thinking only": found.thinking_only}
+    bad = {
+        "failed": found.failed,
+        "unfinished": found.unfinished,
+        "without a token": found.empty,
+        "thinking only": found.thinking_only,
+    }
     for what, count in bad.items():
         if count:
             click.echo(f"  {count} {what}")

@@ -7,14 +7,20 @@ from typing import Any
 
 import click
 
-from trtnemo.cli.bench_options import load_options, place_options, print_summary, read_shape
+from trtnemo.cli.bench_options import load_options, place_options, print_summary, read_shape, require_empty
 from trtnemo.cli.options import json_option, print_json
-from trtnemo.errors import UsageError
 
 
 @click.command()
 @place_options
 @load_options
+@click.option(
+    "--devices",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Accelerators of the server at --url or --engine, for rates by device; a recipe says its own.",
+)
 @click.option("--output", type=click.Path(path_type=Path), help="Directory for run.json and requests.jsonl.")
 @json_option
 def run(
@@ -23,6 +29,7 @@ def run(
     engine: Path | None,
     settings: tuple[str, ...],
     model: str | None,
+    devices: int,
     output: Path | None,
     as_json: bool,
     **load: Any,
@@ -38,11 +45,11 @@ def run(
     from trtnemo.bench.run import run_load
     from trtnemo.bench.summary import summarize
 
-    shape, place = read_shape(load), Place(url, recipe, engine, settings, model)
+    shape, place = read_shape(load), Place(url, recipe, engine, settings, model, devices=devices)
     place.require_one()
     read_set(shape.prompts)  # told before a server starts
-    if output is not None and output.exists() and any(output.iterdir()):
-        raise UsageError("is not empty", where=str(output), remedy="Choose another --output")
+    if output is not None:
+        require_empty(output, "--output")
     with Generator() as generator, host(place) as hosted:
         record = run_load(generator, hosted.target, shape, hosted.predict)
     if output is not None:

@@ -33,7 +33,7 @@ def sweep(
     The server is started anew for each setting of the recipe. Points that the plan says cannot fit are recorded as
     such. A sweep that was stopped goes on where it stood. Exits 1 when a point failed; the next run tries it again.
     """
-    from trtnemo.bench.sweep import run_sweep
+    from trtnemo.bench.sweep import found_limits, run_sweep
     from trtnemo.bench.sweep_spec import load_spec, points
 
     found = load_spec(spec)
@@ -53,11 +53,14 @@ def sweep(
     with point_progress() as report:
         summary = run_sweep(found, output, report)
     if as_json:
-        print_json(dataclasses.asdict(summary))
+        searches = [{"title": title, "concurrency": count} for title, count in found_limits(output)]
+        print_json({**dataclasses.asdict(summary), "searches": searches})
     else:
         click.echo(
             f"{summary.measured} points measured, {summary.resumed} were already; {summary.unfit} cannot fit, "
             f"{summary.failed} failed. `trtnemo bench report {output}` shows them"
         )
+        for title, concurrency in found_limits(output):
+            click.echo(f"  {title}: {concurrency} streams keep the limits")
     if summary.failed:
         context.exit(1)

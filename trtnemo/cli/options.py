@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from trtnemo.errors import UsageError
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -33,6 +35,14 @@ def print_json(value: Any) -> None:
     """Print a JSON value."""
     # a lone surrogate, which no encoding takes, becomes the escape that JSON has for it
     click.echo(json.dumps(value, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace").decode())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file; raises UsageError."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot be written: {error.strerror}", where=str(path)) from None
 
 
 def recipe_stem(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,12 +12,19 @@ from contextlib import contextmanager
 
 from trtnemo.errors import ServerError
 
+_STOP_SECONDS = 90.0
 _ANSWERS = re.compile(r" at (https?://\S+)$")
 
 
 def base_url(url: str) -> str:
     """Return an endpoint's address without the `/v1` that clients are given."""
     return url.rstrip("/").removesuffix("/v1")
+
+
+def shown(url: str) -> str:
+    """Return an address as it may stand in messages and files: a user and password before the host are left out."""
+    scheme, found, rest = url.partition("://")
+    return f"{scheme}{found}{rest.rpartition('@')[2]}"
 
 
 def authorization() -> dict[str, str]:
@@ -36,7 +44,9 @@ def served_models(base: str) -> list[str]:
         names[0]  # an empty list is no answer
         return names
     except (httpx.HTTPError, ValueError, LookupError, TypeError, httpx.InvalidURL) as error:
-        raise ServerError(f"no server answers: {error}", where=base, remedy="Start one with `trtnemo serve`") from None
+        raise ServerError(
+            f"no server answers: {error}", where=shown(base), remedy="Start one with `trtnemo serve`"
+        ) from None
 
 
 @contextmanager
@@ -45,13 +55,24 @@ def serving(arguments: Sequence[str], program: Sequence[str] = ()) -> Iterator[s
 
     `program` is another trtnemo than this. What the server says of itself goes to stderr, as from the command itself.
     """
-    command = [*(program or (sys.executable, "-m", "trtnemo")), "serve", "--port", "0", *arguments]
+    command = [*(program or (sys.executable, "-m", "trtnemo")), "serve", "--port", str(_free_port()), *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         yield _wait_for_url(process)
     finally:
         process.terminate()
-        process.communicate()
+        try:
+            process.communicate(timeout=_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+
+
+def _free_port() -> int:
+    """Return a port that nothing listens on now: external servers do not tell which they chose."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _wait_for_url(process: subprocess.Popen[str]) -> str:

@@ -1,4 +1,4 @@
-"""From a row of logits to a token, in numpy."""
+"""From a row of logits to a token: natively where that was compiled, else in numpy, with the same outcome."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from trtnemo.lowering.cpu.native import find_native
 from trtnemo.runtime.sampling_params import SamplingParams
 
 Float32 = npt.NDArray[np.float32]
@@ -77,11 +78,10 @@ class Sampler:
     def _choose(self, logits: Float32, forbidden: frozenset[int], place: int) -> int:
         if self.params.temperature == 0 and not forbidden and not self._adjusts:
             return int(np.argmax(logits))
-        adjusted = self._adjust(logits, forbidden)
+        row = self._adjust(logits, forbidden) if forbidden or self._adjusts else logits
         if self.params.temperature == 0:
-            return int(np.argmax(adjusted))
-        ids, probabilities = candidates(adjusted, self.params)
-        return int(ids[np.argmax(np.log(probabilities) + noise(self.seed, place, ids))])
+            return int(np.argmax(row))
+        return draw(row, self.params, self.seed, place)
 
     def _adjust(self, logits: Float32, forbidden: frozenset[int]) -> Float64:
         """Return logits with penalties, bias and forbidden tokens applied."""
@@ -101,6 +101,21 @@ class Sampler:
         if forbidden:
             adjusted[list(forbidden)] = -np.inf
         return adjusted
+
+
+def draw(row: Float32 | Float64, params: SamplingParams, seed: int, place: int) -> int:
+    """Return the token that is drawn at a place; the temperature is above 0."""
+    native = find_native()
+    if native is None:
+        return draw_in_numpy(row.astype(np.float64), params, seed, place)
+    rule = params.temperature, params.top_k, params.top_p, params.min_p
+    return int(native.sample_token(np.ascontiguousarray(row), *rule, seed, place))
+
+
+def draw_in_numpy(row: Float64, params: SamplingParams, seed: int, place: int) -> int:
+    """Return the same token without native code."""
+    ids, probabilities = candidates(row, params)
+    return int(ids[np.argmax(np.log(probabilities) + noise(seed, place, ids))])
 
 
 def distribution(logits: Float64, params: SamplingParams) -> Float64:

@@ -1,0 +1,22 @@
+// From a row of logits to a token: what temperature, top_k, top_p and min_p leave, and Gumbel's trick over it.
+//
+// The rules, the noise and what decides between equals are trtnemo/runtime/sampler.py's, to the bit but for the last ones of
+// a logarithm; that file says why.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace trtnemo {
+
+struct SamplingRule {
+    double temperature;   // above 0
+    std::size_t top_k;    // 0: all
+    double top_p, min_p;  // 1 and 0: all
+};
+
+std::size_t sample(std::span<const float> logits, const SamplingRule& rule, std::uint64_t seed, std::uint64_t place);
+std::size_t sample(std::span<const double> logits, const SamplingRule& rule, std::uint64_t seed, std::uint64_t place);
+
+}  // namespace trtnemo
