@@ -24,6 +24,7 @@ from trtnemo.bench.sweep import NOT_RUN, found_limits, not_run, run_sweep
 from trtnemo.bench.sweep_spec import Limits, SweepSpec
 from trtnemo.engine import Engine, build_engine
 from trtnemo.errors import MachineError, ServerError, UsageError
+from trtnemo.launch.endpoint import free_port
 from trtnemo.recipe import load_recipe
 
 ROOT = Path(__file__).parents[2]
@@ -196,14 +197,14 @@ def test_one_place_is_measured():
         pass
 
 
-def test_a_sweep_goes_on_where_it_stood_and_names_what_cannot_fit(tmp_path, monkeypatch):
+def test_a_sweep_goes_on_where_it_stood_and_names_what_cannot_fit(generator, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     load = {"requests": 4, "warmup": 0, "output_tokens": 8}
     sizes = {"limits.max_batch_size": [2, 10**9]}
     spec = SweepSpec(recipe="tiny", settings=sizes, load=load, grid={"concurrency": [1, 2]})
     output = tmp_path / "sweep"
     told = []
-    found = run_sweep(spec, output, lambda *words: told.append(words))
+    found = run_sweep(spec, output, lambda *words: told.append(words), generator)
     assert (found.measured, found.resumed, found.unfit, found.failed) == (2, 0, 2, 0)
     assert told[-1][1:] == (4, 4)
     assert [reason.startswith("cannot fit: ") for _, reason in not_run(output)] == [True, True]
@@ -211,18 +212,23 @@ def test_a_sweep_goes_on_where_it_stood_and_names_what_cannot_fit(tmp_path, monk
     assert {run.title for run in runs} == {"max_batch_size=2, concurrency=1", "max_batch_size=2, concurrency=2"}
     assert all(run.prediction.tokens_per_second > 0 for run in runs)
     assert all(run.server.recipe_digest for run in runs)
-    again = run_sweep(spec, output, lambda *_: None)
+    again = run_sweep(spec, output, lambda *_: None, generator)
     assert (again.measured, again.resumed, again.unfit, again.failed) == (0, 2, 2, 0)
 
 
-def test_a_point_that_fails_is_written_down_and_tried_again(generator, tmp_path, url):
-    load = {"requests": 4, "warmup": 0, "output_tokens": 8, "concurrency": 1}
-    dead = SweepSpec(url="http://127.0.0.1:9", load=load)
-    assert run_sweep(dead, tmp_path, lambda *_: None, generator).failed == 1
+def test_a_point_that_fails_is_written_down_and_tried_again(generator, tmp_path, engine, server_process):
+    """A server that is there again; and what it gave is not taken for another server's."""
+    port = free_port()
+    spec = SweepSpec(
+        url=f"http://127.0.0.1:{port}", load={"requests": 3, "warmup": 0, "output_tokens": 4, "concurrency": 1}
+    )
+    assert run_sweep(spec, tmp_path, lambda *_: None, generator).failed == 1
     assert not_run(tmp_path)[0][1].startswith("failed: ")
-    alive = SweepSpec(url=url, load=load)
-    assert run_sweep(alive, tmp_path, lambda *_: None, generator).measured == 1
+    server_process(engine, "--port", str(port))
+    assert run_sweep(spec, tmp_path, lambda *_: None, generator).measured == 1
     assert not list(tmp_path.rglob(NOT_RUN))
+    other = spec.model_copy(update={"url": "http://127.0.0.1:9"})
+    assert run_sweep(other, tmp_path, lambda *_: None, generator).failed == 1
 
 
 def test_a_search_keeps_what_it_tried(generator, tmp_path, url):

@@ -139,13 +139,6 @@ def test_a_run_prints_and_keeps_what_it_found(tiny_url, tmp_path):
     assert "is not empty" in again.stderr
 
 
-def test_two_servers_that_run_already_are_compared(tiny_url):
-    words = ["--urls", tiny_url, tiny_url, "--pairs", "5", "--requests", "2", "--warmup", "0", "--output-tokens", "4"]
-    found = json.loads(trtnemo("bench", "compare", *words, "--json").stdout)
-    assert {item["runs"] for item in found} == {5}
-    assert all(item["low"] <= item["worse"] <= item["high"] for item in found)
-
-
 def test_runs_of_different_loads_are_not_compared(tmp_path):
     for name, concurrency in (("before", 2), ("after", 64)):
         for number in range(5):

@@ -55,7 +55,7 @@ def serving(arguments: Sequence[str], program: Sequence[str] = ()) -> Iterator[s
 
     `program` is another trtnemo than this. What the server says of itself goes to stderr, as from the command itself.
     """
-    command = [*(program or (sys.executable, "-m", "trtnemo")), "serve", "--port", str(_free_port()), *arguments]
+    command = [*(program or (sys.executable, "-m", "trtnemo")), "serve", "--port", str(free_port()), *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         yield _wait_for_url(process)
@@ -68,7 +68,7 @@ def serving(arguments: Sequence[str], program: Sequence[str] = ()) -> Iterator[s
             process.communicate()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Return a port that nothing listens on now: external servers do not tell which they chose."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
