@@ -12,7 +12,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 RECIPE ?= tiny
-PAIRS ?= 40
+PAIRS ?= 38
 BIN := $(VENV)/bin
 SOURCES := $(wildcard native/*.* native/cpu/*.* plugins/*/cpu/*.*)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt

@@ -42,9 +42,8 @@ def main() -> None:
         known += [item for item in found if item is not None and item not in known]
     FILE.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for item in known:
-        print(
-            f"{item['date']} {item['recipe']} {item['load']}: {item['share']:.1%} of {item['bound_tokens_per_second']}"
-        )
+        what = " ".join([item["recipe"], *item["settings"], item["load"]])
+        print(f"{item['date']} {what}: {item['share']:.1%} of {item['bound_tokens_per_second']} tokens/s")
 
 
 if __name__ == "__main__":

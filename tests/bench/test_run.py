@@ -210,7 +210,8 @@ def test_a_sweep_goes_on_where_it_stood_and_names_what_cannot_fit(generator, tmp
     assert [reason.startswith("cannot fit: ") for _, reason in not_run(output)] == [True, True]
     runs = [RunRecord.load(file.parent) for file in output.rglob("run.json")]
     assert {run.title for run in runs} == {"max_batch_size=2, concurrency=1", "max_batch_size=2, concurrency=2"}
-    assert all(run.prediction.tokens_per_second > 0 for run in runs)
+    rates = [summarize(run).metrics["output_tokens_per_second"] for run in runs]
+    assert all(0 < rate < run.prediction.tokens_per_second for rate, run in zip(rates, runs, strict=True))
     assert all(run.server.recipe_digest for run in runs)
     again = run_sweep(spec, output, lambda *_: None, generator)
     assert (again.measured, again.resumed, again.unfit, again.failed) == (0, 2, 2, 0)

@@ -12,7 +12,7 @@ from trtnemo.bench.record import RunRecord, find_runs
 from trtnemo.bench.run import new_nonce, run_load
 from trtnemo.bench.shape import LoadShape
 from trtnemo.bench.summary import Summary, summarize
-from trtnemo.errors import UsageError
+from trtnemo.errors import ServerError, UsageError
 
 Report = Callable[[int, int], None]
 BEFORE, AFTER = "before", "after"
@@ -30,7 +30,8 @@ def measure_pairs(
     """Run so many pairs and write every run below `output`; both servers run all the while, and one is asked at a time.
 
     Which of a pair goes first changes from pair to pair. Every pair has prompts of its own, or caches would answer.
-    One pair more is run before them and thrown away. A generator that runs already is used. Raises TrtnemoError.
+    One pair more is run before them and thrown away. A run that fails is tried once more. A generator that runs already
+    is used. Raises TrtnemoError.
     """
     with ExitStack() as stack:
         # first, for it is told here where it is missing
@@ -53,7 +54,10 @@ def _turns(pairs: int) -> Iterator[tuple[int, str]]:
 
 def _run(generator: Generator, hosted: Hosted, shape: LoadShape, number: int, nonce: str) -> RunRecord:
     changed = shape.model_copy(update={"seed": shape.seed + 1 + number})
-    return run_load(generator, hosted.target, changed, nonce=nonce)
+    try:
+        return run_load(generator, hosted.target, changed, nonce=nonce)
+    except ServerError:  # a clock that jumped, say: one of eighty runs is no reason to lose the others
+        return run_load(generator, hosted.target, changed, nonce=new_nonce())
 
 
 def read_summaries(*directories: Path) -> list[list[Summary]]:

@@ -27,7 +27,7 @@ def _options(function: Any) -> Any:
         click.option("--gate-file", type=click.Path(path_type=Path), help="Thresholds by metric, YAML."),
         load_options,
         click.option("--keep", type=click.Path(path_type=Path), help="Directory that keeps the runs taken now."),
-        click.option("--pairs", type=click.IntRange(5), default=40, show_default=True, help="Pairs of runs taken now."),
+        click.option("--pairs", type=click.IntRange(5), default=38, show_default=True, help="Pairs of runs taken now."),
         click.option("--program", help="Command that stands for `trtnemo` where the second is served."),
         click.option("--base-program", help="The same where the first is served: another checkout's, say."),
         set_option,
