@@ -164,7 +164,7 @@ class Run:
 ACTIONS = ["step", "step", "step", "keep", "go_back", "park", "draft", "restart"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_any_schedule_gives_the_bits_of_a_sequence_run_alone(executors, alone, drafted, data):
     executor = data.draw(st.sampled_from(executors))
