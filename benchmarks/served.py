@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ from benchmarks import checkpoints
 from benchmarks.peer import Peer
 from benchmarks.streams import complete, stream_all, total_rate
 from trtnemo import LLM, SamplingParams
+from trtnemo.launch import endpoint
 
 STREAMS, TOKENS, PROMPT = 8, 64, 64
 
@@ -25,15 +24,8 @@ STREAMS, TOKENS, PROMPT = 8, 64, 64
 def serving(engine: Path) -> Iterator[tuple[str, float]]:
     """Yield the base URL of our server, and the seconds until it answered."""
     started = time.perf_counter()
-    command = [sys.executable, "-m", "trtnemo", "serve", "--engine", str(engine), "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None  # noqa: S101
-    try:
-        line = process.stdout.readline()
-        yield line.split()[-1], time.perf_counter() - started
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
+    with endpoint.serving(["--engine", str(engine)]) as url:
+        yield url, time.perf_counter() - started
 
 
 def prompts(count: int, length: int, seed: int = 0) -> list[list[int]]:

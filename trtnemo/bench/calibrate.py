@@ -19,7 +19,7 @@ from trtnemo.lowering.cpu.executor import CpuExecutor, CpuOptions
 from trtnemo.lowering.cpu.native import find_native
 from trtnemo.lowering.cpu.packing import pack_weights
 from trtnemo.network import functional
-from trtnemo.plan.hardware import Device, this_cpu
+from trtnemo.plan.hardware import Device, cpu_device, this_cpu
 
 _READ_BYTES = 512 << 20
 _WIDTH, _TOKENS, _VOCABULARY = 1024, 256, 16
@@ -33,14 +33,14 @@ def calibrated_cpu() -> Device:
 
     Without native kernels that is what numpy reaches.
     """
-    native, device = find_native(), this_cpu()
+    native = find_native()
     if native is None:
-        return device
+        return this_cpu()
     threads = len(os.sched_getaffinity(0))
     bandwidth = native.measure_bandwidth(_READ_BYTES, threads, 8) / 1e9
     rates = {unit: _operations_per_second(format, threads) / 1e12 for unit, format in _FORMATS.items()}
-    source = "this machine: memory as the system says, bandwidth and products as the native kernels reach them"
-    return device.model_copy(update={"bandwidth_gbs": bandwidth, "source": source, **rates})
+    reached = "bandwidth and products as the native kernels reach them"
+    return cpu_device(reached, bandwidth_gbs=bandwidth, **rates)
 
 
 class _RandomWeights:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from trtnemo import __version__
@@ -22,10 +23,20 @@ from trtnemo.recipe import AnyRecipe, load_recipe
 
 @dataclass(frozen=True)
 class Hosted:
-    """Something that answers: where, and the plan's bound for it where a recipe is known."""
+    """Something that answers: where, and of which recipe where that is known."""
 
     target: Target
-    predict: Predict | None = None
+    recipe: AnyRecipe | None = None
+
+    @cached_property
+    def predict(self) -> Predict | None:
+        """The plan's bound, of a recipe that can be planned; seconds of measuring on a CPU, the first time."""
+        if self.recipe is None:
+            return None
+        try:
+            return predictor(plan_of(self.recipe))
+        except TrtnemoError:  # a run without a bound is still a run
+            return None
 
 
 @dataclass(frozen=True)
@@ -72,7 +83,7 @@ def host(place: Place) -> Iterator[Hosted]:
             recipe_digest=recipe_digest(loaded) if loaded else None,
             devices=loaded.hardware.count if loaded else place.devices,
         )
-        yield Hosted(target, _predictor(loaded) if loaded else None)
+        yield Hosted(target, loaded)
 
 
 def build(recipe: str, settings: Sequence[str], digest: str, program: Sequence[str] = ()) -> Path:
@@ -102,10 +113,3 @@ def recipe_digest(recipe: AnyRecipe) -> str:
     """Return what tells two recipes apart, settings applied."""
     data = json.dumps(recipe.model_dump(mode="json"), sort_keys=True)
     return hashlib.sha256(data.encode()).hexdigest()
-
-
-def _predictor(recipe: AnyRecipe) -> Predict | None:
-    try:
-        return predictor(plan_of(recipe))
-    except TrtnemoError:  # a run without a bound is still a run
-        return None

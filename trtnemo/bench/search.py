@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trtnemo.bench.generator import Generator
 from trtnemo.bench.host import Hosted
-from trtnemo.bench.record import RunRecord
+from trtnemo.bench.record import RUN, RunRecord
 from trtnemo.bench.run import run_load
 from trtnemo.bench.summary import Summary, summarize
 from trtnemo.bench.sweep_spec import Limits, Point
@@ -50,7 +50,7 @@ def largest(holds: Callable[[int], bool], most: int) -> int:
 def _try(concurrency: int, point: Point, generator: Generator, hosted: Hosted, directory: Path) -> RunRecord:
     """Return a load's record, measured unless an earlier search left it."""
     place = directory / f"concurrency-{concurrency:04}"
-    if (place / "run.json").exists():
+    if (place / RUN).exists():
         return RunRecord.load(place)
     # fewer requests than streams would measure fewer streams
     changes = {"concurrency": concurrency, "requests": max(point.shape.requests, 3 * concurrency)}

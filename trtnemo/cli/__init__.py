@@ -7,10 +7,15 @@ import sys
 import click
 
 from trtnemo import __version__
-from trtnemo.cli.group import LazyGroup, run
+from trtnemo.cli.group import COMMANDS, LazyGroup, run
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    table=COMMANDS,
+    elsewhere={"eval": ("eval", "eval_command")},
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="trtnemo")
 def cli() -> None:
     """Build and serve NVIDIA Nemotron-3 hybrids from one recipe.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-
 import click
+
+from trtnemo.cli.group import LazyGroup
 
 # name -> what `--help` says of it; a test holds these against the commands' own first lines
 COMMANDS = {
@@ -17,18 +17,6 @@ COMMANDS = {
 }
 
 
-class _Group(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"trtnemo.cli.bench_{'compare' if cmd_name == 'gate' else cmd_name}")
-        command: click.Command = getattr(module, cmd_name)
-        return command
-
-
-@click.group(cls=_Group)
+@click.group(cls=LazyGroup, table=COMMANDS, prefix="bench_", elsewhere={"gate": ("bench_compare", "gate")})
 def bench() -> None:
     """Measure speed."""

@@ -35,34 +35,50 @@ COMMANDS: dict[str, str] = {
 
 
 class LazyGroup(click.Group):
-    """A group that knows its commands by name and imports only the one that is called."""
+    """A group that knows its commands by name and imports only the one that is called.
+
+    table: what `--help` says of each; prefix: what the names of their modules begin with; elsewhere: module and name of
+    those that do not stand under their own.
+    """
+
+    def __init__(
+        self,
+        *arguments: Any,
+        table: dict[str, str],
+        prefix: str = "",
+        elsewhere: dict[str, tuple[str, str]],
+        **more: Any,
+    ) -> None:
+        super().__init__(*arguments, **more)
+        self._table, self._prefix, self._elsewhere = table, prefix, elsewhere
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
-        return sorted(COMMANDS)
+        return sorted(self._table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command by name."""
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self._table:
             return None
-        module = importlib.import_module(f"trtnemo.cli.{cmd_name}")
-        command: click.Command = getattr(module, "eval_command" if cmd_name == "eval" else cmd_name)
+        module, name = self._elsewhere.get(cmd_name, (self._prefix + cmd_name, cmd_name))
+        command: click.Command = getattr(importlib.import_module(f"trtnemo.cli.{module}"), name)
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Find the command; an unknown one is told with the nearest name."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+        if args and args[0] not in self._table and not args[0].startswith("-"):
             from trtnemo.recipe.nearest import suggestion
 
             raise UsageError(
-                f"there is no command '{args[0]}'{suggestion(args[0], COMMANDS)}", remedy="`trtnemo --help` lists them"
+                f"there is no command '{args[0]}'{suggestion(args[0], self._table)}",
+                remedy=f"`{ctx.command_path} --help` lists them",
             )
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing any."""
         with formatter.section("Commands"):
-            formatter.write_dl(sorted(COMMANDS.items()))
+            formatter.write_dl(sorted(self._table.items()))
 
 
 def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:

@@ -77,15 +77,20 @@ def find_device(name: str) -> Device:
 
 def this_cpu() -> Device:
     """Return this machine: its memory as the system tells it, bandwidth and peak as numpy reaches them now."""
+    reached = "bandwidth of a sum and peak of a float32 product in numpy"
+    return cpu_device(reached, bandwidth_gbs=_measure_bandwidth(), bf16=_measure_peak())
+
+
+def cpu_device(reached: str, **rates: float) -> Device:
+    """Return this machine with rates by Device's names; `reached` says whose they are."""
     pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
     return Device(
         name="cpu",
         title=f"CPU with {os.cpu_count()} cores",
         memory_mib=max(pages * size >> 20, 1),
-        bandwidth_gbs=_measure_bandwidth(),
-        bf16=_measure_peak(),
         unified=True,
-        source="this machine: memory as the system says, bandwidth of a sum and peak of a float32 product in numpy",
+        source=f"this machine: memory as the system says, {reached}",
+        **rates,
     )
 
 

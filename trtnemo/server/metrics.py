@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -19,6 +19,7 @@ class ServerMetrics:
     def __init__(self, client: EngineClient) -> None:
         self.registry = CollectorRegistry()
         self.registry.register(_LoopCollector(client))
+        ProcessCollector(registry=self.registry)  # memory, and when this server began
         self.requests = Counter(
             "trtnemo_requests", "Requests by endpoint and status", ["endpoint", "status"], registry=self.registry
         )
