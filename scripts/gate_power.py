@@ -18,7 +18,7 @@ import numpy as np
 from trtnemo.bench.compare import Verdict, compare
 from trtnemo.bench.gate_file import GateFile
 from trtnemo.bench.markdown import outcome
-from trtnemo.bench.pairs import AFTER, BEFORE, read_summaries
+from trtnemo.bench.pairs import read_pairs
 from trtnemo.bench.summary import METRICS, Summary
 
 
@@ -51,12 +51,12 @@ def main() -> None:
     """Print both error rates."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pool", type=Path)
-    parser.add_argument("--pairs", type=int, default=24)
+    parser.add_argument("--pairs", type=int, default=38)
     parser.add_argument("--trials", type=int, default=2000)
     parser.add_argument("--slowdown", type=float, default=0.10)
     options = parser.parse_args()
     gate = GateFile.load(Path(__file__).parent.parent / "benchmarks" / "gate.yaml")
-    pool = list(zip(*read_summaries(options.pool / BEFORE, options.pool / AFTER), strict=True))
+    pool = list(zip(*read_pairs(options.pool), strict=True))
     print(f"{2 * len(pool)} runs, {options.trials} trials of {options.pairs} pairs")
     for share in (0.0, options.slowdown):
         found = verdicts(pool, gate, options.pairs, options.trials, share)

@@ -14,9 +14,9 @@ from trtnemo.bench import guidellm_driver
 from trtnemo.bench.generator import Generator
 from trtnemo.bench.host import Place, host
 from trtnemo.bench.observe import Observation
-from trtnemo.bench.pairs import AFTER, BEFORE, measure_pairs, read_summaries
+from trtnemo.bench.pairs import AFTER, BEFORE, measure_pairs, read_pairs
 from trtnemo.bench.prompts import draw_prompts
-from trtnemo.bench.record import RunRecord, find_runs
+from trtnemo.bench.record import RUN, RunRecord, find_runs
 from trtnemo.bench.run import Target, run_load
 from trtnemo.bench.shape import LoadShape
 from trtnemo.bench.summary import summarize
@@ -258,5 +258,36 @@ def test_two_servers_are_measured_in_turn_with_the_same_prompts(generator, engin
     # whoever went first goes second in the next pair
     starts = sorted((run.started, name) for name, found in runs.items() for run in found)
     assert [name for _, name in starts] in ([AFTER, BEFORE, BEFORE, AFTER], [BEFORE, AFTER, AFTER, BEFORE])
-    before, after = read_summaries(tmp_path / BEFORE, tmp_path / AFTER)
+    before, after = read_pairs(tmp_path)
     assert min(run.metrics["itl_p50"] for run in after) > 0.02 > max(run.metrics["itl_p50"] for run in before)
+
+
+def test_pairs_that_are_kept_are_not_taken_again(generator, url, tmp_path):
+    place, shape = Place(url=url), SHAPE.model_copy(update={"requests": 2, "warmup": 0})
+
+    def measure(pairs, **changes):
+        told = []
+        changed = shape.model_copy(update=changes)
+        measure_pairs(place, place, changed, pairs, tmp_path / "kept", lambda *words: told.append(words), generator)
+        return told
+
+    assert measure(2) == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
+    kept = {run: (run / RUN).read_bytes() for run in find_runs(tmp_path / "kept")}
+    (tmp_path / "kept" / BEFORE / "001" / RUN).unlink()  # killed between the two of a pair
+    assert [len(side) for side in read_pairs(tmp_path / "kept")] == [1, 1]
+    assert measure(3) == [(2, 6), (3, 6), (4, 6), (5, 6), (6, 6)]
+    assert measure(3) == []
+    changed = {run for run, text in kept.items() if (run / RUN).read_bytes() != text}
+    assert {run.name for run in changed} == {"001"}
+    with pytest.raises(UsageError, match="holds something else than pairs of these two servers"):
+        measure(3, concurrency=1)
+    with pytest.raises(UsageError, match="holds something else"):
+        measure_pairs(place, Place(recipe="tiny"), shape, 3, tmp_path / "kept", lambda *_: None, generator)
+
+
+def test_a_word_names_an_address_an_engine_or_a_recipe(engine):
+    assert Place.named("http://127.0.0.1:9") == Place(url="http://127.0.0.1:9")
+    assert Place.named(str(engine), (), ("other",)) == Place(engine=engine, program=("other",))
+    assert Place.named("tiny", ("a=1",), ("other",)) == Place(recipe="tiny", settings=("a=1",), program=("other",))
+    with pytest.raises(UsageError, match="--set changes a recipe"):
+        Place.named(str(engine), ("a=1",))

@@ -50,6 +50,7 @@ def test_a_sweep_is_every_combination_those_of_one_server_together(tmp_path):
         ("recipe: tiny\nlimits: {}", "set one of"),
         ("recipe: tiny\nlimits: {ttft_p50: 1}", "there is no such field"),
         ("recipe: tiny\nlimits: {ttft_p99: 1}\nload: {concurrency: 4}", "leave concurrency and rate out"),
+        ("recipe: tiny\nload: {concurrency: 1}\ngrid: {prompts: [chat, poems]}", "poems: cannot be read as prompts"),
         ("recipe: [", "cannot be read"),
         ("- 1", "valid dictionary"),
     ],

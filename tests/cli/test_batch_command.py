@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -119,7 +121,7 @@ def test_a_server_that_is_restarted_meanwhile_loses_nothing(tmp_path, tiny_engin
     ("arguments", "told", "code"),
     [
         (["--url", "http://127.0.0.1:9"], "no server answers", 7),
-        ([], "give one of --url, --engine and --recipe", 2),
+        ([], "give one of --url, --recipe and --engine", 2),
         (["--url", "http://127.0.0.1:9", "--set", "a=1"], "--set changes a recipe", 2),
         (["--recipe", "nothing"], "", 7),
     ],
@@ -154,3 +156,31 @@ def test_a_server_that_stays_away_ends_the_run_and_keeps_the_rows(tmp_path, tiny
     assert process.returncode == 7
     assert "Results so far are kept" in told
     assert 5 <= len(rows(output)) < 200
+
+
+def test_a_server_that_accepts_and_is_silent_gets_failed_rows_that_can_be_sent_again(tmp_path, tiny_url):
+    class Silent(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = json.dumps({"data": [{"id": "tiny"}]}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_POST(self):
+            over.wait(60)
+
+        def log_message(self, *_):
+            pass
+
+    over, source, output = threading.Event(), requests(tmp_path / "in.jsonl", 3), tmp_path / "out.jsonl"
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Silent) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        done = run(source, output, "--url", f"http://127.0.0.1:{server.server_port}", "--timeout", "0.5")
+        over.set()
+        server.shutdown()
+    assert done.returncode == 1, done.stderr
+    assert {row["response"]["status_code"] for row in rows(output)} == {504}
+    assert "no byte of an answer" in rows(output)[0]["response"]["body"]["error"]["message"]
+    assert run(source, output, "--url", tiny_url, "--retry-failed").returncode == 0
+    assert len(rows(output)) == 3

@@ -8,6 +8,7 @@ import pytest
 
 from bench.records import request, run_record
 from cli.test_commands import trtnemo
+from trtnemo.bench.record import Server
 from trtnemo.bench.shape import LoadShape
 from trtnemo.cli import cli
 from trtnemo.cli.bench import COMMANDS
@@ -71,17 +72,21 @@ def test_every_bench_command_says_in_its_help_what_the_list_says(command, capsys
         (["run", "--url", "http://x", "--prompts", "poems"], "cannot be read as prompts"),
         (["run", "--url", "http://x", "--completions", "--thinking"], "completions has none"),
         (["sweep", "no.yaml", "out"], "no.yaml: cannot be read"),
-        (["compare", "a"], "give two directories of runs, or --recipe, or --urls"),
-        (["gate"], "give two directories of runs, or --recipe, or --urls"),
-        (["gate", "--recipe", "tiny", "a", "b"], "give two directories of runs, or --recipe, or --urls"),
-        (["gate", "--urls", "http://a", "http://b", "--recipe", "tiny"], "give two directories of runs, or"),
-        (["gate", "--urls", "http://a", "http://b", "--set", "a=1"], "--urls run already"),
-        (["compare", "a", "b"], "holds no finished run"),
-        (["compare", "a", "b", "--gate-file", "no.yaml"], "no.yaml: cannot be read"),
+        (["gate"], "Missing argument 'BEFORE'"),
+        (["compare", "stored"], "give two directories of them"),
+        (["compare", "stored", "http://a"], "stored runs are compared with stored runs"),
+        (["gate", "stored", "stored", "--pairs", "9"], "--pairs is for runs that are taken now"),
+        (["gate", "stored", "stored", "--set", "a=1"], "--set is for runs that are taken now"),
+        (["gate", "http://a", "http://b", "--set", "a=1"], "this one runs"),
+        (["gate", "http://a", "http://b", "--base-program", "a"], "this one runs"),
+        (["gate", "http://a", "--prompts", "poems"], "cannot be read as prompts"),
+        (["compare", "stored", "stored"], "holds no finished run"),
+        (["compare", "stored", "stored", "--gate-file", "no.yaml"], "no.yaml: cannot be read"),
         (["report", "nothing"], "holds no finished run"),
     ],
 )
 def test_a_bench_command_that_makes_no_sense_is_refused(words, message, tmp_path):
+    (tmp_path / "stored").mkdir()
     result = trtnemo("bench", *words, cwd=tmp_path)
     assert result.returncode == 2
     assert message in result.stderr
@@ -150,9 +155,18 @@ def test_runs_of_different_loads_are_not_compared(tmp_path):
     assert "concurrency 64 of tiny" in result.stderr
 
 
+def test_runs_of_different_servers_are_no_side_of_a_comparison(tmp_path):
+    for number in range(5):
+        server = Server(url="http://127.0.0.1:1", model="tiny", version=f"0.{number // 4}")
+        run_record([request(0, sent=0.0)], server=server).save(tmp_path / "mixed" / str(number))
+    result = trtnemo("bench", "compare", "mixed", "mixed", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "mixed: the runs are of different servers" in result.stderr
+
+
 def test_what_cannot_be_written_is_told_before_anything_is_measured(tmp_path):
     for words in (
-        ["gate", "--recipe", "tiny", "--markdown", "no/gate.md"],
+        ["gate", "tiny", "--markdown", "no/gate.md"],
         ["run", "--recipe", "tiny", "--output", "/etc/passwd"],
     ):
         result = trtnemo("bench", *words, cwd=tmp_path)

@@ -22,12 +22,14 @@ class BatchOptions:
     """How a batch runs.
 
     concurrency: requests at once; model: sent in place of what the lines name; patience: seconds without any answer
-    after which the run ends; retry_failed: send again what an earlier run got no 2xx for.
+    after which the run ends; timeout: seconds without a byte after which a request has failed; retry_failed: send again
+    what an earlier run got no 2xx for.
     """
 
     concurrency: int = 64
     model: str | None = None
     patience: float = 120.0
+    timeout: float = 3600.0
     retry_failed: bool = False
 
 
@@ -66,7 +68,7 @@ async def _run(
     import httpx
 
     limits = httpx.Limits(max_connections=options.concurrency, max_keepalive_connections=options.concurrency)
-    timeout = httpx.Timeout(None, connect=30.0)
+    timeout = httpx.Timeout(options.timeout, connect=30.0, pool=None)
     async with httpx.AsyncClient(base_url=url, headers=authorization(), limits=limits, timeout=timeout) as client:
 
         async def work() -> None:

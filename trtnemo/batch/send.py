@@ -28,6 +28,8 @@ async def send(client: httpx.AsyncClient, line: BatchLine, model: str | None, pa
     while True:
         try:
             response = await client.post(line.url, json=body)
+        except (httpx.ReadTimeout, httpx.WriteTimeout):
+            return _silent(client.timeout.read)
         except httpx.TransportError as error:
             silent_since = silent_since or time.monotonic()
             if time.monotonic() - silent_since > patience:
@@ -50,6 +52,12 @@ def _row(response: httpx.Response) -> dict[str, Any]:
         body = {"error": {"message": response.text[:2000], "type": "invalid_response"}}
     request_id = response.headers.get("x-request-id", "")
     return {"status_code": response.status_code, "request_id": request_id, "body": body}
+
+
+def _silent(seconds: float | None) -> dict[str, Any]:
+    """Return what stands for an answer that did not come: asked again, a server that hangs would hang again."""
+    message = f"no byte of an answer for {seconds:.0f} s"
+    return {"status_code": 504, "request_id": "", "body": {"error": {"message": message, "type": "timeout"}}}
 
 
 def _retry_after(response: httpx.Response) -> float:

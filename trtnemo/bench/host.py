@@ -8,16 +8,17 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from trtnemo import __version__
 from trtnemo.bench.predict import plan_of, predictor
 from trtnemo.bench.run import Predict, Target
-from trtnemo.engine.manifest import read_manifest
+from trtnemo.engine.manifest import MANIFEST, read_manifest
 from trtnemo.errors import EngineError, ServerError, TrtnemoError, UsageError
-from trtnemo.launch.endpoint import base_url, serving
+from trtnemo.launch.endpoint import base_url, serving, shown
 from trtnemo.recipe import AnyRecipe, load_recipe
 
 
@@ -55,18 +56,52 @@ class Place:
     program: tuple[str, ...] = ()
     devices: int = 1
 
-    def require_one(self) -> None:
+    def __post_init__(self) -> None:
         """Raise UsageError unless there is one place, and nothing that goes with another."""
         if sum(way is not None for way in (self.url, self.recipe, self.engine)) != 1:
             raise UsageError("give one of --url, --recipe and --engine")
         if self.settings and self.recipe is None:
             raise UsageError("--set changes a recipe; none is given")
 
+    @classmethod
+    def named(cls, word: str, settings: tuple[str, ...] = (), program: tuple[str, ...] = ()) -> Place:
+        """Return what a word names: a server's address, an engine's directory, or else a recipe.
+
+        Raises UsageError where settings or a program are given that change nothing there.
+        """
+        if "://" in word:
+            if settings or program:
+                raise UsageError("--set and programs are for servers that are started here; this one runs", where=word)
+            return cls(url=word)
+        if is_engine(Path(word)):
+            return cls(engine=Path(word), settings=settings, program=program)
+        return cls(recipe=word, settings=settings, program=program)
+
+    def words(self) -> list[str]:
+        """Return what names a recipe or an engine to `trtnemo build` and `serve`."""
+        if self.engine is not None:
+            return ["--engine", str(self.engine)]
+        return ["--recipe", str(self.recipe), *(word for item in self.settings for word in ("--set", item))]
+
+    def facts(self) -> dict[str, Any]:
+        """Return what tells places apart, as JSON: a recipe by what it says now; no password of an address."""
+        loaded = load_recipe(self.recipe, self.settings) if self.recipe is not None else None
+        return {
+            **asdict(self),
+            "url": shown(self.url) if self.url is not None else None,
+            "engine": str(self.engine) if self.engine is not None else None,
+            "recipe_digest": recipe_digest(loaded) if loaded is not None else None,
+        }
+
+
+def is_engine(directory: Path) -> bool:
+    """Return whether a directory holds an engine, of whatever version."""
+    return (directory / MANIFEST).is_file()
+
 
 @contextmanager
 def host(place: Place) -> Iterator[Hosted]:
     """Yield what is measured, served meanwhile where it is no address; raises UsageError, ServerError, RecipeError."""
-    place.require_one()
     if place.url is not None:
         yield Hosted(Target(base_url(place.url), place.model, devices=place.devices))
         return
@@ -92,8 +127,8 @@ def build(recipe: str, settings: Sequence[str], digest: str, program: Sequence[s
     output = Path("engines") / f"bench-{Path(recipe).stem}-{digest[:12]}-{maker}"
     if not program and _is_current(output):
         return output
-    words = ["build", "--recipe", recipe, *(word for item in settings for word in ("--set", item))]
-    command = [*(program or (sys.executable, "-m", "trtnemo")), *words, "--output", str(output), "--force"]
+    words = ["build", *Place(recipe=recipe, settings=tuple(settings)).words(), "--output", str(output), "--force"]
+    command = [*(program or (sys.executable, "-m", "trtnemo")), *words]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from trtnemo.bench.prompts import read_set
 from trtnemo.bench.shape import LoadShape
 from trtnemo.errors import UsageError
 from trtnemo.recipe.nearest import suggestion
@@ -93,10 +94,11 @@ class Point:
 
 
 def load_spec(path: Path) -> SweepSpec:
-    """Read a spec; raises UsageError on unknown keys, bad values, or loads that contradict themselves."""
+    """Read a spec; raises UsageError on unknown keys, bad values, prompts that are not there, contradicting loads."""
     try:
         spec = SweepSpec.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-        points(spec)
+        for prompts in {point.shape.prompts for point in points(spec)}:
+            read_set(prompts)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"])) or "the spec"

@@ -8,26 +8,28 @@ from pathlib import Path
 
 import click
 
-from trtnemo.cli.options import json_option, print_json, set_option
+from trtnemo.cli.options import json_option, place_options, print_json
 from trtnemo.cli.progress import count_progress
-from trtnemo.errors import UsageError
 
 
 @click.command()
 @click.argument("source", metavar="IN.jsonl", type=click.Path(path_type=Path))
 @click.argument("output", metavar="OUT.jsonl", type=click.Path(path_type=Path))
-@click.option("--url", help="Base URL of an OpenAI-compatible server; its key is read from OPENAI_API_KEY.")
-@click.option("--engine", type=click.Path(path_type=Path), help="Engine to serve meanwhile.")
-@click.option("--recipe", help="Recipe to serve meanwhile; its engine is built first when it is not there.")
-@set_option
-@click.option("--model", help="Model to send in place of what the requests name.")
+@place_options
 @click.option("--concurrency", type=click.IntRange(1), default=64, show_default=True, help="Requests at once.")
 @click.option(
     "--patience",
     type=click.FloatRange(0),
     default=120.0,
     show_default=True,
-    help="Seconds that the server may be away before the run ends; one that accepts and is silent is waited for.",
+    help="Seconds that the server may be away before the run ends.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=3600.0,
+    show_default=True,
+    help="Seconds without a byte of an answer; the request is then a failed one.",
 )
 @click.option("--retry-failed", is_flag=True, help="Send again what an earlier run got no 2xx answer for.")
 @json_option
@@ -43,6 +45,7 @@ def batch(
     model: str | None,
     concurrency: int,
     patience: float,
+    timeout: float,
     retry_failed: bool,
     as_json: bool,
 ) -> None:
@@ -52,20 +55,14 @@ def batch(
     is given again. Exits 1 when a request got no 2xx answer.
     """
     from trtnemo.batch import BatchOptions, count_lines, run_batch
+    from trtnemo.bench.host import Place
     from trtnemo.launch.endpoint import base_url, serving
 
-    if sum(way is not None for way in (url, engine, recipe)) != 1:
-        raise UsageError("give one of --url, --engine and --recipe")
-    if settings and recipe is None:
-        raise UsageError("--set changes a recipe; none is given")
+    place = Place(url, recipe, engine, settings, model)
     requests = count_lines(source)  # what is wrong with the file is told before a server starts
-    options = BatchOptions(concurrency, model, patience, retry_failed)
+    options = BatchOptions(concurrency, model, patience, timeout, retry_failed)
     with ExitStack() as stack:
-        if url is None:
-            chosen = ["--engine", str(engine)] if engine is not None else ["--recipe", str(recipe)]
-            base = stack.enter_context(serving([*chosen, *(word for item in settings for word in ("--set", item))]))
-        else:
-            base = base_url(url)
+        base = base_url(url) if url is not None else stack.enter_context(serving(place.words()))
         report = stack.enter_context(count_progress("requests"))
         found = run_batch(base, source, requests, output, options, report)
     if as_json:

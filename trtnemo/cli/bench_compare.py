@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from trtnemo.cli.bench_options import load_options, read_shape, require_empty
+from trtnemo.cli.bench_options import load_options, read_shape
 from trtnemo.cli.options import json_option, print_json, set_option, write_text
 from trtnemo.cli.progress import count_progress
 from trtnemo.errors import UsageError
@@ -26,15 +27,15 @@ def _options(function: Any) -> Any:
         click.option("--markdown", type=click.Path(path_type=Path), help="Write a summary for a pull request."),
         click.option("--gate-file", type=click.Path(path_type=Path), help="Thresholds by metric, YAML."),
         load_options,
-        click.option("--keep", type=click.Path(path_type=Path), help="Directory that keeps the runs taken now."),
-        click.option("--pairs", type=click.IntRange(5), default=38, show_default=True, help="Pairs of runs taken now."),
+        click.option(
+            "--keep", type=click.Path(path_type=Path), help="Directory for the runs; those it has are not taken again."
+        ),
+        click.option("--pairs", type=click.IntRange(5), default=38, show_default=True, help="Pairs of runs to take."),
         click.option("--program", help="Command that stands for `trtnemo` where the second is served."),
         click.option("--base-program", help="The same where the first is served: another checkout's, say."),
         set_option,
-        click.option("--recipe", help="Take runs now: serve this recipe twice, by both programs, --set in the second."),
-        click.option("--urls", nargs=2, metavar="BEFORE AFTER", help="Take runs now: of two servers that run already."),
-        click.argument("after", required=False, type=click.Path(path_type=Path)),
-        click.argument("before", required=False, type=click.Path(path_type=Path)),
+        click.argument("after", required=False),
+        click.argument("before"),
     ):
         function = option(function)
     return function
@@ -46,8 +47,9 @@ def _options(function: Any) -> Any:
 def compare(context: click.Context, /, **words: Any) -> None:
     """Compare runs of two servers, stored or taken now in turn.
 
-    BEFORE and AFTER are directories of runs, five at least in each. With --recipe or --urls runs are taken now, of one
-    server and the other in turn, both up all the while. Bounds are of a bootstrap over runs.
+    BEFORE and AFTER are each a recipe, an engine or the address of a server: runs are taken of one and the other in
+    turn, both up all the while. --set and --program change the second, which is the first again where it is not given.
+    Two directories of stored runs, five at least in each, are compared as they are. Bounds are of a bootstrap.
     """
     _compare(context, words, gates=False)
 
@@ -68,25 +70,21 @@ def _compare(context: click.Context, words: dict[str, Any], *, gates: bool) -> N
     from trtnemo.bench.compare import compare as compare_runs
     from trtnemo.bench.gate_file import GateFile
     from trtnemo.bench.markdown import outcome, render_markdown
-    from trtnemo.bench.pairs import AFTER, BEFORE, read_summaries
+    from trtnemo.bench.pairs import read_pairs, read_summaries
 
     as_json, markdown, gate_file = (words.pop(name) for name in ("as_json", "markdown", "gate_file"))
     if markdown is not None:
         write_text(markdown, "")  # what cannot be written is told before minutes of measuring
     thresholds = GateFile() if gate_file is None else GateFile.load(gate_file)
-    before, after = words["before"], words["after"]
-    takes = [words[name] for name in ("recipe", "urls") if words[name] is not None]
-    if len(takes) + (after is not None) != 1 or (takes and before is not None):
-        raise UsageError("give two directories of runs, or --recipe, or --urls")
-    if not takes:
-        first, second = read_summaries(before, after)
-        found = compare_runs(first, second, thresholds, paired=False)
+    stored = _are_stored(context, words)
+    if stored:
+        first, second = read_summaries(Path(words["before"]), Path(words["after"]))
     else:
         with tempfile.TemporaryDirectory() as temporary:
-            directory = words["keep"] or Path(temporary)
+            directory = words.pop("keep") or Path(temporary)
             _take_runs(words, directory)
-            first, second = read_summaries(directory / BEFORE, directory / AFTER)
-            found = compare_runs(first, second, thresholds, paired=True)
+            first, second = read_pairs(directory)
+    found = compare_runs(first, second, thresholds, paired=not stored)
     text = render_markdown(found, thresholds)
     if markdown is not None:
         write_text(markdown, text)
@@ -98,25 +96,35 @@ def _compare(context: click.Context, words: dict[str, Any], *, gates: bool) -> N
         context.exit({"regression": 1, "cannot tell": CANNOT_TELL, "fine": 0}[outcome(found).value])
 
 
+def _are_stored(context: click.Context, words: dict[str, Any]) -> bool:
+    """Return whether both sides are directories of runs; raises UsageError when one is, or on others' options."""
+    from trtnemo.bench.host import is_engine
+
+    sides = [words["before"], words["after"] or words["before"]]
+    stored = [Path(side).is_dir() and not is_engine(Path(side)) for side in sides]
+    if not any(stored):
+        return False
+    if not all(stored) or words["after"] is None:
+        raise UsageError("stored runs are compared with stored runs; give two directories of them")
+    for option in context.command.params:
+        is_given = context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
+        if is_given and option.name in words.keys() - {"before", "after"}:
+            raise UsageError(f"{option.opts[0]} is for runs that are taken now; these are stored")
+    return True
+
+
 def _take_runs(words: dict[str, Any], directory: Path) -> None:
     from trtnemo.bench.host import Place
     from trtnemo.bench.pairs import measure_pairs
+    from trtnemo.bench.prompts import read_set
 
-    require_empty(directory, "--keep")
-    names = ("before", "after", "recipe", "urls", "settings", "base_program", "program", "pairs", "keep")
-    chosen = {name: words[name] for name in names}
-    shape = read_shape({name: value for name, value in words.items() if name not in names})
-    if chosen["urls"] is not None:
-        if any(chosen[name] for name in ("settings", "base_program", "program")):
-            raise UsageError("--set and programs are for servers that are started here; --urls run already")
-        places = [Place(url=url) for url in chosen["urls"]]
-    else:
-        places = [
-            Place(recipe=chosen["recipe"], settings=settings, program=tuple(shlex.split(program or "")))
-            for settings, program in (((), chosen["base_program"]), (chosen["settings"], chosen["program"]))
-        ]
+    before, after, settings, pairs = (words.pop(name) for name in ("before", "after", "settings", "pairs"))
+    programs = [tuple(shlex.split(words.pop(name) or "")) for name in ("base_program", "program")]
+    shape = read_shape(words)
+    places = Place.named(before, (), programs[0]), Place.named(after or before, settings, programs[1])
+    read_set(shape.prompts)  # told before a server starts
     with count_progress("runs") as report:
-        measure_pairs(places[0], places[1], shape, chosen["pairs"], directory, report)
+        measure_pairs(*places, shape, pairs, directory, report)
 
 
 def _as_json(item: Comparison) -> dict[str, Any]:

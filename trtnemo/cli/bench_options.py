@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from trtnemo.cli.options import set_option
 from trtnemo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,20 +51,6 @@ _LOAD_OPTIONS = (
 def load_options(function: Function) -> Function:
     """Add the options of one load."""
     for option in reversed(_LOAD_OPTIONS):
-        function = option(function)
-    return function
-
-
-def place_options(function: Function) -> Function:
-    """Add `--url`, `--recipe`, `--engine`, `--set` and `--model`."""
-    url = "Base URL of an OpenAI-compatible server; its key is read from OPENAI_API_KEY."
-    for option in (
-        click.option("--model", help="Model to ask for.  [default: the server's first]"),
-        set_option,
-        click.option("--engine", type=click.Path(path_type=Path), help="Engine to serve meanwhile."),
-        click.option("--recipe", help="Recipe to build and serve meanwhile."),
-        click.option("--url", help=url),
-    ):
         function = option(function)
     return function
 

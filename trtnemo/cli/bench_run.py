@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from trtnemo.cli.bench_options import load_options, place_options, print_summary, read_shape, require_empty
-from trtnemo.cli.options import json_option, print_json
+from trtnemo.cli.bench_options import load_options, print_summary, read_shape, require_empty
+from trtnemo.cli.options import json_option, place_options, print_json
 
 
 @click.command()
@@ -46,7 +46,6 @@ def run(
     from trtnemo.bench.summary import summarize
 
     shape, place = read_shape(load), Place(url, recipe, engine, settings, model, devices=devices)
-    place.require_one()
     read_set(shape.prompts)  # told before a server starts
     if output is not None:
         require_empty(output, "--output")

@@ -31,6 +31,20 @@ def set_option(function: Function) -> Function:
     return option(function)
 
 
+def place_options(function: Function) -> Function:
+    """Add `--url`, `--recipe`, `--engine`, `--set` and `--model`: where requests are sent."""
+    url = "Base URL of an OpenAI-compatible server; its key is read from OPENAI_API_KEY."
+    for option in (
+        click.option("--model", help="Model to ask for, whatever requests name.  [default: theirs, or the first]"),
+        set_option,
+        click.option("--engine", type=click.Path(path_type=Path), help="Engine to serve meanwhile."),
+        click.option("--recipe", help="Recipe to serve meanwhile; its engine is built first when it is not there."),
+        click.option("--url", help=url),
+    ):
+        function = option(function)
+    return function
+
+
 def print_json(value: Any) -> None:
     """Print a JSON value."""
     # a lone surrogate, which no encoding takes, becomes the escape that JSON has for it
