@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -182,6 +183,21 @@ def test_a_run_during_which_the_clock_jumped_is_refused(generator, url, monkeypa
     monkeypatch.setattr(generator, "_ask", lambda job: {"requests": [], "clock": 0.2})
     with pytest.raises(ServerError, match=r"the clock jumped by 0\.20 s"):
         run_load(generator, Target(url), SHAPE)
+
+
+def test_nothing_that_guidellm_or_its_workers_print_is_taken_for_an_answer():
+    code = """
+import os, subprocess
+from trtnemo.bench.guidellm_driver import private_stdout
+answers = private_stdout()
+print("noise", flush=True)
+os.write(1, b"noise")
+subprocess.run(["echo", "noise"], check=True)
+print("answer", file=answers, flush=True)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "answer\n"
+    assert done.stderr.count("noise") == 3
 
 
 def test_without_guidellm_the_remedy_is_told(monkeypatch):

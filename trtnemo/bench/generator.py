@@ -106,7 +106,10 @@ class Generator:
     def _read(self) -> dict[str, Any]:
         line = self._process.stdout.readline() if self._process and self._process.stdout else ""
         if line:
-            return dict(json.loads(line))
+            try:
+                return dict(json.loads(line))
+            except ValueError:
+                raise ServerError(f"the load generator's answer cannot be read: {line[:200]!r}") from None
         self._log.seek(0)
         last = (self._log.read().strip().splitlines() or ["it said nothing"])[-1]
         raise ServerError(f"the load generator ended: {last[:500]}")

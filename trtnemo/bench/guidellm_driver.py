@@ -7,14 +7,14 @@ which the wall clock, which guidellm reads, moved against the steady one} or {"e
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import multiprocessing
+import os
 import sys
 import threading
 import time
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TextIO
 
 # what a spawned worker would import anew for every run
 _PRELOADED = ["guidellm.scheduler.worker", "guidellm.backends", "guidellm.benchmark.entrypoints"]
@@ -74,19 +74,27 @@ _KEPT = ("info", "output", "reasoning_output", "input_metrics", "output_metrics"
 
 def main() -> None:
     """Answer lines until stdin ends."""
-    answers = sys.stdout
+    answers = private_stdout()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
-    # whatever guidellm prints is no answer
-    with contextlib.redirect_stdout(sys.stderr):
-        print(json.dumps({"version": version("guidellm")}), file=answers, flush=True)
-        for line in sys.stdin:
-            job = json.loads(line)
-            try:
-                answer = run(job["spec"])
-            except Exception as error:  # told to the caller, who knows what was asked
-                answer = {"error": f"{type(error).__name__}: {error}"}
-            print(json.dumps(answer), file=answers, flush=True)
+    print(json.dumps({"version": version("guidellm")}), file=answers, flush=True)
+    for line in sys.stdin:
+        job = json.loads(line)
+        try:
+            answer = run(job["spec"])
+        except Exception as error:  # told to the caller, who knows what was asked
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+def private_stdout() -> TextIO:
+    """Return stdout for answers alone: whatever else is printed, here or in a child process, goes to stderr.
+
+    An answer is longer than a pipe takes at once, so a child's line would land in the middle of it.
+    """
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")  # a copy that children do not inherit
+    os.dup2(2, 1)
+    return answers
 
 
 if __name__ == "__main__":
