@@ -58,7 +58,7 @@ bench: $(VENV)/.installed-dev
 
 bench-gate: $(VENV)/.installed .venv-bench/.installed
 	TRTNEMO_BENCH_PYTHON=$(abspath .venv-bench/bin/python) $(BIN)/trtnemo bench gate tiny \
-	    --gate-file benchmarks/gate.yaml --concurrency 4 --requests 48 --pairs $(PAIRS) $(GATE) \
+	    --gate-file benchmarks/gate.yaml --concurrency 4 --requests 48 --warmup 0 --pairs $(PAIRS) $(GATE) \
 	    $(if $(BASE),--base-program "$(BASE)") \
 	    $(if $(SLEEP),--program "$(abspath $(BIN)/python) $(abspath scripts/slow_server.py) $(SLEEP)")
 

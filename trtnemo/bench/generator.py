@@ -29,7 +29,7 @@ _SETTINGS = {
     "HF_HUB_OFFLINE": "1",  # no tokenizer is needed, and none is looked for
     "GUIDELLM__MP_CONTEXT_TYPE": "forkserver",
     "GUIDELLM__MAX_WORKER_PROCESSES": "1",
-    "GUIDELLM__SCHEDULER_START_DELAY_NON_DISTRIBUTED": "0.2",  # its default waits a second for workers
+    "GUIDELLM__SCHEDULER_START_DELAY_NON_DISTRIBUTED": "0.05",  # its default waits a second for workers
     "GUIDELLM__LOGGING__CONSOLE_LOG_LEVEL": "ERROR",
 }
 # A wall clock that moved by more falsifies what guidellm measured with it.

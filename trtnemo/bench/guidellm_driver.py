@@ -7,6 +7,7 @@ which the wall clock, which guidellm reads, moved against the steady one} or {"e
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import multiprocessing
 import os
@@ -14,6 +15,7 @@ import sys
 import threading
 import time
 from importlib.metadata import version
+from multiprocessing import forkserver
 from typing import Any, TextIO
 
 # what a spawned worker would import anew for every run
@@ -75,9 +77,8 @@ _KEPT = ("info", "output", "reasoning_output", "input_metrics", "output_metrics"
 def main() -> None:
     """Answer lines until stdin ends."""
     answers = private_stdout()
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_PRELOADED)
     print(json.dumps({"version": version("guidellm")}), file=answers, flush=True)
+    preload()
     for line in sys.stdin:
         job = json.loads(line)
         try:
@@ -85,6 +86,14 @@ def main() -> None:
         except Exception as error:  # told to the caller, who knows what was asked
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), file=answers, flush=True)
+
+
+def preload() -> None:
+    """Import guidellm here and where workers come from, both at once, while the caller starts a server."""
+    multiprocessing.get_context("forkserver").set_forkserver_preload(_PRELOADED)
+    forkserver.ensure_running()
+    with contextlib.suppress(ImportError):  # told by the first run
+        import guidellm.benchmark.entrypoints  # noqa: F401
 
 
 def private_stdout() -> TextIO:
