@@ -4,7 +4,7 @@
 # make gpu-table  compile the released models' plans at full width, no GPU, and print the tables of docs/gpu.md
 # make bench    measure the CPU runtime beside llama.cpp, which is built first (8 minutes, once)
 # make bench-gate  measure two servers of tiny in turn; fails when the second is slower. BASE: another checkout's trtnemo,
-#                  SLEEP: seconds that the second pauses before every step, to see it fail
+#                  SLEEP: seconds that the second pauses before every step, to see it fail: 0.002, say
 # make sanitize run the native runtime's tests with the address and undefined-behaviour sanitizers
 # make test     run the tests                       make lint    ruff, mypy, import order
 # make test-parsers  hold recipes and recorded options against the wheels of vLLM and SGLang, in .venv-parsers
