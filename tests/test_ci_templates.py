@@ -1,0 +1,63 @@
+"""The CI files: GitHub's and GitLab's own schemas take them, shellcheck their scripts, and what they name is there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from trtnemo.bench.sweep_spec import load_spec, points
+
+ROOT = Path(__file__).parents[1]
+GITHUB = (".github/workflows/bench.yml", ".github/workflows/ci.yml", "docs/ci/gpu-runner.yml")
+GITLAB = "docs/ci/gitlab-bench.yml"
+BIN = Path(sys.executable).parent
+
+
+def scripts(name):
+    """Return every piece of shell in a file; what GitHub puts in is a word."""
+    data = yaml.safe_load((ROOT / name).read_text())
+    if name == GITLAB:
+        return ["\n".join(data["bench-gate"]["script"])]
+    steps = [step["run"] for job in data["jobs"].values() for step in job["steps"] if "run" in step]
+    return [re.sub(r"\$\{\{.*?\}\}", "word", step) for step in steps]
+
+
+@pytest.mark.parametrize("name", [*GITHUB, GITLAB])
+def test_the_schema_takes_it(name):
+    words = ["--builtin-schema", "vendor.github-workflows"]
+    if name == GITLAB:
+        words = ["--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci"]
+    done = subprocess.run([BIN / "check-jsonschema", *words, ROOT / name], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", [*GITHUB, GITLAB])
+def test_shellcheck_has_nothing_to_say_of_its_scripts(name, tmp_path):
+    found = scripts(name)
+    assert found
+    files = [tmp_path / f"{number}.sh" for number in range(len(found))]
+    for file, script in zip(files, found, strict=True):
+        file.write_text("#!/usr/bin/env bash\nset -e\n" + script)
+    done = subprocess.run([BIN / "shellcheck", *files], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", [".github/workflows/bench.yml", GITLAB, "docs/ci/gpu-runner.yml"])
+def test_what_a_benchmark_calls_is_there(name):
+    makefile, text = (ROOT / "Makefile").read_text(), "\n".join(scripts(name))
+    targets = {target for line in re.findall(r"make ((?:-C \w+ )?.*)", text) for target in line.split()}
+    named = {target for target in targets if target in ("bench-gate", ".venv/.installed", ".venv-bench/.installed")}
+    assert {".venv/.installed", ".venv-bench/.installed"} <= named
+    for target in named:
+        assert f"\n{target.replace('.venv/', '$(VENV)/')}:" in makefile
+    for file in re.findall(r"benchmarks/[\w.-]+", text):
+        assert (ROOT / file).is_file()
+
+
+def test_the_sweep_of_ci_has_twelve_points():
+    assert len(points(load_spec(ROOT / "benchmarks" / "tiny-sweep.yaml"))) == 12
