@@ -1,6 +1,7 @@
 """How often the gate errs, by resampling pairs from one pool of recorded runs of one and the same server.
 
-usage: gate_power.py POOL [--pairs N] [--trials N] [--slowdown SHARE]     (POOL: what `trtnemo bench gate --keep` left)
+usage: gate_power.py POOL [--pairs N] [--trials N] [--slowdown SHARE]
+(POOL: what `trtnemo bench gate RECIPE --keep DIR` left in DIR, or benchmarks/gate-pool.json, the rates of such a pool)
 
 A trial draws pairs of neighbouring runs with replacement and lets a coin decide which of a pair is called the second,
 so that nothing distinguishes them; then once more with the second made slower by SHARE. All verdicts are the gate's.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -20,6 +22,19 @@ from trtnemo.bench.gate_file import GateFile
 from trtnemo.bench.markdown import outcome
 from trtnemo.bench.pairs import read_pairs
 from trtnemo.bench.summary import METRICS, Summary
+
+
+def read_pool(place: Path) -> list[tuple[Summary, Summary]]:
+    """Return pairs of runs, from a directory or from a file of rates."""
+    if place.is_dir():
+        before, after = read_pairs(place)
+        return list(zip(before, after, strict=True))
+    rates = json.loads(place.read_text(encoding="utf-8"))["pairs"]
+    return [(_run(first), _run(second)) for first, second in rates]
+
+
+def _run(rate: float) -> Summary:
+    return Summary(0, 0, 0, 0, 0, 0, 0.0, {"output_tokens_per_second": rate}, None, None, None)
 
 
 def slowed(run: Summary, share: float) -> Summary:
@@ -56,7 +71,7 @@ def main() -> None:
     parser.add_argument("--slowdown", type=float, default=0.10)
     options = parser.parse_args()
     gate = GateFile.load(Path(__file__).parent.parent / "benchmarks" / "gate.yaml")
-    pool = list(zip(*read_pairs(options.pool), strict=True))
+    pool = read_pool(options.pool)
     print(f"{2 * len(pool)} runs, {options.trials} trials of {options.pairs} pairs")
     for share in (0.0, options.slowdown):
         found = verdicts(pool, gate, options.pairs, options.trials, share)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 
 from trtnemo.bench.sweep_spec import load_spec, points
+from trtnemo.cli import cli
 
 ROOT = Path(__file__).parents[1]
 GITHUB = (".github/workflows/bench.yml", ".github/workflows/ci.yml", "docs/ci/gpu-runner.yml")
@@ -55,8 +58,26 @@ def test_what_a_benchmark_calls_is_there(name):
     assert {".venv/.installed", ".venv-bench/.installed"} <= named
     for target in named:
         assert f"\n{target.replace('.venv/', '$(VENV)/')}:" in makefile
-    for file in re.findall(r"benchmarks/[\w.-]+", text):
+    files = re.findall(r"benchmarks/[\w.-]+", text)
+    assert files or "bench-gate" in text
+    for file in files:
         assert (ROOT / file).is_file()
+
+
+@pytest.mark.parametrize("name", [*GITHUB, GITLAB])
+def test_every_command_of_ours_takes_its_words(name):
+    """Parsed by the commands themselves, and nothing is run; variables are words."""
+    lines = "\n".join(scripts(name)).replace("\\\n", " ").splitlines()
+    for line in lines:
+        found = re.search(r"\S*trtnemo (?=bench|serve)(.*)", line)
+        if found is None:
+            continue
+        words = [re.sub(r"\$\w+", "1", word) for word in shlex.split(re.split(r"\|\||&", found[1])[0])]
+        command, context = cli, click.Context(cli)
+        while isinstance(command, click.Group):
+            command = command.get_command(context, words.pop(0))
+            assert command is not None, line
+        command.make_context(command.name, words)
 
 
 def test_the_sweep_of_ci_has_twelve_points():

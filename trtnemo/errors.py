@@ -96,6 +96,14 @@ class ServerError(TrtnemoError):
     exit_code = 7
 
 
+class UnansweredError(ServerError):
+    """A load was sent, and not one of its requests was answered."""
+
+
+class ClockError(ServerError):
+    """The clock jumped while something was timed, which says nothing of any server."""
+
+
 class RequestError(TrtnemoError):
     """One request is refused; `status` is the HTTP code and `parameter` the field at fault."""
 

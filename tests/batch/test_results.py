@@ -81,3 +81,16 @@ def test_results_of_another_batch_and_two_of_one_request_are_refused(tmp_path):
 def test_a_folder_is_no_output(tmp_path):
     with pytest.raises(UsageError, match="cannot be opened"):
         ResultFile(tmp_path, IDS)
+
+
+def test_a_link_stays_one_and_permissions_stay(tmp_path):
+    target, link = tmp_path / "target.jsonl", tmp_path / "link.jsonl"
+    target.touch(mode=0o600)
+    link.symlink_to(target)
+    with ResultFile(link, IDS) as results:
+        results.append("0", answer(500))
+    with ResultFile(link, IDS, retry_failed=True) as results:
+        results.append("0", answer())
+    assert link.is_symlink()
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert json.loads(target.read_text())["response"] == answer()

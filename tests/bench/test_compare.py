@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +20,7 @@ from trtnemo.errors import ServerError, UsageError
 
 BASE = summarize(run_record([request(0, sent=0.0)]))
 GATE = GateFile()
+ROOT = Path(__file__).parents[2]
 RATE = "output_tokens_per_second"
 
 
@@ -66,6 +71,30 @@ def test_no_change_fails_no_more_often_than_alpha(count):
         pair = [[dataclasses.replace(BASE, metrics={RATE: float(100 * np.exp(x))}) for x in row] for row in noise]
         failed += verdict(*pair) is Verdict.REGRESSION
     assert failed <= 6
+
+
+def test_every_gated_metric_takes_its_part_of_alpha():
+    """Two metrics that err as often as one must each have wider bounds."""
+    sides = [
+        [dataclasses.replace(run, metrics={RATE: run.metrics[RATE], "itl_p50": 1.0}) for run in runs(24, seed, 0.05)]
+        for seed in (1, 2)
+    ]
+    widths = []
+    for gate in (GATE, GateFile(metrics={RATE: 0.1, "itl_p50": 0.1}), GateFile(alpha=0.005)):
+        rate = next(item for item in compare(*sides, gate, paired=True) if item.metric == RATE)
+        widths.append(rate.high - rate.low)
+    assert widths[0] < widths[1] == pytest.approx(widths[2])
+
+
+def test_the_gate_errs_as_seldom_as_it_says_on_recorded_runs():
+    """The pool's noise is real: heavy tails, drift. So many pairs as `make bench-gate` takes."""
+    makefile = (ROOT / "Makefile").read_text()
+    pairs = re.search(r"^PAIRS \?= (\d+)$", makefile, re.MULTILINE)[1]
+    words = ["scripts/gate_power.py", "benchmarks/gate-pool.json", "--pairs", pairs, "--trials", "1000"]
+    told = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    none, slower = (float(share) for share in re.findall(r"regression ([\d.]+)%", told))
+    assert none <= 1.0
+    assert slower >= 98.0
 
 
 def test_pairs_forgive_what_both_suffer():
@@ -146,7 +175,7 @@ def test_a_bad_gate_file_is_refused(tmp_path, content, message):
 
 
 def test_a_second_server_that_answers_less_is_no_comparison():
-    after = [dataclasses.replace(run, failed=3) for run in runs(8, 2, 0.01)]
+    after = [dataclasses.replace(run, lost=3) for run in runs(8, 2, 0.01)]
     with pytest.raises(ServerError, match="24 requests of the second were not answered, of the first 0"):
         compare(runs(8, 1, 0.01), after, GATE, paired=True)
 

@@ -13,7 +13,7 @@ import pytest
 
 from trtnemo.bench import guidellm_driver
 from trtnemo.bench.generator import Generator
-from trtnemo.bench.host import Place, host
+from trtnemo.bench.host import Place, build, recipe_digest
 from trtnemo.bench.observe import Observation
 from trtnemo.bench.pairs import AFTER, BEFORE, measure_pairs, read_pairs
 from trtnemo.bench.prompts import draw_prompts
@@ -207,10 +207,10 @@ def test_without_guidellm_the_remedy_is_told(monkeypatch):
 
 
 def test_one_place_is_measured():
-    with pytest.raises(UsageError, match="give one of"), host(Place()):
-        pass
-    with pytest.raises(UsageError, match="--set changes a recipe"), host(Place(url="http://x", settings=("a=1",))):
-        pass
+    with pytest.raises(UsageError, match="give one of"):
+        Place()
+    with pytest.raises(UsageError, match="--set changes a recipe"):
+        Place(url="http://x", settings=("a=1",))
 
 
 def test_a_sweep_goes_on_where_it_stood_and_names_what_cannot_fit(generator, tmp_path, monkeypatch):
@@ -248,6 +248,37 @@ def test_a_point_that_fails_is_written_down_and_tried_again(generator, tmp_path,
     assert run_sweep(other, tmp_path, lambda *_: None, generator).failed == 1
 
 
+def test_half_written_results_are_measured_again(generator, tmp_path, url):
+    load = {"requests": 3, "warmup": 0, "output_tokens": 4}
+    grid = SweepSpec(url=url, load={**load, "concurrency": 1})
+    limits = SweepSpec(url=url, load=load, limits=Limits(ttft_p99=30, most=1))
+    for spec in (grid, limits):
+        assert run_sweep(spec, tmp_path, lambda *_: None, generator).measured == 1
+    for name in ("run.json", "search.json"):
+        for file in tmp_path.rglob(name):
+            file.write_bytes(file.read_bytes()[:20])
+    for spec in (grid, limits):
+        assert run_sweep(spec, tmp_path, lambda *_: None, generator).measured == 1
+        assert run_sweep(spec, tmp_path, lambda *_: None, generator).resumed == 1
+    assert [count for _, count in found_limits(tmp_path)] == [1]
+
+
+def test_an_engine_is_built_anew_when_the_code_has_changed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    digest = recipe_digest(load_recipe("tiny"))
+    built = build("tiny", (), digest)
+    made = (built / "engine.json").stat().st_ino
+    assert (build("tiny", (), digest) / "engine.json").stat().st_ino == made
+    built.with_name(f"{built.name}.code").write_text("other code")
+    assert (build("tiny", (), digest) / "engine.json").stat().st_ino != made
+
+
+def test_a_load_goes_on_as_long_as_it_is_told(generator, url):
+    shape = LoadShape(rate=60, seconds=2, warmup=0, output_tokens=2)  # 64 requests would be over after one
+    found = run_load(generator, Target(url), shape)
+    assert 1.5 < max(request.sent for request in found.requests) < 4
+
+
 def test_a_search_keeps_what_it_tried(generator, tmp_path, url):
     load = {"requests": 4, "warmup": 0, "output_tokens": 8}
     spec = SweepSpec(url=url, load=load, limits=Limits(ttft_p99=30, most=2))
@@ -261,6 +292,11 @@ def test_a_search_keeps_what_it_tried(generator, tmp_path, url):
     assert len(list(tmp_path.rglob("run.json"))) == 3
 
 
+def prompts_of(run):
+    """Return a run's prompts without their marks."""
+    return [prompt.text.partition("] ")[2] for prompt in draw_prompts(run.shape, run.nonce)]
+
+
 def test_two_servers_are_measured_in_turn_with_the_same_prompts(generator, engine, tmp_path):
     slow = (sys.executable, str(ROOT / "scripts" / "slow_server.py"), "0.05")
     told = []
@@ -269,8 +305,11 @@ def test_two_servers_are_measured_in_turn_with_the_same_prompts(generator, engin
     measure_pairs(*places, shape, 2, tmp_path, lambda *words: told.append(words), generator)
     assert told[-1] == (4, 4)
     runs = {name: [RunRecord.load(found) for found in find_runs(tmp_path / name)] for name in (BEFORE, AFTER)}
-    assert [run.prompts_digest for run in runs[BEFORE]] == [run.prompts_digest for run in runs[AFTER]]
-    assert len({run.prompts_digest for run in runs[BEFORE]}) == 2
+    asked = {name: [prompts_of(run) for run in found] for name, found in runs.items()}
+    assert asked[BEFORE] == asked[AFTER]
+    assert asked[BEFORE][0] != asked[BEFORE][1]
+    # marks of their own, or one server behind two addresses would answer from its cache
+    assert len({run.prompts_digest for found in runs.values() for run in found}) == 4
     # whoever went first goes second in the next pair
     starts = sorted((run.started, name) for name, found in runs.items() for run in found)
     assert [name for _, name in starts] in ([AFTER, BEFORE, BEFORE, AFTER], [BEFORE, AFTER, AFTER, BEFORE])
@@ -292,9 +331,13 @@ def test_pairs_that_are_kept_are_not_taken_again(generator, url, tmp_path):
     (tmp_path / "kept" / BEFORE / "001" / RUN).unlink()  # killed between the two of a pair
     assert [len(side) for side in read_pairs(tmp_path / "kept")] == [1, 1]
     assert measure(3) == [(2, 6), (3, 6), (4, 6), (5, 6), (6, 6)]
-    assert measure(3) == []
+    assert measure(3) == [(6, 6)]
     changed = {run for run, text in kept.items() if (run / RUN).read_bytes() != text}
     assert {run.name for run in changed} == {"001"}
+    note = next((tmp_path / "kept" / AFTER).rglob(RUN))
+    note.write_text(note.read_text().replace('"code_digest": "', '"code_digest": "other'))
+    with pytest.raises(UsageError, match="after: holds runs of another server"):
+        measure(3)
     with pytest.raises(UsageError, match="holds something else than pairs of these two servers"):
         measure(3, concurrency=1)
     with pytest.raises(UsageError, match="holds something else"):
@@ -303,7 +346,9 @@ def test_pairs_that_are_kept_are_not_taken_again(generator, url, tmp_path):
 
 def test_a_word_names_an_address_an_engine_or_a_recipe(engine):
     assert Place.named("http://127.0.0.1:9") == Place(url="http://127.0.0.1:9")
-    assert Place.named(str(engine), (), ("other",)) == Place(engine=engine, program=("other",))
-    assert Place.named("tiny", ("a=1",), ("other",)) == Place(recipe="tiny", settings=("a=1",), program=("other",))
+    assert Place.named(str(engine), program=("other",)) == Place(engine=engine, program=("other",))
+    assert Place.named("tiny", settings=("a=1",), program=("other",)) == Place(
+        recipe="tiny", settings=("a=1",), program=("other",)
+    )
     with pytest.raises(UsageError, match="--set changes a recipe"):
-        Place.named(str(engine), ("a=1",))
+        Place.named(str(engine), settings=("a=1",))

@@ -6,8 +6,9 @@ import pytest
 
 from bench.records import request, run_record
 from trtnemo.bench.record import Counters
+from trtnemo.bench.shape import LoadShape
 from trtnemo.bench.summary import summarize
-from trtnemo.errors import ServerError
+from trtnemo.errors import ServerError, UnansweredError
 
 
 def test_rates_run_from_the_first_request_sent_to_the_last_answered():
@@ -49,6 +50,17 @@ def test_an_answer_of_thinking_alone_is_an_answer_and_is_told():
 def test_a_run_without_an_answer_is_an_error_and_no_row_of_zeros(requests):
     with pytest.raises(ServerError, match=r"none of \d requests was answered"):
         summarize(run_record(requests))
+
+
+def test_a_load_whose_warm_up_took_all_of_its_time_says_so():
+    with pytest.raises(UnansweredError, match="none of 0 requests was answered: the warm-up took all"):
+        summarize(run_record([request(0, sent=0.0, warmup=True)]))
+
+
+def test_what_the_end_of_a_timed_load_cuts_off_is_not_lost():
+    requests = [request(0, sent=0.0), request(1, sent=0.5, status="unfinished"), request(2, sent=0.5, status="failed")]
+    assert summarize(run_record(requests)).lost == 2
+    assert summarize(run_record(requests, shape=LoadShape(concurrency=2, seconds=1))).lost == 1
 
 
 def test_acceptance_and_cache_hits_are_shares_of_what_the_server_counted():

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.records import request, run_record
+from trtnemo.bench import search as search_module
 from trtnemo.bench.search import keeps, largest
 from trtnemo.bench.summary import summarize
-from trtnemo.bench.sweep_spec import Limits, SweepSpec, load_spec, points
-from trtnemo.errors import UsageError
+from trtnemo.bench.sweep_spec import Limits, SweepSpec, load_spec, points, require_recipes
+from trtnemo.errors import RecipeError, ServerError, UnansweredError, UsageError
 
+LOAD = "load: {concurrency: 1}"
 GOOD = """
 recipe: tiny
 settings: {speculation.draft_tokens: [0, 3], kv_cache.dtype: [float16]}
@@ -51,6 +55,12 @@ def test_a_sweep_is_every_combination_those_of_one_server_together(tmp_path):
         ("recipe: tiny\nlimits: {ttft_p50: 1}", "there is no such field"),
         ("recipe: tiny\nlimits: {ttft_p99: 1}\nload: {concurrency: 4}", "leave concurrency and rate out"),
         ("recipe: tiny\nload: {concurrency: 1}\ngrid: {prompts: [chat, poems]}", "poems: cannot be read as prompts"),
+        ("recipe: tiny\nlimits: {ttft_p99: 1}\nload: {seconds: 4}", "leave seconds out"),
+        (
+            "recipe: tiny\nload: {concurrency: 1}\ngrid: {concurrency: [1, 2]}",
+            "'concurrency' stands in load and in grid",
+        ),
+        ("recipe: tiny\ngrid: {concurrency: [1, 2, 1]}", "'concurrency' has one value twice"),
         ("recipe: [", "cannot be read"),
         ("- 1", "valid dictionary"),
     ],
@@ -58,6 +68,14 @@ def test_a_sweep_is_every_combination_those_of_one_server_together(tmp_path):
 def test_a_bad_spec_is_refused(tmp_path, text, message):
     with pytest.raises(UsageError, match=message):
         load_spec(write(tmp_path, text))
+
+
+def test_a_setting_that_makes_no_recipe_is_told_before_anything_starts(tmp_path):
+    spec = load_spec(write(tmp_path, "recipe: tiny\nsettings: {speculation.draft_tokens: [0, three]}\n" + LOAD))
+    with pytest.raises(RecipeError, match=r"speculation\.draft_tokens"):
+        require_recipes(spec)
+    require_recipes(spec.model_copy(update={"settings": {"speculation.draft_tokens": [0, 3]}}))
+    require_recipes(SweepSpec(url="http://x", load={"concurrency": 1}))
 
 
 def test_a_missing_spec_is_told(tmp_path):
@@ -90,3 +108,31 @@ def test_a_run_with_failures_keeps_no_limit():
 def test_a_search_starts_at_one_stream():
     spec = SweepSpec(recipe="tiny", limits=Limits(ttft_p99=1), grid={"output_tokens": [4, 8]})
     assert [point.shape.concurrency for point in points(spec)] == [1, 1]
+
+
+def test_a_request_without_an_answer_keeps_no_limit():
+    limits = Limits(ttft_p99=5)
+    lost = [request(0, sent=0.0), request(1, sent=0.0, status="unfinished")]
+    assert keeps(limits, summarize(run_record(lost[:1])))
+    assert not keeps(limits, summarize(run_record(lost)))
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_load_that_gets_no_answer_is_too_large_while_the_server_lives(tmp_path, monkeypatch, alive):
+    def run(concurrency, *_):
+        if concurrency > 3:
+            raise UnansweredError("none of 9 requests was answered")
+        return run_record([request(0, sent=0.0)])
+
+    def server():
+        if not alive:
+            raise ServerError("no server answers")
+
+    monkeypatch.setattr(search_module, "_try", run)
+    hosted = SimpleNamespace(target=SimpleNamespace(server=server))
+    point = points(SweepSpec(url="http://x", limits=Limits(ttft_p99=5)))[0]
+    if alive:
+        assert search_module.search(Limits(ttft_p99=5, most=8), point, None, hosted, tmp_path) == 3
+    else:
+        with pytest.raises(ServerError, match="no server answers"):
+            search_module.search(Limits(ttft_p99=5, most=8), point, None, hosted, tmp_path)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -66,7 +68,7 @@ def test_a_run_that_is_killed_again_and_again_loses_and_doubles_no_row(tmp_path,
     done = run(source, output, "--url", tiny_url, "--json")
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
-    assert set(summary) == {"requests", "resumed", "failed", "seconds"}
+    assert set(summary) == {"requests", "resumed", "answered", "failed", "seconds"}
     assert (summary["requests"], summary["failed"]) == (120, 0)
     assert 20 < summary["resumed"] < 120
     assert sorted(row["custom_id"] for row in rows(output)) == sorted(f"request-{number}" for number in range(120))
@@ -123,7 +125,7 @@ def test_a_server_that_is_restarted_meanwhile_loses_nothing(tmp_path, tiny_engin
         (["--url", "http://127.0.0.1:9"], "no server answers", 7),
         ([], "give one of --url, --recipe and --engine", 2),
         (["--url", "http://127.0.0.1:9", "--set", "a=1"], "--set changes a recipe", 2),
-        (["--recipe", "nothing"], "", 7),
+        (["--recipe", "nothing"], "no recipe", 3),
     ],
 )
 def test_what_cannot_run_is_told_in_a_line(tmp_path, arguments, told, code):
@@ -156,6 +158,74 @@ def test_a_server_that_stays_away_ends_the_run_and_keeps_the_rows(tmp_path, tiny
     assert process.returncode == 7
     assert "Results so far are kept" in told
     assert 5 <= len(rows(output)) < 200
+
+
+class Scripted(http.server.BaseHTTPRequestHandler):
+    """Lists `tiny` and answers every request with what a test has set."""
+
+    status, body, headers_sent = 200, b"", {}
+
+    def do_GET(self):
+        self._answer(200, json.dumps({"data": [{"id": "tiny"}]}).encode(), {})
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self._answer(self.status, self.body, self.headers_sent)
+
+    def _answer(self, status, body, headers):
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def scripted(**answer):
+    handler = type("Handler", (Scripted,), answer)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"body": b""},
+        {"body": b"[1, 2]"},
+        {"body": b'{"choices": NaN}'},
+        {"body": b"<html>"},
+        {"body": b'{"a":' * 20000 + b"1" + b"}" * 20000},
+        {"body": b'{"a":' * 980 + b"1" + b"}" * 980},
+        {"body": b"no gzip", "headers_sent": {"Content-Encoding": "gzip"}},
+    ],
+)
+def test_an_answer_that_is_no_json_object_is_a_failed_row(tmp_path, answer):
+    with scripted(**answer) as url:
+        done = run(requests(tmp_path / "in.jsonl", 2), tmp_path / "out.jsonl", "--url", url)
+    assert done.returncode == 1, done.stderr
+    assert "2 failed" in done.stdout
+    assert [row["response"]["status_code"] for row in rows(tmp_path / "out.jsonl")] == [502, 502]
+
+
+def test_a_server_that_refuses_everything_ends_the_run(tmp_path):
+    with scripted(status=429, body=b"{}") as url:
+        done = run(requests(tmp_path / "in.jsonl", 2), tmp_path / "out.jsonl", "--url", url, "--patience", "1")
+    assert done.returncode == 7
+    assert "nothing but 429, too many requests, for 1 s" in done.stderr
+
+
+def test_a_pipe_is_no_input(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    done = run(tmp_path / "pipe", tmp_path / "out.jsonl", "--url", "http://127.0.0.1:9")
+    assert done.returncode == 2
+    assert "is no regular file, and is read twice" in done.stderr
 
 
 def test_a_server_that_accepts_and_is_silent_gets_failed_rows_that_can_be_sent_again(tmp_path, tiny_url):

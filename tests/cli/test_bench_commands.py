@@ -164,6 +164,38 @@ def test_runs_of_different_servers_are_no_side_of_a_comparison(tmp_path):
     assert "mixed: the runs are of different servers" in result.stderr
 
 
+def test_runs_of_different_machines_are_compared_aloud_and_not_gated(tmp_path):
+    for name, processor in (("before", "one"), ("after", "another")):
+        for number in range(5):
+            machine = {"processor": processor, "cores": "2"}
+            run_record([request(0, sent=0.0)], machine=machine).save(tmp_path / name / str(number))
+    gated = trtnemo("bench", "gate", "before", "after", cwd=tmp_path)
+    assert gated.returncode == 2
+    assert "differ in more than the server: processor: another, one" in gated.stderr
+    compared = trtnemo("bench", "compare", "before", "after", cwd=tmp_path)
+    assert compared.returncode == 0
+    assert compared.stderr == "The runs differ in processor: another, one\n"
+
+
+def test_a_sweep_over_values_that_make_no_recipe_lists_nothing(tmp_path):
+    spec = "recipe: tiny\nsettings: {speculation.draft_tokens: [0, three]}\nload: {concurrency: 1}\n"
+    (tmp_path / "spec.yaml").write_text(spec)
+    for words in (["--list"], []):
+        result = trtnemo("bench", "sweep", "spec.yaml", "out", *words, cwd=tmp_path)
+        assert result.returncode == 3
+        assert result.stdout == ""
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_report_of_a_half_written_note_names_it(tmp_path):
+    run_record([request(0, sent=0.0)]).save(tmp_path / "runs" / "a")
+    (tmp_path / "runs" / "b").mkdir()
+    (tmp_path / "runs" / "b" / "not-run.json").write_text("{")
+    result = trtnemo("bench", "report", "runs", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "runs/b/not-run.json: cannot be read" in result.stderr
+
+
 def test_what_cannot_be_written_is_told_before_anything_is_measured(tmp_path):
     for words in (
         ["gate", "tiny", "--markdown", "no/gate.md"],

@@ -58,6 +58,8 @@ def read_lines(path: Path) -> Iterator[BatchLine]:
 
 def count_lines(path: Path) -> InputSummary:
     """Read a whole file before anything is sent; raises UsageError on a bad line, an id that stands twice, no line."""
+    if path.exists() and not path.is_file():
+        raise UsageError("is no regular file, and is read twice", where=str(path), remedy="Write it to a file first")
     ids, models = set[str](), set[str]()
     for line in read_lines(path):
         if line.custom_id in ids:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from trtnemo.batch.send import failure
 from trtnemo.errors import MachineError, UsageError
 
 
@@ -19,7 +20,7 @@ class ResultFile:
 
     def __init__(self, path: Path, known: frozenset[str], *, retry_failed: bool = False) -> None:
         """Open or create the file; `known` are the input's ids. Raises UsageError on a file of something else."""
-        self.path = path
+        self.path = path.resolve()  # a link stays one
         self.done: set[str] = set()
         self.failed = 0
         self._file = self._lock()
@@ -45,7 +46,11 @@ class ResultFile:
         """Write one result in OpenAI's form; raises MachineError when the disk is full."""
         row = {"id": f"batch_req_{secrets.token_hex(12)}", "custom_id": custom_id, "response": response, "error": None}
         # surrogates that no encoding takes stay escapes, as they came
-        line = json.dumps(row, separators=(",", ":")).encode() + b"\n"
+        try:
+            line = json.dumps(row, separators=(",", ":")).encode() + b"\n"
+        except RecursionError:
+            row = {**row, "response": failure(502, "invalid_response", "an answer too deeply nested to be written")}
+            line = json.dumps(row, separators=(",", ":")).encode() + b"\n"
         try:
             written = os.write(self._file, line)
         except OSError as problem:
@@ -95,6 +100,7 @@ class ResultFile:
         temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
             with temporary.open("wb") as copy, self.path.open("rb") as file:
+                os.fchmod(copy.fileno(), os.fstat(self._file).st_mode & 0o777)
                 copy.writelines(line for line, row in zip(file, self._rows(), strict=True) if _is_success(row))
             os.replace(temporary, self.path)
         finally:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from trtnemo.batch.lines import BatchLine, InputSummary, read_lines
 from trtnemo.batch.results import ResultFile
-from trtnemo.batch.send import send
+from trtnemo.batch.send import Sender
 from trtnemo.errors import UsageError
 from trtnemo.launch.endpoint import authorization, served_models
 
@@ -21,9 +21,9 @@ Report = Callable[[int, int], None]
 class BatchOptions:
     """How a batch runs.
 
-    concurrency: requests at once; model: sent in place of what the lines name; patience: seconds without any answer
-    after which the run ends; timeout: seconds without a byte after which a request has failed; retry_failed: send again
-    what an earlier run got no 2xx for.
+    concurrency: requests at once; model: sent in place of what the lines name; patience: seconds without any answer, or
+    with 429 alone, after which the run ends; timeout: seconds without a byte after which a request has failed;
+    retry_failed: send again what an earlier run got no 2xx for.
     """
 
     concurrency: int = 64
@@ -35,10 +35,11 @@ class BatchOptions:
 
 @dataclass(frozen=True)
 class BatchSummary:
-    """requests: of the input; resumed: answered by an earlier run; failed: with no 2xx; seconds: of this run."""
+    """requests: of the input; resumed, answered: by an earlier run, this one; failed: with no 2xx; seconds: of this."""
 
     requests: int
     resumed: int
+    answered: int
     failed: int
     seconds: float
 
@@ -59,7 +60,10 @@ def run_batch(
         report(resumed, len(found.ids))
         waiting = (line for line in read_lines(source) if line.custom_id not in results.done)
         asyncio.run(_run(url, waiting, results, options, lambda done: report(done, len(found.ids))))
-        return BatchSummary(len(found.ids), resumed, results.failed, time.perf_counter() - started)
+        if len(results.done) != len(found.ids):
+            raise UsageError("the input changed while it was read", where=str(source), remedy="Run the command again")
+        fresh = len(results.done) - resumed
+        return BatchSummary(len(found.ids), resumed, fresh, results.failed, time.perf_counter() - started)
 
 
 async def _run(
@@ -70,11 +74,12 @@ async def _run(
     limits = httpx.Limits(max_connections=options.concurrency, max_keepalive_connections=options.concurrency)
     timeout = httpx.Timeout(options.timeout, connect=30.0, pool=None)
     async with httpx.AsyncClient(base_url=url, headers=authorization(), limits=limits, timeout=timeout) as client:
+        sender = Sender(client, options.model, options.patience)
 
         async def work() -> None:
             # one iterator for all: a line is taken between two awaits, so by one worker
             for line in lines:
-                results.append(line.custom_id, await send(client, line, options.model, options.patience))
+                results.append(line.custom_id, await sender.send(line))
                 report(len(results.done))
 
         tasks = [asyncio.create_task(work()) for _ in range(options.concurrency)]

@@ -62,7 +62,7 @@ def compare(before: Sequence[Summary], after: Sequence[Summary], gate: GateFile,
             f"{len(before)} and {len(after)} runs are too few to compare", remedy=f"Take {LEAST_RUNS} of each at least"
         )
     runs = [*before, *after]
-    lost = [sum(run.failed + run.unfinished + run.empty for run in side) for side in (before, after)]
+    lost = [sum(run.lost for run in side) for side in (before, after)]
     if lost[1] > lost[0]:
         raise ServerError(
             f"{lost[1]} requests of the second were not answered, of the first {lost[0]}",

@@ -20,7 +20,7 @@ from typing import Any
 from trtnemo.bench.prompts import TOOLS, Prompt
 from trtnemo.bench.record import RequestRecord, Status
 from trtnemo.bench.shape import LoadShape
-from trtnemo.errors import MachineError, ServerError
+from trtnemo.errors import ClockError, MachineError, ServerError
 from trtnemo.launch.endpoint import shown
 
 PYTHON_VARIABLE = "TRTNEMO_BENCH_PYTHON"
@@ -87,7 +87,7 @@ class Generator:
         if "error" in answer:
             raise ServerError(f"guidellm failed: {answer['error'][:500]}", where=shown(url))
         if abs(answer["clock"]) > _CLOCK_TOLERANCE:
-            raise ServerError(
+            raise ClockError(
                 f"the clock jumped by {answer['clock']:.2f} s during the run, so its times are worth nothing",
                 remedy="Run it again",
             )

@@ -13,9 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from trtnemo import __version__
+from trtnemo.bench.folder import write_whole
 from trtnemo.bench.predict import plan_of, predictor
 from trtnemo.bench.run import Predict, Target
+from trtnemo.checkpoint.digest import code_digest, file_sha256
 from trtnemo.engine.manifest import MANIFEST, read_manifest
 from trtnemo.errors import EngineError, ServerError, TrtnemoError, UsageError
 from trtnemo.launch.endpoint import base_url, serving, shown
@@ -64,7 +65,15 @@ class Place:
             raise UsageError("--set changes a recipe; none is given")
 
     @classmethod
-    def named(cls, word: str, settings: tuple[str, ...] = (), program: tuple[str, ...] = ()) -> Place:
+    def named(
+        cls,
+        word: str,
+        *,
+        settings: tuple[str, ...] = (),
+        program: tuple[str, ...] = (),
+        model: str | None = None,
+        devices: int = 1,
+    ) -> Place:
         """Return what a word names: a server's address, an engine's directory, or else a recipe.
 
         Raises UsageError where settings or a program are given that change nothing there.
@@ -72,10 +81,10 @@ class Place:
         if "://" in word:
             if settings or program:
                 raise UsageError("--set and programs are for servers that are started here; this one runs", where=word)
-            return cls(url=word)
+            return cls(url=word, model=model, devices=devices)
         if is_engine(Path(word)):
-            return cls(engine=Path(word), settings=settings, program=program)
-        return cls(recipe=word, settings=settings, program=program)
+            return cls(engine=Path(word), settings=settings, model=model, program=program, devices=devices)
+        return cls(recipe=word, settings=settings, model=model, program=program)
 
     def words(self) -> list[str]:
         """Return what names a recipe or an engine to `trtnemo build` and `serve`."""
@@ -91,6 +100,7 @@ class Place:
             "url": shown(self.url) if self.url is not None else None,
             "engine": str(self.engine) if self.engine is not None else None,
             "recipe_digest": recipe_digest(loaded) if loaded is not None else None,
+            "program_digests": [file_sha256(Path(word)) for word in self.program if Path(word).is_file()],
         }
 
 
@@ -125,7 +135,8 @@ def build(recipe: str, settings: Sequence[str], digest: str, program: Sequence[s
     """Return the engine of a recipe in this form, built where it is not there; raises ServerError when that fails."""
     maker = hashlib.sha256(" ".join(program).encode()).hexdigest()[:6] if program else "own"
     output = Path("engines") / f"bench-{Path(recipe).stem}-{digest[:12]}-{maker}"
-    if not program and _is_current(output):
+    note = output.with_name(f"{output.name}.code")
+    if not program and _is_current(output, note):
         return output
     words = ["build", *Place(recipe=recipe, settings=tuple(settings)).words(), "--output", str(output), "--force"]
     command = [*(program or (sys.executable, "-m", "trtnemo")), *words]
@@ -133,14 +144,16 @@ def build(recipe: str, settings: Sequence[str], digest: str, program: Sequence[s
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise ServerError(f"the engine of {recipe} was not built: {last.removeprefix('trtnemo: error: ')}")
+    write_whole(note, code_digest())
     return output
 
 
-def _is_current(engine: Path) -> bool:
-    """Return whether an engine is there, whole, and of this version; its name says of which recipe."""
+def _is_current(engine: Path, note: Path) -> bool:
+    """Return whether an engine is there, whole, and built by this very code; its name says of which recipe."""
     try:
-        return read_manifest(engine).versions.get("trtnemo") == __version__
-    except EngineError:
+        read_manifest(engine)
+        return note.read_text(encoding="utf-8") == code_digest()
+    except (EngineError, OSError):
         return False
 
 

@@ -66,6 +66,7 @@ def describe(url: str, model: str | None) -> Server:
         version=_text(version),
         recipe=_text(told.get("recipe")),
         engine_digest=_text(told.get("engine_digest")),
+        code_digest=_text(told.get("code_digest")),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from trtnemo.bench.folder import write_whole
 from trtnemo.bench.shape import LoadShape
 from trtnemo.errors import UsageError
 
@@ -44,7 +45,7 @@ class RequestRecord(Part):
 
 
 class Server(Part):
-    """What ran: version as the server says it, recipe and engine where we started it, flags that changed it."""
+    """What ran: version as the server says it, recipe, engine and code where it tells, flags that changed it."""
 
     url: str
     model: str
@@ -54,6 +55,7 @@ class Server(Part):
     settings: tuple[str, ...] = ()
     recipe_digest: str | None = None
     engine_digest: str | None = None
+    code_digest: str | None = None
 
 
 class Counters(Part):
@@ -123,9 +125,7 @@ class RunRecord(Part):
         directory.mkdir(parents=True, exist_ok=True)
         lines = "".join(request.model_dump_json(exclude_none=True) + "\n" for request in self.requests)
         (directory / REQUESTS).write_text(lines, encoding="utf-8")
-        partial = directory / f".{RUN}.part"
-        partial.write_text(self.model_dump_json(exclude={"requests"}, indent=1), encoding="utf-8")
-        partial.replace(directory / RUN)
+        write_whole(directory / RUN, self.model_dump_json(exclude={"requests"}, indent=1))
 
     @classmethod
     def load(cls, directory: Path) -> RunRecord:
@@ -140,6 +140,15 @@ class RunRecord(Part):
         except (OSError, ValueError, TypeError, ValidationError) as error:
             detail = str(error).splitlines()[0]
             raise UsageError(f"cannot be read as a run: {detail}", where=str(where), remedy="Run it again") from None
+
+    @classmethod
+    def is_whole(cls, directory: Path) -> bool:
+        """Return whether a directory holds a run that can be read."""
+        try:
+            cls.load(directory)
+        except UsageError:
+            return False
+        return True
 
 
 def find_runs(directory: Path) -> list[Path]:

@@ -6,12 +6,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from trtnemo.bench.folder import write_whole
 from trtnemo.bench.generator import Generator
 from trtnemo.bench.host import Hosted
-from trtnemo.bench.record import RUN, RunRecord
+from trtnemo.bench.record import RunRecord
 from trtnemo.bench.run import run_load
 from trtnemo.bench.summary import Summary, summarize
 from trtnemo.bench.sweep_spec import Limits, Point
+from trtnemo.errors import UnansweredError
 
 SEARCH = "search.json"
 
@@ -20,18 +22,23 @@ def search(limits: Limits, point: Point, generator: Generator, hosted: Hosted, d
     """Return the largest concurrency within the limits, 0 where 1 is too many; every load tried is kept."""
 
     def holds(concurrency: int) -> bool:
-        return keeps(limits, summarize(_try(concurrency, point, generator, hosted, directory)))
+        try:
+            return keeps(limits, summarize(_try(concurrency, point, generator, hosted, directory)))
+        except UnansweredError:
+            hosted.target.server()  # raises where that is the server's end, and no limit
+            return False
 
     found = largest(holds, limits.most)
     data = {"title": point.title, "concurrency": found, "limits": limits.named}
-    (directory / SEARCH).write_text(json.dumps(data, indent=1), encoding="utf-8")
+    directory.mkdir(parents=True, exist_ok=True)
+    write_whole(directory / SEARCH, json.dumps(data, indent=1))
     return found
 
 
 def keeps(limits: Limits, summary: Summary) -> bool:
-    """Return whether a run kept every limit; failed requests keep none."""
+    """Return whether a run kept every limit; a request that was not answered keeps none."""
     within = all(summary.metrics.get(name, float("inf")) <= limit for name, limit in limits.named.items())
-    return within and not summary.failed
+    return within and not summary.lost
 
 
 def largest(holds: Callable[[int], bool], most: int) -> int:
@@ -50,10 +57,10 @@ def largest(holds: Callable[[int], bool], most: int) -> int:
 def _try(concurrency: int, point: Point, generator: Generator, hosted: Hosted, directory: Path) -> RunRecord:
     """Return a load's record, measured unless an earlier search left it."""
     place = directory / f"concurrency-{concurrency:04}"
-    if (place / RUN).exists():
+    if RunRecord.is_whole(place):
         return RunRecord.load(place)
     # fewer requests than streams would measure fewer streams
-    changes = {"concurrency": concurrency, "requests": max(point.shape.requests, 3 * concurrency)}
+    changes = {"concurrency": concurrency, "requests": max(point.shape.measured, 3 * concurrency)}
     shape = point.shape.model_copy(update=changes)
     record = run_load(generator, hosted.target, shape, hosted.predict)
     record = record.model_copy(update={"title": f"{point.title}, concurrency={concurrency}"})

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from trtnemo.recipe.shared import PositiveInt, RecipePart
 
+DEFAULT_REQUESTS = 64
+# for a load without a number of requests: tokens a second that no stream exceeds, and prompts that are drawn at most
+_FASTEST, _MOST_REQUESTS = 1000.0, 20_000
 PROMPT_SETS = ("chat", "code", "math", "tools", "long")
 
 
@@ -30,7 +34,9 @@ class LoadShape(RecipePart):
     prompts: str = Field("chat", description=f"a shipped set ({', '.join(PROMPT_SETS)}) or a JSONL file of `messages`")
     concurrency: PositiveInt | None = Field(None, description="requests in flight at any time")
     rate: Annotated[float, Field(gt=0)] | None = Field(None, description="requests a second, Poisson arrivals")
-    requests: PositiveInt = Field(64, description="requests that are measured")
+    requests: PositiveInt | None = Field(
+        None, description="requests that are measured; absent means 64, or as many as `seconds` allow"
+    )
     seconds: Annotated[float, Field(gt=0)] | None = Field(None, description="end after so long, done or not")
     warmup: Annotated[int, Field(ge=0)] = Field(4, description="requests before the measured ones")
     input_tokens: Lengths | None = Field(
@@ -49,12 +55,16 @@ class LoadShape(RecipePart):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_length_is_a_range(cls, data: object) -> object:
-        """Read `output_tokens: 64` as from 64 to 64."""
+    def _fill_in(cls, data: object) -> object:
+        """Read `output_tokens: 64` as from 64 to 64, and no number of requests as 64, unless a time ends the load."""
         if not isinstance(data, dict):
             return data
         ranges = {name: data.get(name) for name in ("input_tokens", "output_tokens")}
-        read = {name: {"low": value, "high": value} for name, value in ranges.items() if isinstance(value, int)}
+        read: dict[str, object] = {
+            name: {"low": value, "high": value} for name, value in ranges.items() if isinstance(value, int)
+        }
+        if data.get("requests") is None and data.get("seconds") is None:
+            read = {**read, "requests": DEFAULT_REQUESTS}
         return {**data, **read}
 
     @model_validator(mode="after")
@@ -66,9 +76,20 @@ class LoadShape(RecipePart):
         return self
 
     @property
+    def measured(self) -> int:
+        """Requests after the warm-up: so many as asked for, or more than will be sent while the time lasts."""
+        if self.requests is not None:
+            return self.requests
+        seconds = self.seconds or 0.0
+        if self.rate is not None:
+            return math.ceil(1.5 * self.rate * seconds) + 20
+        each = min(20.0, _FASTEST / self.output_tokens.low) if not self.ends_free else 20.0
+        return min(_MOST_REQUESTS, math.ceil((self.concurrency or 1) * seconds * each))
+
+    @property
     def total(self) -> int:
         """Requests in all, warm-up included."""
-        return self.warmup + self.requests
+        return self.warmup + self.measured
 
     def title(self) -> str:
         """Return the shape in a few words."""

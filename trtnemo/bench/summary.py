@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 
 from trtnemo.bench.record import RequestRecord, RunRecord
-from trtnemo.errors import ServerError
+from trtnemo.errors import UnansweredError
 
 PERCENTILES = (50, 90, 99)
 
@@ -41,12 +42,16 @@ METRICS = {
 class Summary:
     """A run in numbers; `metrics` by the names of METRICS, seconds and tokens a second.
 
+    lost: requests that should have been answered and were not, those that the end of a timed load cut off left out;
+    prompt_tokens: mean of the answered requests'.
+
     Tokens a second of a user: the median over requests of its tokens after the first, by the time that they took.
     """
 
     requests: int
     failed: int
     unfinished: int
+    lost: int
     empty: int
     thinking_only: int
     seconds: float
@@ -54,6 +59,7 @@ class Summary:
     acceptance: float | None
     tokens_per_verification: float | None
     cache_hits: float | None
+    prompt_tokens: float | None = None
 
     def as_json(self) -> dict[str, object]:
         """Return it as a JSON object."""
@@ -61,24 +67,28 @@ class Summary:
 
 
 def summarize(run: RunRecord) -> Summary:
-    """Return the numbers of a run's measured requests; raises ServerError when none of them was answered."""
+    """Return the numbers of a run's measured requests; raises UnansweredError when none of them was answered."""
     measured = [request for request in run.requests if not request.warmup]
     answered = [request for request in measured if request.status == "ok" and request.output_tokens]
     if not answered:
         errors = sorted({request.error for request in measured if request.error})
-        raise ServerError(
-            f"none of {len(measured)} requests was answered" + (f": {errors[0][:300]}" if errors else ""),
-            where=run.server.url,
-        )
+        why = "the warm-up took all of the time" if run.requests and not measured else "".join(errors[:1])[:300]
+        what = f"none of {len(measured)} requests was answered"
+        raise UnansweredError(f"{what}: {why}" if why else what, where=run.server.url)
     start = min(request.sent for request in measured)
     end = max(request.done or 0.0 for request in answered)
     tokens = sum(request.output_tokens or 0 for request in answered)
     seconds = max(end - start, 1e-9)
+    unfinished = sum(request.status == "unfinished" for request in measured)
+    failed = sum(request.status == "failed" for request in measured)
+    empty = sum(request.status == "ok" and not request.output_tokens for request in measured)
+    prompts = [request.prompt_tokens for request in answered if request.prompt_tokens is not None]
     return Summary(
         requests=len(answered),
-        failed=sum(request.status == "failed" for request in measured),
-        unfinished=sum(request.status == "unfinished" for request in measured),
-        empty=sum(request.status == "ok" and not request.output_tokens for request in measured),
+        failed=failed,
+        unfinished=unfinished,
+        lost=failed + empty + (unfinished if run.shape.seconds is None else 0),
+        empty=empty,
         thinking_only=sum(request.thinking_only for request in answered),
         seconds=seconds,
         metrics={
@@ -90,6 +100,7 @@ def summarize(run: RunRecord) -> Summary:
         acceptance=run.counters.acceptance,
         tokens_per_verification=run.counters.tokens_per_verification,
         cache_hits=run.counters.cache_hits,
+        prompt_tokens=fmean(prompts) if prompts else None,
     )
 
 

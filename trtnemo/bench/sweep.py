@@ -9,14 +9,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from trtnemo.bench.folder import held, read_json, write_whole
 from trtnemo.bench.generator import Generator
 from trtnemo.bench.host import Hosted, Place, host
 from trtnemo.bench.predict import plan_of
-from trtnemo.bench.record import RUN
+from trtnemo.bench.record import RunRecord
 from trtnemo.bench.run import run_load
 from trtnemo.bench.search import SEARCH, search
 from trtnemo.bench.sweep_spec import Point, SweepSpec, points
-from trtnemo.errors import RecipeError, ServerError, TrtnemoError
+from trtnemo.errors import RecipeError, ServerError, TrtnemoError, UsageError
 from trtnemo.recipe import load_recipe
 
 NOT_RUN = "not-run.json"
@@ -41,7 +42,7 @@ def run_sweep(spec: SweepSpec, output: Path, report: Report, generator: Generato
     A point that fails is recorded with its reason and tried again by the next run. Raises UsageError, RecipeError, and
     MachineError where nothing can be measured at all.
     """
-    with ExitStack() as stack:
+    with held(output), ExitStack() as stack:
         sweep = _Sweep(spec, output, report, stack, generator)
         for settings, group in itertools.groupby(points(spec), key=lambda point: point.settings):
             sweep.measure(settings, list(group))
@@ -123,18 +124,18 @@ class _Sweep:
         directory = self._output / point.name
         directory.mkdir(parents=True, exist_ok=True)
         data = {"title": point.title, "kind": kind, "reason": reason}
-        (directory / NOT_RUN).write_text(json.dumps(data, indent=1), encoding="utf-8")
+        write_whole(directory / NOT_RUN, json.dumps(data, indent=1))
 
 
 def found_limits(output: Path) -> list[tuple[str, int]]:
     """Return (title, largest concurrency within the limits) of every search."""
-    found = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(output.rglob(SEARCH))]
+    found = [read_json(file) for file in sorted(output.rglob(SEARCH))]
     return [(str(item["title"]), int(item["concurrency"])) for item in found]
 
 
 def not_run(output: Path) -> list[tuple[str, str]]:
     """Return (title, reason) of every point that has no result."""
-    found = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(output.rglob(NOT_RUN))]
+    found = [read_json(file) for file in sorted(output.rglob(NOT_RUN))]
     return [(str(item["title"]), f"{item['kind']}: {item['reason']}") for item in found]
 
 
@@ -153,4 +154,10 @@ def _why_not(spec: SweepSpec, settings: tuple[str, ...]) -> str | None:
 
 
 def _is_done(directory: Path) -> bool:
-    return (directory / RUN).exists() or (directory / SEARCH).exists()
+    """Return whether a point has a result that can be read; a half-written one is measured again."""
+    if (directory / SEARCH).exists():
+        try:
+            return "concurrency" in read_json(directory / SEARCH)
+        except UsageError:
+            return False
+    return RunRecord.is_whole(directory)

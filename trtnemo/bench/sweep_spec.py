@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, model_validator
 from trtnemo.bench.prompts import read_set
 from trtnemo.bench.shape import LoadShape
 from trtnemo.errors import UsageError
+from trtnemo.recipe import load_recipe
 from trtnemo.recipe.nearest import suggestion
 from trtnemo.recipe.shared import PositiveInt, RecipePart
 
@@ -71,9 +72,16 @@ class SweepSpec(RecipePart):
                 raise ValueError(f"a load has no field '{name}'{suggestion(name, LoadShape.model_fields)}")
         if self.limits is not None and fields & {"concurrency", "rate"}:
             raise ValueError("limits search the concurrency; leave concurrency and rate out")
+        if self.limits is not None and "seconds" in fields:
+            raise ValueError("limits are searched with a number of requests; leave seconds out")
+        if both := sorted(self.load.keys() & self.grid.keys()):
+            raise ValueError(f"'{both[0]}' stands in load and in grid")
         empty = [name for name, values in {**self.settings, **self.grid}.items() if not values]
         if empty:
             raise ValueError(f"'{empty[0]}' has no values")
+        for name, values in {**self.settings, **self.grid}.items():
+            if len({json.dumps(value, sort_keys=True, default=str) for value in values}) < len(values):
+                raise ValueError(f"'{name}' has one value twice")
         return self
 
 
@@ -110,6 +118,13 @@ def load_spec(path: Path) -> SweepSpec:
         detail = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise UsageError(f"cannot be read: {detail}", where=str(path)) from None
     return spec
+
+
+def require_recipes(spec: SweepSpec) -> None:
+    """Raise RecipeError unless every combination of settings makes a recipe."""
+    if spec.recipe is not None:
+        for settings in _combinations(spec.settings):
+            load_recipe(spec.recipe, _as_words(settings))
 
 
 def points(spec: SweepSpec) -> list[Point]:

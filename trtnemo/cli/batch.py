@@ -22,7 +22,7 @@ from trtnemo.cli.progress import count_progress
     type=click.FloatRange(0),
     default=120.0,
     show_default=True,
-    help="Seconds that the server may be away before the run ends.",
+    help="Seconds that the server may be away, or answer everything with 429, before the run ends.",
 )
 @click.option(
     "--timeout",
@@ -57,8 +57,11 @@ def batch(
     from trtnemo.batch import BatchOptions, count_lines, run_batch
     from trtnemo.bench.host import Place
     from trtnemo.launch.endpoint import base_url, serving
+    from trtnemo.recipe import load_recipe
 
     place = Place(url, recipe, engine, settings, model)
+    if recipe is not None:
+        load_recipe(recipe, settings)
     requests = count_lines(source)  # what is wrong with the file is told before a server starts
     options = BatchOptions(concurrency, model, patience, timeout, retry_failed)
     with ExitStack() as stack:
@@ -68,9 +71,8 @@ def batch(
     if as_json:
         print_json(dataclasses.asdict(found))
     else:
-        fresh = found.requests - found.resumed
         click.echo(
-            f"{found.requests} requests in {output}: {fresh} answered in {found.seconds:.1f} s, "
+            f"{found.requests} requests in {output}: {found.answered} answered in {found.seconds:.1f} s, "
             f"{found.resumed} by an earlier run; {found.failed} failed"
         )
     if found.failed:

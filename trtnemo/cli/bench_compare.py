@@ -31,8 +31,14 @@ def _options(function: Any) -> Any:
             "--keep", type=click.Path(path_type=Path), help="Directory for the runs; those it has are not taken again."
         ),
         click.option("--pairs", type=click.IntRange(5), default=38, show_default=True, help="Pairs of runs to take."),
-        click.option("--program", help="Command that stands for `trtnemo` where the second is served."),
-        click.option("--base-program", help="The same where the first is served: another checkout's, say."),
+        click.option("--base-devices", type=click.IntRange(1), default=1, help="The same of BEFORE."),
+        click.option(
+            "--devices", type=click.IntRange(1), default=1, help="Accelerators of AFTER; a recipe says its own."
+        ),
+        click.option("--base-model", help="The same of BEFORE."),
+        click.option("--model", help="Model to ask AFTER for.  [default: the server's first]"),
+        click.option("--base-program", help="The same where BEFORE is served: another checkout's, say."),
+        click.option("--program", help="Command that stands for `trtnemo` where AFTER is served."),
         set_option,
         click.argument("after", required=False),
         click.argument("before"),
@@ -70,7 +76,8 @@ def _compare(context: click.Context, words: dict[str, Any], *, gates: bool) -> N
     from trtnemo.bench.compare import compare as compare_runs
     from trtnemo.bench.gate_file import GateFile
     from trtnemo.bench.markdown import outcome, render_markdown
-    from trtnemo.bench.pairs import read_pairs, read_summaries
+    from trtnemo.bench.pairs import read_pairs
+    from trtnemo.bench.stored import read_stored
 
     as_json, markdown, gate_file = (words.pop(name) for name in ("as_json", "markdown", "gate_file"))
     if markdown is not None:
@@ -78,7 +85,9 @@ def _compare(context: click.Context, words: dict[str, Any], *, gates: bool) -> N
     thresholds = GateFile() if gate_file is None else GateFile.load(gate_file)
     stored = _are_stored(context, words)
     if stored:
-        first, second = read_summaries(Path(words["before"]), Path(words["after"]))
+        runs = read_stored(Path(words["before"]), Path(words["after"]))
+        first, second = runs.before, runs.after
+        _tell_unlike(runs.unlike, gates=gates)
     else:
         with tempfile.TemporaryDirectory() as temporary:
             directory = words.pop("keep") or Path(temporary)
@@ -113,15 +122,32 @@ def _are_stored(context: click.Context, words: dict[str, Any]) -> bool:
     return True
 
 
+def _tell_unlike(unlike: list[str], *, gates: bool) -> None:
+    """Say in what else the runs differ; raises UsageError for a gate, which is of servers alone."""
+    if unlike and gates:
+        raise UsageError(
+            f"the runs differ in more than the server: {'; '.join(unlike)}", remedy="`compare` shows them all the same"
+        )
+    for fact in unlike:
+        click.echo(f"The runs differ in {fact}", err=True)
+
+
 def _take_runs(words: dict[str, Any], directory: Path) -> None:
     from trtnemo.bench.host import Place
     from trtnemo.bench.pairs import measure_pairs
     from trtnemo.bench.prompts import read_set
 
     before, after, settings, pairs = (words.pop(name) for name in ("before", "after", "settings", "pairs"))
-    programs = [tuple(shlex.split(words.pop(name) or "")) for name in ("base_program", "program")]
+    first, second = (
+        {
+            "program": tuple(shlex.split(words.pop(f"{side}program") or "")),
+            "model": words.pop(f"{side}model"),
+            "devices": words.pop(f"{side}devices"),
+        }
+        for side in ("base_", "")
+    )
     shape = read_shape(words)
-    places = Place.named(before, (), programs[0]), Place.named(after or before, settings, programs[1])
+    places = Place.named(before, **first), Place.named(after or before, settings=settings, **second)
     read_set(shape.prompts)  # told before a server starts
     with count_progress("runs") as report:
         measure_pairs(*places, shape, pairs, directory, report)

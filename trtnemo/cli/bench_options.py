@@ -25,7 +25,9 @@ _LOAD_OPTIONS = (
     click.option(
         "--rate", type=click.FloatRange(0, min_open=True), help="Requests a second instead, Poisson arrivals."
     ),
-    click.option("--requests", type=click.IntRange(1), default=64, show_default=True, help="Requests measured."),
+    click.option(
+        "--requests", type=click.IntRange(1), help="Requests measured.  [default: 64, or as many as --seconds allow]"
+    ),
     click.option("--seconds", type=click.FloatRange(0, min_open=True), help="End after so long, done or not."),
     click.option("--warmup", type=click.IntRange(0), default=4, show_default=True, help="Requests before those."),
     click.option("--input-tokens", metavar="N|LOW-HIGH", help="About so long prompts.  [default: as they are]"),
@@ -68,7 +70,9 @@ def read_shape(words: dict[str, Any]) -> LoadShape:
     try:
         return LoadShape.model_validate({**words, **lengths, "api": "completions" if completions else "chat"})
     except ValidationError as error:
-        raise UsageError(error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")) from None
+        first = error.errors(include_url=False)[0]
+        option = f"--{first['loc'][0]}: ".replace("_", "-") if first["loc"] else ""
+        raise UsageError(option + first["msg"].removeprefix("Value error, ")) from None
 
 
 def require_empty(directory: Path, option: str) -> None:

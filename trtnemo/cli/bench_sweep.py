@@ -34,13 +34,14 @@ def sweep(
     such. A sweep that was stopped goes on where it stood. Exits 1 when a point failed; the next run tries it again.
     """
     from trtnemo.bench.sweep import found_limits, run_sweep
-    from trtnemo.bench.sweep_spec import load_spec, points
+    from trtnemo.bench.sweep_spec import load_spec, points, require_recipes
 
     found = load_spec(spec)
     if url is not None:
         found = found.model_copy(update={"recipe": None, "url": url, "settings": {}})
     if model is not None:
         found = found.model_copy(update={"model": model})
+    require_recipes(found)
     if only_list:
         listed = [
             {"name": point.name, "title": point.title, "settings": list(point.settings)} for point in points(found)

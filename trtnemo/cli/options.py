@@ -35,7 +35,9 @@ def place_options(function: Function) -> Function:
     """Add `--url`, `--recipe`, `--engine`, `--set` and `--model`: where requests are sent."""
     url = "Base URL of an OpenAI-compatible server; its key is read from OPENAI_API_KEY."
     for option in (
-        click.option("--model", help="Model to ask for, whatever requests name.  [default: theirs, or the first]"),
+        click.option(
+            "--model", help="Model to ask for.  [default: the server's first; of a batch, what its requests name]"
+        ),
         set_option,
         click.option("--engine", type=click.Path(path_type=Path), help="Engine to serve meanwhile."),
         click.option("--recipe", help="Recipe to serve meanwhile; its engine is built first when it is not there."),

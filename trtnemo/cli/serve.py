@@ -48,7 +48,9 @@ def serve(
     with this command. Runs until SIGTERM or Ctrl-C, then finishes what is running and exits 0.
     """
     from trtnemo.engine.manifest import BundleManifest
+    from trtnemo.launch.endpoint import hold_leash
 
+    hold_leash()
     directory, manifest = open_or_build(recipe, engine, settings)
     if interpret and manifest.runtime != "tensorrt":
         raise UsageError(f"--interpret is for TensorRT plans; runtime '{manifest.runtime}' has none")

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from trtnemo.errors import ServerError
 
+# set for a server that is to stop when its stdin ends, as it does when who started it is no more
+LEASH = "TRTNEMO_STOP_WITH_STDIN"
 _STOP_SECONDS = 90.0
 _ANSWERS = re.compile(r" at (https?://\S+)$")
 
@@ -54,18 +58,35 @@ def serving(arguments: Sequence[str], program: Sequence[str] = ()) -> Iterator[s
     """Run `trtnemo serve` with these arguments on a free port and yield its base URL; raises ServerError.
 
     `program` is another trtnemo than this. What the server says of itself goes to stderr, as from the command itself.
+    It ends when this process does, however that ends.
     """
     command = [*(program or (sys.executable, "-m", "trtnemo")), "serve", "--port", str(free_port()), *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    env = {**os.environ, LEASH: "1"}
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
     try:
         yield _wait_for_url(process)
     finally:
+        leash, process.stdin = process.stdin, None  # `communicate` would close it, which is a second signal
         process.terminate()
         try:
             process.communicate(timeout=_STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
+        if leash is not None:
+            leash.close()
+
+
+def hold_leash() -> None:
+    """Stop this process, as SIGTERM does, when its stdin ends, if who started it asks for that."""
+    if os.environ.pop(LEASH, None) is not None:
+        threading.Thread(target=_stop_with_stdin, name="trtnemo-leash", daemon=True).start()
+
+
+def _stop_with_stdin() -> None:
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def free_port() -> int:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import uvicorn
 
+from trtnemo.checkpoint.digest import code_digest
 from trtnemo.engine import Engine
 from trtnemo.errors import CheckpointError, ServerError
 from trtnemo.recipe import CpuRecipe
@@ -86,7 +87,11 @@ def load_context(engine: Engine, *, interpret: bool = False) -> ServerContext:
         reads_tool_calls=recipe.parsers.tool is not None,
         metrics=ServerMetrics(client),
         started=int(time.time()),
-        identity={"recipe": engine.manifest.recipe_name, "engine_digest": engine.manifest.digest},
+        identity={
+            "recipe": engine.manifest.recipe_name,
+            "engine_digest": engine.manifest.digest,
+            "code_digest": code_digest(),
+        },
     )
 
 

@@ -1,0 +1,54 @@
+"""A directory of results: one writer at a time, and files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from trtnemo.errors import UsageError
+
+LOCK = ".lock"
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """Make a directory where there is none and keep other writers out; raises UsageError."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        file = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise UsageError(f"cannot be a directory of results: {error.strerror}", where=str(directory)) from None
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UsageError("another command is writing here", where=str(directory)) from None
+        yield
+    finally:
+        os.close(file)
+
+
+def is_empty(directory: Path) -> bool:
+    """Return whether nothing but a lock is there."""
+    return {entry.name for entry in directory.iterdir()} <= {LOCK}
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is never seen half-written."""
+    partial = path.with_name(f".{path.name}.part")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; raises UsageError."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        detail = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot be read: {detail}", where=str(path), remedy="Run the sweep again") from None
