@@ -12,7 +12,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 RECIPE ?= tiny
-PAIRS ?= 38
+PAIRS ?= 40
 BIN := $(VENV)/bin
 SOURCES := $(wildcard native/*.* native/cpu/*.* plugins/*/cpu/*.*)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import statistics
+import math
 import time
 from pathlib import Path
 
 import httpx
+import numpy as np
 
 from benchmarks import checkpoints
 from benchmarks.served import serving
 from benchmarks.streams import complete
+from trtnemo.bench.compare import interval
 from trtnemo.bench.generator import Generator
 from trtnemo.bench.prompts import Prompt, draw_prompts
 from trtnemo.bench.run import Target, run_load
@@ -47,11 +49,14 @@ def main() -> None:
     """Print both rates and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, default=Path(".cache/bench"))
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=12)
     options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
     engine = checkpoints.build(options.work, checkpoints.make(options.work, "mid", "nvfp4"))
-    lean, guided = [], []
+    rates: dict[str, list[float]] = {"guidellm": [], "lean": []}
     with serving(engine) as (url, _), Generator() as generator:
+        target = Target(url)
+        model = target.server().model
         for number in range(-1, options.rounds):
             shape = LoadShape(
                 concurrency=STREAMS,
@@ -59,17 +64,25 @@ def main() -> None:
                 warmup=0,
                 output_tokens=TOKENS,
                 api="completions",
-                seed=2 * number + 2,
+                seed=number + 1,
             )
-            record = run_load(generator, Target(url), shape)
-            other = shape.model_copy(update={"seed": shape.seed + 1})
-            rate = lean_rate(url, record.server.model, draw_prompts(other))
+            found = {}
+            for name in ("guidellm", "lean") if number % 2 else ("lean", "guidellm"):
+                if name == "lean":
+                    found[name] = lean_rate(url, model, draw_prompts(shape, f"lean {number}"))
+                else:
+                    found[name] = summarize(run_load(generator, target, shape)).metrics["output_tokens_per_second"]
             if number >= 0:  # the first round warms up
-                guided.append(summarize(record).metrics["output_tokens_per_second"])
-                lean.append(rate)
-                print(f"  round {number + 1}: guidellm {guided[-1]:.1f}, lean {rate:.1f} tokens/s", flush=True)
-    ratio = statistics.median(one / other for one, other in zip(guided, lean, strict=True))
-    print(f"{STREAMS} streams on mid: with guidellm {ratio:.3f} of what a client that reads nothing gets")
+                for name, rate in found.items():
+                    rates[name].append(rate)
+                print(
+                    f"  round {number + 1}: " + ", ".join(f"{name} {rate:.1f}" for name, rate in found.items()),
+                    flush=True,
+                )
+    center, _, low, high = interval(np.log(rates["lean"]), np.log(rates["guidellm"]), 0.05, paired=True)
+    share, least, most = (math.exp(value) for value in (center, low, high))
+    print(f"{STREAMS} streams on mid: with guidellm {share:.3f} of what a client that reads nothing gets")
+    print(f"  bounds {least:.3f} to {most:.3f}, each with 95 % confidence")
 
 
 if __name__ == "__main__":

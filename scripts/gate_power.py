@@ -66,7 +66,7 @@ def main() -> None:
     """Print both error rates."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pool", type=Path)
-    parser.add_argument("--pairs", type=int, default=38)
+    parser.add_argument("--pairs", type=int, default=40)
     parser.add_argument("--trials", type=int, default=2000)
     parser.add_argument("--slowdown", type=float, default=0.10)
     options = parser.parse_args()

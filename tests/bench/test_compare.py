@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bench.records import request, run_record
-from trtnemo.bench.compare import Verdict, compare, judge
+from trtnemo.bench.compare import Verdict, compare, interval, judge
 from trtnemo.bench.gate_file import GateFile
 from trtnemo.bench.markdown import outcome, render_markdown
 from trtnemo.bench.summary import summarize
@@ -84,17 +84,34 @@ def test_every_gated_metric_takes_its_part_of_alpha():
         rate = next(item for item in compare(*sides, gate, paired=True) if item.metric == RATE)
         widths.append(rate.high - rate.low)
     assert widths[0] < widths[1] == pytest.approx(widths[2])
+    logarithms = [-np.log([run.metrics[RATE] for run in side]) for side in sides]
+    *_, low, high = interval(*logarithms, 0.01, paired=True)
+    assert widths[0] == pytest.approx(np.expm1(high) - np.expm1(low))
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_a_bound_is_wrong_as_often_as_its_level(paired):
+    random = np.random.default_rng(5)
+    wrong = np.zeros(2)
+    for _ in range(1000):
+        center, _, low, high = interval(*random.standard_normal((2, 24)), 0.05, paired=paired)
+        assert low < center < high
+        wrong += low > 0, high < 0
+    assert 30 < min(wrong) <= max(wrong) < 75  # 50, and a standard error of 7
 
 
 def test_the_gate_errs_as_seldom_as_it_says_on_recorded_runs():
-    """The pool's noise is real: heavy tails, drift. So many pairs as `make bench-gate` takes."""
+    """The pool's noise is real: heavy tails, drift. So many pairs as `make bench-gate` takes.
+
+    10,000 trials gave 0.62 % and 98.27 % (docs/bench.md); 1,000 have standard errors of 0.25 and 0.4 points.
+    """
     makefile = (ROOT / "Makefile").read_text()
     pairs = re.search(r"^PAIRS \?= (\d+)$", makefile, re.MULTILINE)[1]
     words = ["scripts/gate_power.py", "benchmarks/gate-pool.json", "--pairs", pairs, "--trials", "1000"]
     told = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     none, slower = (float(share) for share in re.findall(r"regression ([\d.]+)%", told))
-    assert none <= 1.0
-    assert slower >= 98.0
+    assert none <= 1.4
+    assert slower >= 97.0
 
 
 def test_pairs_forgive_what_both_suffer():

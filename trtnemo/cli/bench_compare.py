@@ -30,7 +30,7 @@ def _options(function: Any) -> Any:
         click.option(
             "--keep", type=click.Path(path_type=Path), help="Directory for the runs; those it has are not taken again."
         ),
-        click.option("--pairs", type=click.IntRange(5), default=38, show_default=True, help="Pairs of runs to take."),
+        click.option("--pairs", type=click.IntRange(5), default=40, show_default=True, help="Pairs of runs to take."),
         click.option("--base-devices", type=click.IntRange(1), default=1, help="The same of BEFORE."),
         click.option(
             "--devices", type=click.IntRange(1), default=1, help="Accelerators of AFTER; a recipe says its own."
