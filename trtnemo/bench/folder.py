@@ -34,8 +34,8 @@ def held(directory: Path) -> Iterator[None]:
 
 
 def is_empty(directory: Path) -> bool:
-    """Return whether nothing but a lock is there."""
-    return {entry.name for entry in directory.iterdir()} <= {LOCK}
+    """Return whether nothing is there but a lock, and parts of files that a killed command left."""
+    return all(entry.name.startswith(".") for entry in directory.iterdir())
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -30,6 +30,7 @@ _SETTINGS = {
     "GUIDELLM__MP_CONTEXT_TYPE": "forkserver",
     "GUIDELLM__MAX_WORKER_PROCESSES": "1",
     "GUIDELLM__SCHEDULER_START_DELAY_NON_DISTRIBUTED": "0.05",  # its default waits a second for workers
+    "GUIDELLM__MP_POLL_INTERVAL": "0.02",  # it waits for processes in steps of this, a dozen a run
     "GUIDELLM__LOGGING__CONSOLE_LOG_LEVEL": "ERROR",
 }
 # A wall clock that moved by more falsifies what guidellm measured with it.

@@ -10,7 +10,7 @@ from pathlib import Path
 from trtnemo.bench.folder import held, is_empty, read_json, write_whole
 from trtnemo.bench.generator import Generator
 from trtnemo.bench.host import Hosted, Place, host
-from trtnemo.bench.record import RUN, RunRecord, Server, find_runs
+from trtnemo.bench.record import RUN, RunRecord, Server
 from trtnemo.bench.run import new_nonce, run_load
 from trtnemo.bench.shape import LoadShape
 from trtnemo.bench.summary import Summary, summarize
@@ -59,7 +59,7 @@ def measure_pairs(
 def read_pairs(output: Path) -> list[list[Summary]]:
     """Return the numbers of both sides of every whole pair below a directory; raises UsageError."""
     sides = [output / name for name in SIDES]
-    whole = set.intersection(*({run.name for run in find_runs(side)} for side in sides))
+    whole = set.intersection(*({run.name for run in _whole_runs(side)} for side in sides))
     records = [[RunRecord.load(side / name) for name in sorted(whole)] for side in sides]
     for side, runs in zip(sides, records, strict=True):
         require_one_server(runs, side)
@@ -83,13 +83,17 @@ def _claim(output: Path, before: Place, after: Place, shape: LoadShape) -> None:
 
 def _require_same(server: Server, side: Path) -> None:
     """Raise UsageError where the runs that a side has are not of this server: another version, code, recipe, engine."""
-    kept = [RunRecord.load(run) for run in find_runs(side)] if any(side.rglob(RUN)) else []
+    kept = [RunRecord.load(run) for run in _whole_runs(side)]
     if any(_identity(run.server) != _identity(server) for run in kept):
         raise UsageError(
             "holds runs of another server (code, version, recipe, engine or model)",
             where=str(side),
             remedy="Choose another directory",
         )
+
+
+def _whole_runs(side: Path) -> list[Path]:
+    return [file.parent for file in side.rglob(RUN) if RunRecord.is_whole(file.parent)]
 
 
 def _is_taken(output: Path, number: int) -> bool:
