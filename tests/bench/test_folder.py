@@ -11,10 +11,13 @@ from trtnemo.errors import UsageError
 def test_a_second_writer_is_kept_out_until_the_first_is_done(tmp_path):
     with held(tmp_path / "results"):
         assert is_empty(tmp_path / "results")
+        (tmp_path / "results" / ".pairs.json.part").touch()  # of a command that was killed
+        assert is_empty(tmp_path / "results")
         with pytest.raises(UsageError, match="another command is writing here"), held(tmp_path / "results"):
             pass
     with held(tmp_path / "results"):
-        pass
+        (tmp_path / "results" / ".git").mkdir()
+        assert not is_empty(tmp_path / "results")
 
 
 def test_a_file_is_no_directory(tmp_path):

@@ -218,7 +218,7 @@ def test_a_server_that_refuses_everything_ends_the_run(tmp_path):
     with scripted(status=429, body=b"{}") as url:
         done = run(requests(tmp_path / "in.jsonl", 2), tmp_path / "out.jsonl", "--url", url, "--patience", "1")
     assert done.returncode == 7
-    assert "nothing but 429, too many requests, for 1 s" in done.stderr
+    assert "nothing but 429 for 1 s: too many requests" in done.stderr
 
 
 def test_a_pipe_is_no_input(tmp_path):

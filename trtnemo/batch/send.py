@@ -46,13 +46,13 @@ class Sender:
                 return failure(502, "invalid_response", f"the answer cannot be decoded: {error}")
             except httpx.TransportError as error:
                 silent_since = silent_since or time.monotonic()
-                self._require_patience(silent_since, f"no answer for {{:.0f}} s: {str(error) or type(error).__name__}")
+                self._require_patience(silent_since, "no answer", str(error) or type(error).__name__)
                 await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
             else:
                 silent_since = None
                 tries += response.status_code != 429
                 if response.status_code == 429:
-                    self._require_patience(self._answered, "nothing but 429, too many requests, for {:.0f} s")
+                    self._require_patience(self._answered, "nothing but 429", "too many requests")
                 else:
                     self._answered = time.monotonic()
                 if response.status_code not in _AGAIN or tries == _TRIES:
@@ -60,9 +60,9 @@ class Sender:
                 await asyncio.sleep(max(_retry_after(response), pause * random.uniform(0.5, 1)))  # noqa: S311
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def _require_patience(self, since: float, what: str) -> None:
+    def _require_patience(self, since: float, what: str, why: str) -> None:
         if time.monotonic() - since > self._patience:
-            raise ServerError(what.format(self._patience), remedy=_KEPT) from None
+            raise ServerError(f"{what} for {self._patience:.0f} s: {why}", remedy=_KEPT) from None
 
 
 def failure(status: int, kind: str, message: str) -> dict[str, Any]:

@@ -35,7 +35,8 @@ def held(directory: Path) -> Iterator[None]:
 
 def is_empty(directory: Path) -> bool:
     """Return whether nothing is there but a lock, and parts of files that a killed command left."""
-    return all(entry.name.startswith(".") for entry in directory.iterdir())
+    names = {entry.name for entry in directory.iterdir()} - {LOCK}
+    return all(name.startswith(".") and name.endswith(".part") for name in names)
 
 
 def write_whole(path: Path, text: str) -> None:
