@@ -19,6 +19,7 @@ from benchmarks.served import serving
 from trtnemo import LLM, SamplingParams
 from trtnemo.bench.prompts import draw_prompts
 from trtnemo.bench.shape import LoadShape
+from trtnemo.launch.endpoint import served_models
 
 TOKENS = 64
 
@@ -40,17 +41,10 @@ def batch_rate(url: str, prompts: list[str]) -> float:
         ]
         source.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
         command = [sys.executable, "-m", "trtnemo", "batch", str(source), str(output), "--url", url, "--json"]
-        words = ["--model", checkpoint_name(url)]
+        words = ["--model", served_models(url)[0]]
         found = json.loads(subprocess.run([*command, *words], check=True, capture_output=True, text=True).stdout)
         answers = [json.loads(line)["response"]["body"] for line in output.read_text().splitlines()]
         return float(sum(answer["usage"]["completion_tokens"] for answer in answers) / found["seconds"])
-
-
-def checkpoint_name(url: str) -> str:
-    """Return the one model that a server serves."""
-    from trtnemo.launch.endpoint import served_models
-
-    return served_models(url)[0]
 
 
 def process_rate(engine: Path, prompts: list[str]) -> float:

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -45,6 +46,11 @@ def lean_rate(url: str, model: str, prompts: list[Prompt]) -> float:
     return asyncio.run(run())
 
 
+def guided_rate(generator: Generator, target: Target, shape: LoadShape) -> float:
+    """Return tokens a second as `trtnemo bench run` measures them."""
+    return summarize(run_load(generator, target, shape)).metrics["output_tokens_per_second"]
+
+
 def main() -> None:
     """Print both rates and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -57,6 +63,10 @@ def main() -> None:
     with serving(engine) as (url, _), Generator() as generator:
         target = Target(url)
         model = target.server().model
+        measures: dict[str, Callable[[LoadShape], float]] = {
+            "guidellm": lambda shape: guided_rate(generator, target, shape),
+            "lean": lambda shape: lean_rate(url, model, draw_prompts(shape, f"lean {shape.seed}")),
+        }
         for number in range(-1, options.rounds):
             shape = LoadShape(
                 concurrency=STREAMS,
@@ -66,19 +76,12 @@ def main() -> None:
                 api="completions",
                 seed=number + 1,
             )
-            found = {}
-            for name in ("guidellm", "lean") if number % 2 else ("lean", "guidellm"):
-                if name == "lean":
-                    found[name] = lean_rate(url, model, draw_prompts(shape, f"lean {number}"))
-                else:
-                    found[name] = summarize(run_load(generator, target, shape)).metrics["output_tokens_per_second"]
+            found = {name: measures[name](shape) for name in (rates if number % 2 else reversed(rates))}
             if number >= 0:  # the first round warms up
                 for name, rate in found.items():
                     rates[name].append(rate)
-                print(
-                    f"  round {number + 1}: " + ", ".join(f"{name} {rate:.1f}" for name, rate in found.items()),
-                    flush=True,
-                )
+                told = ", ".join(f"{name} {rate:.1f}" for name, rate in found.items())
+                print(f"  round {number + 1}: {told}", flush=True)
     center, _, low, high = interval(np.log(rates["lean"]), np.log(rates["guidellm"]), 0.05, paired=True)
     share, least, most = (math.exp(value) for value in (center, low, high))
     print(f"{STREAMS} streams on mid: with guidellm {share:.3f} of what a client that reads nothing gets")

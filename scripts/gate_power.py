@@ -34,7 +34,9 @@ def read_pool(place: Path) -> list[tuple[Summary, Summary]]:
 
 
 def _run(rate: float) -> Summary:
-    return Summary(0, 0, 0, 0, 0, 0, 0.0, {"output_tokens_per_second": rate}, None, None, None)
+    counts = dict.fromkeys(("requests", "failed", "unfinished", "lost", "empty", "thinking_only"), 0)
+    shares = dict.fromkeys(("acceptance", "tokens_per_verification", "cache_hits"))
+    return Summary(**counts, **shares, seconds=0.0, metrics={"output_tokens_per_second": rate})
 
 
 def slowed(run: Summary, share: float) -> Summary:

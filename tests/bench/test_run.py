@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
+from scripted import scripted
 
 from trtnemo.bench import guidellm_driver
 from trtnemo.bench.generator import Generator
@@ -128,33 +127,13 @@ def test_a_wrong_model_and_a_dead_address_are_told_before_anything_is_sent(gener
         run_load(generator, Target("http://127.0.0.1:9"), SHAPE)
 
 
-class Failing(http.server.BaseHTTPRequestHandler):
-    """Lists a model and answers nothing but 500."""
-
-    def do_GET(self):
-        self._answer(200 if self.path == "/v1/models" else 404, {"object": "list", "data": [{"id": "broken"}]})
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers["content-length"]))
-        self._answer(500, {"error": {"message": "no"}})
-
-    def _answer(self, status, body):
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_):
-        pass
-
-
 def test_a_server_that_answers_nothing_gives_an_error_and_no_numbers(generator):
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Failing) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        with pytest.raises(ServerError, match=r"none of 6 requests was answered: .*500"):
-            run_load(generator, Target(f"http://127.0.0.1:{server.server_port}"), SHAPE)
-        server.shutdown()
+    refusal = json.dumps({"error": {"message": "no"}}).encode()
+    with (
+        scripted(model="broken", status=500, body=refusal) as url,
+        pytest.raises(ServerError, match=r"none of 6 requests was answered: .*500"),
+    ):
+        run_load(generator, Target(url), SHAPE)
 
 
 def test_a_server_started_anew_is_another_one(engine, server_process):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import os
 import signal
@@ -10,9 +9,9 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
 
 import pytest
+from scripted import scripted
 
 
 def requests(path, count, **body):
@@ -160,40 +159,6 @@ def test_a_server_that_stays_away_ends_the_run_and_keeps_the_rows(tmp_path, tiny
     assert 5 <= len(rows(output)) < 200
 
 
-class Scripted(http.server.BaseHTTPRequestHandler):
-    """Lists `tiny` and answers every request with what a test has set."""
-
-    status, body, headers_sent = 200, b"", {}
-
-    def do_GET(self):
-        self._answer(200, json.dumps({"data": [{"id": "tiny"}]}).encode(), {})
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers["content-length"]))
-        self._answer(self.status, self.body, self.headers_sent)
-
-    def _answer(self, status, body, headers):
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(body))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-
-@contextmanager
-def scripted(**answer):
-    handler = type("Handler", (Scripted,), answer)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-
-
 @pytest.mark.parametrize(
     "answer",
     [
@@ -229,26 +194,10 @@ def test_a_pipe_is_no_input(tmp_path):
 
 
 def test_a_server_that_accepts_and_is_silent_gets_failed_rows_that_can_be_sent_again(tmp_path, tiny_url):
-    class Silent(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            body = json.dumps({"data": [{"id": "tiny"}]}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def do_POST(self):
-            over.wait(60)
-
-        def log_message(self, *_):
-            pass
-
     over, source, output = threading.Event(), requests(tmp_path / "in.jsonl", 3), tmp_path / "out.jsonl"
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Silent) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        done = run(source, output, "--url", f"http://127.0.0.1:{server.server_port}", "--timeout", "0.5")
+    with scripted(do_POST=lambda _: over.wait(60)) as url:
+        done = run(source, output, "--url", url, "--timeout", "0.5")
         over.set()
-        server.shutdown()
     assert done.returncode == 1, done.stderr
     assert {row["response"]["status_code"] for row in rows(output)} == {504}
     assert "no byte of an answer" in rows(output)[0]["response"]["body"]["error"]["message"]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from trtnemo.errors import UsageError
+from trtnemo.checkpoint.json_file import read_json_object
+from trtnemo.errors import CheckpointError, UsageError
 
 LOCK = ".lock"
 
@@ -49,7 +49,7 @@ def write_whole(path: Path, text: str) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object; raises UsageError."""
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        detail = getattr(error, "strerror", None) or error
-        raise UsageError(f"cannot be read: {detail}", where=str(path), remedy="Run the sweep again") from None
+        return read_json_object(path)
+    except CheckpointError as error:
+        what = error.what.removeprefix("cannot be read: ")
+        raise UsageError(f"cannot be read: {what}", where=str(path), remedy="Run the sweep again") from None

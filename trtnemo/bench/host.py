@@ -144,7 +144,8 @@ def build(recipe: str, settings: Sequence[str], digest: str, program: Sequence[s
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise ServerError(f"the engine of {recipe} was not built: {last.removeprefix('trtnemo: error: ')}")
-    write_whole(note, code_digest())
+    if not program:
+        write_whole(note, code_digest())  # what other programs build is built anew every time
     return output
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from trtnemo.bench.folder import held, is_empty, read_json, write_whole
+from trtnemo.bench.folder import held, is_empty, write_whole
 from trtnemo.bench.generator import Generator
 from trtnemo.bench.host import Hosted, Place, host
 from trtnemo.bench.record import RUN, RunRecord, Server
@@ -42,38 +42,37 @@ def measure_pairs(
         # first, for it is told here where it is missing
         generator = generator or stack.enter_context(Generator())
         hosted = {BEFORE: stack.enter_context(host(before)), AFTER: stack.enter_context(host(after))}
+        kept = {name: _read(output / name) for name in SIDES}
         for name in SIDES:
-            _require_same(hosted[name].target.server(), output / name)
-        missing = [number for number in range(pairs) if not _is_taken(output, number)]
+            _require_same(kept[name].values(), hosted[name].target.server(), output / name)
+        missing = [number for number in range(pairs) if not all(_name(number) in kept[name] for name in SIDES)]
         done = 2 * (pairs - len(missing))
         report(done, 2 * pairs)
         nonce = new_nonce()
         for number, name in _turns(missing):
             record = _run(generator, hosted[name], shape, number, f"{nonce}-{name}")
             if number >= 0:
-                record.save(_place(output, name, number))
+                record.save(output / name / _name(number))
                 done += 1
                 report(done, 2 * pairs)
 
 
 def read_pairs(output: Path) -> list[list[Summary]]:
     """Return the numbers of both sides of every whole pair below a directory; raises UsageError."""
-    sides = [output / name for name in SIDES]
-    whole = set.intersection(*({run.name for run in _whole_runs(side)} for side in sides))
-    records = [[RunRecord.load(side / name) for name in sorted(whole)] for side in sides]
-    for side, runs in zip(sides, records, strict=True):
-        require_one_server(runs, side)
-    return [[summarize(run) for run in runs] for runs in records]
+    sides = [_read(output / name) for name in SIDES]
+    for name, runs in zip(SIDES, sides, strict=True):
+        require_one_server(runs.values(), output / name)
+    whole = sorted(set.intersection(*map(set, sides)))
+    return [[summarize(runs[number]) for number in whole] for runs in sides]
 
 
 def _claim(output: Path, before: Place, after: Place, shape: LoadShape) -> None:
     """Write down of what a directory holds pairs, or hold it against what stands there."""
-    # as text and back: what json makes of tuples is what it is compared with
-    facts = json.loads(json.dumps({"sides": [before.facts(), after.facts()], "load": shape.model_dump(mode="json")}))
-    note = output / PAIRS
+    facts = {"sides": [before.facts(), after.facts()], "load": shape.model_dump(mode="json")}
+    note, text = output / PAIRS, json.dumps(facts, indent=1)
     if is_empty(output):
-        write_whole(note, json.dumps(facts, indent=1))
-    if not note.exists() or read_json(note) != facts:
+        write_whole(note, text)
+    if not note.is_file() or note.read_text(encoding="utf-8", errors="replace") != text:
         raise UsageError(
             "holds something else than pairs of these two servers under this load",
             where=str(output),
@@ -81,9 +80,8 @@ def _claim(output: Path, before: Place, after: Place, shape: LoadShape) -> None:
         )
 
 
-def _require_same(server: Server, side: Path) -> None:
+def _require_same(kept: Iterable[RunRecord], server: Server, side: Path) -> None:
     """Raise UsageError where the runs that a side has are not of this server: another version, code, recipe, engine."""
-    kept = [RunRecord.load(run) for run in _whole_runs(side)]
     if any(_identity(run.server) != _identity(server) for run in kept):
         raise UsageError(
             "holds runs of another server (code, version, recipe, engine or model)",
@@ -92,16 +90,14 @@ def _require_same(server: Server, side: Path) -> None:
         )
 
 
-def _whole_runs(side: Path) -> list[Path]:
-    return [file.parent for file in side.rglob(RUN) if RunRecord.is_whole(file.parent)]
+def _read(side: Path) -> dict[str, RunRecord]:
+    """Return the runs that a side has, by their directories' names; a half-written one is none."""
+    found = {file.parent.name: RunRecord.load_whole(file.parent) for file in side.glob(f"*/{RUN}")}
+    return {name: record for name, record in found.items() if record is not None}
 
 
-def _is_taken(output: Path, number: int) -> bool:
-    return all(RunRecord.is_whole(_place(output, name, number)) for name in SIDES)
-
-
-def _place(output: Path, name: str, number: int) -> Path:
-    return output / name / f"{number:03}"
+def _name(number: int) -> str:
+    return f"{number:03}"
 
 
 def _turns(numbers: Sequence[int]) -> Iterator[tuple[int, str]]:
@@ -117,7 +113,7 @@ def _run(generator: Generator, hosted: Hosted, shape: LoadShape, number: int, no
         return run_load(generator, hosted.target, changed, nonce=f"{nonce}-again")
 
 
-def require_one_server(runs: Sequence[RunRecord], where: Path) -> None:
+def require_one_server(runs: Iterable[RunRecord], where: Path) -> None:
     """Raise UsageError unless all runs are of one server in one state."""
     if len({_identity(run.server) for run in runs}) > 1:
         raise UsageError(

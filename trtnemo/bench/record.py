@@ -142,13 +142,12 @@ class RunRecord(Part):
             raise UsageError(f"cannot be read as a run: {detail}", where=str(where), remedy="Run it again") from None
 
     @classmethod
-    def is_whole(cls, directory: Path) -> bool:
-        """Return whether a directory holds a run that can be read."""
+    def load_whole(cls, directory: Path) -> RunRecord | None:
+        """Return a run, or None where there is none that can be read."""
         try:
-            cls.load(directory)
+            return cls.load(directory)
         except UsageError:
-            return False
-        return True
+            return None
 
 
 def find_runs(directory: Path) -> list[Path]:

@@ -57,8 +57,8 @@ def largest(holds: Callable[[int], bool], most: int) -> int:
 def _try(concurrency: int, point: Point, generator: Generator, hosted: Hosted, directory: Path) -> RunRecord:
     """Return a load's record, measured unless an earlier search left it."""
     place = directory / f"concurrency-{concurrency:04}"
-    if RunRecord.is_whole(place):
-        return RunRecord.load(place)
+    if (kept := RunRecord.load_whole(place)) is not None:
+        return kept
     # fewer requests than streams would measure fewer streams
     changes = {"concurrency": concurrency, "requests": max(point.shape.measured, 3 * concurrency)}
     shape = point.shape.model_copy(update=changes)

@@ -160,4 +160,4 @@ def _is_done(directory: Path) -> bool:
             return "concurrency" in read_json(directory / SEARCH)
         except UsageError:
             return False
-    return RunRecord.is_whole(directory)
+    return RunRecord.load_whole(directory) is not None
