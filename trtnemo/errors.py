@@ -100,8 +100,8 @@ class UnansweredError(ServerError):
     """A load was sent, and not one of its requests was answered."""
 
 
-class ClockError(ServerError):
-    """The clock jumped while something was timed, which says nothing of any server."""
+class MeasurementError(ServerError):
+    """Measuring itself failed, by a clock that jumped or a record that was lost, which says nothing of any server."""
 
 
 class RequestError(TrtnemoError):

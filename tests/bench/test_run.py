@@ -23,7 +23,7 @@ from trtnemo.bench.summary import summarize
 from trtnemo.bench.sweep import NOT_RUN, found_limits, not_run, run_sweep
 from trtnemo.bench.sweep_spec import Limits, SweepSpec
 from trtnemo.engine import Engine, build_engine
-from trtnemo.errors import MachineError, ServerError, UsageError
+from trtnemo.errors import MachineError, MeasurementError, ServerError, UsageError
 from trtnemo.launch.endpoint import free_port
 from trtnemo.recipe import load_recipe
 
@@ -162,6 +162,23 @@ def test_a_run_during_which_the_clock_jumped_is_refused(generator, url, monkeypa
     monkeypatch.setattr(generator, "_ask", lambda job: {"requests": [], "clock": 0.2})
     with pytest.raises(ServerError, match=r"the clock jumped by 0\.20 s"):
         run_load(generator, Target(url), SHAPE)
+
+
+def test_a_lost_record_is_measured_again_and_never_passed_over(generator, url, monkeypatch):
+    asked, ask = [], generator._ask
+
+    def lose(job):
+        answer = ask(job)
+        asked.append(job)
+        return {**answer, "requests": answer["requests"][1:]} if len(asked) in losing else answer
+
+    monkeypatch.setattr(generator, "_ask", lose)
+    losing = {1}
+    assert len(run_load(generator, Target(url), SHAPE).requests) == 8
+    losing = {3, 4}
+    with pytest.raises(MeasurementError, match="guidellm lost the record of 1 of 8 requests"):
+        run_load(generator, Target(url), SHAPE)
+    assert len(asked) == 4
 
 
 def test_nothing_that_guidellm_or_its_workers_print_is_taken_for_an_answer():

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from trtnemo.bench.folder import held, is_empty, write_whole
 from trtnemo.bench.generator import Generator
-from trtnemo.bench.host import Hosted, Place, host
+from trtnemo.bench.host import Place, host
 from trtnemo.bench.record import RUN, RunRecord, Server
 from trtnemo.bench.run import new_nonce, run_load
 from trtnemo.bench.shape import LoadShape
 from trtnemo.bench.summary import Summary, summarize
-from trtnemo.errors import ClockError, UsageError
+from trtnemo.errors import UsageError
 
 Report = Callable[[int, int], None]
 SIDES = BEFORE, AFTER = "before", "after"
@@ -34,8 +34,8 @@ def measure_pairs(
 
     Both servers run all the while, and one is asked at a time; which of a pair goes first changes from pair to pair.
     Every run has marks of its own before its prompts, or caches would answer; the texts of a pair are the same. One
-    pair more is run before them and thrown away. A run during which the clock jumped is taken again. A generator that
-    runs already is used. Raises TrtnemoError, UsageError among them where `output` holds pairs of anything else.
+    pair more is run before them and thrown away. A generator that runs already is used. Raises TrtnemoError, UsageError
+    among them where `output` holds pairs of anything else.
     """
     with held(output), ExitStack() as stack:
         _claim(output, before, after, shape)
@@ -50,7 +50,8 @@ def measure_pairs(
         report(done, 2 * pairs)
         nonce = new_nonce()
         for number, name in _turns(missing):
-            record = _run(generator, hosted[name], shape, number, f"{nonce}-{name}")
+            changed = shape.model_copy(update={"seed": shape.seed + 1 + number})
+            record = run_load(generator, hosted[name].target, changed, nonce=f"{nonce}-{name}")
             if number >= 0:
                 record.save(output / name / _name(number))
                 done += 1
@@ -103,14 +104,6 @@ def _name(number: int) -> str:
 def _turns(numbers: Sequence[int]) -> Iterator[tuple[int, str]]:
     for number in (-1, *numbers):
         yield from ((number, name) for name in (SIDES if number % 2 else reversed(SIDES)))
-
-
-def _run(generator: Generator, hosted: Hosted, shape: LoadShape, number: int, nonce: str) -> RunRecord:
-    changed = shape.model_copy(update={"seed": shape.seed + 1 + number})
-    try:
-        return run_load(generator, hosted.target, changed, nonce=nonce)
-    except ClockError:  # one of eighty runs is no reason to lose the others
-        return run_load(generator, hosted.target, changed, nonce=f"{nonce}-again")
 
 
 def require_one_server(runs: Iterable[RunRecord], where: Path) -> None:

@@ -15,6 +15,7 @@ from trtnemo.bench.prompts import draw_prompts, prompts_digest
 from trtnemo.bench.record import Prediction, RunRecord, Server
 from trtnemo.bench.shape import LoadShape
 from trtnemo.bench.summary import summarize
+from trtnemo.errors import MeasurementError
 
 # from (sequences at once, mean prompt, mean answer, acceptance) to the plan's bound
 Predict = Callable[[int, float, float, float | None], Prediction]
@@ -51,12 +52,19 @@ def run_load(
     *,
     nonce: str | None = None,
 ) -> RunRecord:
-    """Send one load and return its record.
+    """Send one load and return its record; a load whose measuring failed is sent once more, with other marks.
 
-    Raises ServerError when nothing answers, no request was answered, the server was restarted meanwhile or the clock
-    jumped; UsageError on bad prompts.
+    Raises ServerError when nothing answers, no request was answered or the server was restarted meanwhile,
+    MeasurementError when measuring failed twice; UsageError on bad prompts.
     """
     nonce = new_nonce() if nonce is None else nonce
+    try:
+        return _run_load(generator, target, shape, predict, nonce)
+    except MeasurementError:
+        return _run_load(generator, target, shape, predict, f"{nonce}-again")
+
+
+def _run_load(generator: Generator, target: Target, shape: LoadShape, predict: Predict | None, nonce: str) -> RunRecord:
     prompts = draw_prompts(shape, nonce)
     server = target.server()
     observation = Observation(target.url)
