@@ -17,9 +17,9 @@ from pathlib import Path
 from benchmarks import checkpoints
 from benchmarks.served import serving
 from trtnemo import LLM, SamplingParams
-from trtnemo.bench.prompts import draw_prompts
-from trtnemo.bench.shape import LoadShape
-from trtnemo.launch.endpoint import served_models
+from trtnemo.bench.load.prompts import draw_prompts
+from trtnemo.bench.load.shape import LoadShape
+from trtnemo.endpoint import served_models
 
 TOKENS = 64
 

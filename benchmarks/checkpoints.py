@@ -6,12 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from trtnemo.backends.cpu.packed import read_index
 from trtnemo.bench.profile import state_bytes, weight_bytes
 from trtnemo.engine import Engine, build_engine
-from trtnemo.lowering.cpu.packed import read_index
 from trtnemo.recipe import load_recipe
 
-MAKE = Path(__file__).resolve().parents[1] / "tests" / "tools" / "make_checkpoint.py"
+MAKE = Path(__file__).resolve().parents[1] / "tests" / "support" / "checkpoints" / "make_checkpoint.py"
 
 
 def make(work: Path, size: str, precision: str) -> Path:

@@ -18,12 +18,12 @@ import numpy as np
 from benchmarks import checkpoints
 from benchmarks.served import serving
 from benchmarks.streams import complete
-from trtnemo.bench.compare import interval
-from trtnemo.bench.generator import Generator
-from trtnemo.bench.prompts import Prompt, draw_prompts
-from trtnemo.bench.run import Target, run_load
-from trtnemo.bench.shape import LoadShape
-from trtnemo.bench.summary import summarize
+from trtnemo.bench.gate.compare import interval
+from trtnemo.bench.load.generator import Generator
+from trtnemo.bench.load.prompts import Prompt, draw_prompts
+from trtnemo.bench.load.run import Target, run_load
+from trtnemo.bench.load.shape import LoadShape
+from trtnemo.bench.load.summary import summarize
 
 STREAMS, REQUESTS, TOKENS = 8, 32, 64
 

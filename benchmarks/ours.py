@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from trtnemo.backends import Executor, make_batch
 from trtnemo.engine import Engine
-from trtnemo.lowering import Executor, make_batch
 from trtnemo.runtime import load_executor
 
 

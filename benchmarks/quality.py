@@ -14,9 +14,9 @@ import httpx
 import numpy as np
 
 from benchmarks.peer import Peer
+from trtnemo.backends import Executor, make_batch
 from trtnemo.checkpoint import Checkpoint
 from trtnemo.engine import Engine, build_engine
-from trtnemo.lowering import Executor, make_batch
 from trtnemo.recipe import load_recipe
 from trtnemo.runtime import load_executor
 

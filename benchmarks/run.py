@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks import chart, checkpoints, drafts, served
 from benchmarks.peer import Peer
 from trtnemo import _native
-from trtnemo.launch.machine import examine_machine
+from trtnemo.machine import examine_machine
 
 Samples = dict[str, list[float]]
 STREAMS = 8

@@ -14,8 +14,7 @@ import numpy as np
 from benchmarks import checkpoints
 from benchmarks.peer import Peer
 from benchmarks.streams import complete, stream_all, total_rate
-from trtnemo import LLM, SamplingParams
-from trtnemo.launch import endpoint
+from trtnemo import LLM, SamplingParams, endpoint
 
 STREAMS, TOKENS, PROMPT = 8, 64, 64
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from oracle import decoded_tensors
+from tests.support.oracle import decoded_tensors
 from training.tiny.export import TOKENIZER_FILES
 
 

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from trtnemo.bench.compare import Verdict, compare
-from trtnemo.bench.gate_file import GateFile
-from trtnemo.bench.markdown import outcome
-from trtnemo.bench.pairs import read_pairs
-from trtnemo.bench.summary import METRICS, Summary
+from trtnemo.bench.gate.compare import Verdict, compare
+from trtnemo.bench.gate.gate_file import GateFile
+from trtnemo.bench.gate.markdown import outcome
+from trtnemo.bench.gate.pairs import read_pairs
+from trtnemo.bench.load.summary import METRICS, Summary
 
 
 def read_pool(place: Path) -> list[tuple[Summary, Summary]]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import resource
 import time
 
-from trtnemo.launch.deployment import to_deployment
-from trtnemo.lowering.tensorrt.emit import emit
-from trtnemo.lowering.tensorrt.networks import plan_networks
-from trtnemo.lowering.tensorrt.record import PlanRecord
-from trtnemo.lowering.tensorrt.settings import DECODE_ROWS, Settings
-from trtnemo.lowering.tensorrt.targets import read_capability
+from trtnemo.backends.tensorrt.lower.emit import emit
+from trtnemo.backends.tensorrt.lower.networks import plan_networks
+from trtnemo.backends.tensorrt.lower.record import PlanRecord
+from trtnemo.backends.tensorrt.lower.settings import DECODE_ROWS, Settings
+from trtnemo.backends.tensorrt.lower.targets import read_capability
+from trtnemo.launch.plan_input import to_deployment
 from trtnemo.network import NemotronH
 from trtnemo.network.pretrained import BuildContext
 from trtnemo.plan.hardware import find_device

@@ -18,10 +18,10 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
 
-import oracle  # noqa: E402
-from lowering.executors import make_executor  # noqa: E402
-from trtnemo.checkpoint.source import EMBEDDED  # noqa: E402
-from trtnemo.lowering import make_batch  # noqa: E402
+from tests.support import oracle  # noqa: E402
+from tests.support.backends.executors import make_executor  # noqa: E402
+from trtnemo.backends import make_batch  # noqa: E402
+from trtnemo.checkpoint.hub.source import EMBEDDED  # noqa: E402
 
 CASES = [
     ("bf16", "micro"),

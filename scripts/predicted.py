@@ -10,8 +10,8 @@ import sys
 from datetime import datetime, timezone
 from pathlib import Path
 
-from trtnemo.bench.record import RunRecord, find_runs
-from trtnemo.bench.summary import summarize
+from trtnemo.bench.load.record import RunRecord, find_runs
+from trtnemo.bench.load.summary import summarize
 
 FILE = Path(__file__).parent.parent / "benchmarks" / "predicted.json"
 

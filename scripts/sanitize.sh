@@ -29,7 +29,7 @@ sys.modules["trtnemo._native"] = module
 spec.loader.exec_module(module)
 import pytest
 
-lowering = [f"tests/lowering/{name}" for name in ("cpu", "test_executor.py", "test_family.py")]
-tests = [*lowering, "tests/plugins", "tests/runtime/test_residency.py", "tests/runtime/test_sampler.py"]
+backends = [f"tests/backends/{name}" for name in ("cpu", "test_executor.py", "test_family.py")]
+tests = [*backends, "tests/plugins", "tests/runtime/test_residency.py", "tests/runtime/test_sampler.py"]
 sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-k", "not tensorrt", *tests]))
 PYTHON

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.support.paths import CHECKPOINTS
+
 if "PYTEST_XDIST_WORKER" in os.environ:
     # workers share the cores; torch's threads, two a worker, would wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -18,7 +20,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 from trtnemo.engine import build_engine
 from trtnemo.recipe import load_recipe
 
-MAKE_CHECKPOINT = Path(__file__).parent / "tools" / "make_checkpoint.py"
+MAKE_CHECKPOINT = CHECKPOINTS / "make_checkpoint.py"
 MakeCheckpoint = Callable[..., Path]
 
 

@@ -12,10 +12,10 @@ import click
 import pytest
 import yaml
 
-from trtnemo.bench.sweep_spec import load_spec, points
+from tests.support.paths import ROOT
+from trtnemo.bench.sweep.sweep_spec import load_spec, points
 from trtnemo.cli import cli
 
-ROOT = Path(__file__).parents[1]
 GITHUB = (".github/workflows/bench.yml", ".github/workflows/ci.yml", "docs/ci/gpu-runner.yml")
 GITLAB = "docs/ci/gitlab-bench.yml"
 BIN = Path(sys.executable).parent

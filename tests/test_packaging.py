@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.support.paths import ROOT
 
 
 def build_wheel(directory: Path, **environment: str) -> Path:
@@ -32,7 +32,8 @@ def run_from(wheel: Path, directory: Path, code: str) -> str:
 
 USE = """
 import sys, trtnemo, pathlib
-from trtnemo.checkpoint import Checkpoint, audit, _decoder
+from trtnemo.checkpoint import Checkpoint, audit
+from trtnemo.native import find_native
 from trtnemo.recipe import load_recipe
 from trtnemo.engine import build_engine, Engine
 assert audit(Checkpoint.open('tiny')).passed
@@ -40,11 +41,11 @@ build_engine(load_recipe('tiny'), 'tiny', pathlib.Path('engine'))
 from trtnemo.runtime import load_executor
 engine = Engine.open(pathlib.Path('engine'))
 load_executor(engine)
-assert engine.is_packed == _decoder.has_native()
-assert ('torch' in sys.modules) != _decoder.has_native()
+assert engine.is_packed == (find_native() is not None)
+assert ('torch' in sys.modules) != (find_native() is not None)
 from trtnemo.launch.bundle import build_bundle
 assert build_bundle(load_recipe('vllm-b200'), 'vllm-b200', pathlib.Path('bundle')).checked_against == 'vLLM 0.20.0'
-print(pathlib.Path(trtnemo.__file__).parent.parent == pathlib.Path.cwd(), _decoder.has_native())
+print(pathlib.Path(trtnemo.__file__).parent.parent == pathlib.Path.cwd(), (find_native() is not None))
 """
 
 

@@ -2,7 +2,7 @@
 
 Few rows: gather after dequantize, then multiply and sum, which fuse, so that only the picked experts' bytes are read.
 Many rows: tokens grouped by expert and batched products in the bank's own format, a part of the experts at a time;
-which token goes to which cell is decided between plans (lowering/tensorrt/grouping.py).
+which token goes to which cell is decided between plans (backends/tensorrt/lower/grouping.py).
 
 Shape letters: T tokens, E experts, K picked experts, L row width, I inner width, C cells of an expert.
 """

@@ -2,7 +2,7 @@
 
 Makes an environment of its own (`.venv-parsers`, about 4.4 GB), installs each wheel beside it without its dependencies,
 and asks the real argument parser (`dump.py`). TensorRT-LLM's surfaces are no wheel's: see
-trtnemo/launch/surfaces/README.md.
+trtnemo/launch/servers/README.md.
 
 usage: python scripts/surfaces/record.py [--check] [SERVER-VERSION ...]
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-SURFACES = ROOT / "trtnemo" / "launch" / "surfaces"
+SERVERS = ROOT / "trtnemo" / "launch" / "servers"
 ENVIRONMENT = ROOT / ".venv-parsers"
 RECORDED = ("vllm-0.20.0", "vllm-0.33.0", "sglang-0.5.10", "sglang-0.5.23")
 # What the parsers import, without what only computing needs; torch comes as the CPU build of constraints.txt.
@@ -76,6 +76,12 @@ def dump(name: str) -> dict[str, Any]:
     return {**surface, "precedence": "typed", "evidence": f"the parser of the published wheel {name}"}
 
 
+def record_of(name: str) -> Path:
+    """Return the file that holds the surface of `vllm-0.20.0` and such."""
+    server, _, version = name.partition("-")
+    return SERVERS / server / f"surface-{version}.json"
+
+
 def write(surface: dict[str, Any]) -> str:
     """Return a surface as text, one option a line."""
     lines = []
@@ -102,7 +108,7 @@ def main() -> None:
     options = parser.parse_args()
     different = []
     for name in options.names:
-        text, path = write(dump(name)), SURFACES / f"{name}.json"
+        text, path = write(dump(name)), record_of(name)
         if not options.check:
             path.write_text(text, encoding="utf-8")
             print(f"{name}: recorded")

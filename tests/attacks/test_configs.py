@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkpoint.spoil import edit_config
-from configs import BASE
+from tests.support.checkpoints.configs import BASE
+from tests.support.checkpoints.spoil import edit_config
 from trtnemo.checkpoint import Checkpoint, parse_config
-from trtnemo.checkpoint.expected import expected_tensors
-from trtnemo.checkpoint.quantization import QuantizationMap, read_quantization
+from trtnemo.checkpoint.family.expected import expected_tensors
+from trtnemo.checkpoint.family.quantization import QuantizationMap, read_quantization
 from trtnemo.errors import CheckpointError, ModelConfigError
 
 JSON = st.recursive(

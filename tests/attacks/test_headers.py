@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trtnemo.checkpoint import Checkpoint
-from trtnemo.checkpoint.header import parse_header, read_header
-from trtnemo.checkpoint.storage import StorageType
+from trtnemo.checkpoint.format.header import parse_header, read_header
+from trtnemo.checkpoint.format.storage import StorageType
 from trtnemo.errors import CheckpointError, HeaderError
 
 SIZES = {"a": 8, "b": 24, "c": 4}
@@ -151,7 +151,7 @@ def test_reading_a_hostile_file_takes_no_memory_beyond_it(tmp_path):
     text = json.dumps({"x": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}}).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text)
     code = (
-        "import resource, sys; from pathlib import Path; from trtnemo.checkpoint.header import read_header\n"
+        "import resource, sys; from pathlib import Path; from trtnemo.checkpoint.format.header import read_header\n"
         "used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20),) * 2)\n"
         "from trtnemo.errors import HeaderError\n"

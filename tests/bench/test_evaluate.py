@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from cli.test_commands import trtnemo
-from server.test_lm_eval import CHOICE, ROWS, TASK
-from trtnemo.launch.accuracy import Comparison, card_suites, compare
+from tests.cli.test_commands import trtnemo
+from tests.server.test_lm_eval import CHOICE, ROWS, TASK
+from trtnemo.checkpoint.family.card import Comparison, card_suites, compare
 
 
 @pytest.fixture

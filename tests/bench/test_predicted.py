@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
+from tests.support.paths import ROOT
 from trtnemo.bench.calibrate import calibrated_cpu
 from trtnemo.bench.predict import plan_of, predictor
 from trtnemo.recipe import load_recipe
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_no_measured_rate_exceeds_its_bound():

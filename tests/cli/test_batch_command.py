@@ -11,7 +11,8 @@ import threading
 import time
 
 import pytest
-from scripted import scripted
+
+from tests.support.scripted import scripted
 
 
 def requests(path, count, **body):

@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from bench.records import request, run_record
-from cli.test_commands import trtnemo
-from trtnemo.bench.record import Server
-from trtnemo.bench.shape import LoadShape
+from tests.cli.test_commands import trtnemo
+from tests.support.records import request, run_record
+from trtnemo.bench.load.record import Server
+from trtnemo.bench.load.shape import LoadShape
 from trtnemo.cli import cli
-from trtnemo.cli.bench import COMMANDS
+from trtnemo.cli.bench.group import COMMANDS
 from trtnemo.cli.group import run
 from trtnemo.engine import Engine
 
@@ -57,7 +57,7 @@ def test_more_tokens_than_the_context_holds_are_refused_in_a_line(tiny_engine):
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_every_bench_command_says_in_its_help_what_the_list_says(command, capsys):
     assert run(cli, ["bench", command, "--help"]) == 0
-    assert COMMANDS[command] in " ".join(capsys.readouterr().out.split())
+    assert COMMANDS[command].help in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from checkpoint.spoil import edit_config, edit_tensors
+from tests.support.checkpoints.spoil import edit_config, edit_tensors
 from trtnemo.cli import cli
 from trtnemo.cli.group import COMMANDS, run
 
@@ -24,7 +24,7 @@ def trtnemo(*arguments, **options):
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_every_command_says_in_its_help_what_the_list_says(command, capsys):
     assert run(cli, [command, "--help"]) == 0
-    assert COMMANDS[command] in " ".join(capsys.readouterr().out.split())
+    assert COMMANDS[command].help in " ".join(capsys.readouterr().out.split())
 
 
 def test_help_and_import_load_nothing_heavy():

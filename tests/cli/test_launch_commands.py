@@ -7,8 +7,8 @@ import json
 import pytest
 import yaml
 
-from cli.test_commands import trtnemo
-from launch.conftest import card
+from tests.cli.test_commands import trtnemo
+from tests.launch.conftest import card
 
 
 def test_check_of_the_cards_vllm_line_names_swap_space():

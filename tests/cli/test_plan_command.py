@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from checkpoint.spoil import edit_config
-from cli.test_commands import trtnemo
+from tests.cli.test_commands import trtnemo
+from tests.support.checkpoints.spoil import edit_config
 
 KEYS = {
     "verdict": {"kind", "sentence", "resident"},

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from checkpoint.spoil import edit_config, edit_tensors
+from tests.support.checkpoints.spoil import edit_config, edit_tensors
 from trtnemo.engine import Engine, build_engine, verify_files
 from trtnemo.engine.manifest import read_manifest
 from trtnemo.errors import CheckpointError, EngineError, MachineError, RecipeError
@@ -135,7 +135,7 @@ def test_what_torch_does_not_do_is_refused(make_checkpoint, tmp_path, setting):
 
 def test_without_a_compiler_an_engine_is_for_torch(make_checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr("trtnemo.engine.build.find_native", lambda: None)
-    monkeypatch.setattr("trtnemo.lowering.cpu.native.find_native", lambda: None)
+    monkeypatch.setattr("trtnemo.native.find_native", lambda: None)
     assert build(make_checkpoint("mixed"), tmp_path / "engine").layout == "hub-v1"
     with pytest.raises(MachineError, match=r"not compiled.*compiler"):
         build(make_checkpoint("mixed"), tmp_path / "other", "cpu.lowering=native")

@@ -16,17 +16,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from trtnemo.cli.plans_view import comparison_json
+from trtnemo.backends import Executor, make_batch
+from trtnemo.backends.tensorrt.plans import read_index
+from trtnemo.cli.views.tensorrt_plans import comparison_json
 from trtnemo.engine import Engine
-from trtnemo.engine.plans import read_index
 from trtnemo.errors import EngineError
-from trtnemo.launch.deployment import to_deployment
-from trtnemo.lowering import Executor, make_batch
+from trtnemo.launch.plan_input import to_deployment
 from trtnemo.plan.hardware import find_device
 from trtnemo.plan.network import find_network
 from trtnemo.plan.plan import make_plan
+from trtnemo.runtime.comparison.compare import compare
 from trtnemo.runtime.load import load_executor
-from trtnemo.runtime.tensorrt.compare import compare
 
 REPEATS = 20
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-CARD = Path(__file__).parent / "card"
-STAND_IN = Path(__file__).parent / "stand_in.py"
+from tests.support.paths import CARD, STAND_IN
+
 GPU = "NVIDIA B200, 183359, 10.0"
 
 

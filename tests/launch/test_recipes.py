@@ -7,13 +7,13 @@ import json
 import pytest
 import yaml
 
-from launch.conftest import CARD, card
+from tests.launch.conftest import CARD, card
 from trtnemo.errors import RecipeError
 from trtnemo.launch.check import check_invocation
-from trtnemo.launch.command import read_command
+from trtnemo.launch.from_recipe import is_external, to_invocation
+from trtnemo.launch.pasted.command import read_command
 from trtnemo.launch.render import render
-from trtnemo.launch.surface import load_surface
-from trtnemo.launch.translate import is_external, to_invocation
+from trtnemo.launch.servers.surface import load_surface
 from trtnemo.recipe import load_recipe, shipped_names
 
 EXTERNAL = [name for name in shipped_names() if is_external(load_recipe(name))]
@@ -164,7 +164,7 @@ def test_every_recipe_of_the_design_ships():
     ],
 )
 def test_a_recipe_that_its_server_refuses_is_no_bundle(name, setting, words, tmp_path):
-    from trtnemo.launch.bundle import build_bundle
+    from trtnemo.launch.bundle.bundle import build_bundle
 
     with pytest.raises(RecipeError, match=words):
         build_bundle(load_recipe(name, [setting] if isinstance(setting, str) else setting), name, tmp_path / "bundle")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-import configs
+from tests.support.checkpoints import configs
 from trtnemo.checkpoint import Checkpoint, QuantizationMap, WeightFormat, expected_tensors, parse_config
 from trtnemo.errors import CheckpointError
 from trtnemo.network import BuildContext, NemotronH

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from plan.deploy import deployment, super_network
+from tests.support.plan.deploy import deployment, super_network
 from trtnemo.plan.advice import advise
 from trtnemo.plan.hardware import find_device
 from trtnemo.plan.plan import make_plan

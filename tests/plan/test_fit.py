@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plan.deploy import GIB, deployment, fit_of, small_network, super_network
+from tests.support.plan.deploy import GIB, deployment, fit_of, small_network, super_network
 from trtnemo.plan.fit import LONGEST
 from trtnemo.plan.hardware import Device
 

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from plan.deploy import deployment, fit_of, small_network, super_network
+from tests.support.plan.deploy import deployment, fit_of, small_network, super_network
 from trtnemo.errors import CheckpointError, MachineError, RecipeError, UsageError
 from trtnemo.plan.as_json import plan_json
 from trtnemo.plan.fit import LONGEST

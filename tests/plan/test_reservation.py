@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from plan.deploy import GIB, MIB, deployment, fit_of, small_network, super_network
+from tests.support.plan.deploy import GIB, MIB, deployment, fit_of, small_network, super_network
 from trtnemo.plan.reservation import reserve
 from trtnemo.plan.state import state_bytes
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from plan.deploy import deployment, small_network, super_network
+from tests.support.plan.deploy import deployment, small_network, super_network
 from trtnemo.plan.hardware import Device, find_device
 from trtnemo.plan.roofline import ACCEPTANCE, Roofline, active_operations, experts_touched, tokens_per_step
 from trtnemo.plan.weights import weight_bytes

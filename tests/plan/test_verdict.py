@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from plan.deploy import deployment, fit_of, small_network, super_network, verdict_of
-from trtnemo.launch.deployment import to_deployment
+from tests.support.plan.deploy import deployment, fit_of, small_network, super_network, verdict_of
+from trtnemo.launch.plan_input import to_deployment
 from trtnemo.plan.hardware import Device, find_device
 from trtnemo.plan.network import find_network
 from trtnemo.plan.plan import make_plan

@@ -6,11 +6,11 @@ import math
 
 import pytest
 
-from plan.deploy import by_kind, deployment, small_network, super_network
-from plan.slicing import Layout, rank_size, read_tensors
+from tests.support.plan.deploy import by_kind, deployment, small_network, super_network
+from tests.support.plan.slicing import Layout, rank_size, read_tensors
+from trtnemo.backends.cpu.packing import pack_weights
 from trtnemo.checkpoint import Checkpoint
 from trtnemo.errors import ModelConfigError
-from trtnemo.lowering.cpu.packing import pack_weights
 from trtnemo.network import NemotronH
 from trtnemo.plan.network import find_network
 from trtnemo.plan.weights import replicated_bytes, stage_of, weight_bytes

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lowering.native_op import run_native, single
+from tests.support.backends.native_op import run_native, single
 from trtnemo import _native
 from trtnemo.graph import ParameterSpec
 from trtnemo.plugins.latent_moe.op import LatentMoe

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-import oracle
-from lowering.executors import make_executor
+from tests.support import oracle
+from tests.support.backends.executors import make_executor
 from trtnemo import LLM, SamplingParams
 from trtnemo.errors import EngineError, PromptTooLongError, RequestError
 from trtnemo.runtime import EngineClient

@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from lowering.executors import make_native
+from tests.support.backends.executors import make_native
 from trtnemo import SamplingParams
 from trtnemo.runtime import EngineClient, LoopOptions
 from trtnemo.runtime.client import iterate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trtnemo.lowering import Budget
+from trtnemo.backends import Budget
 from trtnemo.runtime import SamplingParams
 from trtnemo.runtime.client import reusable_end
 from trtnemo.runtime.messages import Submit

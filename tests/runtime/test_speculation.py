@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from runtime.table_executor import TableExecutor
 
+from tests.support.backends.table_executor import TableExecutor
 from training.tiny.held_out import held_out_prompts
 from trtnemo import LLM, SamplingParams
 from trtnemo.engine import build_engine

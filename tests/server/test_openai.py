@@ -14,7 +14,7 @@ import openai
 import pytest
 import torch
 
-import oracle
+from tests.support import oracle
 
 QUESTION = [{"role": "user", "content": "What is the capital of Japan?"}]
 MODEL = "nvidia/nemotron-3-super"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer, models
 
-from trtnemo.checkpoint.source import EMBEDDED
+from trtnemo.checkpoint.hub.source import EMBEDDED
 from trtnemo.errors import CheckpointError, RequestError
 from trtnemo.text import ChatTemplate, TextTokenizer
 from trtnemo.text.template_engine import TemplateEngine

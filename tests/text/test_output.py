@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trtnemo.checkpoint.source import EMBEDDED
+from trtnemo.checkpoint.hub.source import EMBEDDED
 from trtnemo.errors import CheckpointError
 from trtnemo.text import TextStream, TextTokenizer
 from trtnemo.text.stop import StopMatcher

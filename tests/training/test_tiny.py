@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-import oracle
-from lowering.executors import make_executor
+from tests.support import oracle
+from tests.support.backends.executors import make_executor
 from training.tiny import batches as batches_module
 from training.tiny import cities
 from training.tiny.architecture import CONFIG
@@ -26,9 +26,9 @@ from training.tiny.model import TinyModel
 from training.tiny.sums import HELD_OUT
 from training.tiny.tokenizer import render, train_tokenizer
 from training.tiny.train import BATCH_TOKENS, STATE, Trainer, main
+from trtnemo.backends import DraftToken, make_batch
 from trtnemo.checkpoint import Checkpoint, audit
-from trtnemo.checkpoint.source import EMBEDDED
-from trtnemo.lowering import DraftToken, make_batch
+from trtnemo.checkpoint.hub.source import EMBEDDED
 from trtnemo.text.chat_template import family_template
 
 

@@ -8,7 +8,7 @@ import types
 import numpy as np
 import pytest
 
-from trt.interpreted import builder
+from tests.support.trt.interpreted import builder
 from trtnemo.errors import EngineError, MachineError
 from trtnemo.trt.build import PlanBuilder, make_logger
 from trtnemo.trt.digest import network_digest

@@ -7,8 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from trt.interpreted import out, run
-from trt.layer_cases import normal, write_attention, write_cache
+from tests.support.trt.interpreted import out, run
+from tests.support.trt.layer_cases import normal, write_attention, write_cache
 from trtnemo.errors import EngineError
 
 LARGE = np.float32(1e4)

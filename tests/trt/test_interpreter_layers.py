@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from trt.interpreted import builder, interpret, out, run
-from trt.layer_cases import CASES, normal
+from tests.support.trt.interpreted import builder, interpret, out, run
+from tests.support.trt.layer_cases import CASES, normal
 from trtnemo.errors import EngineError
 from trtnemo.trt.element import Element
 from trtnemo.trt.interpreter.kinds import BOUNDARIES, KINDS

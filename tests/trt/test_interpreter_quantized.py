@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-import oracle
-from trt.interpreted import Fp4, fp4, fp8, out, run
-from trt.layer_cases import normal
-from trtnemo.checkpoint import codecs
+from tests.support import oracle
+from tests.support.trt.interpreted import Fp4, fp4, fp8, out, run
+from tests.support.trt.layer_cases import normal
+from trtnemo.checkpoint.format import codecs
 from trtnemo.trt.element import Element
 
 FLOAT = Element.FLOAT32

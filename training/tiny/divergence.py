@@ -16,8 +16,8 @@ import numpy as np
 from training.tiny.batches import STAGES
 from training.tiny.corpus import generate
 from training.tiny.tokenizer import answers, render
+from trtnemo.backends import Executor, make_batch
 from trtnemo.engine import Engine, build_engine
-from trtnemo.lowering import Executor, make_batch
 from trtnemo.recipe import load_recipe
 from trtnemo.runtime import load_executor, load_tokenizer
 

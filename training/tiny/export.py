@@ -22,7 +22,7 @@ from training.tiny.corpus import generate
 from training.tiny.initial import spread_final_norm, to_hub
 from training.tiny.tokenizer import render
 from training.tiny.train import STATE
-from trtnemo.checkpoint.quantize import Format, quantize_checkpoint
+from trtnemo.checkpoint.rewrite.quantize import Format, quantize_checkpoint
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "generation_config.json", "chat_template.jinja")
 # Formats differ from layer to layer, as the released map's do: experts NVFP4, one shared matrix too, Mamba and the

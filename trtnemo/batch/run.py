@@ -11,8 +11,8 @@ from pathlib import Path
 from trtnemo.batch.lines import BatchLine, InputSummary, read_lines
 from trtnemo.batch.results import ResultFile
 from trtnemo.batch.send import Sender
+from trtnemo.endpoint import authorization, served_models
 from trtnemo.errors import UsageError
-from trtnemo.launch.endpoint import authorization, served_models
 
 Report = Callable[[int, int], None]
 

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
+from trtnemo.backends import Budget, make_batch
+from trtnemo.backends.cpu.executor import CpuExecutor, CpuOptions
+from trtnemo.backends.cpu.packing import pack_weights
 from trtnemo.checkpoint import WeightFormat
-from trtnemo.checkpoint.codecs import encode_bfloat16
-from trtnemo.checkpoint.storage import RawTensor, StorageType
+from trtnemo.checkpoint.format.codecs import encode_bfloat16
+from trtnemo.checkpoint.format.storage import RawTensor, StorageType
 from trtnemo.graph import ROWS, TOKENS, DType, Graph, ParameterSpec, ValueType, recording
-from trtnemo.lowering import Budget, make_batch
-from trtnemo.lowering.cpu.executor import CpuExecutor, CpuOptions
-from trtnemo.lowering.cpu.native import find_native
-from trtnemo.lowering.cpu.packing import pack_weights
+from trtnemo.native import find_native
 from trtnemo.network import functional
 from trtnemo.plan.hardware import Device, cpu_device, this_cpu
 

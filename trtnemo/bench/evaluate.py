@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from trtnemo.checkpoint.family.card import Comparison, Precision, card_suites, compare
+from trtnemo.endpoint import base_url, served_models
 from trtnemo.errors import MachineError, ServerError, UsageError
-from trtnemo.launch.accuracy import Comparison, Precision, card_suites, compare
-from trtnemo.launch.endpoint import base_url, served_models
 
 
 def evaluate(

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from trtnemo.checkpoint.json_file import read_json_object
 from trtnemo.errors import CheckpointError, UsageError
+from trtnemo.files.json_file import read_json_object
 
 LOCK = ".lock"
 

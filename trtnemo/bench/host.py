@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from trtnemo.bench.folder import write_whole
+from trtnemo.bench.load.run import Predict, Target
 from trtnemo.bench.predict import plan_of, predictor
-from trtnemo.bench.run import Predict, Target
-from trtnemo.checkpoint.digest import code_digest, file_sha256
+from trtnemo.endpoint import base_url, serving, shown
 from trtnemo.engine.manifest import MANIFEST, read_manifest
 from trtnemo.errors import EngineError, ServerError, TrtnemoError, UsageError
-from trtnemo.launch.endpoint import base_url, serving, shown
+from trtnemo.files.digest import code_digest, file_sha256
 from trtnemo.recipe import AnyRecipe, load_recipe
 
 

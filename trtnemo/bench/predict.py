@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from trtnemo.bench.calibrate import calibrated_cpu
-from trtnemo.bench.record import Prediction
-from trtnemo.bench.run import Predict
-from trtnemo.launch.deployment import to_deployment
+from trtnemo.bench.load.record import Prediction
+from trtnemo.bench.load.run import Predict
+from trtnemo.launch.plan_input import to_deployment
 from trtnemo.plan.hardware import find_device
 from trtnemo.plan.network import find_network
 from trtnemo.plan.plan import Plan, make_plan

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trtnemo.backends import make_batch
+from trtnemo.backends.cpu.executor import CpuExecutor
+from trtnemo.backends.cpu.packed import PackedIndex, read_index
 from trtnemo.engine import Engine
 from trtnemo.errors import MachineError
 from trtnemo.graph import Node
 from trtnemo.graph.ops import Embedding, Linear
-from trtnemo.lowering import make_batch
-from trtnemo.lowering.cpu.executor import CpuExecutor
-from trtnemo.lowering.cpu.native import require_native
-from trtnemo.lowering.cpu.packed import PackedIndex, read_index
+from trtnemo.native import require_native
 from trtnemo.plugins.latent_moe.op import LatentMoe
 from trtnemo.plugins.mamba2.op import Mamba2
 from trtnemo.runtime import load_executor

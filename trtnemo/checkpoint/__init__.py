@@ -1,12 +1,12 @@
 """Checkpoints in the hub's layout: open, audit, decode, quantize."""
 
-from trtnemo.checkpoint.audit import AuditReport, audit
+from trtnemo.checkpoint.audit.audit import AuditReport, audit
 from trtnemo.checkpoint.checkpoint import Checkpoint
-from trtnemo.checkpoint.config import LayerKind, ModelConfig, parse_config
-from trtnemo.checkpoint.expected import ExpectedTensor, expected_tensors
+from trtnemo.checkpoint.family.config import LayerKind, ModelConfig, parse_config
+from trtnemo.checkpoint.family.expected import ExpectedTensor, expected_tensors
+from trtnemo.checkpoint.family.quantization import QuantizationMap, WeightFormat
 from trtnemo.checkpoint.finding import Finding
-from trtnemo.checkpoint.quantization import QuantizationMap, WeightFormat
-from trtnemo.checkpoint.source import locate_checkpoint
+from trtnemo.checkpoint.hub.source import locate_checkpoint
 
 __all__ = [
     "AuditReport",

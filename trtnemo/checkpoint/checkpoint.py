@@ -7,16 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trtnemo.checkpoint.config import ModelConfig, parse_config
-from trtnemo.checkpoint.headers import Headers, survey_headers
-from trtnemo.checkpoint.json_file import read_json_object
-from trtnemo.checkpoint.quantization import QuantizationMap, read_quantizations
-from trtnemo.checkpoint.source import SMALL_FILES, cached_snapshot, fetch_snapshot, find_directory, locate_checkpoint
-from trtnemo.checkpoint.storage import RawTensor
+from trtnemo.checkpoint.family.config import ModelConfig, parse_config
+from trtnemo.checkpoint.family.quantization import QuantizationMap, read_quantizations
+from trtnemo.checkpoint.format.headers import Headers, survey_headers
+from trtnemo.checkpoint.format.storage import RawTensor
+from trtnemo.checkpoint.hub.source import (
+    SMALL_FILES,
+    cached_snapshot,
+    fetch_snapshot,
+    find_directory,
+    locate_checkpoint,
+)
 from trtnemo.errors import CheckpointError
+from trtnemo.files.json_file import read_json_object
 
 if TYPE_CHECKING:
-    from trtnemo.checkpoint.hub import HubListing
+    from trtnemo.checkpoint.hub.client import HubListing
 
 
 class Checkpoint:
@@ -57,14 +63,14 @@ class Checkpoint:
         directory = find_directory(str(name)) or cached_snapshot(str(name), revision)
         if directory is not None:
             return cls._local(directory)
-        from trtnemo.checkpoint.hub import list_hub  # brings the HTTP client, which most runs do not need
+        from trtnemo.checkpoint.hub.client import list_hub  # brings the HTTP client, which most runs do not need
 
         return cls.from_hub(list_hub(str(name), revision))
 
     @classmethod
     def from_hub(cls, listing: HubListing) -> Checkpoint:
         """Open what a hub lists, the small files and the headers alone fetched; raises CheckpointError."""
-        from trtnemo.checkpoint.hub import HubShards
+        from trtnemo.checkpoint.hub.client import HubShards
 
         if "config.json" not in listing.files:
             raise CheckpointError("has no config.json", where=listing.name)

@@ -7,11 +7,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from trtnemo.checkpoint.audit import AuditReport, audit
+from trtnemo.checkpoint.audit.audit import AuditReport, audit
 from trtnemo.checkpoint.checkpoint import Checkpoint
-from trtnemo.checkpoint.download import download_weights
-from trtnemo.checkpoint.hub import HubListing, list_hub
-from trtnemo.checkpoint.source import ALL_FILES, SIDE_FILES, fetch_snapshot
+from trtnemo.checkpoint.hub.client import HubListing, list_hub
+from trtnemo.checkpoint.hub.download import download_weights
+from trtnemo.checkpoint.hub.source import ALL_FILES, SIDE_FILES, fetch_snapshot
 from trtnemo.errors import CheckpointError, MachineError
 
 _RESERVE = 1 << 30  # bytes left free on the disk beside the download

@@ -13,7 +13,6 @@ from trtnemo.cli.group import COMMANDS, LazyGroup, run
 @click.group(
     cls=LazyGroup,
     table=COMMANDS,
-    elsewhere={"eval": ("eval", "eval_command")},
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="trtnemo")

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trtnemo.cli.options import default_engine, json_option, print_json, recipe_stem, set_option
-from trtnemo.cli.plans_view import comparison_json, print_comparison, print_plans
-from trtnemo.cli.progress import byte_progress
+from trtnemo.cli.views.progress import byte_progress
+from trtnemo.cli.views.tensorrt_plans import comparison_json, print_comparison, print_plans
 from trtnemo.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
+    from trtnemo.backends.tensorrt.lower.index import PlanIndex
     from trtnemo.engine.manifest import AnyManifest
-    from trtnemo.lowering.tensorrt.index import PlanIndex
-    from trtnemo.runtime.tensorrt.comparison import Comparison
+    from trtnemo.runtime.comparison.result import Comparison
 
 
 @click.command()
@@ -84,14 +84,14 @@ def build(
 def _read_plans(directory: Path, manifest: AnyManifest) -> PlanIndex | None:
     if manifest.runtime != "tensorrt":
         return None
-    from trtnemo.engine.plans import read_index
+    from trtnemo.backends.tensorrt.plans import read_index
 
     return read_index(directory)
 
 
 def _interpret(directory: Path) -> Comparison:
     from trtnemo.engine import Engine
-    from trtnemo.runtime.tensorrt.compare import compare
+    from trtnemo.runtime.comparison.compare import compare
 
     with byte_progress() as report:
         report("interpreting beside torch", 0, 0)
@@ -131,7 +131,7 @@ def build_from_recipe(
     if checkpoint is not None:
         loaded = loaded.model_copy(update={"checkpoint": checkpoint})
     if loaded.runtime in ("trtllm", "vllm", "sglang"):
-        from trtnemo.launch.bundle import build_bundle
+        from trtnemo.launch.bundle.bundle import build_bundle
 
         return build_bundle(loaded, recipe_stem(recipe), output, force=force)
     if loaded.runtime == "tensorrt":

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trtnemo.cli.audit_view import audit_json, print_audit, print_repair, print_rules, print_verdict
 from trtnemo.cli.options import json_option, print_json, set_option
+from trtnemo.cli.views.audit import audit_json, print_audit, print_repair, print_rules, print_verdict
 from trtnemo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _check_checkpoint(
     as_json: bool,
 ) -> bool:
     from trtnemo.checkpoint import Checkpoint, audit
-    from trtnemo.checkpoint.repair import repair_checkpoint
+    from trtnemo.checkpoint.rewrite.repair import repair_checkpoint
 
     (headers_only, modelopt), (output, source, force) = depth, mending
     checkpoint = Checkpoint.survey(name, revision)
@@ -127,7 +127,7 @@ def _check_checkpoint(
 
 def _check_recipe(name: str, settings: Sequence[str], as_json: bool) -> bool:
     from trtnemo.launch.check import check_recipe
-    from trtnemo.launch.translate import is_external, to_invocation
+    from trtnemo.launch.from_recipe import is_external, to_invocation
     from trtnemo.recipe import load_recipe
 
     recipe = load_recipe(name, settings)
@@ -138,7 +138,7 @@ def _check_recipe(name: str, settings: Sequence[str], as_json: bool) -> bool:
 
 def _check_command(text: str, version: str | None, compute_capability: str | None, as_json: bool) -> bool:
     from trtnemo.launch.check import check_invocation
-    from trtnemo.launch.command import read_command
+    from trtnemo.launch.pasted.command import read_command
 
     return _tell(check_invocation(read_command(text, version), compute_capability), as_json)
 

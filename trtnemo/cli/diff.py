@@ -20,8 +20,8 @@ def diff(context: click.Context, first: Path, second: Path, as_json: bool) -> No
 
     Exits 0 when they are the same, 1 when they differ.
     """
+    from trtnemo.engine.difference import differences
     from trtnemo.engine.manifest import read_manifest
-    from trtnemo.launch.difference import differences
 
     found = differences(read_manifest(first), read_manifest(second))
     if as_json:

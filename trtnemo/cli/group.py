@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
@@ -14,43 +15,41 @@ import click
 
 from trtnemo.errors import TrtnemoError, UsageError
 
-# name -> what `--help` says of it; a test holds these against the commands' own first lines
-COMMANDS: dict[str, str] = {
-    "batch": "Answer a file of requests in OpenAI's batch format, resumable.",
-    "bench": "Measure speed.",
-    "build": "Build the engine of a recipe.",
-    "chat": "Talk to a running server.",
-    "check": "Check a checkpoint, a recipe or a pasted server command.",
-    "diff": "Compare two engines or bundles, key by key.",
-    "doctor": "Say what this machine can build and serve, and why not the rest.",
-    "eval": "Measure accuracy with lm-eval, beside the model card's table.",
-    "fetch": "Download a checkpoint at one commit, audited before and after.",
-    "inspect": "Show what an engine is made of, and verify its files.",
-    "plan": "Plan a recipe's memory to the byte, and bound its speed.",
-    "quantize": "Quantize a BF16 checkpoint with ModelOpt.",
-    "recipes": "List, show, describe and import recipes.",
-    "render": "Write a recipe as a command, for Docker, Compose or Slurm, or for a client.",
-    "serve": "Serve an engine over the OpenAI API.",
+
+@dataclass(frozen=True)
+class Entry:
+    """A command before it is imported: `module:attribute` below trtnemo.cli, and its line in `--help`."""
+
+    place: str
+    help: str
+
+
+# a test compares these lines with the commands' own first lines
+COMMANDS: dict[str, Entry] = {
+    "batch": Entry("operate.batch:batch", "Answer a file of requests in OpenAI's batch format, resumable."),
+    "bench": Entry("bench.group:bench", "Measure speed."),
+    "build": Entry("build:build", "Build the engine of a recipe."),
+    "chat": Entry("operate.chat:chat", "Talk to a running server."),
+    "check": Entry("check:check", "Check a checkpoint, a recipe or a pasted server command."),
+    "diff": Entry("diff:diff", "Compare two engines or bundles, key by key."),
+    "doctor": Entry("operate.doctor:doctor", "Say what this machine can build and serve, and why not the rest."),
+    "eval": Entry("operate.eval:eval_command", "Measure accuracy with lm-eval, beside the model card's table."),
+    "fetch": Entry("weights.fetch:fetch", "Download a checkpoint at one commit, audited before and after."),
+    "inspect": Entry("inspect:inspect", "Show what an engine is made of, and verify its files."),
+    "plan": Entry("plan:plan", "Plan a recipe's memory to the byte, and bound its speed."),
+    "quantize": Entry("weights.quantize:quantize", "Quantize a BF16 checkpoint with ModelOpt."),
+    "recipes": Entry("recipes:recipes", "List, show, describe and import recipes."),
+    "render": Entry("render:render", "Write a recipe as a command, for Docker, Compose or Slurm, or for a client."),
+    "serve": Entry("operate.serve:serve", "Serve an engine over the OpenAI API."),
 }
 
 
 class LazyGroup(click.Group):
-    """A group that knows its commands by name and imports only the one that is called.
+    """A group that knows its commands by name and imports only the one that is called."""
 
-    table: what `--help` says of each; prefix: what the names of their modules begin with; elsewhere: module and name of
-    those that do not stand under their own.
-    """
-
-    def __init__(
-        self,
-        *arguments: Any,
-        table: dict[str, str],
-        prefix: str = "",
-        elsewhere: dict[str, tuple[str, str]],
-        **more: Any,
-    ) -> None:
+    def __init__(self, *arguments: Any, table: dict[str, Entry], **more: Any) -> None:
         super().__init__(*arguments, **more)
-        self._table, self._prefix, self._elsewhere = table, prefix, elsewhere
+        self._table = table
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
@@ -60,7 +59,7 @@ class LazyGroup(click.Group):
         """Import a command by name."""
         if cmd_name not in self._table:
             return None
-        module, name = self._elsewhere.get(cmd_name, (self._prefix + cmd_name, cmd_name))
+        module, _, name = self._table[cmd_name].place.partition(":")
         command: click.Command = getattr(importlib.import_module(f"trtnemo.cli.{module}"), name)
         return command
 
@@ -78,7 +77,7 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing any."""
         with formatter.section("Commands"):
-            formatter.write_dl(sorted(self._table.items()))
+            formatter.write_dl([(name, self._table[name].help) for name in sorted(self._table)])
 
 
 def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:

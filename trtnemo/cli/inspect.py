@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trtnemo.cli.options import json_option, print_json
-from trtnemo.cli.plans_view import print_plans
+from trtnemo.cli.views.tensorrt_plans import print_plans
 
 if TYPE_CHECKING:
-    from trtnemo.lowering.tensorrt.index import PlanIndex
+    from trtnemo.backends.tensorrt.lower.index import PlanIndex
 
 _BUNDLE_KEYS = ("server_version", "image", "command", "container", "env", "checked_against", "findings")
 _HEADS: dict[bool | None, str] = {True: "MTP", False: "none"}
@@ -71,7 +71,7 @@ def inspect(context: click.Context, engine: Path, verify: bool, as_json: bool) -
 
 
 def _read_plans(engine: Path) -> PlanIndex:
-    from trtnemo.engine.plans import read_index
+    from trtnemo.backends.tensorrt.plans import read_index
 
     return read_index(engine)
 

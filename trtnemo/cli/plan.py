@@ -62,7 +62,7 @@ def plan(
 
         print_json(plan_json(made))
     else:
-        from trtnemo.cli.plan_view import print_plan
+        from trtnemo.cli.views.plan import print_plan
 
         print_plan(made)
     if made.verdict.kind == "no":
@@ -73,7 +73,7 @@ def plan_recipe(
     recipe: str, settings: tuple[str, ...], checkpoint: str | None, hardware: str | None, acceptance: float | None
 ) -> Plan:
     """Load a recipe and plan it; raises TrtnemoError."""
-    from trtnemo.launch.deployment import to_deployment
+    from trtnemo.launch.plan_input import to_deployment
     from trtnemo.plan.hardware import find_device, parse_hardware
     from trtnemo.plan.network import find_network
     from trtnemo.plan.plan import make_plan

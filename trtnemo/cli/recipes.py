@@ -67,8 +67,8 @@ def import_command(command: str, server_version: str | None, description: str) -
     COMMAND is a trtllm-serve, vllm serve, sglang or docker line, YAML included; - reads it from stdin. Prints the
     recipe.
     """
-    from trtnemo.launch.command import read_command
-    from trtnemo.launch.to_recipe import recipe_text
+    from trtnemo.launch.pasted.command import read_command
+    from trtnemo.launch.pasted.to_recipe import recipe_text
 
     text = sys.stdin.read() if command == "-" else command
     click.echo(recipe_text(read_command(text, server_version), description), nl=False)

@@ -35,9 +35,9 @@ def render(
     The same recipe always gives the same text. Secrets are named, never written.
     """
     from trtnemo.errors import UsageError
-    from trtnemo.launch.bundle import require_accepted
+    from trtnemo.launch.bundle.bundle import require_accepted
+    from trtnemo.launch.from_recipe import to_invocation
     from trtnemo.launch.render import render as render_form
-    from trtnemo.launch.translate import to_invocation
     from trtnemo.recipe import load_recipe
 
     loaded = load_recipe(recipe, settings)

@@ -11,18 +11,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
+from trtnemo.backends.cpu.packed import LAYOUT as PACKED
+from trtnemo.backends.cpu.packing import pack_weights
+from trtnemo.backends.tensorrt.lower.index import PlanIndex
+from trtnemo.backends.tensorrt.plans import build_plans, place_plans, unfinished_plans
 from trtnemo.checkpoint import AuditReport, Checkpoint, audit
-from trtnemo.checkpoint.headers import INDEX
-from trtnemo.checkpoint.staging import check_output, staged_directory
+from trtnemo.checkpoint.format.headers import INDEX
 from trtnemo.engine.manifest import FORMAT_VERSION, MANIFEST, CheckpointRecord, FileRecord, Manifest, hash_file
 from trtnemo.engine.own import OwnRecipe, require_own, require_torch_fields
-from trtnemo.engine.plans import build_plans, place_plans, unfinished_plans
 from trtnemo.errors import CheckpointError, EngineError, MachineError, RecipeError
+from trtnemo.files.staging import check_output, staged_directory
 from trtnemo.graph import Graph
-from trtnemo.lowering.cpu.native import find_native, require_native
-from trtnemo.lowering.cpu.packed import LAYOUT as PACKED
-from trtnemo.lowering.cpu.packing import pack_weights
-from trtnemo.lowering.tensorrt.index import PlanIndex
+from trtnemo.native import find_native, require_native
 from trtnemo.network import NemotronH
 from trtnemo.recipe import AnyRecipe, CpuRecipe, TensorrtRecipe
 

@@ -9,10 +9,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from trtnemo.checkpoint import Checkpoint
-from trtnemo.checkpoint.json_file import read_json_object
 from trtnemo.engine.build import GRAPH, HUB, TOKENIZER
 from trtnemo.engine.manifest import BundleManifest, Manifest, SealedManifest, hash_file, read_manifest
 from trtnemo.errors import EngineError
+from trtnemo.files.json_file import read_json_object
 from trtnemo.graph import Graph
 from trtnemo.recipe import AnyRecipe
 from trtnemo.recipe.runtimes import ADAPTER

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from trtnemo.checkpoint.digest import file_sha256
 from trtnemo.errors import EngineError
+from trtnemo.files.digest import file_sha256
 
 FORMAT_VERSION = 1
 MANIFEST = "engine.json"

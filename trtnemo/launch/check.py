@@ -7,12 +7,12 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from trtnemo.launch.finding import Finding, errors, ordered
-from trtnemo.launch.invocation import Invocation
-from trtnemo.launch.llm_args import check_llm_args
-from trtnemo.launch.rules import RULES, Case
-from trtnemo.launch.settings import Settings, effective_settings
-from trtnemo.launch.surface import SurfaceChoice
+from trtnemo.findings import Finding, errors, ordered
+from trtnemo.launch.options.llm_args import check_llm_args
+from trtnemo.launch.servers.invocation import Invocation
+from trtnemo.launch.servers.known_issues import RULES, Case
+from trtnemo.launch.servers.settings import Settings, effective_settings
+from trtnemo.launch.servers.surface import SurfaceChoice
 from trtnemo.recipe import AnyRecipe
 from trtnemo.recipe.nearest import suggestion
 

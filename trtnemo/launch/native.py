@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from trtnemo.errors import RecipeError
-from trtnemo.launch.arguments import unknown_option
-from trtnemo.launch.finding import Finding
+from trtnemo.findings import Finding
 from trtnemo.launch.neutral import refuse_dashes
-from trtnemo.launch.option_value import check_data
-from trtnemo.launch.surface import SECRET_OPTIONS, Option, Surface
+from trtnemo.launch.options.arguments import unknown_option
+from trtnemo.launch.options.option_value import check_data
+from trtnemo.launch.servers.surface import SECRET_OPTIONS, Option, Surface
 from trtnemo.recipe.external import is_secret
 
 

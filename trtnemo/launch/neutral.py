@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from trtnemo.errors import RecipeError
-from trtnemo.launch.invocation import PLUGIN_OPTION
-from trtnemo.launch.surface import ServerName, Surface
+from trtnemo.launch.servers.invocation import PLUGIN_OPTION
+from trtnemo.launch.servers.surface import ServerName, Surface
 from trtnemo.recipe import SglangRecipe, TrtllmRecipe, VllmRecipe
 
 ExternalRecipe = TrtllmRecipe | VllmRecipe | SglangRecipe

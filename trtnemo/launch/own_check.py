@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from trtnemo.backends.tensorrt.lower.settings import Settings
+from trtnemo.backends.tensorrt.lower.targets import read_capability, require_formats, require_target
 from trtnemo.checkpoint import WeightFormat
 from trtnemo.engine.own import require_own
 from trtnemo.errors import RecipeError
-from trtnemo.launch.deployment import to_deployment
-from trtnemo.lowering.tensorrt.settings import Settings
-from trtnemo.lowering.tensorrt.targets import read_capability, require_formats, require_target
+from trtnemo.launch.plan_input import to_deployment
 from trtnemo.plan.hardware import find_device
 from trtnemo.plan.network import Network, find_network
 from trtnemo.plan.plan import make_plan

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from trtnemo.checkpoint.config import ModelConfig
+from trtnemo.checkpoint.family.config import ModelConfig
 from trtnemo.errors import RecipeError
 
 Count = Annotated[int, Field(ge=1, le=1 << 30)]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from trtnemo.checkpoint.config import ModelConfig
+from trtnemo.checkpoint.family.config import ModelConfig
 from trtnemo.plan.deployment import Deployment
 from trtnemo.plan.hardware import Device
 from trtnemo.plan.network import Network

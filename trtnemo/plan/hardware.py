@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from trtnemo.checkpoint.json_file import read_json_object
 from trtnemo.errors import UsageError
+from trtnemo.files.json_file import read_json_object
 from trtnemo.recipe.nearest import suggestion
 
 CATALOGUE = Path(__file__).resolve().parent / "hardware.json"

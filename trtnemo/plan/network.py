@@ -7,11 +7,11 @@ from functools import cached_property
 from pathlib import Path
 
 from trtnemo.checkpoint.collector import paused_collector
-from trtnemo.checkpoint.config import ModelConfig, parse_config
-from trtnemo.checkpoint.family import find_release
-from trtnemo.checkpoint.json_file import read_json_object
-from trtnemo.checkpoint.quantization import QuantizationMap, read_quantization
-from trtnemo.checkpoint.source import SMALL_FILES, fetch_snapshot, find_directory, local_directory
+from trtnemo.checkpoint.family.config import ModelConfig, parse_config
+from trtnemo.checkpoint.family.quantization import QuantizationMap, read_quantization
+from trtnemo.checkpoint.family.releases import find_release
+from trtnemo.checkpoint.hub.source import SMALL_FILES, fetch_snapshot, find_directory, local_directory
+from trtnemo.files.json_file import read_json_object
 from trtnemo.plan.weights import TensorClasses, tensor_classes
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from packaging.version import InvalidVersion, Version
 
-from trtnemo.checkpoint.config import ModelConfig
+from trtnemo.checkpoint.family.config import ModelConfig
 from trtnemo.plan.deployment import Deployment
 from trtnemo.plan.state import StateBytes
 

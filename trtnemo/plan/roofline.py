@@ -13,9 +13,9 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 
-from trtnemo.checkpoint.config import ModelConfig
-from trtnemo.checkpoint.expected import EMBEDDINGS
-from trtnemo.checkpoint.quantization import WeightFormat
+from trtnemo.checkpoint.family.config import ModelConfig
+from trtnemo.checkpoint.family.expected import EMBEDDINGS
+from trtnemo.checkpoint.family.quantization import WeightFormat
 from trtnemo.plan.deployment import Deployment
 from trtnemo.plan.hardware import Device
 from trtnemo.plan.network import Network

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trtnemo.checkpoint.config import ModelConfig
+from trtnemo.checkpoint.family.config import ModelConfig
 from trtnemo.plan.deployment import Deployment
 from trtnemo.plan.weights import stage_of
 

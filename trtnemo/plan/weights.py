@@ -11,10 +11,10 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
-from trtnemo.checkpoint.config import ModelConfig
-from trtnemo.checkpoint.expected import ExpectedTensor, expected_tensors
-from trtnemo.checkpoint.quantization import QuantizationMap
-from trtnemo.checkpoint.storage import StorageType
+from trtnemo.checkpoint.family.config import ModelConfig
+from trtnemo.checkpoint.family.expected import ExpectedTensor, expected_tensors
+from trtnemo.checkpoint.family.quantization import QuantizationMap
+from trtnemo.checkpoint.format.storage import StorageType
 from trtnemo.plan.deployment import Deployment
 
 DRAFT = "draft head"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trtnemo.checkpoint.config import ModelConfig
+from trtnemo.checkpoint.family.config import ModelConfig
 from trtnemo.plan.deployment import Deployment
 
 GIB = 1 << 30

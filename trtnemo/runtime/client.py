@@ -7,8 +7,8 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
+from trtnemo.backends import Budget, Executor
 from trtnemo.errors import EngineError, PromptTooLongError, RequestError
-from trtnemo.lowering import Budget, Executor
 from trtnemo.runtime.engine_loop import EngineLoop
 from trtnemo.runtime.messages import Abort, Event, Failed, Finished, LoopStatistics, Shutdown, Submit, ThinkingBudget
 from trtnemo.runtime.options import LoopOptions

@@ -9,8 +9,8 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+from trtnemo.backends import Executor
 from trtnemo.errors import TrtnemoError
-from trtnemo.lowering import Executor
 from trtnemo.runtime.draft_length import DraftLength
 from trtnemo.runtime.messages import (
     Abort,

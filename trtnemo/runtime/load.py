@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
+from trtnemo.backends import Budget, Executor
 from trtnemo.engine import Engine
 from trtnemo.errors import EngineError, MachineError, UsageError
-from trtnemo.lowering import Budget, Executor
 from trtnemo.recipe import CpuRecipe, TensorrtRecipe
 from trtnemo.runtime.options import LoopOptions
 from trtnemo.text import TextTokenizer
@@ -30,18 +30,18 @@ def load_executor(engine: Engine, *, interpret: bool = False) -> Executor:
         ) from None
     torch.set_num_threads(_threads(engine))
     if is_tensorrt:
-        from trtnemo.runtime.tensorrt.load import load_tensorrt
+        from trtnemo.runtime.load_tensorrt import load_tensorrt
 
         return load_tensorrt(engine, budget_of(engine), interpret)
-    from trtnemo.lowering.torch import TorchExecutor, load_weights
+    from trtnemo.backends.torch import TorchExecutor, load_weights
 
     graphs = [engine.target, *([engine.drafter] if engine.drafter else [])]
     return TorchExecutor(engine.target, engine.drafter, load_weights(engine.checkpoint(), *graphs), budget_of(engine))
 
 
 def _load_native(engine: Engine) -> Executor:
-    from trtnemo.lowering.cpu.executor import CpuExecutor, CpuOptions
-    from trtnemo.lowering.cpu.packed import read_index
+    from trtnemo.backends.cpu.executor import CpuExecutor, CpuOptions
+    from trtnemo.backends.cpu.packed import read_index
 
     recipe, budget = engine.recipe, budget_of(engine)
     if not isinstance(recipe, CpuRecipe):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trtnemo.lowering import Snapshot
+from trtnemo.backends import Snapshot
 
 # A shorter prefix is run faster than it is kept.
 LEAST_TOKENS = 64

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Items
 
-from trtnemo.lowering import Executor, Segment
+from trtnemo.backends import Executor, Segment
 from trtnemo.runtime.prefix_cache import PrefixCache
 from trtnemo.runtime.scheduler import Scheduler
 from trtnemo.runtime.sequence import Sequence

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trtnemo.lowering.cpu.native import find_native
+from trtnemo.native import find_native
 from trtnemo.runtime.sampling_params import SamplingParams
 
 Float32 = npt.NDArray[np.float32]

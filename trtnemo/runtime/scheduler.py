@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trtnemo.lowering import Budget, Segment, StepBatch
+from trtnemo.backends import Budget, Segment, StepBatch
 from trtnemo.runtime.sequence import Sequence
 
 # Chunks end at multiples of this where they can, so that prompts with one beginning are cut alike.

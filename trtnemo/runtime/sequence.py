@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from trtnemo.lowering import Snapshot
+from trtnemo.backends import Snapshot
 from trtnemo.runtime.messages import FinishReason, Submit
 from trtnemo.runtime.sampler import Float32, Sampler, TokenLogprob
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Items
 
-from trtnemo.lowering import DraftToken, Executor, Segment
+from trtnemo.backends import DraftToken, Executor, Segment
 from trtnemo.runtime.sequence import Sequence
 
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import uvicorn
 
-from trtnemo.checkpoint.digest import code_digest
 from trtnemo.engine import Engine
 from trtnemo.errors import CheckpointError, ServerError
+from trtnemo.files.digest import code_digest
 from trtnemo.recipe import CpuRecipe
 from trtnemo.runtime import EngineClient, load_executor, load_tokenizer, loop_options
 from trtnemo.server.admission import Admission

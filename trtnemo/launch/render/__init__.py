@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from trtnemo.launch.invocation import Invocation
+from trtnemo.launch.servers.invocation import Invocation
 from trtnemo.recipe import AnyRecipe
 
 Form = Literal["command", "docker", "compose", "slurm", "opencode", "evaluator"]

@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from trtnemo.launch.accuracy import Suite, card_suites
-from trtnemo.launch.invocation import Invocation
+from trtnemo.checkpoint.family.card import Suite, card_suites
+from trtnemo.launch.servers.invocation import Invocation
 from trtnemo.recipe import AnyRecipe
 
 OUTPUT_TOKENS = 32_768

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 
-from trtnemo.launch.invocation import Invocation
 from trtnemo.launch.render.shell_text import command_text, header, option_lines
 from trtnemo.launch.render.words import HERE, server_words
+from trtnemo.launch.servers.invocation import Invocation
 
 
 def render_command(recipe_name: str, invocation: Invocation) -> str:

@@ -6,7 +6,6 @@ from typing import Any
 
 import yaml
 
-from trtnemo.launch.invocation import Invocation
 from trtnemo.launch.render.docker import (
     container_files,
     container_words,
@@ -15,6 +14,7 @@ from trtnemo.launch.render.docker import (
     published_ports,
     require_container,
 )
+from trtnemo.launch.servers.invocation import Invocation
 
 
 def render_compose(recipe_name: str, invocation: Invocation) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 from trtnemo.errors import RecipeError
-from trtnemo.launch.invocation import Container, Invocation
 from trtnemo.launch.neutral import PLUGIN_FILE
 from trtnemo.launch.render.shell_text import CACHE_MOUNT, command_text, header, needs_plugin, option_lines, quoted
 from trtnemo.launch.render.words import CONFIG_FILE, config_text, container_places, server_words
+from trtnemo.launch.servers.invocation import Container, Invocation
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104
 HUB_TOKEN = "HF_TOKEN"  # noqa: S105 - the name of a variable

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 
-from trtnemo.launch.invocation import Invocation
 from trtnemo.launch.neutral import PLUGIN_FILE
 from trtnemo.launch.render.words import CONFIG_FILE, config_text, option_groups
+from trtnemo.launch.servers.invocation import Invocation
 
 # Words that the shell itself is to read; nothing of a recipe ever becomes one.
 CACHE_MOUNT = "~/.cache/huggingface:/root/.cache/huggingface"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from trtnemo.errors import RecipeError
-from trtnemo.launch.invocation import Invocation
 from trtnemo.launch.render.command import environment_lines
 from trtnemo.launch.render.shell_text import command_text, header, option_lines
 from trtnemo.launch.render.words import HERE, server_words
+from trtnemo.launch.servers.invocation import Invocation
 from trtnemo.recipe import AnyRecipe
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from trtnemo.launch.invocation import CONFIG_OPTION, MODEL_OPTIONS, PLUGIN_OPTION, Invocation
-from trtnemo.launch.surface import Option
+from trtnemo.launch.servers.invocation import CONFIG_OPTION, MODEL_OPTIONS, PLUGIN_OPTION, Invocation
+from trtnemo.launch.servers.surface import Option
 
 CONFIG_FILE = "extra-llm-api-config.yml"
 _PROGRAMS: dict[str, list[str]] = {

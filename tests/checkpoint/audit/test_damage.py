@@ -1,0 +1,66 @@
+"""Every kind of damage is found by its rule, and named; a good checkpoint shows none."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.checkpoints.damage import KINDS
+from trtnemo import errors
+from trtnemo.checkpoint import Checkpoint, audit
+from trtnemo.checkpoint.rules import RULES
+from trtnemo.errors import CheckpointError
+
+# the sentence that tells which of the many, by damage
+NAMED = {
+    "expert_lacks_weight_scale_2": "backbone.layers.1.mixer.experts.3.up_proj.weight_scale_2",
+    "one_layer_said_to_be_fp8": "backbone.layers.1.mixer.experts.3.up_proj.weight",
+    "a_shard_is_cut_off": "model-00002-of-00002.safetensors",
+    "two_tensors_in_one_place": "model.safetensors: tensor backbone.layers.1.norm.weight",
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_damage_is_found_by_its_rule(copy_checkpoint, name):
+    rule, precision, damage = KINDS[name]
+    directory = copy_checkpoint(precision)
+    damage(directory)
+    if rule not in RULES:
+        with pytest.raises(getattr(errors, rule)) as raised:
+            Checkpoint.survey(directory)
+        assert type(raised.value) is getattr(errors, rule)
+        return
+    report = audit(Checkpoint.survey(directory))
+    hits = [finding for finding in report.findings if finding.rule == rule]
+    assert hits, report.findings
+    assert report.passed == (RULES[rule].severity != "error"), report.errors
+    if name in NAMED:
+        assert hits[0].subject == NAMED[name]
+
+
+@pytest.mark.parametrize("precision", ["bf16", "nvfp4", "mixed"])
+def test_a_good_checkpoint_has_no_findings(make_checkpoint, precision):
+    assert audit(Checkpoint.survey(make_checkpoint(precision))).findings == []
+
+
+def test_there_are_at_least_forty_kinds():
+    assert len(KINDS) >= 40
+
+
+def test_every_rule_finds_some_damage():
+    """Those left out are met in test_repair.py (by ModelOpt's export) and test_oracle.py."""
+    assert RULES.keys() - {rule for rule, _, _ in KINDS.values()} == {
+        "experts-fused",
+        "sensitive-quantized",
+        "codec-disagrees",
+    }
+
+
+def test_inferred_rules_never_fail_an_audit():
+    assert not [rule.name for rule in RULES.values() if rule.inferred and rule.severity == "error"]
+
+
+def test_opening_refuses_what_the_audit_calls_an_error(copy_checkpoint):
+    directory = copy_checkpoint()
+    KINDS["two_tensors_in_one_place"][2](directory)
+    with pytest.raises(CheckpointError, match="overlap"):
+        Checkpoint.open(directory)

@@ -1,0 +1,88 @@
+"""Stages and known issues are read off a server's log."""
+
+from __future__ import annotations
+
+import pytest
+
+from trtnemo.launch.bundle.stages import KEPT_LINES, SHOWN_LINES, LogReader
+from trtnemo.launch.servers.invocation import Invocation
+from trtnemo.launch.servers.known_issues import rules_for
+
+
+@pytest.mark.parametrize(
+    ("line", "stage"),
+    [
+        ("Fetching 17 files: 12%", "downloading"),
+        ("Loading safetensors checkpoint shards: 10% Completed", "loading weights"),
+        ("[TRT-LLM] [I] Loading weights took 31 s", "loading weights"),
+        ("GPU KV cache size: 1,234,567 tokens", "allotting caches"),
+        ("Autotuning process starts", "compiling"),
+        ("Capturing CUDA graph shapes: 0%", "capturing CUDA graphs"),
+        ("Capture cuda graph begin. This can take up to several minutes.", "capturing CUDA graphs"),
+        ("INFO: Uvicorn running on http://0.0.0.0:8000", "listening"),
+        ("INFO: Application startup complete.", "listening"),
+        ("The server is fired up and ready to roll!", "listening"),
+        ("request 12 finished", None),
+    ],
+)
+def test_a_line_begins_a_stage_once(line, stage):
+    reader = LogReader()
+    assert reader.read(line) == stage
+    assert reader.read(line) is None
+    assert reader.stage == (stage or "starting")
+
+
+def rules(server, version):
+    return rules_for(Invocation(server, version, "m", {}))
+
+
+def test_the_latest_known_issue_is_told_and_only_the_last_lines_are_kept():
+    reader = LogReader(rules("vllm", "0.20.0"))
+    assert reader.known_issue() is None
+    reader.read("error: unrecognized arguments: --swap-space 0")
+    reader.read("To allow it, set the env var VLLM_ALLOW_LONG_MAX_MODEL_LEN=1.")
+    assert reader.known_issue().name == "vllm-long-context"
+    for number in range(KEPT_LINES):
+        reader.read(f"line {number}")
+    assert reader.known_issue() is None
+    shown = reader.last_lines().splitlines()
+    assert (len(shown), shown[-1]) == (SHOWN_LINES, f"  | line {KEPT_LINES - 1}")
+
+
+@pytest.mark.parametrize(
+    ("server", "version", "name"),
+    [
+        ("trtllm", "1.3.0rc12", "trtllm-13179"),
+        ("trtllm", "1.3.0rc14", None),
+        ("vllm", "0.20.0", None),
+        ("sglang", None, None),
+    ],
+)
+def test_a_line_shows_only_an_issue_that_the_server_has_in_its_version(server, version, name):
+    reader = LogReader(rules(server, version))
+    reader.read("run out of mamba cache blocks")
+    issue = reader.known_issue()
+    assert (issue.name if issue else None) == name
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Detected ModelOpt checkpoint, quant_algo=MIXED_PRECISION",
+        "non-default args: {'quantization': 'MIXED_PRECISION'}",
+        "WARNING VLLM_ALLOW_LONG_MAX_MODEL_LEN must be used with extreme caution.",
+        "VLLM_ALLOW_LONG_MAX_MODEL_LEN=1",
+    ],
+)
+def test_an_ordinary_line_shows_no_issue(line):
+    reader = LogReader(rules("vllm", "0.15.0"))
+    reader.read(line)
+    assert reader.known_issue() is None
+
+
+def test_a_refused_quantization_shows_its_issue_in_the_versions_that_refuse_it():
+    for version, name in (("0.15.0", "vllm-mixed-precision"), ("0.20.0", None)):
+        reader = LogReader(rules("vllm", version))
+        reader.read("ValueError: ModelOpt currently only supports: ['FP8', 'NVFP4'] quantizations in vLLM.")
+        issue = reader.known_issue()
+        assert (issue.name if issue else None) == name

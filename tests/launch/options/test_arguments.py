@@ -1,0 +1,105 @@
+"""Words are read as the server's own parser would read them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trtnemo.launch.options.arguments import parse_arguments
+from trtnemo.launch.servers.surface import load_surface
+
+VLLM, TRTLLM, SGLANG = (
+    load_surface("vllm", "0.20.0"),
+    load_surface("trtllm", "1.3.0rc12"),
+    load_surface("sglang", "0.5.10"),
+)
+
+
+SHARE = ("error", "option-value", "--kv_cache_free_gpu_memory_fraction")
+
+
+def rules(parsed):
+    return [(finding.severity, finding.rule, finding.subject) for finding in parsed.findings]
+
+
+@pytest.mark.parametrize(
+    ("surface", "words", "values"),
+    [
+        (VLLM, ["--max-model-len", "1k"], {"--max-model-len": 1000}),
+        (VLLM, ["--max-model-len", "1K"], {"--max-model-len": 1024}),
+        (VLLM, ["--max_model_len=auto"], {"--max-model-len": -1}),
+        (VLLM, ["-tp", "2"], {"--tensor-parallel-size": 2}),
+        (VLLM, ["--no-enable-chunked-prefill"], {"--enable-chunked-prefill": False}),
+        (
+            VLLM,
+            ["--served-model-name", "a", "b", "--port", "1234"],
+            {"--served-model-name": ["a", "b"], "--port": 1234},
+        ),
+        (VLLM, ["--speculative-config.method", "mtp"], {"--speculative-config": {"method": "mtp"}}),
+        (
+            VLLM,
+            ["--speculative-config.method", "mtp", "--speculative-config.num_speculative_tokens", "3"],
+            {"--speculative-config": {"method": "mtp", "num_speculative_tokens": 3}},
+        ),
+        (TRTLLM, ["--tp_size", "2", "--trust_remote_code"], {"--tensor_parallel_size": 2, "--trust_remote_code": True}),
+        (TRTLLM, ["--config", "x.yml"], {"--extra_llm_api_options": "x.yml"}),
+        (SGLANG, ["--tp-size", "8"], {"--tensor-parallel-size": 8}),
+    ],
+)
+def test_values_come_by_the_longest_name(surface, words, values):
+    parsed = parse_arguments(surface, words)
+    assert parsed.values == values
+    assert parsed.findings == []
+
+
+@pytest.mark.parametrize(
+    ("surface", "words", "finding"),
+    [
+        (VLLM, ["--swap-space", "0"], ("error", "unknown-option", "--swap-space")),
+        (TRTLLM, ["--max-batch-size", "8"], ("error", "unknown-option", "--max-batch-size")),
+        (TRTLLM, ["--max_batch", "8"], ("error", "unknown-option", "--max_batch")),
+        (TRTLLM, ["--max_batch_size", "-1"], ("error", "option-value", "--max_batch_size")),
+        (TRTLLM, ["--kv_cache_free_gpu_memory_fraction", "1.5"], SHARE),
+        (VLLM, ["--port", "65536"], ("error", "option-value", "--port")),
+        (VLLM, ["--gpu-memory-utilization", "90"], ("error", "option-value", "--gpu-memory-utilization")),
+        (VLLM, ["--max-num-seqs", "0"], ("error", "option-value", "--max-num-seqs")),
+        (SGLANG, ["--tp-size=-2"], ("error", "option-value", "--tensor-parallel-size")),
+        (TRTLLM, ["--max_batch_size", "eight"], ("error", "option-value", "--max_batch_size")),
+        (TRTLLM, ["--kv_cache_dtype", "fp4"], ("error", "option-value", "--kv_cache_dtype")),
+        (TRTLLM, ["--reasoning_parser", "kimi_k2"], ("warning", "uncertain-value", "--reasoning_parser")),
+        (TRTLLM, ["--telemetry"], ("warning", "uncertain-option", "--telemetry")),
+        (TRTLLM, ["--trust_remote_code=yes"], ("error", "option-value", "--trust_remote_code")),
+        (TRTLLM, ["--port"], ("error", "option-value", "--port")),
+        (VLLM, ["--speculative-config", "{"], ("error", "option-value", "--speculative-config")),
+        (VLLM, ["--speculative-config", '{"methd": "mtp"}'], ("error", "unknown-key", "--speculative-config methd")),
+        (VLLM, ["--moe-backend", "marlim"], ("error", "option-value", "--moe-backend")),
+        (VLLM, ["--max-num-se", "4"], ("note", "abbreviated-option", "--max-num-se")),
+        (VLLM, ["--max-num", "4"], ("error", "unknown-option", "--max-num")),
+        (VLLM, ["--port", "1", "--port", "2"], ("note", "option-twice", "--port")),
+    ],
+)
+def test_what_a_server_refuses_or_doubts_is_found(surface, words, finding):
+    assert finding in rules(parse_arguments(surface, words))
+
+
+def test_an_unknown_option_is_told_with_the_nearest_and_with_the_versions_that_have_it():
+    [finding] = parse_arguments(SGLANG, ["--disable-piecwise-cuda-graph"]).findings
+    assert "Did you mean '--disable-piecewise-cuda-graph'?" in finding.remedy
+    [finding] = parse_arguments(load_surface("sglang", "0.5.23"), ["--disable-piecewise-cuda-graph"]).findings
+    assert "0.5.10 has it" in finding.message
+
+
+def test_an_unknown_option_takes_its_value_with_it_and_never_the_model():
+    parsed = parse_arguments(VLLM, ["model", "--swap-space", "0", "--port", "8000"])
+    assert parsed.positional == ["model"]
+    assert parsed.values == {"--port": 8000}
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.text(max_size=12) | st.sampled_from(["--port", "-tp", "--no-x", "--a.b", "--speculative-config", "="]))
+)
+def test_any_words_are_read_without_breaking(words):
+    for surface in (VLLM, TRTLLM, SGLANG):
+        parse_arguments(surface, words)

@@ -1,0 +1,316 @@
+"""Pasted commands are read, never run, and checked as their server would."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.launch.conftest import card
+from trtnemo.errors import TrtnemoError, UsageError
+from trtnemo.launch.check import check_invocation
+from trtnemo.launch.pasted.command import read_command
+from trtnemo.launch.pasted.shell import read_script
+from trtnemo.launch.servers.settings import effective_settings
+
+SUPER = "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-NVFP4"
+
+
+def found(text, version=None):
+    report = check_invocation(read_command(text, version))
+    return {(finding.severity, finding.rule): finding for finding in report.findings}
+
+
+def test_the_cards_vllm_line_stops_at_swap_space():
+    finding = found(card("vllm"))["error", "vllm-swap-space"]
+    assert finding.subject == "--swap-space"
+    assert "Leave it out" in finding.remedy
+
+
+def test_the_cards_vllm_line_alone_is_held_against_the_oldest_record():
+    line = card("vllm").partition("export")[2]
+    report = check_invocation(read_command(f"export{line}"))
+    assert [(finding.severity, finding.rule) for finding in report.findings] == [
+        ("error", "vllm-swap-space"),
+        ("note", "record"),
+    ]
+
+
+def test_a_known_issue_never_hides_what_the_parser_refuses():
+    rules = {
+        finding.rule
+        for finding in check_invocation(
+            read_command("trtllm-serve m --max_batch_size 8 --tool_parser x --reasoning_parser nano_v9", "1.3.0rc7")
+        ).findings
+    }
+    assert {"option-value", "trtllm-tool-call-in-thinking"} <= rules
+
+
+def test_the_cards_spark_line_passes_and_its_quantization_is_ignored():
+    findings = found(card("vllm-spark"))
+    assert {severity for severity, _ in findings} == {"note"}
+    assert "'fp4', which is no method that vLLM knows" in findings["note", "vllm-quantization"].message
+
+
+def test_the_cards_tensorrt_llm_block_meets_13179():
+    findings = found(card("trtllm"))
+    assert "enable_padding: false" in findings["warning", "trtllm-13179"].remedy
+    assert not [severity for severity, _ in findings if severity == "error"]
+
+
+def test_the_cards_sglang_line_keeps_its_flag_and_says_that_no_image_was_read():
+    assert "image not read" in found(card("sglang"))["note", "sglang-piecewise-cuda-graph"].message
+    assert found(card("sglang"), "0.5.23")["error", "unknown-option"].subject == "--disable-piecewise-cuda-graph"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "words"),
+    [
+        ("trtllm-serve m --max_batch_size 8 --max_batch_sise 8", ("error", "unknown-option"), "--max_batch_size"),
+        (f"trtllm-serve {SUPER} --tp_size 3 --max_batch_size 8", ("error", "trtllm-tensor-parallel"), "1, 2, 4 or 8"),
+        (f"trtllm-serve {SUPER}", ("error", "trtllm-default-batch"), "160 GiB"),
+        ("trtllm-serve m --max_batch_size 8 --config gone.yml", ("warning", "file-not-read"), "gone.yml"),
+        ("vllm serve m --reasoning-parser super_v3", ("error", "vllm-reasoning-parser"), "plugin"),
+        (
+            "vllm serve m --tool-call-parser qwen --enable-auto-tool-choice",
+            ("error", "vllm-tool-parser"),
+            "qwen3_coder",
+        ),
+        ("vllm serve m stray", ("error", "stray-word"), "no option's value"),
+        ("docker run -e HF_TOKEN=hf_abc vllm/vllm-openai:v0.20.0 m", ("warning", "secret-in-command"), "-e HF_TOKEN"),
+        ("docker run -e VLLM_USE_FLASHINFER=1 vllm/vllm-openai:v0.20.0 m", ("warning", "unknown-variable"), "VLLM_"),
+        (
+            "docker run -p 8000:8000 nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc12 trtllm-serve m --max_batch_size 8",
+            ("warning", "container-host"),
+            "--host 0.0.0.0",
+        ),
+        ("vllm serve m --cpu-offload-gb much", ("error", "option-value"), "no number"),
+    ],
+)
+def test_mistakes_are_found(text, key, words):
+    assert words in found(text, "1.3.0rc12" if text.startswith("trtllm") else "0.20.0")[key].text
+
+
+def test_a_secret_of_a_pasted_line_is_not_kept():
+    invocation = read_command("docker run -e HF_TOKEN=hf_abc vllm/vllm-openai:v0.20.0 model --api-key hf_abc")
+    assert invocation.env == {"HF_TOKEN": None}
+    assert "hf_abc" not in repr(invocation)
+    assert [finding.rule for finding in invocation.findings] == ["secret-in-command"] * 2
+
+
+SECRETS = [
+    "VLLM_API_KEY=sk-1 vllm serve m",
+    "export VLLM_API_KEY=sk-1; vllm serve m",
+    "env VLLM_API_KEY=sk-1 vllm serve m",
+    "bash -c 'VLLM_API_KEY=sk-1 vllm serve m'",
+    "docker run -e VLLM_API_KEY=sk-1 vllm/vllm-openai:v0.20.0 m",
+    "vllm serve m --api-key sk-1",
+    "vllm serve m --api-key=sk-1 sk-1",
+    "sglang serve --model-path m --api-key sk-1",
+    "trtllm-serve m --api-key sk-1",
+    "trtllm-serve m --api-key=sk-1",
+]
+
+
+@pytest.mark.parametrize("text", SECRETS)
+def test_the_value_of_a_secret_is_never_told(text):
+    report = check_invocation(read_command(text))
+    assert "sk-1" not in repr(report).replace("subject='sk-1'", "")
+    assert "sk-1" not in repr(read_command(text).env)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"vllm serve {SUPER} > out.log 2>&1 &",
+        f"vllm serve {SUPER} >> out.log 2> err.log",
+        f"vllm serve {SUPER} --port 8001 &> out.log",
+        f"nohup vllm serve {SUPER} </dev/null >out.log 2>&1 &",
+        f"vllm serve {SUPER} 2>&1 | tee out.log",
+        f"env VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 vllm serve {SUPER} --max-model-len 1048576",
+        f"sudo -E -u me env -u X VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 vllm serve {SUPER} --max-model-len 1048576",
+        f"set -a; VLLM_ALLOW_LONG_MAX_MODEL_LEN=1; vllm serve {SUPER} --max-model-len 1048576",
+        f"vllm serve {SUPER} -O3 -cc.cudagraph_mode=FULL -tp=1",
+        f"vllm serve {SUPER} -O 3",
+        "docker run --log-opt max-size=10m --group-add video --add-host a:b --cap-drop ALL --dns 1.1.1.1 --sysctl a=b "
+        f"--tmpfs /x --userns host --stop-timeout 60 --init -itp 8000:8000 vllm/vllm-openai:v0.20.0 {SUPER}",
+        "export VLLM_ALLOW_LONG_MAX_MODEL_LEN=1; docker run -e VLLM_ALLOW_LONG_MAX_MODEL_LEN vllm/vllm-openai:v0.20.0 "
+        f"{SUPER} --max-model-len 1048576",
+        f"docker run --network host vllm/vllm-openai:v0.20.0 {SUPER} --host 127.0.0.1",
+    ],
+)
+def test_an_ordinary_line_is_read_without_a_finding(text):
+    report = check_invocation(read_command(text, "0.20.0"))
+    assert (report.model, report.findings) == (SUPER, [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cat > c.yml <<EOF && trtllm-serve m --config c.yml\nmax_batch_size: $SIZE\nEOF\n",
+        "cat <<-'EOF' > c.yml; trtllm-serve m --config c.yml > log\nmax_batch_size: 4\nEOF\n",
+        "sudo tee c.yml <<EOF\nmax_batch_size: 4\nEOF\ntrtllm-serve m --config ./c.yml",
+        "bash -c 'cat > c.yml <<EOF\nmax_batch_size: 4\nEOF\ntrtllm-serve m --config c.yml'",
+        "docker run img bash -c 'cat > c.yml <<EOF\nmax_batch_size: 4\nEOF\ntrtllm-serve m --config c.yml'",
+    ],
+)
+def test_a_here_document_is_read_wherever_the_server_is_started(text):
+    invocation = read_command(f"SIZE=4\n{text}")
+    assert invocation.llm_args == {"max_batch_size": 4}
+    assert invocation.findings == ()
+
+
+IMAGE = "nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc12"
+FILE = "cat > c.yml <<EOF\nmax_batch_size: 4\nEOF\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "path", "is_found"),
+    [
+        ("", "/workspace/c.yml", False),
+        ("-v /data:/data", "/workspace/c.yml", False),
+        ("-v $(pwd)/c.yml:/workspace/c.yml:ro", "/workspace/c.yml", True),
+        ("-v $(pwd):/workspace", "/workspace/c.yml", True),
+        ("-v $(pwd):/workspace -w /workspace", "c.yml", True),
+        ("-v /data:/data -w /workspace", "c.yml", False),
+        ("--mount type=bind,source=./c.yml,target=/c.yml", "/c.yml", True),
+        ("-v $(pwd):/workspace", "c.yml", True),
+    ],
+)
+def test_a_file_that_the_container_does_not_see_is_found(options, path, is_found):
+    text = f"{FILE}docker run {options} {IMAGE} trtllm-serve m --config {path}"
+    invocation = read_command(text)
+    assert invocation.llm_args == {"max_batch_size": 4}
+    assert ([finding.rule for finding in invocation.findings] == []) == is_found
+    assert is_found or invocation.findings[0].rule == "file-not-mounted"
+
+
+def test_a_published_port_that_is_not_the_servers_is_found():
+    line = f"docker run %s vllm/vllm-openai:v0.20.0 {SUPER} --port 8123"
+    assert "listens on 8123" in found(line % "-p 8123:8000")["warning", "container-port"].message
+    for options in ("-p 8000:8123", "--network host -p 8000:8000", "--net=host"):
+        assert found(line % options) == {}
+
+
+def test_a_variable_that_is_not_exported_is_not_the_servers():
+    findings = found(f"VLLM_ALLOW_LONG_MAX_MODEL_LEN=1\nvllm serve {SUPER} --max-model-len 1048576", "0.20.0")
+    assert findings.keys() == {("warning", "not-exported"), ("error", "vllm-long-context")}
+    exported = f"VLLM_ALLOW_LONG_MAX_MODEL_LEN=1\nexport VLLM_ALLOW_LONG_MAX_MODEL_LEN\nvllm serve {SUPER}"
+    assert found(exported, "0.20.0") == {}
+
+
+def test_a_misspelt_variable_in_front_of_a_command_is_found():
+    for text in (f"VLLM_USE_FLASHINFER=1 vllm serve {SUPER}", f"export VLLM_USE_FLASHINFER=1; vllm serve {SUPER}"):
+        assert found(text, "0.20.0").keys() == {("warning", "unknown-variable")}
+    assert read_command("CUDA_VISIBLE_DEVICES=1 vllm serve m").env == {"CUDA_VISIBLE_DEVICES": "1"}
+
+
+def test_options_in_a_file_of_the_servers_own_are_told_to_be_unread():
+    for text, version in (("vllm serve m --config a.yml", "0.20.0"), ("sglang serve --model-path m --config a", None)):
+        assert "a" in found(text, version)["warning", "file-not-read"].message
+
+
+def test_a_placeholder_is_a_word():
+    assert read_command("vllm serve <your-model> --port 8000").model == "<your-model>"
+
+
+BOTH = """cat > c.yml <<'EOF'
+max_batch_size: 16
+kv_cache_config: {dtype: fp8}
+EOF
+trtllm-serve m --max_batch_size 8 --kv_cache_dtype auto --free_gpu_memory_fraction 0.7 --config c.yml
+"""
+
+
+def test_the_file_beats_the_line_at_rc12_and_the_line_the_file_later():
+    old, new = (check_invocation(read_command(BOTH, version)) for version in ("1.3.0rc12", "1.4"))
+    lost = [finding.subject for finding in old.findings if finding.rule == "overridden"]
+    assert lost == ["--max_batch_size", "--kv_cache_dtype"]
+    lost = [finding.subject for finding in new.findings if finding.rule == "overridden"]
+    assert lost == ["max_batch_size", "kv_cache_config.dtype"]
+    for version, size, dtype in (("1.3.0rc12", 16, "fp8"), ("1.4", 8, "auto")):
+        values = effective_settings(read_command(BOTH, version))
+        assert (values.get("max_batch_size"), values.get("kv_cache_config.dtype")) == (size, dtype)
+        assert values.get("kv_cache_config.free_gpu_memory_fraction") == 0.7
+
+
+def test_what_another_versions_record_refuses_is_a_warning():
+    text = "vllm serve m --no-such-option 1 --moe-backend nobodys"
+    assert {finding.severity for finding in check_invocation(read_command(text, "0.20.0")).findings} == {"error"}
+    report = check_invocation(read_command(text, "0.25.0"))
+    assert [finding.severity for finding in report.findings] == ["warning", "warning", "note"]
+    assert report.findings[-1].message == "there is no record of 0.25.0: checked against vLLM 0.20.0"
+    assert report.passed
+
+
+@pytest.mark.parametrize(
+    ("text", "server", "model"),
+    [
+        ("python -m vllm.entrypoints.openai.api_server --model m", "vllm", "m"),
+        ("python3 -m sglang.launch_server --model m", "sglang", "m"),
+        ("sglang serve --model-path m", "sglang", "m"),
+        ("TLLM_ALLOW_LONG_MAX_MODEL_LEN=1 trtllm-serve serve m", "trtllm", "m"),
+        ("cd /x && export A=m; vllm serve $A", "vllm", "m"),
+        ("srun --mpi=pmix trtllm-llmapi-launch trtllm-serve m --tp_size 8", "trtllm", "m"),
+        ("docker run --gpus all -p8000:8000 img:1 vllm serve m", "vllm", "m"),
+        ("sudo -E docker run --rm vllm/vllm-openai:v0.20.0 --model m", "vllm", "m"),
+        ("docker container run vllm/vllm-openai:v0.20.0 m", "vllm", "m"),
+        ("docker run img bash -lc 'cd /x && trtllm-serve m --max_batch_size 8'", "trtllm", "m"),
+        ("docker run --entrypoint bash img -c 'vllm serve m'", "vllm", "m"),
+        ("nohup bash -c 'A=m; vllm serve $A' &", "vllm", "m"),
+        ("podman run --rm nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc12 trtllm-serve m", "trtllm", "m"),
+    ],
+)
+def test_every_way_of_starting_is_known(text, server, model):
+    invocation = read_command(text)
+    assert (invocation.server, invocation.model) == (server, model)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "holds no trtllm-serve"),
+        ("ls -la", "holds no trtllm-serve"),
+        ("vllm serve $(cat model)", "command substitution is not evaluated"),
+        ("trtllm-serve m --config <(echo a)", "command substitution is not evaluated"),
+        ("vllm serve `id`", "command substitution is not evaluated"),
+        ("vllm serve 'm", "no shell text"),
+        ("cat > a << EOF\nx", "not closed by EOF"),
+        ("docker run --rm", "names no image"),
+        ("vllm serve --port 8000", "names no model"),
+        ("trtllm-serve disaggregated -c x.yml", "trtllm-serve disaggregated is not checked here"),
+        ("x" * 70000, "longer than 65536 bytes"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(text, words):
+    with pytest.raises(UsageError, match=words.replace("(", r"\(")):
+        read_command(text)
+
+
+def test_reading_runs_nothing(tmp_path):
+    target = tmp_path / "touched"
+    for text in (f"touch {target}; vllm serve m", f"vllm serve m > {target}", f"vllm serve m | tee {target}"):
+        read_command(text)
+    assert not target.exists()
+
+
+def test_a_file_of_this_machine_is_read_where_the_text_does_not_write_it(tmp_path):
+    (tmp_path / "a.yml").write_text("max_batch_size: 4\n")
+    assert read_command(f"trtllm-serve m --config {tmp_path}/a.yml").llm_args == {"max_batch_size": 4}
+    (tmp_path / "a.yml").write_text("- 1\n")
+    assert [f.rule for f in read_command(f"trtllm-serve m --config {tmp_path}/a.yml").findings] == ["file-root"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(alphabet="ab -\\'\"$`<>|&;\n=/:.{}E", max_size=60))
+def test_any_text_is_read_or_refused(text):
+    before = set(os.listdir())
+    for line in (text, f"vllm serve m {text}", f"docker run {text} vllm/vllm-openai:v0.20.0 m {text}"):
+        try:
+            read_script(line)
+            check_invocation(read_command(line))
+        except TrtnemoError:
+            pass
+    assert set(os.listdir()) == before

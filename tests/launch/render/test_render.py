@@ -1,0 +1,307 @@
+"""What is rendered is taken by the real tools it is written for, and no text of a recipe ever becomes shell."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.launch.test_recipes import EXTERNAL, meaning
+from trtnemo.checkpoint.family.card import card_suites
+from trtnemo.errors import RecipeError
+from trtnemo.launch.check import check_invocation
+from trtnemo.launch.from_recipe import to_invocation
+from trtnemo.launch.pasted.command import read_command
+from trtnemo.launch.render import FORMS, render
+from trtnemo.launch.servers.invocation import Invocation
+from trtnemo.recipe import load_recipe
+from trtnemo.recipe.runtimes import ADAPTER
+
+BIN = Path(sys.executable).parent
+SCRIPTS = ("command", "docker", "slurm")
+
+
+def rendered(form, name="b200", settings=(), devices_per_node=8):
+    recipe = load_recipe(name, settings)
+    return render(form, name, recipe, to_invocation(recipe), devices_per_node)
+
+
+@pytest.mark.parametrize("form", SCRIPTS)
+@pytest.mark.parametrize("name", EXTERNAL)
+def test_scripts_pass_shellcheck(form, name, tmp_path):
+    script = tmp_path / "script.sh"
+    script.write_text(rendered(form, name), encoding="utf-8")
+    done = subprocess.run([BIN / "shellcheck", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", EXTERNAL)
+def test_compose_takes_the_file(name, tmp_path):
+    (tmp_path / "compose.yaml").write_text(rendered("compose", name), encoding="utf-8")
+    command = [BIN / "docker-compose", "-f", tmp_path / "compose.yaml", "config", "--format", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "HF_TOKEN": ""})
+    assert done.returncode == 0, done.stderr
+    service = json.loads(done.stdout)["services"]["server"]
+    recipe = load_recipe(name)
+    line = shlex.join(["docker", "run", recipe_image(recipe), *service["command"]])
+    assert read_command(line).options == read_command(rendered("docker", name)).options
+
+
+def recipe_image(recipe):
+    return getattr(recipe, recipe.runtime).image
+
+
+@pytest.mark.parametrize("name", EXTERNAL)
+def test_opencode_takes_the_file(name):
+    """The schema was made from the types of @opencode-ai/sdk 1.19.3."""
+    schema = json.loads((Path(__file__).parent / "opencode.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(json.loads(rendered("opencode", name)), schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"modle": "x"}, schema)
+
+
+def test_the_evaluators_file_names_the_cards_suites_and_no_secret():
+    content = yaml.safe_load(rendered("evaluator"))
+    named = [task["name"] for task in content["evaluation"]["tasks"]]
+    assert named == [suite.task for suite in card_suites() if suite.task]
+    assert content["target"]["api_endpoint"]["url"] == "http://localhost:8123/v1/chat/completions"
+    assert content["evaluation"]["nemo_evaluator_config"]["config"]["params"]["temperature"] == 1.0
+    assert content["evaluation"]["env_vars"] == {"HF_TOKEN": "host:HF_TOKEN"}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_same_recipe_gives_the_same_text_in_any_process(form):
+    code = (
+        "import sys\nfrom trtnemo.recipe import load_recipe\nfrom trtnemo.launch.render import render\n"
+        "from trtnemo.launch.from_recipe import to_invocation\nrecipe = load_recipe('vllm-dgx-spark')\n"
+        f"sys.stdout.write(render({form!r}, 'vllm-dgx-spark', recipe, to_invocation(recipe)))"
+    )
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+        assert done.stdout == rendered(form, "vllm-dgx-spark")
+
+
+def test_secrets_are_named_and_never_written(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    for form in FORMS:
+        assert "hf_secret" not in rendered(form, "vllm-b200", ["vllm.env.MY_API_KEY=null"])
+    assert "  -e HF_TOKEN \\\n" in rendered("docker")
+    assert "  -e MY_API_KEY \\\n" in rendered("docker", "vllm-b200", ["vllm.env.MY_API_KEY=null"])
+
+
+@pytest.mark.parametrize(
+    ("name", "per_node", "lines"),
+    [
+        ("b200x8-throughput", 8, ["--nodes=1", "--ntasks=1", "--gpus-per-node=8"]),
+        ("b200x8-throughput", 4, ["--nodes=2", "--ntasks=8", "--ntasks-per-node=4", "--gpus-per-node=4"]),
+        ("gb200", 2, ["--nodes=2", "--ntasks=4", "--ntasks-per-node=2", "--gpus-per-node=2"]),
+    ],
+)
+def test_slurm_asks_for_the_nodes_that_the_devices_need(name, per_node, lines):
+    text = rendered("slurm", name, devices_per_node=per_node)
+    directives = [line.removeprefix("#SBATCH ") for line in text.splitlines() if line.startswith("#SBATCH")]
+    assert set(lines) <= set(directives)
+    assert ("trtllm-llmapi-launch" in text) == ("--nodes=2" in lines)
+    assert ("srun --mpi=pmix trtllm-llmapi-launch" in text) == ("--nodes=2" in lines)
+
+
+def test_what_has_no_slurm_form_or_no_image_is_refused():
+    with pytest.raises(RecipeError, match="do not fill 3 nodes of 3"):
+        rendered("slurm", "b200x8-throughput", devices_per_node=3)
+    with pytest.raises(RecipeError, match="vllm over 2 nodes has no launcher here"):
+        rendered("slurm", "vllm-b200", ["hardware.count=2"], devices_per_node=1)
+    for form in ("docker", "compose"):
+        with pytest.raises(RecipeError, match=r"names no image under 'trtllm\.image'"):
+            rendered(form, "b200", ["trtllm.image=null"])
+
+
+@pytest.mark.parametrize(
+    "setting", ["checkpoint=--trust-remote-code", "served_model_names=[--port]", "vllm.args.middleware=[--x]"]
+)
+def test_a_word_that_the_server_would_take_for_an_option_is_refused(setting):
+    with pytest.raises(RecipeError, match="begins with a dash"):
+        rendered("command", "vllm-b200", [setting])
+
+
+def test_a_value_that_begins_with_a_dash_is_read_back_as_a_value():
+    text = rendered("command", "vllm-b200", ["vllm.args.chat-template=-x"])
+    assert "  --chat-template=-x\n" in text
+    again = read_command(text, "0.20.0")
+    assert (again.options["--chat-template"], again.findings) == ("-x", ())
+
+
+@pytest.mark.parametrize("form", ["command", "docker", "compose", "slurm"])
+@pytest.mark.parametrize(
+    ("name", "settings", "line"),
+    [
+        ("sglang-b200", ['sglang.version="0.5.24"'], "--disable-piecewise-cuda-graph"),
+        ("sglang-b200", ["sglang.args.some-new-flag=true"], "--some-new-flag"),
+        ("vllm-b200", ['vllm.version="0.25.0"', "vllm.args.some_new=1"], "--some_new"),
+    ],
+)
+def test_an_option_that_another_versions_record_does_not_know_is_kept_as_written(form, name, settings, line):
+    assert line in rendered(form, name, settings)
+    invocation = to_invocation(load_recipe(name, settings))
+    assert ("warning", "unknown-option", line) in [
+        (finding.severity, finding.rule, finding.subject) for finding in check_invocation(invocation).findings
+    ]
+
+
+def test_an_unknown_option_with_a_secret_is_refused():
+    for key in ("api-key", "new-password"):
+        with pytest.raises(RecipeError, match=f"holds a secret .--{key}.") as caught:
+            rendered("command", "b200", [f"trtllm.args.{key}=sk-1"])
+        assert "sk-1" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "words"),
+    [
+        ("b200", "trtllm.args.custom_module_dirs=[/a, /b]", ["--custom_module_dirs /a", "--custom_module_dirs /b"]),
+        ("sglang-b200", "sglang.args.forward-hooks=[1, 2]", ["--forward-hooks '[1,2]'"]),
+        ("sglang-b200", "sglang.args.cuda-graph-bs=[1, 2]", ["--cuda-graph-bs 1 2"]),
+    ],
+)
+def test_a_list_is_written_as_its_option_takes_it(name, setting, words):
+    lines = [line.strip(" \\") for line in rendered("command", name, [setting]).splitlines()]
+    assert set(words) <= set(lines)
+
+
+def test_a_server_without_a_given_port_is_asked_at_its_own_default():
+    assert Invocation("sglang", "0.5.10", "m", {}).port == 30000
+    assert Invocation("vllm", "0.20.0", "m", {}).port == 8000
+    assert Invocation("vllm", "0.20.0", "m", {"--port": 1234}).port == 1234
+
+
+@pytest.mark.parametrize(
+    ("name", "host", "port", "inside"),
+    [
+        ("b200", "127.0.0.1", "127.0.0.1:8123:8123", True),
+        ("b200", "0.0.0.0", "8123:8123", True),  # noqa: S104
+        ("sglang-b200", "::1", "[::1]:30000:30000", True),
+        ("vllm-b200", None, "8000:8000", False),
+    ],
+)
+def test_a_container_listens_everywhere_and_its_port_is_published_where_the_recipe_says(name, host, port, inside):
+    settings = [] if host is None else [f'server.host="{host}"']
+    lines = [line.strip(" \\") for line in rendered("docker", name, settings).splitlines()]
+    assert shlex.join(["-p", port]) in lines
+    assert ("--host 0.0.0.0" in lines) == inside
+    assert yaml.safe_load(rendered("compose", name, settings))["services"]["server"]["ports"] == [port]
+    assert ("--host 127.0.0.1" in rendered("command", name, settings)) == (host == "127.0.0.1")
+
+
+def test_a_local_checkpoint_is_mounted_where_it_is():
+    for form, line in (
+        ("docker", "-v '/data/my model:/data/my model:ro'"),
+        ("compose", "- /data/my model:/data/my model:ro"),
+    ):
+        assert line in rendered(form, "b200", ["checkpoint=/data/my model"])
+        with pytest.raises(RecipeError, match="is a relative path"):
+            rendered(form, "b200", ["checkpoint=./model"])
+    assert "/data/my model:" not in rendered("command", "b200", ["checkpoint=/data/my model"])
+
+
+def hostile_recipe(texts):
+    """Return a recipe with hostile texts in its fields, and the texts as they must arrive."""
+    model, served, template, value, description = texts
+    model, served = f"m{model}", f"s{served}"
+    data = load_recipe("vllm-b200").model_dump(mode="json", exclude_unset=True)
+    data |= {"checkpoint": model, "served_model_names": [served], "description": description}
+    data["vllm"]["args"]["chat-template"] = template
+    data["vllm"]["env"] = {"PLAIN": value}
+    return ADAPTER.validate_python(data), (model, served, template, value, description)
+
+
+HOSTILE = st.text(alphabet="ab $`\"'\\;&|<>(){}*?~#!\n\t-=EOF", min_size=1, max_size=20)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=st.lists(HOSTILE, min_size=5, max_size=5))
+def test_shell_characters_in_any_text_field_stay_text(texts, tmp_path):
+    """A real shell runs the script with stand-ins that print their words; nothing else may happen."""
+    recipe, (model, served, template, value, description) = hostile_recipe(texts)
+    invocation = to_invocation(recipe)
+    programs = tmp_path / "bin"
+    programs.mkdir(exist_ok=True)
+    for name in ("vllm", "docker", "srun"):
+        program = programs / name
+        program.write_text('#!/bin/sh\nprintf "%s\\0" "$@" > "$RECORD"\nprintf "%s" "$PLAIN" > "$RECORD.env"\n')
+        program.chmod(0o755)
+    record = tmp_path / "record"
+    for form in SCRIPTS:
+        text = render(form, description, recipe, invocation)
+        work = tmp_path / "work"
+        work.mkdir(exist_ok=True)
+        environment = {"PATH": f"{programs}:/usr/bin:/bin", "RECORD": str(record), "HOME": "/nowhere"}
+        done = subprocess.run(["sh", "-c", text], cwd=work, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        words = record.read_text().split("\0")
+        assert {model, served} <= set(words)
+        assert template in words or f"--chat-template={template}" in words
+        assert (f"PLAIN={value}" in words) if form == "docker" else (Path(f"{record}.env").read_text() == value)
+        assert list(work.iterdir()) == []
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=st.lists(HOSTILE, min_size=5, max_size=5))
+def test_text_in_the_yaml_file_and_in_every_other_field_stays_text(texts, tmp_path):
+    """The file that the shell writes holds the very text, and the server gets the other fields word by word."""
+    endpoint, host, revision, name, path = texts
+    data = load_recipe("b200").model_dump(mode="json", exclude_unset=True)
+    data |= {"revision": revision, "server": {"host": host, "port": 8123}, "hardware": {"name": name}}
+    data["trtllm"]["llm_args"] |= {"otlp_traces_endpoint": endpoint, "env_overrides": {path: endpoint}}
+    recipe = ADAPTER.validate_python(data)
+    work, programs, record = tmp_path / "yaml", tmp_path / "programs", tmp_path / "words"
+    for folder in (work, programs):
+        folder.mkdir(exist_ok=True)
+    (programs / "trtllm-serve").write_text('#!/bin/sh\nprintf "%s\\0" "$@" > "$RECORD"\n')
+    (programs / "trtllm-serve").chmod(0o755)
+    text = render("command", name, recipe, to_invocation(recipe))
+    environment = {"PATH": f"{programs}:/usr/bin:/bin", "RECORD": str(record)}
+    done = subprocess.run(["sh", "-c", text], cwd=work, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [file.name for file in work.iterdir()] == ["extra-llm-api-config.yml"]
+    written = yaml.safe_load((work / "extra-llm-api-config.yml").read_text(encoding="utf-8"))
+    assert written["otlp_traces_endpoint"] == endpoint
+    assert written["env_overrides"] == {path: endpoint}
+    words = record.read_text().split("\0")
+    for option, value in (("--hf_revision", revision), ("--host", host)):
+        assert f"{option}={value}" in words or words[words.index(option) + 1] == value
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=st.lists(HOSTILE, min_size=5, max_size=5))
+def test_compose_reads_hostile_text_as_it_was(texts, tmp_path):
+    recipe, (model, served, template, value, description) = hostile_recipe(texts)
+    file = tmp_path / "compose.yaml"
+    file.write_text(render("compose", description, recipe, to_invocation(recipe)), encoding="utf-8")
+    command = [BIN / "docker-compose", "-f", file, "config", "--format", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, env={"PATH": os.environ["PATH"], "HF_TOKEN": ""})
+    assert done.returncode == 0, done.stderr
+    # what Compose prints is a Compose file again, in which a dollar is written twice
+    service = json.loads(done.stdout.replace("$$", "$"))["services"]["server"]
+    assert service["command"][0] == model
+    assert served in service["command"]
+    assert template in service["command"] or f"--chat-template={template}" in service["command"]
+    assert service["environment"]["PLAIN"] == value
+
+
+@pytest.mark.parametrize("name", EXTERNAL)
+@pytest.mark.parametrize("form", ["command", "docker"])
+def test_a_rendered_line_is_read_back_as_what_it_was_made_from(form, name):
+    invocation = to_invocation(load_recipe(name))
+    again = read_command(rendered(form, name), invocation.version)
+    assert meaning(again)[:4] == meaning(invocation)[:4]
+    assert meaning(again)[5:7] == meaning(invocation)[5:7]
+    assert again.findings == ()

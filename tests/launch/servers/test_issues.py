@@ -1,0 +1,186 @@
+"""Every known issue is triggered by what triggers it, in the versions that have it, and by nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from trtnemo.launch.check import check_invocation
+from trtnemo.launch.servers.invocation import Invocation
+from trtnemo.launch.servers.known_issues import RULES
+
+SUPER = "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-NVFP4"
+MTP = {"decoding_type": "MTP", "num_nextn_predict_layers": 3, "allow_advanced_sampling": True}
+FINE = Invocation(
+    "trtllm",
+    "1.3.0rc12",
+    SUPER,
+    {"--max_batch_size": 8},
+    llm_args={"speculative_config": MTP, "cuda_graph_config": {"enable_padding": False}},
+)
+FINE_VLLM = Invocation("vllm", "0.20.0", SUPER, {"--port": 8000})
+FINE_SGLANG = Invocation("sglang", "0.5.10", SUPER, {"--port": 30000})
+
+
+def with_file(**keys):
+    return dataclasses.replace(FINE, llm_args={**FINE.llm_args, **keys})
+
+
+def with_options(base=FINE, **options):
+    given = {f"--{name}": value for name, value in options.items()}
+    if base is not FINE:
+        given = {name.replace("_", "-"): value for name, value in given.items()}
+    return dataclasses.replace(base, options={**base.options, **given})
+
+
+# rule -> (what triggers it, compute capability, a version without it)
+TRIGGERS = {
+    "trtllm-13179": (with_file(cuda_graph_config={"enable_padding": True}), None, "1.3.0rc14"),
+    "trtllm-advanced-sampling": (with_file(speculative_config={"decoding_type": "MTP"}), None, None),
+    "trtllm-relaxed-acceptance-ids": (
+        with_file(speculative_config={**MTP, "use_relaxed_acceptance_for_thinking": True}),
+        None,
+        None,
+    ),
+    "trtllm-draft-length-key": (dataclasses.replace(FINE, version="1.4"), None, "1.3.0rc12"),
+    "trtllm-long-context": (with_options(max_seq_len=1048576), None, None),
+    "trtllm-tensor-parallel": (with_options(tensor_parallel_size=3), None, None),
+    "trtllm-tool-call-in-thinking": (
+        with_options(tool_parser="qwen3_coder", reasoning_parser="nano-v3"),
+        None,
+        "1.3.0rc21",
+    ),
+    "trtllm-force-nonempty-content": (
+        dataclasses.replace(with_options(reasoning_parser="nano-v3"), version="1.3.0rc7"),
+        None,
+        "1.3.0rc8",
+    ),
+    "trtllm-engine-backend": (with_options(backend="tensorrt"), None, None),
+    "trtllm-misplaced-cache-key": (with_file(mamba_ssm_cache_dtype="float16"), None, None),
+    "trtllm-default-batch": (dataclasses.replace(FINE, options={}), None, None),
+    "trtllm-stochastic-rounding": (with_file(kv_cache_config={"mamba_ssm_stochastic_rounding": True}), None, None),
+    "trtllm-block-reuse": (with_file(kv_cache_config={"enable_block_reuse": True}), None, "1.3.0rc14"),
+    "trtllm-16072": (with_file(cuda_graph_config={"enable_padding": True}), None, "1.3.0rc22"),
+    "trtllm-nvfp4-hopper": (FINE, "9.0", None),
+    "trtllm-nvfp4-hopper-moe": (with_file(moe_config={"backend": "TRTLLM"}), "9.0", None),
+    "trtllm-captured-sizes": (
+        with_file(cuda_graph_config={"batch_sizes": [1, 2], "max_batch_size": 4}),
+        None,
+        None,
+    ),
+    "trtllm-draft-schedule": (
+        with_file(speculative_config={**MTP, "max_concurrency": 4, "draft_len_schedule": {1: 3}}),
+        None,
+        None,
+    ),
+    "trtllm-draft-length": (with_file(speculative_config={"decoding_type": "NGram"}), None, None),
+    "trtllm-decoding-backend": (with_file(speculative_config={"decoding_type": "Medusa"}), None, None),
+    "trtllm-attention-window": (with_file(kv_cache_config={"max_attention_window": []}), None, None),
+    "trtllm-attention-dp-balance": (
+        with_file(attention_dp_config={"enable_balance": True, "timeout_iters": -1}),
+        None,
+        None,
+    ),
+    "trtllm-philox-rounds": (with_file(kv_cache_config={"mamba_ssm_philox_rounds": 0}), None, None),
+    "trtllm-ray": (with_file(ray_worker_extension_cls="x.y"), None, None),
+    "trtllm-batch-over-tokens": (with_options(max_batch_size=64, max_num_tokens=32), None, None),
+    "vllm-mixed-precision": (dataclasses.replace(FINE_VLLM, version="0.15.1"), None, "0.16.0"),
+    "vllm-swap-space": (None, None, None),  # tests/launch/pasted/test_command.py: it needs a text
+    "vllm-quantization": (with_options(FINE_VLLM, quantization="fp4"), None, None),
+    "vllm-long-context": (with_options(FINE_VLLM, max_model_len=1048576), None, None),
+    "vllm-35447": (
+        dataclasses.replace(
+            with_options(FINE_VLLM, speculative_config={"method": "mtp"}, enable_chunked_prefill=True),
+            version="0.17.0",
+        ),
+        None,
+        "0.18.0",
+    ),
+    "vllm-nvfp4-hopper": (FINE_VLLM, "9.0", None),
+    "vllm-reasoning-parser": (with_options(FINE_VLLM, reasoning_parser="super_v3"), None, None),
+    "vllm-tool-parser": (with_options(FINE_VLLM, tool_call_parser="qwen", enable_auto_tool_choice=True), None, None),
+    "vllm-auto-tool-choice": (with_options(FINE_VLLM, tool_call_parser="qwen3_coder"), None, None),
+    "sglang-piecewise-cuda-graph": (with_options(FINE_SGLANG, disable_piecewise_cuda_graph=True), None, None),
+    "sglang-long-context": (with_options(FINE_SGLANG, context_length=1048576), None, None),
+    "sglang-mtp-pro-6000": (with_options(FINE_SGLANG, speculative_algorithm="NEXTN"), "12.0", None),
+}
+
+
+def rules_of(invocation, capability=None):
+    return {finding.rule for finding in check_invocation(invocation, capability).findings}
+
+
+def test_every_rule_has_a_trigger_here_and_says_what_to_do():
+    assert {rule.name for rule in RULES} == TRIGGERS.keys()
+    for rule in RULES:
+        assert rule.symptom
+        assert rule.source
+        assert rule.remedy
+
+
+@pytest.mark.parametrize("name", [name for name, (trigger, _, _) in TRIGGERS.items() if trigger is not None])
+def test_a_rule_is_triggered_by_its_cause_alone_and_in_its_versions(name):
+    invocation, capability, version_without = TRIGGERS[name]
+    assert name in rules_of(invocation, capability)
+    if version_without is not None:
+        assert name not in rules_of(dataclasses.replace(invocation, version=version_without), capability)
+
+
+@pytest.mark.parametrize(
+    ("model", "is_hybrid"),
+    [
+        (SUPER, True),
+        ("nvidia/Nemotron-H-8B-Base-8K", True),
+        ("nvidia/NVIDIA-Nemotron-Nano-9B-v2", True),
+        ("nvidia/Llama-3_3-Nemotron-Super-49B-v1", False),
+        ("meta-llama/Llama-3.1-8B", False),
+    ],
+)
+def test_limits_of_mamba_states_concern_the_hybrids_alone(model, is_hybrid):
+    for options in ({}, {"--max_batch_size": 8, "--tensor_parallel_size": 3}):
+        invocation = dataclasses.replace(FINE, model=model, options=options)
+        assert bool(rules_of(invocation) & {"trtllm-default-batch", "trtllm-tensor-parallel"}) == is_hybrid
+
+
+@pytest.mark.parametrize(("text", "is_hybrid"), [('{"model_type": "nemotron_h"}', True), ("{}", False), ("[", False)])
+def test_a_local_model_is_what_its_config_says(text, is_hybrid, tmp_path):
+    (tmp_path / "config.json").write_text(text)
+    invocation = dataclasses.replace(FINE, model=str(tmp_path), options={})
+    assert ("trtllm-default-batch" in rules_of(invocation)) == is_hybrid
+
+
+@pytest.mark.parametrize(
+    ("capability", "is_told"), [("8.0", True), ("8.9", True), ("9.0", True), ("10.0", False), ("12.1", False)]
+)
+def test_every_device_before_blackwell_runs_nvfp4_as_w4a16(capability, is_told):
+    assert ("trtllm-nvfp4-hopper" in rules_of(FINE, capability)) == is_told
+
+
+def test_a_sound_start_triggers_nothing():
+    for invocation in (FINE, FINE_VLLM, FINE_SGLANG):
+        assert rules_of(invocation, "10.0") == set()
+
+
+def test_variables_lift_the_limit_of_positions():
+    for base, option, variable, value in (
+        (FINE, "max_seq_len", "TLLM_ALLOW_LONG_MAX_MODEL_LEN", "1"),
+        (FINE_VLLM, "max_model_len", "VLLM_ALLOW_LONG_MAX_MODEL_LEN", "1"),
+        (FINE_SGLANG, "context_length", "SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN", "1"),
+    ):
+        long = with_options(base, **{option: 1048576})
+        assert not check_invocation(long).passed
+        assert check_invocation(dataclasses.replace(long, env={variable: value})).passed
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("[E] run out of mamba cache blocks", "trtllm-13179"),
+        ("vllm: error: unrecognized arguments: --swap-space 0", "vllm-swap-space"),
+        ("set the env var VLLM_ALLOW_LONG_MAX_MODEL_LEN=1", "vllm-long-context"),
+        ("INFO all is well", None),
+    ],
+)
+def test_a_line_of_log_shows_its_issue(line, name):
+    assert next((rule.name for rule in RULES if rule.explains(line)), None) == name

@@ -1,0 +1,1 @@
+"""What several tests share: checkpoints, stand-ins, oracles."""

@@ -1,0 +1,1 @@
+"""TensorRT: a graph lowered to networks, networks compiled to plans, plans executed."""

@@ -1,0 +1,144 @@
+"""A graph cut into blocks, named so that equal blocks of different layers are equal."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+
+from trtnemo.backends.tensorrt.lower.settings import Phase
+from trtnemo.graph import Graph, Node, ParameterSpec, ValueType
+from trtnemo.graph.ops import Attention, Concat, Embedding, Linear, RmsNorm, SelectRows
+from trtnemo.plugins.latent_moe.op import LatentMoe
+from trtnemo.plugins.mamba2.op import Mamba2
+
+_INDICES = ("token_ids", "logit_rows")
+_KINDS: tuple[tuple[type, str], ...] = (
+    (Embedding, "embedding"),
+    (Mamba2, "mamba"),
+    (LatentMoe, "moe"),
+    (SelectRows, "logits"),
+    (Linear, "mlp"),
+    (RmsNorm, "norm"),
+)
+_LAYER = re.compile(r"^(?:.*\.)?layers\.\d+(?=\.|$)")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Nodes that run together: `kind` says what they are, `path` is the layer, `inputs` and `outputs` are values.
+
+    `parameters` gives the spec of every parameter by name, `types` the type of every value read or written.
+    """
+
+    kind: str
+    path: str
+    nodes: tuple[Node, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    parameters: Mapping[str, ParameterSpec]
+    types: Mapping[str, ValueType]
+
+    def local(self, name: str) -> str:
+        """Return a node's name without the layer it belongs to."""
+        layer = _LAYER.match(name)
+        return name[layer.end() + 1 :] if layer else name.rpartition(".")[2]
+
+    def signature(self) -> str:
+        """Return what two blocks must share to run from one plan: everything but names of layers and values."""
+        names = {name: f"in.{index}" for index, name in enumerate(self.inputs)}
+        names |= {node.output: self.local(node.name) for node in self.nodes}
+        nodes = []
+        for node in self.nodes:
+            specs = {role: self.parameters[name] for role, name in sorted(node.parameters.items())}
+            nodes.append(
+                {
+                    "name": self.local(node.name),
+                    "op": {"kind": node.op.kind, **node.op.model_dump(mode="json")},
+                    "inputs": [names.get(name, name) for name in node.inputs],
+                    "parameters": {
+                        role: spec.model_dump(mode="json", exclude={"name"}) for role, spec in specs.items()
+                    },
+                }
+            )
+        types = [self.types[name].model_dump(mode="json") for name in self.inputs]
+        outputs = [names[name] for name in self.outputs]
+        return json.dumps({"nodes": nodes, "types": types, "outputs": outputs}, sort_keys=True)
+
+    def digest(self, *more: str) -> str:
+        """Return a short digest of the signature and what else the plan depends on."""
+        return hashlib.sha256("\n".join([self.signature(), *more]).encode()).hexdigest()[:10]
+
+
+def split(graph: Graph, phase: Phase) -> list[Block]:
+    """Return the blocks of a graph in order.
+
+    What leads to attention is a block of its own: a query that is computed in the plan of its attention keeps that
+    attention from being fused. In a prefill the routed experts are one too, since tokens are grouped before them.
+    """
+    cuts = list(_cut(graph, phase))
+    wanted = set(graph.outputs.values())
+    blocks = []
+    for index, (kind, path, nodes) in enumerate(cuts):
+        written = {node.output for node in nodes}
+        later = {name for _, _, following in cuts[index + 1 :] for node in following for name in node.inputs}
+        # a step's indices are no values: they have inputs of their own
+        read = [name for node in nodes for name in node.inputs if name not in written and name not in _INDICES]
+        names = {name for node in nodes for name in (*node.inputs, node.output)}
+        blocks.append(
+            Block(
+                kind,
+                path,
+                tuple(nodes),
+                tuple(dict.fromkeys(read)),
+                tuple(node.output for node in nodes if node.output in later | wanted),
+                {name: graph.parameters[name] for node in nodes for name in node.parameters.values()},
+                {name: graph.inputs.get(name) or graph.values[name] for name in names},
+            )
+        )
+    return blocks
+
+
+def alone(block: Block, node: Node) -> Block:
+    """Return a block of one node of another."""
+    names = {*node.inputs, node.output}
+    return Block(
+        block.kind,
+        block.path,
+        (node,),
+        node.inputs,
+        (node.output,),
+        {name: block.parameters[name] for name in node.parameters.values()},
+        {name: block.types[name] for name in names},
+    )
+
+
+def _cut(graph: Graph, phase: Phase) -> Iterator[tuple[str, str, list[Node]]]:
+    for path, group in groupby(graph.nodes, key=_place):
+        nodes = list(group)
+        prefix = "mtp-" if any(isinstance(node.op, Concat) for node in nodes) else ""
+        ops = [type(node.op) for node in nodes]
+        if Attention in ops:
+            middle = ops.index(Attention)
+            yield f"{prefix}qkv", path, nodes[:middle]
+            yield "attention", path, nodes[middle:]
+        elif LatentMoe in ops and phase == "prefill":
+            middle = ops.index(LatentMoe)
+            yield f"{prefix}router", path, nodes[:middle]
+            yield "experts", path, nodes[middle : middle + 1]
+            if nodes[middle + 1 :]:
+                yield "experts-out", path, nodes[middle + 1 :]
+        else:
+            yield prefix + next((kind for op, kind in _KINDS if op in ops), "mlp"), path, nodes
+
+
+def _place(node: Node) -> str:
+    layer = _LAYER.match(node.name)
+    if layer:
+        return layer.group()
+    if isinstance(node.op, Embedding | RmsNorm):
+        return node.name
+    return "logits"

@@ -1,0 +1,1 @@
+"""Two servers in turn: pairs of runs, and the verdict on them."""

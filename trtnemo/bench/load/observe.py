@@ -1,0 +1,107 @@
+"""What a server says of itself: its version, its counters, and whether it is still the one that it was."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from trtnemo.bench.load.record import Counters, Server
+from trtnemo.endpoint import authorization, served_models, shown
+from trtnemo.errors import ServerError
+
+_SAMPLE = re.compile(r"^([A-Za-z_:][\w:]*)(?:\{[^}]*\})? (-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)(?: \d+)?$")
+_BEGAN = "process_start_time_seconds"
+# our name for a counter -> what servers call it
+_NAMES = {
+    "drafted_tokens": ("trtnemo_drafted_tokens_total", "vllm:spec_decode_num_draft_tokens_total"),
+    "accepted_tokens": ("trtnemo_accepted_tokens_total", "vllm:spec_decode_num_accepted_tokens_total"),
+    "verifications": ("trtnemo_verifications_total", "vllm:spec_decode_num_drafts_total"),
+    "cached_tokens": ("trtnemo_cached_tokens_total", "vllm:prefix_cache_hits_total"),
+    "prompt_tokens": ("trtnemo_prompt_tokens_total", "vllm:prompt_tokens_total", "llamacpp:prompt_tokens_total"),
+    "preemptions": ("trtnemo_preemptions_total", "vllm:num_preemptions_total"),
+}
+
+
+class Observation:
+    """A server's counters when this was made; later ones are told as differences."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._before = read_metrics(url)
+
+    def difference(self) -> Counters:
+        """Return what was counted since; raises ServerError when it is another server, or the same started anew."""
+        after, before = read_metrics(self._url), self._before
+        fell = [name for name, value in before.items() if name.endswith("_total") and after.get(name, 0.0) < value]
+        if fell or before.get(_BEGAN) != after.get(_BEGAN):
+            raise ServerError(
+                "was restarted during the run, so the run mixes two servers",
+                where=shown(self._url),
+                remedy="Run it again",
+            )
+        found: dict[str, int] = {}
+        for ours, theirs in _NAMES.items():
+            name = next((name for name in theirs if name in after), None)
+            if name is not None:
+                found[ours] = round(after[name] - before.get(name, 0.0))
+        if "trtnemo_prompt_tokens_total" in after:  # ours counts what was run, others what was sent
+            found["prompt_tokens"] += found["cached_tokens"]
+        return Counters(**found)
+
+
+def describe(url: str, model: str | None) -> Server:
+    """Return what serves at an address; raises ServerError when nothing does, or not the model that is asked for."""
+    names = served_models(url)
+    if model is not None and model not in names:
+        raise ServerError(f"serves {', '.join(names)}, not {model}", where=shown(url), remedy="Give --model NAME")
+    told = _get(url, "/version") or {}
+    props = {} if told else _get(url, "/props") or {}
+    software, version = told.get("software"), told.get("version")
+    if "build_info" in props:
+        software, version = "llama.cpp", props["build_info"]
+    return Server(
+        url=shown(url),
+        model=model or names[0],
+        software=_text(software),
+        version=_text(version),
+        recipe=_text(told.get("recipe")),
+        engine_digest=_text(told.get("engine_digest")),
+        code_digest=_text(told.get("code_digest")),
+    )
+
+
+def read_metrics(url: str) -> dict[str, float]:
+    """Return a server's Prometheus metrics, summed over labels; empty where it has none."""
+    import httpx
+
+    try:
+        response = httpx.get(f"{url}/metrics", headers=authorization(), timeout=30, verify=_is_tls(url))
+    except httpx.HTTPError as error:
+        raise ServerError(f"no server answers: {error}", where=shown(url)) from None
+    values: dict[str, float] = {}
+    if response.status_code == 200:
+        for line in response.text.splitlines():
+            if found := _SAMPLE.match(line):
+                values[found[1]] = values.get(found[1], 0.0) + float(found[2])
+    return values
+
+
+def _get(url: str, path: str) -> dict[str, Any] | None:
+    """Return a JSON object, or None where there is no such thing."""
+    import httpx
+
+    try:
+        response = httpx.get(url + path, headers=authorization(), timeout=30, verify=_is_tls(url))
+        data = response.json() if response.status_code == 200 else None
+    except (httpx.HTTPError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def _is_tls(url: str) -> bool:
+    """Return whether certificates matter: reading them takes longer than a plain request."""
+    return url.startswith("https://")
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)[:200]

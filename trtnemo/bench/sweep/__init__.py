@@ -1,0 +1,1 @@
+"""Many loads and recipes: grids, searches within limits, reports."""

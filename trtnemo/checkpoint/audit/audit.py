@@ -1,0 +1,106 @@
+"""Compare a checkpoint with what its config and quantization map promise."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from trtnemo.checkpoint.audit.configs import config_findings
+from trtnemo.checkpoint.audit.modelopt import Comparison, compare_with_modelopt
+from trtnemo.checkpoint.audit.scales import never_written, scale_findings
+from trtnemo.checkpoint.audit.tensors import settle_formats, tensor_findings
+from trtnemo.checkpoint.audit.tokenizer import tokenizer_findings
+from trtnemo.checkpoint.checkpoint import Checkpoint
+from trtnemo.checkpoint.collector import paused_collector
+from trtnemo.checkpoint.family.expected import ExpectedTensor
+from trtnemo.checkpoint.finding import Finding
+from trtnemo.errors import CheckpointError
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """What an audit found, and what it looked at.
+
+    `remote_code` lists the Python classes that config.json's auto_map names: reported, never imported. `modelopt` is
+    there where sampled weights were decoded by ModelOpt too. `values_read` says whether the values of scales were read.
+    """
+
+    directory: str
+    tensors: int
+    bytes: int
+    formats: dict[str, int]
+    producer: str | None
+    remote_code: tuple[str, ...] = ()
+    values_read: bool = True
+    modelopt: Comparison | None = None
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing worse than a warning was found."""
+        return not self.errors
+
+    @property
+    def errors(self) -> list[Finding]:
+        """The findings that make the checkpoint unfit to serve."""
+        return [finding for finding in self.findings if finding.severity == "error"]
+
+    @property
+    def first_error(self) -> str | None:
+        """The first error in words, with how many more there are; nothing where there is none."""
+        if not self.errors:
+            return None
+        first, more = self.errors[0], len(self.errors) - 1
+        return f"{first.subject}: {first.message}" + (f" (and {more} more)" if more else "")
+
+    def require(self) -> None:
+        """Raise CheckpointError for the first error, naming how many there are."""
+        if self.first_error is not None:
+            raise CheckpointError(
+                self.first_error,
+                where=self.directory,
+                remedy=f"`trtnemo check {self.directory}` lists everything",
+            )
+
+
+@paused_collector()
+def audit(checkpoint: Checkpoint, *, values: bool = True, with_modelopt: bool = False) -> AuditReport:
+    """Return every finding of a checkpoint; reads headers, and where `values` says so the values of scales too.
+
+    Of a checkpoint whose headers alone were fetched, no values are read. `with_modelopt` decodes sampled weights by
+    ModelOpt too, and raises MachineError where it is not installed.
+    """
+    expected, mismatches = settle_formats(checkpoint)
+    findings = [
+        *checkpoint.headers.problems,
+        *config_findings(checkpoint, expected),
+        *tokenizer_findings(checkpoint),
+        *mismatches,
+        *tensor_findings(checkpoint, expected),
+    ]
+    holes = list(never_written(checkpoint)) if values and checkpoint.listing is None else []
+    reads_values = values and checkpoint.listing is None and not holes
+    findings += [*holes, *(scale_findings(checkpoint, expected) if reads_values else ())]
+    comparison = compare_with_modelopt(checkpoint) if with_modelopt and checkpoint.listing is None else None
+    if comparison is not None:
+        findings += comparison.findings
+    return AuditReport(
+        directory=checkpoint.place,
+        tensors=len(checkpoint.tensors),
+        bytes=checkpoint.total_bytes,
+        formats=_count_formats(expected),
+        producer=checkpoint.quantization.producer,
+        remote_code=_remote_code(checkpoint.raw_config.get("auto_map")),
+        values_read=reads_values,
+        modelopt=comparison,
+        findings=findings,
+    )
+
+
+def _remote_code(auto_map: object) -> tuple[str, ...]:
+    return tuple(sorted(str(value) for value in auto_map.values())) if isinstance(auto_map, dict) else ()
+
+
+def _count_formats(expected: dict[str, ExpectedTensor]) -> dict[str, int]:
+    """Count the weights of linear layers by the format that they are stored in."""
+    return dict(Counter(item.weight_format.value for item in expected.values() if item.weight_format is not None))

@@ -1,0 +1,158 @@
+"""Which module is stored in which format: the checkpoint's own map, from either of its two files.
+
+`hf_quant_config.json` and the `quantization_config` block of config.json say the same in different words; both are
+read, and the first wins. Which layer is quantized comes from here, never from the layer's kind.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from trtnemo.errors import CheckpointError
+from trtnemo.files.json_file import read_json_object
+
+BLOCK_SIZE = 16
+# ModelOpt 0.47 appends this to every module name of this family, so that a literal reader finds none.
+SENTINEL = ".\0backbone.pt_name_sentinel"
+
+
+class WeightFormat(str, Enum):
+    """How a linear layer's weight is stored."""
+
+    PLAIN = "plain"
+    FP8 = "fp8"
+    NVFP4 = "nvfp4"
+    NVFP4_WEIGHT_ONLY = "nvfp4_weight_only"
+
+    @property
+    def is_nvfp4(self) -> bool:
+        """Whether the weight is packed E2M1 codes with block scales."""
+        return self in (WeightFormat.NVFP4, WeightFormat.NVFP4_WEIGHT_ONLY)
+
+    def stores_like(self, other: WeightFormat) -> bool:
+        """Return whether both formats store the same bits: NVFP4 does, whatever the activations are."""
+        return self is other or (self.is_nvfp4 and other.is_nvfp4)
+
+
+_ALGORITHMS = {
+    "FP8": WeightFormat.FP8,
+    "NVFP4": WeightFormat.NVFP4,
+    "W4A16_NVFP4": WeightFormat.NVFP4_WEIGHT_ONLY,
+}
+
+
+@dataclass(frozen=True)
+class QuantizationMap:
+    """The format of every module; modules that neither map nor rule names are plain."""
+
+    layers: dict[str, WeightFormat] = field(default_factory=dict)
+    uniform: WeightFormat = WeightFormat.PLAIN
+    excluded: frozenset[str] = frozenset()
+    excluded_patterns: tuple[str, ...] = ()
+    fp8_kv_cache: bool = False
+    producer: str | None = None
+    source: str = ""
+    damaged_names: bool = False
+    fused_experts: bool = False
+
+    def format_of(self, module: str) -> WeightFormat:
+        """Return the format of a linear module such as `backbone.layers.0.mixer.in_proj`."""
+        names = list(self_and_parents(module))
+        for name in names:
+            if name in self.layers:
+                return self.layers[name]
+        # transformers drops the MTP head before ModelOpt sees it, so a uniform algorithm never covers it.
+        if self.uniform is WeightFormat.PLAIN or module.startswith("mtp."):
+            return WeightFormat.PLAIN
+        return WeightFormat.PLAIN if self.excludes(module) else self.uniform
+
+    def excludes(self, module: str) -> bool:
+        """Return whether the exclusions name a module, one of its parents, or a pattern that fits it."""
+        return any(name in self.excluded for name in self_and_parents(module)) or any(
+            fnmatch.fnmatchcase(module, pattern) for pattern in self.excluded_patterns
+        )
+
+
+def self_and_parents(module: str) -> Iterator[str]:
+    """Yield a module's name, then its parents': an export of fused experts names `mixer.experts` for all of them."""
+    while module:
+        yield module
+        module = module.rpartition(".")[0]
+
+
+def read_quantizations(directory: Path, config: dict[str, Any]) -> list[QuantizationMap]:
+    """Return the maps of the checkpoint in `directory`, whose config.json holds `config`: none, one or two.
+
+    The first is the one to believe: hf_quant_config.json's where it is there. Raises CheckpointError.
+    """
+    maps = []
+    file, block = directory / "hf_quant_config.json", config.get("quantization_config")
+    if file.is_file():
+        content = read_json_object(file)
+        inner = content.get("quantization")
+        if not isinstance(inner, dict):
+            raise CheckpointError("has no 'quantization' object", where=str(file))
+        maps.append(_parse(inner, inner.get("exclude_modules"), _producer(content), str(file)))
+    if isinstance(block, dict) and (not maps or block.get("quant_algo") is not None):
+        where = f"{directory / 'config.json'}: quantization_config"
+        maps.append(_parse(block, block.get("ignore"), _producer(block), where))
+    return maps
+
+
+def read_quantization(directory: Path, config: dict[str, Any]) -> QuantizationMap:
+    """Return the map to believe; one that names nothing where there is none. Raises CheckpointError."""
+    return next(iter(read_quantizations(directory, config)), QuantizationMap())
+
+
+def _producer(block: dict[str, Any]) -> str | None:
+    producer = block.get("producer")
+    if not isinstance(producer, dict):
+        return None
+    return f"{producer.get('name', '?')} {producer.get('version', '?')}"
+
+
+def _parse(block: dict[str, Any], exclusions: Any, producer: str | None, where: str) -> QuantizationMap:
+    algorithm = block.get("quant_algo")
+    names = exclusions if exclusions is not None else []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise CheckpointError("its exclusions are no list of names", where=where)
+    clean = [name.replace(SENTINEL, "") for name in names]
+    mixed = algorithm == "MIXED_PRECISION"
+    named = block.get("quantized_layers") if mixed else None
+    return QuantizationMap(
+        layers=_layers(named, where) if mixed else {},
+        uniform=WeightFormat.PLAIN if mixed or algorithm is None else _format(algorithm, block, where),
+        excluded=frozenset(name for name in clean if "*" not in name),
+        excluded_patterns=tuple(name for name in clean if "*" in name),
+        fp8_kv_cache=block.get("kv_cache_quant_algo") == "FP8" or block.get("kv_cache_scheme") is not None,
+        producer=producer,
+        source=where,
+        damaged_names=clean != names or any(SENTINEL in name for name in named or ()),
+        fused_experts=any(name.replace(SENTINEL, "").endswith(".experts") for name in named or ()),
+    )
+
+
+def _layers(value: Any, where: str) -> dict[str, WeightFormat]:
+    if not isinstance(value, dict) or not value:
+        raise CheckpointError("is MIXED_PRECISION without a 'quantized_layers' map", where=where)
+    result = {}
+    for module, entry in value.items():
+        if not isinstance(entry, dict):
+            raise CheckpointError(f"the entry of {module} is not an object", where=where)
+        result[module.replace(SENTINEL, "")] = _format(entry.get("quant_algo"), entry, f"{where}: {module}")
+    return result
+
+
+def _format(algorithm: Any, entry: dict[str, Any], where: str) -> WeightFormat:
+    if not isinstance(algorithm, str) or algorithm not in _ALGORITHMS:
+        known = ", ".join(_ALGORITHMS)
+        raise CheckpointError(f"quant_algo {algorithm!r} is unknown (known: {known}, MIXED_PRECISION)", where=where)
+    found = _ALGORITHMS[algorithm]
+    if found.is_nvfp4 and entry.get("group_size") not in (None, BLOCK_SIZE):
+        raise CheckpointError(f"NVFP4 with group_size {entry['group_size']}; only {BLOCK_SIZE} exists", where=where)
+    return found

@@ -1,0 +1,1 @@
+"""The safetensors format and the number formats inside it: headers, storage types, codecs, writing."""

@@ -1,0 +1,51 @@
+"""Write a checkpoint out of others: tensors that lie in their files, and the text files beside them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from trtnemo.checkpoint.format.storage import TensorInfo
+from trtnemo.errors import CheckpointError
+
+_CHUNK = 16 << 20
+_TEXT_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
+               "generation_config.json")  # fmt: skip
+
+
+def copy_text_files(source: Path, target: Path) -> None:
+    """Copy tokenizer, template and generation settings that `target` has not got."""
+    for name in _TEXT_FILES:
+        if (source / name).is_file() and not (target / name).exists():
+            shutil.copyfile(source / name, target / name)
+
+
+def write_safetensors(path: Path, tensors: Mapping[str, TensorInfo]) -> None:
+    """Write tensors that lie in other files into one, in name order, a tensor at a time in memory."""
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    position = 0
+    for name, info in sorted(tensors.items()):
+        offsets = [position, position + info.size]
+        header[name] = {"dtype": info.storage.value, "shape": list(info.shape), "data_offsets": offsets}
+        position += info.size
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for _, info in sorted(tensors.items()):
+            _copy_bytes(info, file)
+
+
+def _copy_bytes(info: TensorInfo, file: BinaryIO) -> None:
+    with Path(info.file).open("rb") as source:
+        source.seek(info.offset)
+        left = info.size
+        while left:
+            chunk = source.read(min(_CHUNK, left))
+            if not chunk:
+                raise CheckpointError("shrank while it was copied", where=info.file)
+            file.write(chunk)
+            left -= len(chunk)

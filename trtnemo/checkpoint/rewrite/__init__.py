@@ -1,0 +1,1 @@
+"""New checkpoints made of old ones: repaired or quantized."""

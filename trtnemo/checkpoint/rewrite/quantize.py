@@ -1,0 +1,178 @@
+"""Quantize a BF16 checkpoint with ModelOpt, and write what its export leaves out or spoils.
+
+ModelOpt 0.47's export of this family drops the MTP head and the tokenizer, spoils module names, and respells the
+config; here the tensors are ModelOpt's, and all else is the source's.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from trtnemo.checkpoint.audit.audit import AuditReport, audit
+from trtnemo.checkpoint.checkpoint import Checkpoint
+from trtnemo.checkpoint.family.config import ModelConfig
+from trtnemo.checkpoint.family.quantization import BLOCK_SIZE
+from trtnemo.checkpoint.format.header import read_header
+from trtnemo.checkpoint.format.headers import SINGLE
+from trtnemo.checkpoint.format.storage import StorageType, TensorInfo
+from trtnemo.checkpoint.format.writing import copy_text_files, write_safetensors
+from trtnemo.errors import CheckpointError, MachineError, UsageError
+from trtnemo.files.json_file import write_json
+from trtnemo.files.staging import check_output, staged_directory
+
+Format = Literal["nvfp4", "fp8", "bf16"]
+FormatMap = Mapping[str, Format]
+_LINEARS = ("*.mixer.experts", "*.mixer.shared_experts", "*.mixer.in_proj", "*.mixer.out_proj")
+PRESETS: dict[str, dict[str, Format]] = {
+    "nvfp4": dict.fromkeys(_LINEARS, "nvfp4"),
+    "fp8": dict.fromkeys(_LINEARS, "fp8"),
+    # as ModelOpt's own recipe for Super: experts NVFP4, Mamba and shared experts FP8
+    "super": {**dict.fromkeys(_LINEARS, "fp8"), "*.mixer.experts": "nvfp4"},
+}
+_NUMERICS: dict[str, dict[str, Any]] = {
+    "nvfp4": {"num_bits": (2, 1), "block_sizes": {-1: BLOCK_SIZE, "type": "dynamic", "scale_bits": (4, 3)}},
+    "fp8": {"num_bits": (4, 3), "axis": None},
+}
+
+
+def quantize_checkpoint(
+    source: Path,
+    output: Path,
+    formats: FormatMap,
+    calibration: Sequence[Sequence[int]],
+    *,
+    fp8_kv_cache: bool = True,
+    force: bool = False,
+) -> AuditReport:
+    """Write a quantized copy of `source` to `output`, atomically, and return its audit.
+
+    formats: module pattern in hub names (`backbone.layers.0.mixer.in_proj`, `*.mixer.experts`) to format, later ones
+    win, what none names stays BF16. calibration: token ids of texts that set the activation scales. Raises
+    CheckpointError, UsageError, or MachineError without ModelOpt.
+    """
+    check_output(output, force, "config.json", CheckpointError)
+    checkpoint = Checkpoint.open(source)
+    audit(checkpoint).require()
+    _check_request(checkpoint, formats, calibration)
+    with (
+        tempfile.TemporaryDirectory() as exported,
+        staged_directory(output, force, "config.json", CheckpointError) as new,
+    ):
+        _export(source, Path(exported), _quantizer_config(formats, fp8_kv_cache), calibration)
+        _merge_tensors(checkpoint, Path(exported), new)
+        _write_configs(checkpoint, new)
+        copy_text_files(source, new)
+        report = audit(Checkpoint.open(new))
+        report.require()
+    return report
+
+
+def _check_request(checkpoint: Checkpoint, formats: FormatMap, calibration: Sequence[Sequence[int]]) -> None:
+    plain = {StorageType.BF16, StorageType.F16, StorageType.F32}
+    quantized = next((info for info in checkpoint.tensors.values() if info.storage not in plain), None)
+    if quantized is not None:
+        raise CheckpointError(f"is quantized already: {quantized.name} is {quantized.storage.value}",
+                              where=str(checkpoint.directory))  # fmt: skip
+    unknown = sorted(set(formats.values()) - {"nvfp4", "fp8", "bf16"})
+    if unknown:
+        raise UsageError(f"'{unknown[0]}' is no format (nvfp4, fp8, bf16)")
+    modules = linear_modules(checkpoint.config)
+    if not any(fnmatch.fnmatchcase(module, f"{pattern}*") for pattern in formats for module in modules):
+        raise UsageError(f"no pattern fits a linear layer: {', '.join(formats)}", remedy=f"Such as {modules[0]}")
+    if not calibration or not all(calibration):
+        raise UsageError("calibration needs at least one text")
+    size = checkpoint.config.vocab_size
+    if any(not 0 <= token < size for text in calibration for token in text):
+        raise UsageError(f"a calibration token lies outside the vocabulary of {size}")
+
+
+def _quantizer_config(formats: FormatMap, fp8_kv_cache: bool) -> dict[str, Any]:
+    rules: list[dict[str, Any]] = [{"quantizer_name": "*", "enable": False}]
+    for pattern, chosen in formats.items():
+        # transformers calls the backbone `model`
+        module = pattern.replace("backbone.", "model.", 1)
+        for quantizer in ("weight_quantizer", "input_quantizer"):
+            rule: dict[str, Any] = {"quantizer_name": f"{module}*{quantizer}", "enable": chosen != "bf16"}
+            rules.append(rule | ({"cfg": _NUMERICS[chosen]} if chosen != "bf16" else {}))
+    if fp8_kv_cache:
+        rules.append({"quantizer_name": "*[kv]_bmm_quantizer", "enable": True, "cfg": _NUMERICS["fp8"]})
+    return {"quant_cfg": rules, "algorithm": {"method": "max"}}
+
+
+def _export(source: Path, target: Path, config: dict[str, Any], calibration: Sequence[Sequence[int]]) -> None:
+    """Load with transformers, calibrate and export with ModelOpt."""
+    try:
+        import torch
+        from modelopt.torch import quantization
+        from modelopt.torch.export import export_hf_checkpoint
+        from transformers import NemotronHForCausalLM
+    except ImportError as error:
+        raise MachineError(f"quantizing needs ModelOpt and transformers ({error.name} is missing)",
+                           remedy="pip install 'trtnemo[modelopt]'") from None  # fmt: skip
+
+    def calibrate(model: Any) -> None:
+        for text in calibration:
+            model(torch.tensor([list(text)]))
+
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # both libraries warn about kernels and options that do not matter here
+        model = NemotronHForCausalLM.from_pretrained(source, dtype=torch.bfloat16)
+        model = quantization.quantize(model, config, calibrate)
+        export_hf_checkpoint(model, export_dir=target)
+
+
+def _merge_tensors(checkpoint: Checkpoint, exported: Path, new: Path) -> None:
+    """Write ModelOpt's tensors together with the source's MTP head, bits unchanged."""
+    headers = [read_header(path) for path in sorted(exported.glob("*.safetensors"))]
+    tensors = {name: info for header in headers for name, info in header.items()}
+    tensors.update({name: info for name, info in checkpoint.tensors.items() if name.startswith("mtp.")})
+    write_safetensors(new / SINGLE, tensors)
+
+
+def _write_configs(checkpoint: Checkpoint, new: Path) -> None:
+    """Write the source's config with the quantization block, and hf_quant_config.json, names clean."""
+    tensors = read_header(new / SINGLE)
+    layers = layer_map(tensors)
+    kv_algorithm = "FP8" if any(name.endswith(".k_scale") for name in tensors) else None
+    producer = {"name": "modelopt", "version": _modelopt_version()}
+    quantization = {"quant_algo": "MIXED_PRECISION", "kv_cache_quant_algo": kv_algorithm, "quantized_layers": layers}
+    write_json(new / "hf_quant_config.json", {"producer": producer, "quantization": quantization})
+    block: dict[str, Any] = {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION", "ignore": [],
+                             "quantized_layers": layers, "producer": producer}  # fmt: skip
+    if kv_algorithm:
+        block["kv_cache_scheme"] = {"dynamic": False, "num_bits": 8, "type": "float"}
+    write_json(new / "config.json", {**checkpoint.raw_config, "quantization_config": block})
+
+
+def layer_map(tensors: Mapping[str, TensorInfo]) -> dict[str, dict[str, Any]]:
+    """Return the `quantized_layers` map that the tensors themselves show."""
+    layers: dict[str, dict[str, Any]] = {}
+    for name, info in sorted(tensors.items()):
+        module, _, last = name.rpartition(".")
+        if last == "weight" and info.storage is StorageType.U8:
+            layers[module] = {"quant_algo": "NVFP4", "group_size": BLOCK_SIZE}
+        elif last == "weight" and info.storage is StorageType.F8_E4M3:
+            layers[module] = {"quant_algo": "FP8"}
+    return layers
+
+
+def linear_modules(config: ModelConfig) -> list[str]:
+    """Return the hub names that a format map may give, experts of a layer as one."""
+    names = {"mamba": ("in_proj", "out_proj"), "attention": ("q_proj", "k_proj", "v_proj", "o_proj"),
+             "mlp": ("up_proj", "down_proj"),
+             "moe": ("experts", "shared_experts.up_proj", "shared_experts.down_proj", "fc1_latent_proj",
+                     "fc2_latent_proj")}  # fmt: skip
+    return [
+        f"backbone.layers.{index}.mixer.{name}" for index, kind in enumerate(config.layer_kinds) for name in names[kind]
+    ]
+
+
+def _modelopt_version() -> str:
+    from importlib.metadata import version
+
+    return version("nvidia-modelopt")

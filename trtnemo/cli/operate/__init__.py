@@ -1,0 +1,1 @@
+"""Commands that start a server, talk to one, or ask what this machine can do."""

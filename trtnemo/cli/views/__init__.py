@@ -1,0 +1,1 @@
+"""What commands print: tables of audits and plans, progress."""

@@ -1,0 +1,124 @@
+"""A look at this machine: what recipes need of it, and what it has."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from trtnemo.launch.bundle.preflight import PROGRAMS
+from trtnemo.launch.from_recipe import is_external
+from trtnemo.plan.installed import find_devices
+from trtnemo.recipe import AnyRecipe, load_recipe, shipped_names
+from trtnemo.trt.library import MODULES
+
+_PACKAGES = {
+    "torch": "torch",
+    "modelopt": "nvidia-modelopt",
+    "tensorrt_llm": "tensorrt_llm",
+    "tensorrt": "tensorrt",
+    "tensorrt_rtx_bindings": "tensorrt_rtx_cu13_bindings",
+    "vllm": "vllm",
+    "sglang": "sglang",
+}
+
+
+@dataclass(frozen=True)
+class RecipeVerdict:
+    """Whether a recipe can be built and served here, or the reason why not."""
+
+    recipe: str
+    runtime: str
+    build: str
+    serve: str
+
+
+@dataclass(frozen=True)
+class ProofLevel:
+    """How far something was proven: compiled, interpreted, or run."""
+
+    level: str
+    what: str
+
+
+def installed_packages() -> dict[str, str | None]:
+    """Return the version of each package that builds or serves, by module; loads none of them."""
+    return {name: _version(name, package) for name, package in _PACKAGES.items()}
+
+
+def examine_recipes() -> list[RecipeVerdict]:
+    """Return a verdict per shipped recipe."""
+    return [_verdict(name, load_recipe(name)) for name in shipped_names()]
+
+
+def proof_levels() -> list[ProofLevel]:
+    """Return what was compiled, interpreted or run, and what never was."""
+    return [
+        ProofLevel(
+            "run, on CPUs",
+            "recipe `tiny` end to end on native kernels: build, own server, tool calls, MTP drafts, prefix reuse, "
+            "preemption; the torch executor in float32 beside them; kernels for AVX-512 with VNNI, AVX2 and plain C++, "
+            "on x86-64 alone",
+        ),
+        ProofLevel(
+            "interpreted",
+            "the network's numbers (target graph) against transformers, in float32; every kind of layer of "
+            "the TensorRT networks alone, and their blocks against the torch lowering, at small width",
+        ),
+        ProofLevel(
+            "compiled", "TensorRT plans for compute capability 8.x and 12.x: deserialized and timed nowhere yet"
+        ),
+        ProofLevel(
+            "parsed",
+            "vLLM recipes by vLLM 0.20.0's own parser and model configuration, SGLang's by SGLang 0.5.10's own parser; "
+            "TensorRT-LLM's only held against recorded options",
+        ),
+        ProofLevel("never run", "anything on a GPU; trtllm-serve, vLLM and SGLang themselves"),
+    ]
+
+
+def _verdict(name: str, recipe: AnyRecipe) -> RecipeVerdict:
+    if is_external(recipe):
+        return RecipeVerdict(name, recipe.runtime, "yes, a bundle", _external_verdict(recipe))
+    if recipe.runtime == "tensorrt":
+        return RecipeVerdict(name, recipe.runtime, *_tensorrt_verdict(recipe))
+    return RecipeVerdict(name, recipe.runtime, "yes", _cpu_verdict())
+
+
+def _cpu_verdict() -> str:
+    from trtnemo.native import find_native
+
+    if find_native() is not None:
+        return "yes"
+    if importlib.util.find_spec("torch") is not None:
+        return "yes, in torch and slow: trtnemo was installed without a compiler"
+    return "no: neither compiled kernels nor torch (install a C++20 compiler and trtnemo again, or trtnemo[torch])"
+
+
+def _tensorrt_verdict(recipe: AnyRecipe) -> tuple[str, str]:
+    """Return whether plans can be built here, and whether they can run."""
+    has_builder = any(importlib.util.find_spec(name) for names in MODULES.values() for name in names)
+    build = "yes" if has_builder else "no: TensorRT is not installed (pip install 'trtnemo[tensorrt]')"
+    if len(find_devices()) < recipe.hardware.count:
+        return build, f"interpreted only (--interpret): it needs {recipe.hardware.name}, this machine has no GPU"
+    return build, "perhaps: a device is there; no GPU has run these plans yet"
+
+
+def _external_verdict(recipe: AnyRecipe) -> str:
+    """Return whether this machine has the devices, and the program or docker, that a recipe's server needs."""
+    devices, program = find_devices(), PROGRAMS[recipe.runtime]
+    if len(devices) < recipe.hardware.count:
+        return f"no: it needs {recipe.hardware.count} x {recipe.hardware.name}, this machine has {len(devices)} GPUs"
+    if shutil.which(program) is None and shutil.which("docker") is None:
+        return f"no: neither {program} nor docker is on PATH"
+    return "perhaps: devices and a program are there; `trtnemo serve` looks at the rest"
+
+
+def _version(module: str, package: str) -> str | None:
+    if importlib.util.find_spec(module) is None:
+        return None
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown version"

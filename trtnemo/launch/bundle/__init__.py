@@ -1,0 +1,1 @@
+"""Sealed bundles: written, checked before a start, started and supervised."""

@@ -1,0 +1,184 @@
+"""What must hold before an external server is started; everything is looked at before anything is begun."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from trtnemo.engine.manifest import BundleManifest
+from trtnemo.errors import CheckpointError, MachineError, RecipeError, ServerError, TrtnemoError, UsageError
+from trtnemo.launch.bundle.bundle import audit_reference, is_local
+from trtnemo.launch.plan_input import to_deployment
+from trtnemo.plan.hardware import Device as PlanDevice
+from trtnemo.plan.installed import Device, find_devices
+from trtnemo.plan.network import find_network
+from trtnemo.plan.plan import judge_deployment
+from trtnemo.recipe import AnyRecipe
+from trtnemo.server.serve import bind
+
+PROGRAMS = {"trtllm": "trtllm-serve", "vllm": "vllm", "sglang": "sglang"}
+DOCKER_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing looked at: what, whether it holds, in words, and the error that it is where it does not."""
+
+    name: str
+    text: str
+    failure: TrtnemoError | None = None
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """All steps; `starts_with` is the program on this machine, or `docker`."""
+
+    steps: tuple[Step, ...]
+    starts_with: str | None
+
+    def require(self) -> None:
+        """Raise the first failure, with everything that was looked at."""
+        failed = next((step for step in self.steps if step.failure is not None), None)
+        if failed is not None and failed.failure is not None:
+            raise failed.failure
+
+
+def preflight(manifest: BundleManifest, recipe: AnyRecipe, port: int) -> Preflight:
+    """Return what holds and what does not; starts nothing and writes nothing."""
+    starts_with = _starter(manifest)
+    devices = find_devices()
+    steps = [
+        *_device_steps(recipe, devices),
+        _starter_step(manifest, starts_with),
+        _port_step(recipe.server.host, port),
+        *_token_step(recipe),
+        _checkpoint_step(recipe),
+    ]
+    return Preflight(tuple(steps), starts_with)
+
+
+def _starter(manifest: BundleManifest) -> str | None:
+    program = PROGRAMS[manifest.runtime]
+    if shutil.which(program) is not None:
+        return program
+    return "docker" if manifest.image is not None and shutil.which("docker") is not None else None
+
+
+def _starter_step(manifest: BundleManifest, starts_with: str | None) -> Step:
+    program = PROGRAMS[manifest.runtime]
+    if starts_with == program:
+        return Step("program", f"{program} is on PATH")
+    if starts_with == "docker":
+        return _image_step(str(manifest.image))
+    lacks = f"neither {program} nor docker is" if manifest.image is not None else f"{program} is not"
+    extra = "" if manifest.image is not None else ", and the recipe names no image"
+    failure = MachineError(f"{lacks} on PATH{extra}", where="this machine", remedy=f"Install {program} or docker")
+    return Step("program", failure.what, failure)
+
+
+def _image_step(image: str) -> Step:
+    """Ask docker whether its daemon answers, and whether the image is here or will be pulled."""
+    if not _docker("version"):
+        failure = MachineError(
+            "docker's daemon does not answer", where="this machine", remedy="Start it, and try again"
+        )
+        return Step("image", failure.what, failure)
+    is_here = _docker("image", "inspect", image)
+    return Step("image", f"{image} is here" if is_here else f"{image} is not here yet: docker pulls it")
+
+
+def _docker(*words: str) -> bool:
+    try:
+        return subprocess.run(["docker", *words], capture_output=True, timeout=DOCKER_SECONDS).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def _device_steps(recipe: AnyRecipe, devices: list[Device]) -> Iterator[Step]:
+    wanted = recipe.hardware
+    found = ", ".join(f"{device.name} ({device.memory_mib} MiB)" for device in devices) or "none"
+    if len(devices) < wanted.count:
+        failure = MachineError(
+            f"the recipe is for {wanted.count} GPU{'s' if wanted.count > 1 else ''} ({wanted.name}), this machine has "
+            f"{len(devices) or 'none'}",
+            remedy="`trtnemo render` writes the command for a machine that has them",
+        )
+        yield Step("devices", f"found: {found}", failure)
+        return
+    yield Step("devices", f"found: {found}")
+    capability = wanted.compute_capability
+    if capability is not None and devices[0].compute_capability != capability:
+        yield Step("compute capability", f"{devices[0].compute_capability}, the recipe is written for {capability}")
+    yield _memory_step(recipe, devices[: wanted.count])
+
+
+def _memory_step(recipe: AnyRecipe, devices: list[Device]) -> Step:
+    """Plan the recipe on the devices that are there, the smallest of them."""
+    smallest = min(devices, key=lambda device: device.memory_mib)
+    here = PlanDevice(
+        name=recipe.hardware.name, title=smallest.name, memory_mib=max(smallest.memory_mib, 1), source="nvidia-smi",
+        bandwidth_gbs=1, bf16=1,
+    )  # fmt: skip
+    try:
+        network = find_network(recipe.checkpoint, recipe.revision)
+        verdict = judge_deployment(network, to_deployment(recipe, network), here)
+    except CheckpointError as error:
+        return Step("memory", f"not planned: {error.what}")
+    except RecipeError as error:
+        return Step("memory", error.what, error)
+    if verdict.kind == "no":
+        remedy = "Use more or larger devices, or fewer sequences: `trtnemo plan` says which"
+        return Step("memory", verdict.sentence, MachineError(verdict.sentence, remedy=remedy))
+    return Step("memory", verdict.sentence)
+
+
+def _port_step(host: str, port: int) -> Step:
+    try:
+        bind(host, port).close()
+    except ServerError as error:
+        return Step("port", error.what, error)
+    return Step("port", f"{host}:{port} is free")
+
+
+def _token_step(recipe: AnyRecipe) -> Iterator[Step]:
+    """Look at the hub's token file, where a hub id is served: others must not be able to read it."""
+    if is_local(recipe.checkpoint):
+        return
+    path = Path(os.environ.get("HF_TOKEN_PATH") or Path(os.environ.get("HF_HOME", "~/.cache/huggingface")) / "token")
+    path = path.expanduser()
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        yield Step("token", "no token file")
+        return
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        failure = UsageError("the token file can be read by others", where=str(path), remedy=f"chmod 600 {path}")
+        yield Step("token", failure.what, failure)
+    else:
+        yield Step("token", "the token file is its owner's alone")
+
+
+def _checkpoint_step(recipe: AnyRecipe) -> Step:
+    """Audit the checkpoint's headers where it is; of a hub id that is not in the cache, by range requests."""
+    try:
+        reference = audit_reference(recipe)
+        if reference.audited:
+            return Step("checkpoint", "its headers were audited")
+        if _is_offline():
+            raise CheckpointError(
+                reference.reason, where=recipe.checkpoint, remedy="Fetch it first, or give a local directory"
+            )
+        return Step("checkpoint", f"not audited: {reference.reason}; the server is left to fetch it")
+    except CheckpointError as error:
+        return Step("checkpoint", error.what, error)
+
+
+def _is_offline() -> bool:
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)

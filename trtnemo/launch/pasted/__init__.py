@@ -1,0 +1,1 @@
+"""Pasted text: shell lines, docker lines, files, as the server start that they mean."""

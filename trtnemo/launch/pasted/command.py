@@ -1,0 +1,184 @@
+"""A pasted server command: trtllm-serve, vllm serve, sglang or a docker line, with the YAML it writes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from trtnemo.errors import RecipeError, UsageError
+from trtnemo.findings import Finding
+from trtnemo.launch.options.arguments import parse_arguments
+from trtnemo.launch.pasted.docker_line import DockerLine, read_docker
+from trtnemo.launch.pasted.pasted_file import read_config
+from trtnemo.launch.pasted.shell import Command, Script, read_script
+from trtnemo.launch.servers.invocation import CONFIG_OPTION, Invocation
+from trtnemo.launch.servers.surface import ServerName, Surface, choose_surface
+from trtnemo.recipe.external import is_secret
+
+_IMAGES: dict[str, ServerName] = {"tensorrt-llm": "trtllm", "vllm": "vllm", "sglang": "sglang"}
+_TAG_VERSION = re.compile(r":v?(\d+\.\d+\.\d+(?:rc\d+)?(?:\.?post\d+)?)\b")
+_INSTALLED = re.compile(r"(tensorrt[-_]llm|vllm|sglang)(?:\[[\w,]*\])?==([\w.]+)")
+_OTHER_SUBCOMMANDS = ("disaggregated", "disaggregated_mpi_worker", "mm_embedding_serve", "embeddings")
+_MODEL_NAMES = ("--model", "--model-path")
+
+
+def read_command(text: str, version: str | None = None) -> Invocation:
+    """Return the server start that a pasted text describes; `version` says which one where the text does not.
+
+    Raises UsageError when it holds no such command.
+    """
+    script = read_script(text)
+    for outer in script.commands:
+        docker = _docker(outer)
+        command, inside = _unwrapped(script, outer, docker)
+        found = _server_words(command.words, docker)
+        if found is not None:
+            server, words = found
+            start = _Start(server, words, command, docker, frozenset(inside))
+            return _invocation(script, start, _known(server, version) or _version(script, server, docker))
+    raise UsageError(
+        "holds no trtllm-serve, vllm serve, sglang or docker run line of one of these",
+        where="--command",
+        remedy="Paste the whole command, YAML included",
+    )
+
+
+@dataclass(frozen=True)
+class _Start:
+    """The command that starts the server: its words after the program, and the container around it.
+
+    `inside` are the files that a shell in the container writes.
+    """
+
+    server: ServerName
+    words: list[str]
+    command: Command
+    docker: DockerLine | None
+    inside: frozenset[str]
+
+
+def _docker(command: Command) -> DockerLine | None:
+    """Return what a `docker run` line says."""
+    program, *rest = command.words
+    if PurePosixPath(program).name not in ("docker", "podman", "nerdctl"):
+        return None
+    rest = rest[1:] if rest[:1] == ["container"] else rest
+    docker = read_docker(rest[1:]) if rest[:1] == ["run"] else None
+    if docker is not None:
+        given = {**command.exported, **command.in_front}
+        for name, value in docker.env.items():
+            if value is None and name in given and not is_secret(name):
+                docker.env[name] = given[name]
+    return docker
+
+
+def _unwrapped(script: Script, command: Command, docker: DockerLine | None) -> tuple[Command, Iterable[str]]:
+    """Return the command that a shell inside is given by `-c`, or the command itself, and the files written inside."""
+    if docker is not None:
+        # nothing of the shell outside reaches the container, but by -e
+        words = [docker.entrypoint, *docker.words] if docker.entrypoint else docker.words
+        command = Command(words, {name: value for name, value in docker.env.items() if value is not None})
+    for place, word in enumerate(command.words[:-2]):
+        if PurePosixPath(word).name in ("sh", "bash") and command.words[place + 1].endswith("c"):
+            inner = read_script(command.words[place + 2], {**command.exported, **command.in_front})
+            script.files.update(inner.files)
+            found = next((one for one in inner.commands if _server_words(one.words, None)), command)
+            return found, inner.files if docker is not None else ()
+    return command, ()
+
+
+def _known(server: ServerName, version: str | None) -> str | None:
+    """Return the version that `--server-version` gives; raises UsageError where it is none."""
+    try:
+        choose_surface(server, version)
+    except RecipeError as error:
+        raise UsageError(f"{version!r} is no version", where="--server-version", remedy=error.remedy) from None
+    return version
+
+
+def _server_words(words: list[str], docker: DockerLine | None) -> tuple[ServerName, list[str]] | None:
+    """Return which server the words start, and the words after its program."""
+    for place, word in enumerate(words):
+        program, after = PurePosixPath(word).name, words[place + 1 :]
+        if program == "trtllm-serve":
+            if after[:1] and after[0] in _OTHER_SUBCOMMANDS:
+                raise UsageError(f"trtllm-serve {after[0]} is not checked here", remedy="`trtllm-serve serve` is")
+            return "trtllm", after[1:] if after[:1] == ["serve"] else after
+        if program == "vllm" and after[:1] == ["serve"]:
+            return "vllm", after[1:]
+        if word in ("vllm.entrypoints.openai.api_server", "vllm.entrypoints.cli.main"):
+            return "vllm", after
+        if word == "sglang.launch_server" or (program == "sglang" and after[:1] == ["serve"]):
+            return "sglang", after[1:] if program == "sglang" else after
+    if docker is None:
+        return None
+    repository = docker.container.image.rpartition(":")[0] or docker.container.image
+    server = next((name for part, name in _IMAGES.items() if part in repository), None)
+    return (server, words) if server == "vllm" else None  # only vLLM's image starts the server by itself
+
+
+def _version(script: Script, server: ServerName, docker: DockerLine | None) -> str | None:
+    if docker is not None:
+        match = _TAG_VERSION.search(docker.container.image)
+        return match.group(1) if match else None
+    for command in script.commands:
+        for word in command.words:
+            match = _INSTALLED.fullmatch(word)
+            if match and _IMAGES[match.group(1).replace("_", "-")] == server:
+                return match.group(2)
+    return None
+
+
+def _invocation(script: Script, start: _Start, version: str | None) -> Invocation:
+    surface, docker = choose_surface(start.server, version).surface, start.docker
+    parsed = parse_arguments(surface, start.words)
+    options, model = dict(parsed.values), None
+    for name in _MODEL_NAMES:
+        known = surface.find(name)
+        given = options.pop(known.name, None) if known is not None else None
+        model = model or given
+    model = model or (parsed.positional[0] if parsed.positional else None)
+    if model is None:
+        raise UsageError("the command names no model", where="--command")
+    stray = [
+        Finding("error", "stray-word", word, "is no option's value; the server stops at it")
+        for word in parsed.positional[1:]
+    ]
+    container = docker.container if docker else None
+    path = options.pop(CONFIG_OPTION, None)
+    llm_args, problems = read_config(str(path), script.files, container, start.inside) if path else (None, [])
+    env, told = _environment(surface, start.command, docker)
+    return Invocation(
+        server=start.server,
+        version=version,
+        model=model,
+        options=options,
+        llm_args=llm_args,
+        env=env,
+        container=container,
+        findings=(*(docker.findings if docker else ()), *parsed.findings, *stray, *problems, *told),
+        is_pasted=True,
+        unknown=parsed.unknown,
+        config_path=None if path is None else str(path),
+    )
+
+
+def _environment(
+    surface: Surface, command: Command, docker: DockerLine | None
+) -> tuple[dict[str, str | None], list[Finding]]:
+    """Return what the server gets as its environment, secrets by name alone, and what it does not get."""
+    given = {name: value for name, value in command.exported.items() if surface.reads(name)} | dict(command.in_front)
+    env: dict[str, str | None] = dict(docker.env) if docker else {}
+    findings = []
+    for name, value in given.items():
+        passes = value in (f"${name}", f"${{{name}}}")
+        if is_secret(name) and not passes:
+            message = "the value of a secret stands in the text; it is not kept"
+            findings.append(Finding("note", "secret-in-command", name, message, "Export it in your shell beforehand"))
+        env[name] = None if passes or is_secret(name) else value
+    for name in sorted(filter(surface.reads, command.hidden)):
+        message = "is set but not exported: the server does not see it"
+        findings.append(Finding("warning", "not-exported", name, message, f"Write export {name}=..."))
+    return env, findings

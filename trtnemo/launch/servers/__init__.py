@@ -1,0 +1,1 @@
+"""External servers: what each version takes, and its known issues."""

@@ -1,0 +1,75 @@
+"""One start of an external server: what a recipe or a pasted command becomes, and what every rendering is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from trtnemo.findings import Finding
+from trtnemo.launch.servers.surface import ServerName, SurfaceChoice, choose_surface
+
+# The option that names the model where it is no positional word.
+MODEL_OPTIONS: dict[str, str | None] = {"trtllm": None, "vllm": None, "sglang": "--model-path"}
+CONFIG_OPTION = "--extra_llm_api_options"
+PLUGIN_OPTION = "--reasoning-parser-plugin"
+
+
+@dataclass(frozen=True)
+class Container:
+    """How a container engine is to start the image; paths on the host are the user's own to give."""
+
+    image: str
+    shm_size: str | None = None
+    ulimits: Mapping[str, int] = field(default_factory=dict)
+    workdir: str | None = None
+    # path in the container by path on the host; read-only where the path ends in `:ro`
+    mounts: Mapping[str, str] = field(default_factory=dict)
+    # port in the container by port on the host
+    ports: Mapping[int, int] = field(default_factory=dict)
+    shares_network: bool = False
+    # options of a pasted line that no recipe carries, as they are written
+    not_carried: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """A server with its version, model, options by longest name, YAML content, environment and container.
+
+    An environment variable of value None is passed on by name, so that a secret never stands in a command. `findings`
+    are what reading the source brought up; `is_pasted` says that it was a text, whose container is as it is written,
+    `config_path` where that names its YAML file, and `unknown` its options that the record has not.
+    """
+
+    server: ServerName
+    version: str | None
+    model: str
+    options: Mapping[str, Any]
+    llm_args: Mapping[str, Any] | None = None
+    env: Mapping[str, str | None] = field(default_factory=dict)
+    container: Container | None = None
+    findings: tuple[Finding, ...] = ()
+    is_pasted: bool = False
+    config_path: str | None = None
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def surface(self) -> SurfaceChoice:
+        """The record of options that speaks for this version."""
+        return choose_surface(self.server, self.version)
+
+    @property
+    def port(self) -> int:
+        """The port that the server listens on: the given one, or its own default."""
+        option, given = self.surface.surface.find("--port"), self.options.get("--port")
+        default = option.default if option and isinstance(option.default, int) else 8000
+        return given if isinstance(given, int) else default
+
+    def option(self, name: str) -> Any:
+        """Return an option's value under any of its names, or None."""
+        found = self.surface.surface.find(name)
+        return self.options.get(found.name) if found else self.options.get(name)
+
+    def with_findings(self, *findings: Finding) -> Invocation:
+        """Return the invocation with more findings."""
+        return replace(self, findings=(*self.findings, *findings))

@@ -1,0 +1,58 @@
+"""Known issues of SGLang with the family."""
+
+from __future__ import annotations
+
+from trtnemo.launch.servers.issue import TRAINED_POSITIONS, Case, Rule
+
+
+def _piecewise(case: Case) -> tuple[str, str] | None:
+    if case.option("--disable-piecewise-cuda-graph"):
+        return "--disable-piecewise-cuda-graph", "the option"
+    unknown = {f.subject for f in case.invocation.findings if f.rule == "unknown-option"}
+    return ("--disable-piecewise-cuda-graph", "the option") if "--disable-piecewise-cuda-graph" in unknown else None
+
+
+def _long_context(case: Case) -> tuple[str, str] | None:
+    length, name = case.option("--context-length"), "SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN"
+    allowed = str(case.invocation.env.get(name, "0")).lower() in ("1", "true")
+    if isinstance(length, int) and length > TRAINED_POSITIONS and case.is_nemotron and not allowed:
+        return "--context-length", f"{length:,} positions, config.json says {TRAINED_POSITIONS:,}"
+    return None
+
+
+def _pro_6000(case: Case) -> tuple[str, str] | None:
+    if case.option("--speculative-algorithm") and case.compute_capability == "12.0":
+        return "--speculative-algorithm", "MTP on RTX PRO 6000"
+    return None
+
+
+RULES = (
+    Rule(
+        name="sglang-piecewise-cuda-graph",
+        server="sglang",
+        severity="note",
+        symptom="0.5.10 has it, 0.5.23 has not; the model card pins a development image that was not read",
+        source="the recorded surfaces; image not read",
+        remedy="Keep it with that image, drop it with 0.5.23",
+        trigger=_piecewise,
+    ),
+    Rule(
+        name="sglang-long-context",
+        server="sglang",
+        severity="error",
+        symptom="the server refuses a longer limit",
+        source="the model card",
+        remedy="Set SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN=1",
+        trigger=_long_context,
+        log=r"set the env var SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN=1",
+    ),
+    Rule(
+        name="sglang-mtp-pro-6000",
+        server="sglang",
+        severity="note",
+        symptom="a user of FP8 on eight cards ran out of memory",
+        source="a third party's report",
+        remedy="Leave drafting off, or lower --mem-fraction-static",
+        trigger=_pro_6000,
+    ),
+)

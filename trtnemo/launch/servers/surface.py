@@ -1,0 +1,154 @@
+"""What one version of a server takes on its command line and in its files, as data."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from packaging.version import InvalidVersion, Version
+
+from trtnemo.errors import RecipeError
+
+SERVERS = Path(__file__).resolve().parent
+ServerName = Literal["trtllm", "vllm", "sglang"]
+# What a person calls them, and what types them in.
+TITLES: dict[str, str] = {"trtllm": "TensorRT-LLM", "vllm": "vLLM", "sglang": "SGLang"}
+# Options whose value is a secret: it would stand in every process list.
+SECRET_OPTIONS = frozenset({"--api-key", "--admin-api-key", "--hf-token", "--ssl-keyfile-password"})
+# How the names of variables begin that only this server reads.
+VARIABLE_PREFIXES: dict[str, tuple[str, ...]] = {
+    "trtllm": ("TLLM_", "TRTLLM_"),
+    "vllm": ("VLLM_",),
+    "sglang": ("SGLANG_", "SGL_"),
+}
+PROGRAMS: dict[str, str] = {"trtllm": "trtllm-serve", "vllm": "vllm serve", "sglang": "sglang.launch_server"}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One command-line option: its names, how it takes values, and which ones."""
+
+    names: tuple[str, ...]
+    kind: Literal["flag", "switch", "value", "optional", "list"]
+    type: str = "str"
+    choices: tuple[Any, ...] | None = None
+    uncertain: tuple[Any, ...] = ()
+    default: Any = None
+    positional: bool = False
+    required: bool = False
+    repeatable: bool = False
+    deprecated: bool = False
+    certain: bool = True
+    count: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The longest name, which explains itself best."""
+        return max((name for name in self.names if not name.startswith("--no-")), key=len)
+
+    @property
+    def takes_value(self) -> bool:
+        """Whether a value follows."""
+        return self.kind not in ("flag", "switch")
+
+
+@dataclass(frozen=True)
+class Surface:
+    """The record of one version: options, classes of its YAML file, environment variables, precedence."""
+
+    server: ServerName
+    version: str
+    options: tuple[Option, ...]
+    precedence: Literal["file", "typed"]
+    evidence: str
+    environment: frozenset[str]
+    nested: Mapping[str, Mapping[str, Any]]
+    late_choices: Mapping[str, tuple[str, ...]]
+    classes: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    unions: Mapping[str, Mapping[str, Any]]
+    file_only: frozenset[str]
+    root: str | None = None
+
+    @functools.cached_property
+    def by_name(self) -> dict[str, Option]:
+        """Every spelling of every option; for vLLM and TensorRT-LLM the record's own spellings only."""
+        return {name: option for option in self.options for name in option.names if not option.positional}
+
+    def find(self, name: str) -> Option | None:
+        """Return the option of a name as typed; vLLM takes `_` for `-` in every name."""
+        if self.server == "vllm" and name.startswith("--"):
+            name = name.replace("_", "-")
+        return self.by_name.get(name)
+
+    def reads(self, variable: str) -> bool:
+        """Return whether a variable is the server's, or is named as if it were."""
+        return variable in self.environment or variable.startswith(VARIABLE_PREFIXES[self.server])
+
+    @property
+    def title(self) -> str:
+        """Server and version, as people write them."""
+        return f"{TITLES[self.server]} {self.version}"
+
+
+@dataclass(frozen=True)
+class SurfaceChoice:
+    """The record that speaks for a version, and whether it is that version's own."""
+
+    surface: Surface
+    is_exact: bool
+    asked: str | None
+
+
+def recorded_versions(server: str) -> list[str]:
+    """Return the versions with a record, oldest first."""
+    names = [path.stem.partition("-")[2] for path in (SERVERS / server).glob("surface-*.json")]
+    return sorted(names, key=Version)
+
+
+def choose_surface(server: ServerName, version: str | None) -> SurfaceChoice:
+    """Return the newest record that is not newer than `version`, or the oldest; raises RecipeError on a bad version."""
+    versions = recorded_versions(server)
+    if version is None:
+        return SurfaceChoice(load_surface(server, versions[0]), False, None)
+    try:
+        asked = Version(version)
+    except InvalidVersion:
+        raise RecipeError(
+            f"'{server}.version' {version!r} is no version", remedy=f"Recorded are: {', '.join(versions)}"
+        ) from None
+    # A release's record speaks for its own pre-releases too: 1.4's for 1.4.0rc1.
+    fitting = [name for name in versions if Version(f"{Version(name)}.dev0") <= asked] or versions[:1]
+    chosen = fitting[-1]
+    is_exact = Version(chosen) == asked or (
+        server == "trtllm" and Version(chosen).release[:2] == asked.release[:2] == (1, 4)
+    )
+    return SurfaceChoice(load_surface(server, chosen), is_exact, version)
+
+
+@functools.cache
+def load_surface(server: ServerName, version: str) -> Surface:
+    """Return one record."""
+    data = json.loads((SERVERS / server / f"surface-{version}.json").read_text(encoding="utf-8"))
+    return Surface(
+        server=server,
+        version=version,
+        options=tuple(_option(record) for record in data["options"]),
+        precedence=data["precedence"],
+        evidence=data["evidence"],
+        environment=frozenset(data["environment"]),
+        nested=data.get("nested", {}),
+        late_choices={name: tuple(values) for name, values in data.get("late_choices", {}).items()},
+        classes=data.get("classes", {}),
+        unions=data.get("unions", {}),
+        file_only=frozenset(data.get("file_only", ())),
+        root=data.get("root"),
+    )
+
+
+def _option(record: dict[str, Any]) -> Option:
+    lists: dict[str, Any] = {key: tuple(record[key]) for key in ("names", "choices", "uncertain") if key in record}
+    return Option(**(record | lists))

@@ -1,6 +1,0 @@
-"""One graph, several forms. This package imports no torch; its `torch` subpackage does."""
-
-from trtnemo.lowering.executor import Budget, DraftToken, Executor, Snapshot
-from trtnemo.lowering.step import Segment, StepBatch, StepResult, make_batch
-
-__all__ = ["Budget", "DraftToken", "Executor", "Segment", "Snapshot", "StepBatch", "StepResult", "make_batch"]

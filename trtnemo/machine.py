@@ -1,0 +1,44 @@
+"""Hardware and compiler of this machine, in a few words."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from trtnemo.native import find_native
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What this machine has."""
+
+    processor: str
+    cores: int
+    memory_gib: float
+    gpu: str
+    compiler: str
+    native_kernels: str
+
+
+def examine_machine() -> Machine:
+    """Return what this machine has; in a few words."""
+    native = find_native()
+    return Machine(
+        processor=_processor(),
+        cores=len(os.sched_getaffinity(0)),
+        memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        gpu="present" if Path("/dev/nvidiactl").exists() else "none",
+        compiler=shutil.which("c++") or "none",
+        native_kernels=", ".join(native.kernel_names()) if native else "none (installed without a compiler)",
+    )
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

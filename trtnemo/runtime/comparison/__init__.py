@@ -1,0 +1,1 @@
+"""An engine of TensorRT plans beside the torch backend, step by step."""
