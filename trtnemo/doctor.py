@@ -7,20 +7,16 @@ import shutil
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from trtnemo.launch.bundle.preflight import PROGRAMS
-from trtnemo.launch.from_recipe import is_external
+from trtnemo.launch.servers.registry import all_servers, find_server
 from trtnemo.plan.installed import find_devices
-from trtnemo.recipe import AnyRecipe, load_recipe, shipped_names
+from trtnemo.recipe import AnyRecipe, ExternalRecipe, load_recipe, shipped_names
 from trtnemo.trt.library import MODULES
 
 _PACKAGES = {
     "torch": "torch",
     "modelopt": "nvidia-modelopt",
-    "tensorrt_llm": "tensorrt_llm",
     "tensorrt": "tensorrt",
     "tensorrt_rtx_bindings": "tensorrt_rtx_cu13_bindings",
-    "vllm": "vllm",
-    "sglang": "sglang",
 }
 
 
@@ -44,7 +40,8 @@ class ProofLevel:
 
 def installed_packages() -> dict[str, str | None]:
     """Return the version of each package that builds or serves, by module; loads none of them."""
-    return {name: _version(name, package) for name, package in _PACKAGES.items()}
+    servers = {server.module: server.package for server in all_servers().values()}
+    return {name: _version(name, package) for name, package in (_PACKAGES | servers).items()}
 
 
 def examine_recipes() -> list[RecipeVerdict]:
@@ -69,17 +66,13 @@ def proof_levels() -> list[ProofLevel]:
         ProofLevel(
             "compiled", "TensorRT plans for compute capability 8.x and 12.x: deserialized and timed nowhere yet"
         ),
-        ProofLevel(
-            "parsed",
-            "vLLM recipes by vLLM 0.20.0's own parser and model configuration, SGLang's by SGLang 0.5.10's own parser; "
-            "TensorRT-LLM's only held against recorded options",
-        ),
-        ProofLevel("never run", "anything on a GPU; trtllm-serve, vLLM and SGLang themselves"),
+        ProofLevel("parsed", "; ".join(f"{server.dialect.title}: {server.proof}" for server in all_servers().values())),
+        ProofLevel("never run", "anything on a GPU; the external servers themselves"),
     ]
 
 
 def _verdict(name: str, recipe: AnyRecipe) -> RecipeVerdict:
-    if is_external(recipe):
+    if isinstance(recipe, ExternalRecipe):
         return RecipeVerdict(name, recipe.runtime, "yes, a bundle", _external_verdict(recipe))
     if recipe.runtime == "tensorrt":
         return RecipeVerdict(name, recipe.runtime, *_tensorrt_verdict(recipe))
@@ -107,7 +100,7 @@ def _tensorrt_verdict(recipe: AnyRecipe) -> tuple[str, str]:
 
 def _external_verdict(recipe: AnyRecipe) -> str:
     """Return whether this machine has the devices, and the program or docker, that a recipe's server needs."""
-    devices, program = find_devices(), PROGRAMS[recipe.runtime]
+    devices, program = find_devices(), find_server(recipe.runtime).program
     if len(devices) < recipe.hardware.count:
         return f"no: it needs {recipe.hardware.count} x {recipe.hardware.name}, this machine has {len(devices)} GPUs"
     if shutil.which(program) is None and shutil.which("docker") is None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trtnemo.errors import RecipeError, UsageError
-from trtnemo.recipe import CpuRecipe, TrtllmRecipe, json_schema, load_recipe, shipped_names, validate
+from trtnemo.recipe import CpuRecipe, ExternalRecipe, json_schema, load_recipe, shipped_names, validate
 from trtnemo.recipe.runtimes import RECIPE_TYPES
 from trtnemo.recipe.source import SHIPPED_RECIPES, parse
 
@@ -38,7 +38,7 @@ def test_every_shipped_recipe_is_valid():
 
 def test_b200_holds_the_model_cards_block():
     recipe = load_recipe("b200")
-    assert isinstance(recipe, TrtllmRecipe)
+    assert isinstance(recipe, ExternalRecipe)
     assert recipe.checkpoint == "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-NVFP4"
     assert recipe.trtllm.image == "nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc12"
     assert recipe.trtllm.llm_args == yaml.safe_load(
@@ -95,7 +95,7 @@ def test_every_runtime_takes_the_shared_fields_and_its_own_section(runtime):
         ("runtime: cpu\nlimits: {max_seq_len: '8'}\n", ":2", "must be a valid integer, not '8'"),
         ("runtime: cpu\nspeculation: {draft_tokens: 7}\n", ":2", "less than or equal to 6"),
         ("runtime: cpu\nparsers: {reasoning: super_v4}\n", ":2", "'super_v3'"),
-        ("runtime: cpu\nparsers: {tool: hermes}\n", ":2", "'qwen3_coder'"),
+        ("runtime: cpu\nparsers: {tool: hermes}\n", ":2", "qwen3_coder"),
         ("runtime: cpu\nserver: {port: 65536}\n", ":2", "'server.port' must be less than or equal to 65535"),
         ("runtime: cpu\nsampling: {top_p: 0}\n", ":2", "greater than 0"),
         ("runtime: cpu\nlimits: 3\n", ":2", "'limits' must be an object"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import queue
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -116,8 +118,8 @@ def test_a_broken_step_fails_its_sequence_and_the_loop_lives_on(make_checkpoint)
     executor = make_executor(make_checkpoint("bf16"), slots=2)
     client = EngineClient(Faulty(executor, 77), frozenset())
     with pytest.raises(EngineError, match="broken step"):
-        list(iterate(client, [5, 77], GREEDY))
-    assert len([e for e in iterate(client, [5, 6], GREEDY) if isinstance(e, TokenGenerated)]) == 12
+        list(iterate(client, client.check([5, 77], GREEDY)))
+    assert len([e for e in iterate(client, client.check([5, 6], GREEDY)) if isinstance(e, TokenGenerated)]) == 12
     client.close()
     assert not executor.slots
 
@@ -126,10 +128,10 @@ def test_an_aborted_request_frees_its_slot_and_says_no_more(make_checkpoint):
     executor = make_executor(make_checkpoint("bf16"), slots=1)
     client = EngineClient(executor, frozenset())
     events: queue.SimpleQueue = queue.SimpleQueue()
-    first = client.submit([5, 6], SamplingParams(max_tokens=4000, ignore_eos=True), events.put)
+    first = client.submit(client.check([5, 6], SamplingParams(max_tokens=4000, ignore_eos=True)), events.put)
     assert isinstance(events.get(timeout=30), TokenGenerated)
     client.abort(first)
-    assert isinstance(list(iterate(client, [7], GREEDY))[-1], Finished)
+    assert isinstance(list(iterate(client, client.check([7], GREEDY)))[-1], Finished)
     client.close()
     assert not executor.slots
     assert not any(isinstance(events.get(), (Finished, Failed)) for _ in range(events.qsize()))
@@ -138,16 +140,16 @@ def test_an_aborted_request_frees_its_slot_and_says_no_more(make_checkpoint):
 def test_leaving_an_iteration_early_aborts_the_request(make_checkpoint):
     executor = make_executor(make_checkpoint("bf16"), slots=1)
     client = EngineClient(executor, frozenset())
-    for _ in iterate(client, [5], SamplingParams(max_tokens=4000, ignore_eos=True)):
+    for _ in iterate(client, client.check([5], SamplingParams(max_tokens=4000, ignore_eos=True))):
         break
-    assert len(list(iterate(client, [7], GREEDY))) == 13
+    assert len(list(iterate(client, client.check([7], GREEDY)))) == 13
     client.close()
 
 
 def test_draining_finishes_what_runs_and_refuses_what_comes(make_checkpoint):
     client = EngineClient(make_executor(make_checkpoint("bf16")), frozenset())
     events: queue.SimpleQueue = queue.SimpleQueue()
-    client.submit([5, 6], SamplingParams(max_tokens=30, ignore_eos=True), events.put)
+    client.submit(client.check([5, 6], SamplingParams(max_tokens=30, ignore_eos=True)), events.put)
     client.close(drain=True)
     received = [events.get() for _ in range(events.qsize())]
     assert len(received) == 31
@@ -155,8 +157,9 @@ def test_draining_finishes_what_runs_and_refuses_what_comes(make_checkpoint):
 
 
 def test_the_embedded_model_knows_capitals_thinking_on_and_off(tiny_engine):
+    from tests.support.formats import split_reasoning
     from trtnemo.engine import Engine
-    from trtnemo.text import ChatTemplate, split_reasoning
+    from trtnemo.text import ChatTemplate
 
     with LLM(tiny_engine) as llm:
         template = ChatTemplate(Engine.open(tiny_engine).tokenizer_directory, llm.tokenizer)
@@ -169,3 +172,12 @@ def test_the_embedded_model_knows_capitals_thinking_on_and_off(tiny_engine):
                 assert answer == f"The capital of {country} is {capital}."
                 assert bool(reasoning) == thinking
                 assert output.finish_reason == "stop"
+
+
+def test_without_a_with_block_nothing_is_said_at_the_interpreters_end(tiny_engine):
+    code = (
+        "import sys\nfrom trtnemo import LLM, SamplingParams\nllm = LLM(sys.argv[1])\n"
+        "print(llm.generate(['a'], SamplingParams(max_tokens=2))[0].finish_reason)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tiny_engine)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "length", "")

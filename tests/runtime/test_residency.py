@@ -25,7 +25,7 @@ def prompt(seed, length):
 def say(client, tokens, params=PARAMS):
     """Return (tokens with their log probabilities, prompt tokens reused)."""
     said, reused = [], 0
-    for event in iterate(client, tokens, params):
+    for event in iterate(client, client.check(tokens, params)):
         if isinstance(event, TokenGenerated):
             said.append((event.token_id, event.logprob))
         elif isinstance(event, PromptReused):
@@ -140,7 +140,7 @@ def test_a_state_that_cannot_be_moved_fails_its_sequences_and_the_loop_lives_on(
     params = SamplingParams(temperature=0, max_tokens=40, ignore_eos=True)
     events: queue.SimpleQueue[object] = queue.SimpleQueue()
     for seed in range(2):
-        client.submit(prompt(seed, 60), params, events.put)
+        client.submit(client.check(prompt(seed, 60), params), events.put)
     ended = []
     while len(ended) < 2:
         event = events.get(timeout=60)

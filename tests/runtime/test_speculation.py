@@ -36,7 +36,8 @@ def chi_square(drafts, params=PARAMS):
     client = EngineClient(executor, frozenset(), LoopOptions(drafts))
 
     def sample(_):
-        return tuple(event.token_id for event in iterate(client, [0], params) if isinstance(event, TokenGenerated))
+        events = iterate(client, client.check([0], params))
+        return tuple(event.token_id for event in events if isinstance(event, TokenGenerated))
 
     with ThreadPoolExecutor(8) as pool:
         counts = Counter(pool.map(sample, range(SAMPLES)))
@@ -81,7 +82,7 @@ def test_a_seeded_sequence_is_the_same_with_any_number_of_drafts():
         client = EngineClient(TableExecutor(TARGET, HEAD), frozenset(), LoopOptions(count))
         params = [SamplingParams(temperature=1.1, top_p=0.9, seed=seed, max_tokens=30) for seed in range(20)]
         said = [
-            [event.token_id for event in iterate(client, [0], item) if isinstance(event, TokenGenerated)]
+            [event.token_id for event in iterate(client, client.check([0], item)) if isinstance(event, TokenGenerated)]
             for item in params
         ]
         client.close()
@@ -118,7 +119,7 @@ def test_greedy_tokens_and_ends_are_the_same_with_any_number_of_drafts(
         )
         events = [[] for _ in range(3)]
         for number, mine in enumerate(events):
-            client.submit([number, 1, number], params, mine.append, rule)
+            client.submit(client.check([number, 1, number], params), mine.append, rule)
         client.close(drain=True)
         return [
             [event.token_id if isinstance(event, TokenGenerated) else event.reason for event in mine] for mine in events
@@ -139,7 +140,7 @@ def test_a_budget_of_thought_is_enforced_inside_a_run_of_drafts():
 
 def test_every_draft_is_accepted_where_the_head_is_the_target():
     client = EngineClient(TableExecutor(TARGET, TARGET), frozenset(), LoopOptions(3))
-    events = list(iterate(client, [0], SamplingParams(temperature=1.3, seed=1, max_tokens=13)))
+    events = list(iterate(client, client.check([0], SamplingParams(temperature=1.3, seed=1, max_tokens=13))))
     client.close()
     # one token from the prompt, then runs of three drafts and the token after them
     assert [event.drafted for event in events[:-1]] == [0, 3, 0, 0, 0, 3, 0, 0, 0, 3, 0, 0, 0]
@@ -160,7 +161,7 @@ def test_a_head_that_breaks_fails_its_sequences_and_the_loop_lives_on():
     client = EngineClient(BrokenHead(TARGET, TARGET), frozenset(), LoopOptions(2))
     events = []
     client.submit([0, 1, 2, 0, 1, 2, 0], PARAMS, events.append)
-    short = list(iterate(client, [0], PARAMS.model_copy(update={"max_tokens": 2})))
+    short = list(iterate(client, client.check([0], PARAMS.model_copy(update={"max_tokens": 2}))))
     client.close(drain=True)
     assert isinstance(events[-1], Failed)
     assert "the head broke" in events[-1].message
@@ -217,7 +218,7 @@ def test_waiting_costs_a_round_nothing_unless_it_is_for_a_device(computes_here):
     executor = Waiting(TARGET, TARGET)
     executor.computes_here = computes_here
     client = EngineClient(executor, frozenset(), LoopOptions(2, adapts_drafts=True))
-    list(iterate(client, [1], SamplingParams(temperature=0, max_tokens=60, ignore_eos=True)))
+    list(iterate(client, client.check([1], SamplingParams(temperature=0, max_tokens=60, ignore_eos=True))))
     cost = client._loop._draft_length.seconds(1, 0)
     client.close()
     assert (cost > 0.01) is not computes_here

@@ -6,15 +6,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.formats import REASONING, TOOLS
 from trtnemo.text import Answer, AnswerFormat, AnswerParser, ToolCall, read_answer
 
-TOOLS = {"w": {"properties": {"city": {"type": "string"}, "days": {"type": "integer"}}}}
+SCHEMAS = {"w": {"properties": {"city": {"type": "string"}, "days": {"type": "integer"}}}}
 CALL = "<tool_call>\n<function=w>\n<parameter=city>\nOslo\n</parameter>\n</function>\n</tool_call>"
 OSLO = ToolCall("w", {"city": "Oslo"})
 CUT = CALL[: CALL.index("</param")]
-THINKING = AnswerFormat(open_at_start=True, tools=TOOLS)
-PLAIN = AnswerFormat(tools=TOOLS)
-NEEDED = AnswerFormat(open_at_start=True, needs_content=True, tools=TOOLS)
+WITH_TOOLS = {"reasoning": REASONING, "tools": TOOLS, "schemas": SCHEMAS}
+THINKING = AnswerFormat(open_at_start=True, **WITH_TOOLS)
+PLAIN = AnswerFormat(**WITH_TOOLS)
+NEEDED = AnswerFormat(open_at_start=True, needs_content=True, **WITH_TOOLS)
 
 
 @pytest.mark.parametrize(
@@ -30,17 +32,17 @@ NEEDED = AnswerFormat(open_at_start=True, needs_content=True, tools=TOOLS)
         (PLAIN, CALL.removesuffix("</tool_call>"), "", "", [OSLO]),
         (PLAIN, "<tool_call>{}</tool_call>", "", "<tool_call>{}</tool_call>", []),
         (PLAIN, f"<tool_call> no \n{CALL}", "", "<tool_call> no", [OSLO]),
-        (AnswerFormat(), CALL, "", CALL, []),
-        (AnswerFormat(splits_reasoning=False, tools=TOOLS), f"<think>{CALL}", "", "<think>", [OSLO]),
-        (AnswerFormat(tools=TOOLS, maximum_calls=1), CALL * 3, "", "", [OSLO]),
+        (AnswerFormat(REASONING), CALL, "", CALL, []),
+        (AnswerFormat(tools=TOOLS, schemas=SCHEMAS), f"<think>{CALL}", "", "<think>", [OSLO]),
+        (AnswerFormat(maximum_calls=1, **WITH_TOOLS), CALL * 3, "", "", [OSLO]),
         (NEEDED, "never closed", "", "never closed", []),
         (NEEDED, "hm\n</think>\n", "", "hm", []),
         (NEEDED, "hm\n</think>\n \n", "", " \nhm", []),
         (NEEDED, "hm\n</think>\nParis", "hm", "Paris", []),
         (NEEDED, f"hm{CALL}", "hm", "", [OSLO]),
         (NEEDED, "", "", "", []),
-        (AnswerFormat(needs_content=True), "<think>hm", "", "hm", []),
-        (AnswerFormat(open_at_start=True), "never closed", "never closed", "", []),
+        (AnswerFormat(REASONING, needs_content=True), "<think>hm", "", "hm", []),
+        (AnswerFormat(REASONING, open_at_start=True), "never closed", "never closed", "", []),
     ],
 )
 def test_outputs_are_told_apart(form, text, reasoning, content, calls):
@@ -54,10 +56,11 @@ PIECES = st.lists(
 )  # fmt: skip
 FORMS = st.builds(
     AnswerFormat,
-    splits_reasoning=st.booleans(),
+    reasoning=st.sampled_from([None, REASONING]),
     open_at_start=st.booleans(),
     needs_content=st.booleans(),
     tools=st.sampled_from([None, TOOLS]),
+    schemas=st.just(SCHEMAS),
     maximum_calls=st.sampled_from([None, 1]),
 )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer, models
 
+from tests.support.formats import REASONING
 from trtnemo.checkpoint.hub.source import EMBEDDED
 from trtnemo.errors import CheckpointError, RequestError
 from trtnemo.text import ChatTemplate, TextTokenizer
@@ -55,14 +56,14 @@ def test_messages_become_the_familys_prompt(template, messages, variables, expec
 @pytest.fixture(scope="module")
 def template(tmp_path_factory):
     """Return the family's template, as a checkpoint of the family gets it that brings none."""
-    return ChatTemplate(tmp_path_factory.mktemp("without"), TOKENIZER)
+    return ChatTemplate(tmp_path_factory.mktemp("without"), TOKENIZER, reasoning=REASONING)
 
 
 @contextmanager
 def brought(directory, text, time_limit=2.0):
     """Return a checkpoint's own template, in its process."""
     (directory / "chat_template.jinja").write_text(text)
-    template = ChatTemplate(directory, TOKENIZER, time_limit)
+    template = ChatTemplate(directory, TOKENIZER, time_limit, REASONING)
     try:
         yield template
     finally:

@@ -10,6 +10,7 @@ from training.tiny import capitals, cities, haiku, lookups, small_talk, sums
 from training.tiny.corpus import MODES, variables_of
 from training.tiny.tools import given
 from training.tiny.turn import Turn, messages_of
+from trtnemo.formats.registry import reasoning_formats, tool_formats
 from trtnemo.text import Answer, AnswerFormat, ToolCall, read_answer
 from trtnemo.text.chat_template import family_template
 from trtnemo.text.template_engine import TemplateEngine
@@ -31,7 +32,7 @@ class Case:
     @property
     def form(self) -> AnswerFormat:
         """How the output is to be read."""
-        return AnswerFormat(open_at_start=self.mode != "off", tools={})
+        return AnswerFormat(reasoning_formats()["super_v3"], self.mode != "off", tools=tool_formats()["qwen3_coder"])
 
     def read(self, text: str) -> Answer:
         """Return the output, told apart."""

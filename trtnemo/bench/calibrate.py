@@ -81,7 +81,7 @@ def _operations_per_second(format: WeightFormat, threads: int) -> float:
     with tempfile.TemporaryDirectory() as directory:
         index = pack_weights(_RandomWeights(format), [graph], Path(directory), lambda *_: None)
         budget = Budget(1, _TOKENS, _TOKENS, 0, _VOCABULARY)
-        executor = CpuExecutor(Path(directory), index, graph, None, budget, CpuOptions(threads, 0, is_wide=True))
+        executor = CpuExecutor(Path(directory), index, graph, None, budget, CpuOptions(threads, 0))
     step = make_batch([(0, 0, [number % _VOCABULARY for number in range(_TOKENS)], False)], logit_rows=[0])
     best, until = float("inf"), time.perf_counter() + _SECONDS
     while time.perf_counter() < until:

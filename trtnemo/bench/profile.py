@@ -89,7 +89,7 @@ def _measure(executor: CpuExecutor, run: Callable[[], int], index: PackedIndex, 
     for node, seconds, earlier in zip(executor.target.nodes, executor.seconds(), before, strict=True):
         cost = (
             (seconds - earlier) / tokens,
-            weight_bytes(node, index, share) + state_bytes(node, executor.state_itemsize) // share,
+            weight_bytes(node, index, share) + state_bytes(node, executor.precision.state_itemsize) // share,
             _products(node),
         )
         groups.setdefault(_LAYER.sub(".*.", node.name), []).append(cost)

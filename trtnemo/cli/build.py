@@ -125,12 +125,12 @@ def build_from_recipe(
 ) -> AnyManifest:
     """Load a recipe and build its engine or bundle; raises TrtnemoError."""
     from trtnemo.engine import build_engine
-    from trtnemo.recipe import load_recipe
+    from trtnemo.recipe import ExternalRecipe, load_recipe
 
     loaded = load_recipe(recipe, settings)
     if checkpoint is not None:
         loaded = loaded.model_copy(update={"checkpoint": checkpoint})
-    if loaded.runtime in ("trtllm", "vllm", "sglang"):
+    if isinstance(loaded, ExternalRecipe):
         from trtnemo.launch.bundle.bundle import build_bundle
 
         return build_bundle(loaded, recipe_stem(recipe), output, force=force)

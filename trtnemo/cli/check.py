@@ -127,11 +127,11 @@ def _check_checkpoint(
 
 def _check_recipe(name: str, settings: Sequence[str], as_json: bool) -> bool:
     from trtnemo.launch.check import check_recipe
-    from trtnemo.launch.from_recipe import is_external, to_invocation
-    from trtnemo.recipe import load_recipe
+    from trtnemo.launch.from_recipe import to_invocation
+    from trtnemo.recipe import ExternalRecipe, load_recipe
 
     recipe = load_recipe(name, settings)
-    if not is_external(recipe):
+    if not isinstance(recipe, ExternalRecipe):
         return _check_own(recipe, as_json)
     return _tell(check_recipe(to_invocation(recipe), recipe), as_json)
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trtnemo.errors import EngineError
 from trtnemo.files.digest import file_sha256
+from trtnemo.recipe.external import EXTERNAL
 
 FORMAT_VERSION = 1
 MANIFEST = "engine.json"
 Sealed = TypeVar("Sealed", bound="SealedManifest")
+_LATER_FIELDS = {"docker"}
 
 
 class FileRecord(BaseModel):
@@ -72,6 +74,8 @@ class SealedManifest(BaseModel):
     def compute_digest(self) -> str:
         """Return the SHA-256 of the canonical JSON of all fields but the digest."""
         data = self.model_dump(mode="json", exclude={"digest"})
+        # a field that older manifests lack must not change their digests
+        data = {key: value for key, value in data.items() if key not in _LATER_FIELDS or value is not None}
         return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -86,24 +90,25 @@ class Manifest(SealedManifest):
 class BundleManifest(SealedManifest):
     """The manifest of a sealed bundle: how an external server is started, and with which checkpoint.
 
-    `command` holds the words for a program on this machine, `container` those after the image; `env` the variables,
-    null for those passed on by name; `checked_against` the record that the words were held against.
+    `command` holds the words for a program on this machine, `container` those after the image, `docker` the whole
+    `docker run` (absent in bundles of 0.1.0); `env` the variables, null for those passed on by name; `checked_against`
+    the record that the words were compared with.
     """
 
-    runtime: Literal["trtllm", "vllm", "sglang"]
+    runtime: str
     layout: Literal["bundle-v1"]
     checkpoint: CheckpointReference
     server_version: str | None
     image: str | None
     command: list[str]
     container: list[str]
+    docker: list[str] | None = None
     env: dict[str, str | None]
     checked_against: str
     findings: list[dict[str, str]]
 
 
 AnyManifest = Manifest | BundleManifest
-_ADAPTER: TypeAdapter[AnyManifest] = TypeAdapter(Annotated[AnyManifest, Field(discriminator="runtime")])
 
 
 def read_manifest(directory: Path) -> AnyManifest:
@@ -125,7 +130,8 @@ def read_manifest(directory: Path) -> AnyManifest:
             remedy="Rebuild the engine",
         )
     try:
-        manifest = _ADAPTER.validate_python(data)
+        kind = BundleManifest if data.get("runtime") in EXTERNAL else Manifest
+        manifest: AnyManifest = kind.model_validate(data)
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
         raise EngineError(

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from trtnemo.findings import Finding, errors, ordered
+from trtnemo.launch.options.checking import check_options
 from trtnemo.launch.options.llm_args import check_llm_args
 from trtnemo.launch.servers.invocation import Invocation
-from trtnemo.launch.servers.known_issues import RULES, Case
-from trtnemo.launch.servers.settings import Settings, effective_settings
+from trtnemo.launch.servers.issue import Case
+from trtnemo.launch.servers.registry import find_server
+from trtnemo.launch.servers.server import Server
 from trtnemo.launch.servers.surface import SurfaceChoice
 from trtnemo.recipe import AnyRecipe
 from trtnemo.recipe.nearest import suggestion
@@ -44,16 +46,18 @@ def check_invocation(
 
     `device_count` is how many devices there are, where that is known.
     """
-    choice, settings = invocation.surface, effective_settings(invocation)
+    choice, server = invocation.surface, find_server(invocation.server)
+    settings = server.settings(invocation)
+    invocation = dataclasses.replace(invocation, findings=(*invocation.findings, *check_options(invocation)))
     findings = [*invocation.findings, *_environment(invocation, choice)]
     if invocation.llm_args is not None:
         findings += check_llm_args(choice.surface, invocation.llm_args)
     findings += settings.findings
-    findings += [*_unreachable(invocation), *_unpublished(invocation), *_unread_file(invocation)]
+    findings += [*_unreachable(invocation, server), *_unpublished(invocation), *_unread_file(invocation, server)]
     if _is_another_version(invocation, choice):
         findings = _softened(findings)
-    findings = _with_known_issues(findings, Case(invocation, settings, compute_capability))
-    findings += [*_too_parallel(invocation, settings, device_count), *_about_the_record(choice)]
+    findings = _with_known_issues(findings, server, Case(invocation, settings, compute_capability))
+    findings += [*_too_parallel(server.parallel_sizes(invocation), device_count), *_about_the_record(choice)]
     return LaunchReport(
         server=invocation.server,
         version=invocation.version,
@@ -71,9 +75,11 @@ def check_recipe(invocation: Invocation, recipe: AnyRecipe) -> LaunchReport:
     return check_invocation(invocation, hardware.compute_capability, count)
 
 
-def _with_known_issues(findings: list[Finding], case: Case) -> list[Finding]:
+def _with_known_issues(findings: list[Finding], server: Server, case: Case) -> list[Finding]:
     """Add the known issues; one that refuses the same subject takes the place of the parser's finding."""
-    known = [finding for rule in RULES if (finding := rule.apply(case)) is not None]
+    # without a version, the record's is asked about
+    issues = server.issues_of(case.invocation.version or case.invocation.surface.surface.version)
+    known = [finding for issue in issues if (finding := issue.apply(case)) is not None]
     explained = {finding.subject for finding in known if finding.severity == "error"}
     kept = [f for f in findings if not (f.rule in _VERSION_BOUND and f.subject in explained)]
     return [*kept, *known]
@@ -102,9 +108,9 @@ def _about_the_record(choice: SurfaceChoice) -> list[Finding]:
     return [Finding("note", "record", "version", f"{asked}: checked against {choice.surface.title}", remedy)]
 
 
-def _unreachable(invocation: Invocation) -> list[Finding]:
+def _unreachable(invocation: Invocation, server: Server) -> list[Finding]:
     """Return a finding where a pasted container's server listens to itself alone."""
-    host = invocation.options.get("--host", None if invocation.server == "vllm" else "localhost")
+    host = invocation.options.get("--host", server.default_host)
     container = invocation.container
     if container is None or container.shares_network or not invocation.is_pasted:
         return []
@@ -124,27 +130,23 @@ def _unpublished(invocation: Invocation) -> list[Finding]:
     return [Finding("warning", "container-port", "--port", message, f"Give -p {port}:{port}, or another --port")]
 
 
-def _too_parallel(invocation: Invocation, settings: Settings, device_count: int | None) -> list[Finding]:
+def _too_parallel(sizes: tuple[Any, Any], device_count: int | None) -> list[Finding]:
     """Return a finding where the model is cut into more parts than there are devices."""
-    cuts = ("tensor", "pipeline")
-    if invocation.server == "trtllm":
-        sizes = [settings.get(f"{cut}_parallel_size", 1) for cut in cuts]
-    else:
-        sizes = [invocation.option(f"--{cut}-parallel-size") or 1 for cut in cuts]
     if device_count is None or not all(isinstance(size, int) for size in sizes) or math.prod(sizes) <= device_count:
         return []
     message = f"{sizes[0]} x {sizes[1]} devices (tensor x pipeline) are needed, hardware.count says {device_count}"
     return [Finding("error", "too-parallel", "hardware.count", message, "Make the sizes smaller, or name the devices")]
 
 
-def _unread_file(invocation: Invocation) -> list[Finding]:
-    """Return a finding where vLLM or SGLang take options from a file, which is not read here."""
-    path = invocation.option("--config") if invocation.server != "trtllm" else None
+def _unread_file(invocation: Invocation, server: Server) -> list[Finding]:
+    """Return a finding where the server takes options from a file, which is not read here."""
+    option = server.unread_file_option
+    path = invocation.option(option) if option is not None else None
     if path is None:
         return []
     message = f"the options in {path} are not read: they are not checked, and may change what is"
     return [
-        Finding("warning", "file-not-read", "--config", message, "Write them on the command line to have them read")
+        Finding("warning", "file-not-read", str(option), message, "Write them on the command line to have them read")
     ]
 
 

@@ -1,4 +1,4 @@
-"""From a recipe to the server start that it means."""
+"""From a recipe to the server start that it means. Translating judges nothing: `check.py` does."""
 
 from __future__ import annotations
 
@@ -7,27 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from trtnemo.errors import RecipeError
-from trtnemo.findings import Finding
 from trtnemo.launch.native import native_options
-from trtnemo.launch.neutral import ExternalRecipe, neutral_options, refuse_dashes
-from trtnemo.launch.options.option_value import check_data
+from trtnemo.launch.neutral import neutral_options
 from trtnemo.launch.servers.invocation import Container, Invocation
-from trtnemo.launch.servers.surface import ServerName, Surface, choose_surface
-from trtnemo.recipe import AnyRecipe, SglangRecipe, TrtllmRecipe, VllmRecipe
-from trtnemo.recipe.external import ExternalSection
+from trtnemo.launch.servers.registry import find_server
+from trtnemo.launch.servers.spelling import refuse_dashes
+from trtnemo.launch.servers.surface import choose_surface
+from trtnemo.recipe import AnyRecipe, ExternalRecipe
 
 _RECIPE = "the recipe"
-
-
-def external_section(recipe: ExternalRecipe) -> ExternalSection:
-    """Return the part of a recipe that is in its server's own words."""
-    section: ExternalSection = getattr(recipe, recipe.runtime)
-    return section
-
-
-def is_external(recipe: AnyRecipe) -> bool:
-    """Return whether a server that is not ours runs the recipe."""
-    return isinstance(recipe, (TrtllmRecipe, VllmRecipe, SglangRecipe))
 
 
 def to_invocation(recipe: AnyRecipe) -> Invocation:
@@ -35,9 +23,28 @@ def to_invocation(recipe: AnyRecipe) -> Invocation:
 
     Raises RecipeError where a neutral field and the server's own section disagree, or a field has no equal there.
     """
-    if not isinstance(recipe, (TrtllmRecipe, VllmRecipe, SglangRecipe)):
+    if not isinstance(recipe, ExternalRecipe):
         raise RecipeError(f"runtime '{recipe.runtime}' is our own: there is no external server to start")
-    section, server = external_section(recipe), recipe.runtime
+    _require_startable(recipe)
+    section, server = recipe.section, find_server(recipe.runtime)
+    surface = choose_surface(recipe.runtime, section.version).surface
+    options, file_values = neutral_options(recipe, server, surface)
+    native, unknown = native_options(surface, section.args)
+    _require_agreement(options, native, recipe.runtime)
+    return Invocation(
+        server=recipe.runtime,
+        version=section.version,
+        model=recipe.checkpoint,
+        options={**options, **native},
+        llm_args=_file_content(recipe, file_values),
+        env=dict(section.env),
+        container=_container(recipe),
+        unknown=unknown,
+    )
+
+
+def _require_startable(recipe: ExternalRecipe) -> None:
+    """Raise RecipeError for what no command line can say."""
     if "\\u0000" in recipe.model_dump_json():
         raise RecipeError("holds a NUL character, which no command line can carry", where=_RECIPE)
     if not recipe.checkpoint.strip():
@@ -49,31 +56,9 @@ def to_invocation(recipe: AnyRecipe) -> Invocation:
             remedy="Give a port",
         )
     refuse_dashes("checkpoint", recipe.checkpoint)
-    surface = choose_surface(server, section.version).surface
-    options, file_values = neutral_options(recipe, server, surface)
-    findings = _check_neutral(surface, options)
-    native, problems = native_options(surface, section.args)
-    _require_agreement(options, native, server)
-    options.update(native)
-    llm_args = _merge_file(recipe.trtllm.llm_args, file_values) if isinstance(recipe, TrtllmRecipe) else None
-    return Invocation(
-        server=server,
-        version=section.version,
-        model=recipe.checkpoint,
-        options=options,
-        llm_args=llm_args,
-        env=dict(section.env),
-        container=_container(recipe, section),
-        findings=(*findings, *problems),
-    )
 
 
-def _check_neutral(surface: Surface, options: Mapping[str, Any]) -> list[Finding]:
-    known = ((surface.find(name), value) for name, value in options.items())
-    return [finding for option, value in known if option for finding in check_data(surface, option, value)]
-
-
-def _require_agreement(options: dict[str, Any], native: dict[str, Any], server: ServerName) -> None:
+def _require_agreement(options: dict[str, Any], native: dict[str, Any], server: str) -> None:
     for name, value in native.items():
         given = options.get(name)
         if isinstance(given, dict) and isinstance(value, dict):
@@ -95,27 +80,31 @@ def _merge(given: Mapping[str, Any], value: Mapping[str, Any], name: str) -> dic
     return {**given, **value}
 
 
-def _merge_file(llm_args: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay neutral fields into the YAML content; raises RecipeError where they disagree."""
-    merged = json.loads(json.dumps(llm_args))
+def _file_content(recipe: ExternalRecipe, values: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the server's file with the neutral fields laid in; raises RecipeError where they disagree."""
+    content = recipe.section.file_content
+    if content is None:
+        return None
+    merged: dict[str, Any] = json.loads(json.dumps(content))
     for dotted, value in values.items():
         *parents, last = dotted.split(".")
-        target = merged
+        target: Any = merged
         for parent in parents:
             target = target.setdefault(parent, {})
         if not isinstance(target, dict) or target.get(last, value) != value:
             written = target.get(last) if isinstance(target, dict) else target
             raise RecipeError(
-                f"says {value!r} in a neutral field and {written!r} for {dotted} under 'trtllm.llm_args'",
+                f"says {value!r} in a neutral field and {written!r} for {dotted} under "
+                f"'{recipe.runtime}.{recipe.section.file_key}'",
                 where=_RECIPE,
                 remedy="Say it once",
             )
         target[last] = value
-    result: dict[str, Any] = merged
-    return result
+    return merged
 
 
-def _container(recipe: ExternalRecipe, section: ExternalSection) -> Container | None:
+def _container(recipe: ExternalRecipe) -> Container | None:
+    section = recipe.section
     if section.image is None:
         return None
     options = section.container

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from trtnemo.checkpoint.family.config import ModelConfig
 from trtnemo.errors import RecipeError
+from trtnemo.plan.server_memory import Batch, ServerMemory
 
 Count = Annotated[int, Field(ge=1, le=1 << 30)]
-Server = Literal["cpu", "tensorrt", "trtllm", "vllm", "sglang"]
 _BYTES = {"bfloat16": 2, "float16": 2, "float32": 4, "fp8": 1}
 StateType = Literal["float32", "float16", "bfloat16"]
 CacheType = Literal["bfloat16", "float16", "float32", "fp8"]
@@ -24,9 +24,10 @@ class Deployment(BaseModel):
     our CPU runtime's: weights stay packed for its kernels, or become float32 in torch.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
-    server: Server
+    server: str
+    memory: ServerMemory = Field(exclude=True, repr=False)
     version: str | None = None
     device: str = "cpu"
     devices: Count = 1
@@ -58,8 +59,8 @@ class Deployment(BaseModel):
 
     @property
     def expert_group(self) -> int:
-        """Devices that hold one copy of the experts; vLLM lays them out over its data-parallel replicas too."""
-        return self.tensor * self.data if self.server == "vllm" else self.tensor
+        """Devices that hold one copy of the experts."""
+        return self.tensor * self.data if self.memory.experts_over_data else self.tensor
 
     @property
     def expert_tensor(self) -> int:
@@ -70,6 +71,18 @@ class Deployment(BaseModel):
     def replicas(self) -> int:
         """Groups of devices with sequences of their own."""
         return self.data * (self.tensor if self.attention_dp else 1)
+
+    def batch(self, size: int) -> Batch:
+        """Return what the server reserves memory for when `size` sequences run."""
+        return Batch(
+            size=size,
+            draft_tokens=self.draft_tokens,
+            version=self.version,
+            attention_tensor=self.attention_tensor,
+            attention_dp=self.attention_dp,
+            block_reuse=self.block_reuse,
+            graph_padding=self.graph_padding,
+        )
 
     @property
     def kv_itemsize(self) -> int:
@@ -100,8 +113,10 @@ def require_divisible(deployment: Deployment, config: ModelConfig) -> None:
     for is_wrong, what in checks:
         if is_wrong:
             raise _refusal(f"{what} cannot be split over {tensor} devices (tensor parallel)")
-    if deployment.server == "trtllm" and tensor not in (1, 2, 4, 8):
-        raise _refusal(f"TensorRT-LLM takes 1, 2, 4 or 8 as tensor parallel size of this family, not {tensor}")
+    sizes = deployment.memory.tensor_sizes
+    if sizes and tensor not in sizes:
+        known = f"{', '.join(map(str, sizes[:-1]))} or {sizes[-1]}"
+        raise _refusal(f"{deployment.memory.title} takes {known} as tensor parallel size of this family, not {tensor}")
     group = deployment.expert_group
     if "moe" in kinds and (config.n_routed_experts % expert or group % expert):
         raise _refusal(

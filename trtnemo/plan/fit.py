@@ -1,10 +1,4 @@
-"""Whether it fits: need against budget on the fullest device, and the largest batch and context that do.
-
-What an option like `free_gpu_memory_fraction` means differs:
-    TensorRT-LLM  share for KV of what weights, states and workspace leave
-    vLLM          share of the whole device for everything (gpu-memory-utilization)
-    SGLang        share of the whole device for weights, states and KV (mem-fraction-static); workspace in the rest
-"""
+"""Whether it fits: need against budget on the fullest device, and the largest batch and context that do."""
 
 from __future__ import annotations
 
@@ -13,10 +7,10 @@ from dataclasses import dataclass
 
 from trtnemo.checkpoint.family.config import ModelConfig
 from trtnemo.plan.deployment import Deployment
-from trtnemo.plan.hardware import Device
+from trtnemo.plan.hardware import DeviceMemory
 from trtnemo.plan.network import Network
-from trtnemo.plan.reservation import Reservation, reserve
-from trtnemo.plan.state import StateBytes, state_bytes
+from trtnemo.plan.server_memory import Reservation, StateBytes
+from trtnemo.plan.state import state_bytes
 from trtnemo.plan.weights import WeightBytes
 from trtnemo.plan.workspace import WorkspaceBytes, workspace_bytes
 
@@ -45,7 +39,9 @@ class Need:
 class Fit:
     """Answers for one device of one pipeline stage."""
 
-    def __init__(self, config: ModelConfig, deployment: Deployment, device: Device, weights: int, stage: int) -> None:
+    def __init__(
+        self, config: ModelConfig, deployment: Deployment, device: DeviceMemory, weights: int, stage: int
+    ) -> None:
         self.config, self.deployment, self.device = config, deployment, device
         self.weights, self.stage = weights, stage
         self.state: StateBytes = state_bytes(config, deployment, stage)
@@ -56,13 +52,12 @@ class Fit:
 
     def reservation(self, batch: int) -> Reservation:
         """Return what the server holds back for a batch."""
-        return reserve(self.deployment, self.config, self.state, batch)
+        return self.deployment.memory.reserve(self.deployment.batch(batch), self.config, self.state)
 
     def need(self, batch: int, context: int, resident: int | None = None) -> Need:
         """Return the bytes that a batch needs, `resident` of its sequences in the KV cache at once, all by default."""
         resident = batch if resident is None else resident
-        # vLLM takes a sequence's states from the same pool as its KV when it comes; the others allot them at start
-        held = self.reservation(resident if self.deployment.server == "vllm" else batch)
+        held = self.reservation(resident if self.deployment.memory.states_with_kv else batch)
         pages = -(-context // held.page_tokens) * held.page_tokens
         kv_cache = resident * pages * self.state.kv_per_token
         states, workspace = held.slots * self.state.per_slot, self.workspace(batch).total
@@ -71,10 +66,10 @@ class Fit:
 
     def _spare(self, kv_cache: int, states: int, workspace: int) -> int:
         memory, fraction = self.device.memory_bytes, self.deployment.memory_fraction
-        if self.deployment.server == "trtllm":
+        if self.deployment.memory.share == "rest":
             left = memory - self.weights - states - workspace
             return (int(left * fraction) if left > 0 else left) - kv_cache
-        if self.deployment.server == "sglang":
+        if self.deployment.memory.share == "static":
             inside = int(memory * fraction) - self.weights - states - kv_cache
             return min(inside, self.outside - workspace)
         return int(memory * fraction) - self.weights - states - workspace - kv_cache
@@ -101,7 +96,7 @@ class Fit:
         return _largest(lambda number: self.need(batch, context, number).spare >= 0, batch, floor=-1)
 
 
-def stage_fits(network: Network, deployment: Deployment, device: Device, weights: list[WeightBytes]) -> list[Fit]:
+def stage_fits(network: Network, deployment: Deployment, device: DeviceMemory, weights: list[WeightBytes]) -> list[Fit]:
     """Return one Fit for each pipeline stage."""
     return [
         Fit(network.config, deployment, device, sum(item.by_stage[stage] for item in weights), stage)

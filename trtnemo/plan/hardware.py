@@ -21,26 +21,31 @@ _MEASURED_RANK = 1024
 _MOST_DEVICES = 65536
 
 
-class Device(BaseModel):
-    """One kind of device; peaks in tera operations a second without sparsity, null where there is no such unit."""
+class DeviceMemory(BaseModel):
+    """A device as far as fitting needs it: its name in words, and its memory."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
     title: str
-    compute_capability: str | None = Field(None, pattern=r"^\d+\.\d$")
     memory_mib: int = Field(ge=1)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of memory."""
+        return self.memory_mib << 20
+
+
+class Device(DeviceMemory):
+    """One kind of device; peaks in tera operations a second without sparsity, null where there is no such unit."""
+
+    name: str
+    compute_capability: str | None = Field(None, pattern=r"^\d+\.\d$")
     bandwidth_gbs: float = Field(gt=0)
     bf16: float = Field(gt=0)
     fp8: float | None = None
     fp4: float | None = None
     unified: bool = False
     source: str
-
-    @property
-    def memory_bytes(self) -> int:
-        """Bytes of memory."""
-        return self.memory_mib << 20
 
     def peak(self, kind: str) -> float:
         """Return operations a second for weights of a format; without such units the next wider ones do the work."""

@@ -11,7 +11,7 @@ _QUERY = ["--query-gpu=name,memory.total,compute_cap", "--format=csv,noheader,no
 
 
 @dataclass(frozen=True)
-class Device:
+class InstalledDevice:
     """One GPU: its name, memory in MiB, and compute capability such as 10.0."""
 
     name: str
@@ -19,7 +19,7 @@ class Device:
     compute_capability: str
 
 
-def find_devices() -> list[Device]:
+def find_devices() -> list[InstalledDevice]:
     """Return the GPUs that nvidia-smi lists; none where it is missing or fails."""
     program = shutil.which("nvidia-smi")
     if program is None:
@@ -30,7 +30,7 @@ def find_devices() -> list[Device]:
         return []
     rows = [line.split(",") for line in result.stdout.splitlines()] if result.returncode == 0 else []
     return [
-        Device(name.strip(), int(memory), capability.strip())
+        InstalledDevice(name.strip(), int(memory), capability.strip())
         for name, memory, capability in (row for row in rows if len(row) == 3)
         if memory.strip().isdigit()
     ]

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from trtnemo.plan.advice import advise
 from trtnemo.plan.deployment import Deployment, require_divisible
 from trtnemo.plan.fit import Fit, Need, stage_fits
-from trtnemo.plan.hardware import Device
+from trtnemo.plan.hardware import Device, DeviceMemory
 from trtnemo.plan.network import Network
-from trtnemo.plan.reservation import Reservation
 from trtnemo.plan.roofline import ACCEPTANCE, Roofline, Speed
-from trtnemo.plan.state import StateBytes
+from trtnemo.plan.server_memory import Reservation, StateBytes
 from trtnemo.plan.verdict import Verdict, judge
 from trtnemo.plan.weights import WeightBytes, replicated_bytes, weight_bytes
 from trtnemo.plan.workspace import WorkspaceBytes
@@ -80,7 +79,7 @@ def make_plan(network: Network, deployment: Deployment, device: Device, acceptan
     )
 
 
-def judge_deployment(network: Network, deployment: Deployment, device: Device) -> Verdict:
+def judge_deployment(network: Network, deployment: Deployment, device: DeviceMemory) -> Verdict:
     """Return the verdict alone; raises RecipeError where the network cannot be split as the deployment asks."""
     require_divisible(deployment, network.config)
     weights = weight_bytes(network.tensors, network.config, deployment)

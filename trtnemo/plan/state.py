@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from trtnemo.checkpoint.family.config import ModelConfig
 from trtnemo.plan.deployment import Deployment
+from trtnemo.plan.server_memory import StateBytes
 from trtnemo.plan.weights import stage_of
 
 _CONV_ITEMSIZE = 2  # the convolution's columns are kept in the model's type, 16 bit in every release
-
-
-@dataclass(frozen=True)
-class StateBytes:
-    """Bytes on one device of one stage: KV of one token, SSM and convolution state of one slot, layers of each kind."""
-
-    kv_per_token: int
-    ssm_per_slot: int
-    conv_per_slot: int
-    mamba_layers: int
-    attention_layers: int
-
-    @property
-    def per_slot(self) -> int:
-        """Bytes of one slot's fixed states."""
-        return self.ssm_per_slot + self.conv_per_slot
 
 
 def state_bytes(config: ModelConfig, deployment: Deployment, stage: int = 0) -> StateBytes:
@@ -52,4 +35,4 @@ def state_bytes(config: ModelConfig, deployment: Deployment, stage: int = 0) -> 
 
 def _conv_itemsize(deployment: Deployment) -> int:
     """Return bytes of one column's element; our own executor keeps float32."""
-    return 4 if deployment.server == "cpu" else _CONV_ITEMSIZE
+    return 4 if deployment.memory.on_host else _CONV_ITEMSIZE

@@ -7,7 +7,7 @@ from typing import Literal
 
 from trtnemo.plan.deployment import Deployment
 from trtnemo.plan.fit import Fit
-from trtnemo.plan.hardware import Device
+from trtnemo.plan.hardware import DeviceMemory
 from trtnemo.plan.workspace import GIB
 
 
@@ -39,7 +39,7 @@ def judge(fit: Fit) -> Verdict:
     alone = fit.need(1, context)
     if fit.weights > fit.device.memory_bytes:
         what = f"weights alone take {gib(fit.weights)} of {gib(fit.device.memory_bytes)} GiB"
-    elif deployment.server == "sglang" and alone.workspace > fit.outside:
+    elif deployment.memory.share == "static" and alone.workspace > fit.outside:
         share = f"the server's share of {deployment.memory_fraction:g} leaves {gib(fit.outside)}"
         what = f"the workspace takes {gib(alone.workspace)} GiB and {share}"
     elif alone.spare < 0:
@@ -50,7 +50,7 @@ def judge(fit: Fit) -> Verdict:
     return Verdict("no", f"does not fit: {where}, {what}", max(resident, 0))
 
 
-def hardware_text(deployment: Deployment, device: Device) -> str:
+def hardware_text(deployment: Deployment, device: DeviceMemory) -> str:
     """Return `2x H100`, or `1 of 2 H100` where the parallel sizes leave devices idle."""
     if deployment.ranks < deployment.devices:
         return f"{deployment.ranks} of {deployment.devices} {device.title}"

@@ -75,7 +75,7 @@ def weight_bytes(classes: TensorClasses, config: ModelConfig, deployment: Deploy
 def tensor_bytes(item: ExpectedTensor, deployment: Deployment) -> int:
     """Return a tensor's bytes as the server holds it: as stored, packed in our CPU runtime, float32 in torch."""
     stored = math.prod(item.shape) * item.storages[0].itemsize
-    if deployment.server != "cpu":
+    if not deployment.memory.on_host:
         return stored
     if deployment.packs:
         return _packed_bytes(item, stored)

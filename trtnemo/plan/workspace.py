@@ -33,7 +33,7 @@ class WorkspaceBytes:
 
 def workspace_bytes(config: ModelConfig, deployment: Deployment, batch: int) -> WorkspaceBytes:
     """Return the model's bytes for one device."""
-    if deployment.server == "cpu":
+    if deployment.memory.on_host:
         fixed, itemsize = _PROCESS, 4
     else:
         fixed, itemsize = _CONTEXT + _GRAPHS + (_NCCL if deployment.ranks > 1 else 0), 2

@@ -4,10 +4,8 @@ from trtnemo.recipe.load import load_recipe, validate
 from trtnemo.recipe.runtimes import (
     AnyRecipe,
     CpuRecipe,
-    SglangRecipe,
+    ExternalRecipe,
     TensorrtRecipe,
-    TrtllmRecipe,
-    VllmRecipe,
     json_schema,
 )
 from trtnemo.recipe.source import shipped_names
@@ -15,10 +13,8 @@ from trtnemo.recipe.source import shipped_names
 __all__ = [
     "AnyRecipe",
     "CpuRecipe",
-    "SglangRecipe",
+    "ExternalRecipe",
     "TensorrtRecipe",
-    "TrtllmRecipe",
-    "VllmRecipe",
     "json_schema",
     "load_recipe",
     "shipped_names",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field
 
@@ -40,35 +40,53 @@ class ContainerOptions(RecipePart):
     workdir: str | None = Field(None, pattern=r"^/[\w./-]*$", description="working directory in the container")
 
 
-class TrtllmSection(RecipePart):
-    """What stands verbatim in trtllm-serve's own words."""
+class ExternalSection(RecipePart):
+    """What a recipe says to one server in that server's own words; `file_key` names the part that is a file's content.
 
-    version: str = Field("1.3.0rc12", description="TensorRT-LLM version that the command is written for")
+    A server whose section has no more than this needs no class of its own.
+    """
+
+    file_key: ClassVar[str | None] = None
+
+    version: str | None = Field(None, description="version that the command is written for")
     image: str | None = _IMAGE
     container: ContainerOptions = Field(default_factory=ContainerOptions)
-    llm_args: NativeOptions = Field(default_factory=dict, description="the YAML that TensorRT-LLM reads")
-    args: NativeOptions = Field(default_factory=dict, description="trtllm-serve options, without dashes")
+    args: NativeOptions = Field(default_factory=dict, description="the server's options, without dashes")
     env: Environment = _ENVIRONMENT
 
+    @property
+    def file_content(self) -> NativeOptions | None:
+        """The content of the file that the server reads, or None where it reads none."""
+        return None if self.file_key is None else dict(getattr(self, self.file_key))
 
-class VllmSection(RecipePart):
+
+class TrtllmSection(ExternalSection):
+    """What stands verbatim in trtllm-serve's own words."""
+
+    file_key: ClassVar[str | None] = "llm_args"
+
+    version: str = Field("1.3.0rc12", description="TensorRT-LLM version that the command is written for")
+    llm_args: NativeOptions = Field(default_factory=dict, description="the YAML that TensorRT-LLM reads")
+    args: NativeOptions = Field(default_factory=dict, description="trtllm-serve options, without dashes")
+
+
+class VllmSection(ExternalSection):
     """What stands verbatim in vLLM's own words."""
 
     version: str = Field("0.20.0", description="vLLM version that the command is written for")
-    image: str | None = _IMAGE
-    container: ContainerOptions = Field(default_factory=ContainerOptions)
     args: NativeOptions = Field(default_factory=dict, description="`vllm serve` options, without dashes")
-    env: Environment = _ENVIRONMENT
 
 
-class SglangSection(RecipePart):
+class SglangSection(ExternalSection):
     """What stands verbatim in SGLang's own words."""
 
     version: str | None = Field(None, description="SGLang version; absent where only an image is pinned")
-    image: str | None = _IMAGE
-    container: ContainerOptions = Field(default_factory=ContainerOptions)
     args: NativeOptions = Field(default_factory=dict, description="launch_server options, without dashes")
-    env: Environment = _ENVIRONMENT
 
 
-ExternalSection = TrtllmSection | VllmSection | SglangSection
+# The one list of external servers. Each has a folder of its name in launch/servers, which says all else about it.
+EXTERNAL: dict[str, type[ExternalSection]] = {
+    "trtllm": TrtllmSection,
+    "vllm": VllmSection,
+    "sglang": SglangSection,
+}

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from trtnemo.errors import RecipeError
 from trtnemo.recipe.nearest import suggestion
 from trtnemo.recipe.override import apply_overrides
-from trtnemo.recipe.runtimes import ADAPTER, RECIPE_TYPES, AnyRecipe
+from trtnemo.recipe.runtimes import ADAPTER, RECIPE_TYPES, AnyRecipe, ExternalRecipe
 from trtnemo.recipe.source import KeyPath, RecipeSource, locate, read
 
 
@@ -40,7 +40,7 @@ def validate(source: RecipeSource) -> AnyRecipe:
 
 
 def _with_served_name(recipe: AnyRecipe) -> AnyRecipe:
-    if recipe.served_model_names or recipe.runtime in ("trtllm", "vllm", "sglang"):
+    if recipe.served_model_names or isinstance(recipe, ExternalRecipe):
         return recipe  # other servers name their model themselves
     return recipe.model_copy(update={"served_model_names": (Path(recipe.checkpoint).name,)})
 

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, Union
 
-from pydantic import Field, TypeAdapter
+from pydantic import BeforeValidator, Field, TypeAdapter, WithJsonSchema, create_model
 
-from trtnemo.recipe.external import SglangSection, TrtllmSection, VllmSection
+from trtnemo.formats.registry import reasoning_formats, tool_formats
+from trtnemo.recipe.external import EXTERNAL, ExternalSection
+from trtnemo.recipe.nearest import suggestion
 from trtnemo.recipe.shared import PositiveInt, RecipePart, SharedFields
 
-# super_v3 is the model card's; the others are what TensorRT-LLM, vLLM, SGLang and Dynamo call it.
-ReasoningParser = Literal["super_v3", "nano_v3", "nano-v3", "nemotron_v3", "nemotron-v3", "nemotron_3", "nemotron_nano"]
-ToolParser = Literal["qwen3_coder", "qwen3-coder"]
+
+def _one_of(names: Iterable[str]) -> tuple[BeforeValidator, WithJsonSchema]:
+    """Return what makes a text one of the names of registered chat formats, for pydantic and for the JSON schema."""
+    known = tuple(names)
+
+    def check(name: object) -> object:
+        if isinstance(name, str) and name not in known:
+            raise ValueError(f"{name!r} is not one of: {', '.join(known)}{suggestion(name, known)}")
+        return name
+
+    return BeforeValidator(check), WithJsonSchema({"enum": list(known), "type": "string"})
+
+
+_REASONING, _TOOL = _one_of(reasoning_formats()), _one_of(tool_formats())
+ReasoningParser = Annotated[str, _REASONING[0], _REASONING[1]]
+ToolParser = Annotated[str, _TOOL[0], _TOOL[1]]
 
 
 class CpuSection(RecipePart):
@@ -83,39 +99,32 @@ class TensorrtRecipe(SharedFields):
     tensorrt: TensorrtSection = Field(default_factory=TensorrtSection)
 
 
-class TrtllmRecipe(SharedFields):
-    """Serve with `trtllm-serve`."""
+class ExternalRecipe(SharedFields):
+    """Serve with a server that is not ours; its section stands under the server's own name."""
 
-    runtime: Literal["trtllm"]
-    trtllm: TrtllmSection = Field(default_factory=TrtllmSection)
+    runtime: str
 
-
-class VllmRecipe(SharedFields):
-    """Serve with `vllm serve`."""
-
-    runtime: Literal["vllm"]
-    vllm: VllmSection = Field(default_factory=VllmSection)
+    @property
+    def section(self) -> ExternalSection:
+        """The part of the recipe that is in its server's own words."""
+        section: ExternalSection = getattr(self, self.runtime)
+        return section
 
 
-class SglangRecipe(SharedFields):
-    """Serve with `sglang.launch_server`."""
+def _external_recipe(server: str, section: type[ExternalSection]) -> type[ExternalRecipe]:
+    fields: dict[str, Any] = {"runtime": (Literal[server], ...), server: (section, Field(default_factory=section))}
+    name = f"{server.title().replace('_', '')}Recipe"
+    return create_model(name, __base__=ExternalRecipe, __doc__=f"Serve with {server}.", **fields)
 
-    runtime: Literal["sglang"]
-    sglang: SglangSection = Field(default_factory=SglangSection)
 
-
-Recipe = Annotated[
-    CpuRecipe | TensorrtRecipe | TrtllmRecipe | VllmRecipe | SglangRecipe, Field(discriminator="runtime")
-]
+AnyRecipe = CpuRecipe | TensorrtRecipe | ExternalRecipe
 RECIPE_TYPES: dict[str, type[SharedFields]] = {
     "cpu": CpuRecipe,
     "tensorrt": TensorrtRecipe,
-    "trtllm": TrtllmRecipe,
-    "vllm": VllmRecipe,
-    "sglang": SglangRecipe,
+    **{server: _external_recipe(server, section) for server, section in EXTERNAL.items()},
 }
-AnyRecipe = CpuRecipe | TensorrtRecipe | TrtllmRecipe | VllmRecipe | SglangRecipe
-ADAPTER: TypeAdapter[AnyRecipe] = TypeAdapter(Recipe)
+_UNION: Any = Union[tuple(RECIPE_TYPES.values())]  # noqa: UP007 - made at run time, of every server's type
+ADAPTER: TypeAdapter[AnyRecipe] = TypeAdapter(Annotated[_UNION, Field(discriminator="runtime")])
 
 
 def json_schema() -> dict[str, Any]:

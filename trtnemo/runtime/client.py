@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from trtnemo.backends import Budget, Executor
 from trtnemo.errors import EngineError, PromptTooLongError, RequestError
+from trtnemo.runtime.checked_prompt import CheckedPrompt
 from trtnemo.runtime.engine_loop import EngineLoop
 from trtnemo.runtime.messages import Abort, Event, Failed, Finished, LoopStatistics, Shutdown, Submit, ThinkingBudget
 from trtnemo.runtime.options import LoopOptions
@@ -39,30 +40,22 @@ class EngineClient:
         """What the loop has done and is doing."""
         return self._loop.statistics
 
-    def submit(
-        self,
-        prompt: list[int],
-        params: SamplingParams,
-        handler: Handler,
-        thinking: ThinkingBudget | None = None,
-    ) -> str:
-        """Start a request and return its id; raises RequestError before anything is queued.
-
-        `handler` is called on the loop's thread and must not block.
-        """
-        self.check(prompt, params)
-        stops = (
-            frozenset(params.stop_token_ids) if params.ignore_eos else self.stop_token_ids | {*params.stop_token_ids}
-        )
+    def submit(self, prompt: CheckedPrompt, handler: Handler, thinking: ThinkingBudget | None = None) -> str:
+        """Start a request and return its id; `handler` is called on the loop's thread and must not block."""
         with self._lock:
             request_id = str(next(self._numbers))
             self._handlers[request_id] = handler
-        kept = reusable_end(prompt, self.stop_token_ids)
-        self._loop.send(Submit(request_id, tuple(prompt), params, stops, thinking, kept))
+        kept = reusable_end(prompt.tokens, self.stop_token_ids)
+        self._loop.send(Submit(request_id, prompt.tokens, prompt.params, prompt.stop_token_ids, thinking, kept))
         return request_id
 
-    def check(self, prompt: list[int], params: SamplingParams) -> None:
-        """Raise RequestError when the engine cannot run this."""
+    def check(self, prompt: Sequence[int], params: SamplingParams) -> CheckedPrompt:
+        """Return what `submit` takes; raises RequestError when the engine cannot run this."""
+        self._require_runnable(prompt, params)
+        stops = frozenset(params.stop_token_ids)
+        return CheckedPrompt(tuple(prompt), params, stops if params.ignore_eos else stops | self.stop_token_ids)
+
+    def _require_runnable(self, prompt: Sequence[int], params: SamplingParams) -> None:
         if not prompt:
             raise RequestError("the prompt is empty", parameter="prompt")
         outside = next((token for token in prompt if not 0 <= token < self.budget.vocab_size), None)
@@ -119,10 +112,10 @@ def reusable_end(prompt: Sequence[int], stop_token_ids: frozenset[int]) -> int:
     return turn or (((len(prompt) - 1) // CHUNK_UNIT * CHUNK_UNIT) if len(prompt) > LEAST_PLAIN else 0)
 
 
-def iterate(client: EngineClient, prompt: list[int], params: SamplingParams) -> Iterator[Event]:
+def iterate(client: EngineClient, prompt: CheckedPrompt) -> Iterator[Event]:
     """Yield the events of one request on the caller's thread; leaving early aborts it. Raises EngineError."""
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-    request_id = client.submit(prompt, params, events.put)
+    request_id = client.submit(prompt, events.put)
     try:
         while True:
             event = events.get()

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from trtnemo.engine import Engine
+from trtnemo.runtime.checked_prompt import CheckedPrompt
 from trtnemo.runtime.client import EngineClient, iterate
 from trtnemo.runtime.load import load_executor, load_tokenizer, loop_options
 from trtnemo.runtime.messages import Finished, PromptScored, TokenGenerated
 from trtnemo.runtime.sampler import TokenLogprob
 from trtnemo.runtime.sampling_params import SamplingParams
-from trtnemo.text import TextStream
 
 Prompt = str | Sequence[int]
 
@@ -45,6 +46,8 @@ class LLM:
         self.tokenizer = load_tokenizer(opened)
         executor = load_executor(opened, interpret=interpret)
         self._client = EngineClient(executor, self.tokenizer.stop_token_ids, loop_options(opened))
+        # also at the interpreter's end, without a `with` block: the loop's thread would outlive the executor
+        self._finalizer = weakref.finalize(self, self._client.close)
 
     def __enter__(self) -> LLM:
         return self
@@ -53,8 +56,8 @@ class LLM:
         self.shutdown()
 
     def shutdown(self) -> None:
-        """Stop the engine loop."""
-        self._client.close()
+        """Stop the engine loop; a second call does nothing."""
+        self._finalizer()
 
     def generate(
         self, prompts: Prompt | Sequence[Prompt], params: SamplingParams | Sequence[SamplingParams] | None = None
@@ -63,25 +66,18 @@ class LLM:
         batch = _as_batch(prompts)
         chosen = [params or SamplingParams()] * len(batch) if not isinstance(params, Sequence) else list(params)
         encoded = [self.tokenizer.encode(item) if isinstance(item, str) else list(item) for item in batch]
-        for prompt, item in zip(encoded, chosen, strict=True):
-            self._client.check(prompt, item)
+        checked = [self._client.check(prompt, item) for prompt, item in zip(encoded, chosen, strict=True)]
         with ThreadPoolExecutor(max_workers=max(1, min(len(batch), 64))) as pool:
-            return list(pool.map(self._generate_one, encoded, chosen))
+            return list(pool.map(self._generate_one, checked))
 
-    def _generate_one(self, prompt: list[int], params: SamplingParams) -> RequestOutput:
-        stops = self._client.stop_token_ids if not params.ignore_eos else frozenset()
-        stream = TextStream(
-            self.tokenizer,
-            params.stop,
-            stops | {*params.stop_token_ids},
-            params.skip_special_tokens,
-            params.include_stop_str_in_output,
-        )
+    def _generate_one(self, prompt: CheckedPrompt) -> RequestOutput:
+        params = prompt.params
+        stream = prompt.text_stream(self.tokenizer)
         text, reason, drafted, accepted, verifications = "", "stop", 0, 0, 0
         ids: list[int] = []
         logprobs: list[TokenLogprob] = []
         scored: list[TokenLogprob | None] | None = None
-        for event in iterate(self._client, prompt, params):
+        for event in iterate(self._client, prompt):
             if isinstance(event, PromptScored):
                 scored = list(event.logprobs)
             elif isinstance(event, TokenGenerated):
@@ -96,7 +92,7 @@ class LLM:
                 reason = event.reason
         text += stream.finish()
         kept = logprobs if params.logprobs is not None else None
-        return RequestOutput(prompt, ids, text, reason, kept, scored, drafted, accepted, verifications)
+        return RequestOutput(list(prompt.tokens), ids, text, reason, kept, scored, drafted, accepted, verifications)
 
 
 def _as_batch(prompts: Prompt | Sequence[Prompt]) -> list[Prompt]:

@@ -42,6 +42,7 @@ def load_executor(engine: Engine, *, interpret: bool = False) -> Executor:
 def _load_native(engine: Engine) -> Executor:
     from trtnemo.backends.cpu.executor import CpuExecutor, CpuOptions
     from trtnemo.backends.cpu.packed import read_index
+    from trtnemo.backends.cpu.precision import Precision
 
     recipe, budget = engine.recipe, budget_of(engine)
     if not isinstance(recipe, CpuRecipe):
@@ -49,9 +50,7 @@ def _load_native(engine: Engine) -> Executor:
     options = CpuOptions(
         threads=_threads(engine),
         kv_tokens=recipe.cpu.kv_tokens or budget.slots * budget.max_seq_len,
-        is_wide=recipe.cpu.activations == "int16",
-        half_cache=recipe.kv_cache.dtype != "float32",
-        half_state=recipe.cpu.ssm_state == "float16",
+        precision=Precision.from_recipe(recipe),
     )
     directory = engine.weights_directory
     return CpuExecutor(directory, read_index(directory), engine.target, engine.drafter, budget, options)

@@ -7,9 +7,24 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 Penalty = Annotated[float, Field(ge=-2, le=2)]
+LogitBias = Annotated[float, Field(ge=-100, le=100)]
 
 
-class SamplingParams(BaseModel):
+class SamplingFields(BaseModel):
+    """The fields that a request of the API and the sampler spell alike: declared once, copied by name."""
+
+    min_tokens: Annotated[int, Field(ge=0)] = 0
+    min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
+    presence_penalty: Penalty = 0.0
+    frequency_penalty: Penalty = 0.0
+    repetition_penalty: Annotated[float, Field(gt=0, le=10)] = 1.0
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    ignore_eos: bool = False
+    skip_special_tokens: bool = True
+    include_stop_str_in_output: bool = False
+
+
+class SamplingParams(SamplingFields):
     """Sampling of one sequence; names and meaning follow the OpenAI API and TensorRT-LLM's LLM API.
 
     temperature 0 is greedy; top_k 0 keeps all; logprobs is how many alternatives to report per token (None: no
@@ -19,20 +34,11 @@ class SamplingParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_tokens: Annotated[int, Field(ge=0)] | None = None
-    min_tokens: Annotated[int, Field(ge=0)] = 0
     temperature: Annotated[float, Field(ge=0, le=10)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     top_k: Annotated[int, Field(ge=0)] = 0
-    min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
-    presence_penalty: Penalty = 0.0
-    frequency_penalty: Penalty = 0.0
-    repetition_penalty: Annotated[float, Field(gt=0, le=10)] = 1.0
-    logit_bias: dict[int, Annotated[float, Field(ge=-100, le=100)]] = Field(default_factory=dict)
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    logit_bias: dict[int, LogitBias] = Field(default_factory=dict)
     stop: tuple[str, ...] = ()
     stop_token_ids: tuple[int, ...] = ()
-    ignore_eos: bool = False
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     prompt_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    skip_special_tokens: bool = True
-    include_stop_str_in_output: bool = False

@@ -57,7 +57,8 @@ def create_app(context: ServerContext) -> FastAPI:
     async def completions(request: Request) -> Response:
         body = await _read(request, CompletionRequest)
         context.admission.require()
-        return await _answer(context, request, CompletionCall(context, body), body.stream)
+        call = await asyncio.to_thread(CompletionCall, context, body)
+        return await _answer(context, request, call, body.stream)
 
     @app.post("/v1/chat/completions")
     async def chat(request: Request) -> Response:

@@ -13,13 +13,13 @@ from trtnemo.runtime import SamplingParams
 from trtnemo.runtime.messages import ThinkingBudget
 from trtnemo.server.collect import Choice, make_jobs, run_all, stream_all
 from trtnemo.server.context import ServerContext
-from trtnemo.server.generation import Delta
+from trtnemo.server.delta import Delta
 from trtnemo.server.history import render_messages
 from trtnemo.server.parameters import ChatRequest
 from trtnemo.server.parts import delta_of, message_of, score_of
 from trtnemo.server.tools import check_tools, schemas_of
 from trtnemo.server.usage import Usage
-from trtnemo.text import AnswerFormat, AnswerParser, ToolCall, ends_in_thinking, read_answer
+from trtnemo.text import AnswerFormat, AnswerParser, ToolCall, read_answer
 
 
 class ChatCall:
@@ -35,18 +35,18 @@ class ChatCall:
         tools = [] if request.tool_choice == "none" else request.tools
         text = render_messages(context, request.messages, request.chat_template_kwargs, tools)
         variables = request.chat_template_kwargs
+        reasoning = context.reasoning
         self.format = AnswerFormat(
-            splits_reasoning=context.splits_reasoning,
-            open_at_start=ends_in_thinking(text),
-            needs_content=variables.get("force_nonempty_content") is True or variables.get("enable_thinking") is False,
-            tools=schemas_of(tools) if tools and context.reads_tool_calls else None,
+            reasoning=reasoning,
+            open_at_start=reasoning is not None and reasoning.opens(text),
+            needs_content=reasoning is not None and reasoning.needs_content(variables),
+            tools=context.tools if tools else None,
+            schemas=schemas_of(tools),
             maximum_calls=1 if request.parallel_tool_calls is False else None,
         )
         self.prompt = context.tokenizer.encode(text)
         params = [self._params(number) for number in range(request.n)]
-        self.jobs = make_jobs([self.prompt], params, self._thinking_budget())
-        for job in self.jobs:
-            context.client.check(job.prompt, job.params)
+        self.jobs = make_jobs(context.client, [self.prompt], params, self._thinking_budget())
         self.id = f"chatcmpl-{uuid.uuid4().hex}"
         self.created = int(time.time())
 
@@ -62,13 +62,13 @@ class ChatCall:
 
     def _thinking_budget(self) -> ThinkingBudget | None:
         """Return what the request allows for thinking; a prompt that does not think needs no budget."""
-        budget = self.request.thinking_token_budget
-        end_id = self.context.tokenizer.id_of("</think>")
-        if budget is None or not self.format.open_at_start:
+        budget, reasoning, tools = self.request.thinking_token_budget, self.context.reasoning, self.context.tools
+        if budget is None or reasoning is None or not self.format.open_at_start:
             return None
+        end_id = self.context.tokenizer.id_of(reasoning.end_tag)
         if end_id is None:
-            raise RequestError("this tokenizer has no </think> token", parameter="thinking_token_budget")
-        call_id = self.context.tokenizer.id_of("<tool_call>")
+            raise RequestError(f"this tokenizer has no {reasoning.end_tag} token", parameter="thinking_token_budget")
+        call_id = None if tools is None else self.context.tokenizer.id_of(tools.start)
         return ThinkingBudget(budget, end_id, frozenset({end_id} if call_id is None else {end_id, call_id}))
 
     def _head(self, kind: str) -> dict[str, Any]:

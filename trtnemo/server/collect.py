@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 
-from trtnemo.runtime import SamplingParams
-from trtnemo.runtime.messages import ThinkingBudget
+from trtnemo.runtime import EngineClient, SamplingParams
+from trtnemo.runtime.checked_prompt import CheckedPrompt
+from trtnemo.runtime.messages import Event, ThinkingBudget
 from trtnemo.runtime.sampler import TokenLogprob
 from trtnemo.server.context import ServerContext
-from trtnemo.server.generation import Delta, generate
+from trtnemo.server.delta import Delta, DeltaReader
 from trtnemo.server.usage import NO_COUNTS, Counts, add_counts
 
 
 @dataclass(frozen=True)
 class Job:
-    """One choice to generate: its number in the answer, its prompt, its sampling, and what it may think."""
+    """One choice to generate: its number in the answer, its prompt with its sampling, and what it may think."""
 
     index: int
-    prompt: list[int]
-    params: SamplingParams
+    prompt: CheckedPrompt
     thinking: ThinkingBudget | None = None
 
 
@@ -47,14 +47,17 @@ class Choice:
 
 
 def make_jobs(
-    prompts: Sequence[list[int]], params: Sequence[SamplingParams], thinking: ThinkingBudget | None = None
+    client: EngineClient,
+    prompts: Sequence[list[int]],
+    params: Sequence[SamplingParams],
+    thinking: ThinkingBudget | None = None,
 ) -> list[Job]:
-    """Return a job per prompt and sample, numbered as the API numbers choices: samples of a prompt side by side."""
-    return [
-        Job(number * len(params) + sample, prompt, item, thinking)
-        for number, prompt in enumerate(prompts)
-        for sample, item in enumerate(params)
-    ]
+    """Return a job per prompt and sample, numbered as the API numbers choices: samples of a prompt side by side.
+
+    Raises RequestError where the engine cannot run one.
+    """
+    checked = [client.check(prompt, item) for prompt in prompts for item in params]
+    return [Job(number, item, thinking) for number, item in enumerate(checked)]
 
 
 async def run_all(context: ServerContext, jobs: list[Job]) -> list[Choice]:
@@ -67,41 +70,38 @@ async def run_all(context: ServerContext, jobs: list[Job]) -> list[Choice]:
 
 
 async def stream_all(context: ServerContext, jobs: list[Job]) -> AsyncGenerator[tuple[Job, Delta], None]:
-    """Yield every choice's deltas as they arrive; closing the iterator aborts all of them."""
-    for job in jobs:
-        context.client.check(job.prompt, job.params)
-    arrived: asyncio.Queue[tuple[Job, Delta | BaseException | None]] = asyncio.Queue()
-    tasks = [asyncio.create_task(_pump(context, job, arrived)) for job in jobs]
+    """Yield every choice's deltas as they arrive; closing the iterator aborts all of them. Raises EngineError."""
+    arrived: asyncio.Queue[tuple[Job, Event]] = asyncio.Queue()
+    readers = {job.index: DeltaReader(context.tokenizer, job.prompt) for job in jobs}
+    requests = {job.index: context.client.submit(job.prompt, _deliver(arrived, job), job.thinking) for job in jobs}
     started, first = time.monotonic(), True
-    open_jobs = len(jobs)
     try:
-        while open_jobs:
-            job, item = await arrived.get()
-            if isinstance(item, BaseException):
-                raise item
-            if item is None:
-                open_jobs -= 1
+        while readers:
+            job, event = await arrived.get()
+            if job.index not in readers:
+                continue  # it came after a stop string, before the loop heard of it
+            delta = readers[job.index].read(event)
+            if delta is None:
                 continue
-            if first and item.counts.generated:
+            if delta.finish_reason is not None:
+                del readers[job.index]
+                context.client.abort(requests[job.index])
+            if first and delta.counts.generated:
                 context.metrics.time_to_first_token.observe(time.monotonic() - started)
                 first = False
-            yield job, item
+            yield job, delta
         context.metrics.request_seconds.observe(time.monotonic() - started)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for request_id in requests.values():
+            context.client.abort(request_id)
 
 
-async def _pump(
-    context: ServerContext, job: Job, arrived: asyncio.Queue[tuple[Job, Delta | BaseException | None]]
-) -> None:
-    try:
-        async with aclosing(
-            generate(context.client, context.tokenizer, job.prompt, job.params, job.thinking)
-        ) as deltas:
-            async for delta in deltas:
-                arrived.put_nowait((job, delta))
-        arrived.put_nowait((job, None))
-    except Exception as error:  # handed to the task that reads the queue
-        arrived.put_nowait((job, error))
+def _deliver(arrived: asyncio.Queue[tuple[Job, Event]], job: Job) -> Callable[[Event], None]:
+    """Return what brings a job's events from the engine loop's thread to the queue."""
+    loop = asyncio.get_running_loop()
+    return lambda event: _put(loop, arrived, (job, event))
+
+
+def _put(loop: asyncio.AbstractEventLoop, arrived: asyncio.Queue[tuple[Job, Event]], item: tuple[Job, Event]) -> None:
+    with suppress(RuntimeError):  # the server's loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(arrived.put_nowait, item)

@@ -13,7 +13,7 @@ from trtnemo.runtime import SamplingParams
 from trtnemo.runtime.sampler import TokenLogprob
 from trtnemo.server.collect import Choice, Job, make_jobs, run_all, stream_all
 from trtnemo.server.context import ServerContext
-from trtnemo.server.generation import Delta
+from trtnemo.server.delta import Delta
 from trtnemo.server.parameters import CompletionRequest
 from trtnemo.server.usage import Usage
 from trtnemo.text import TextTokenizer
@@ -29,9 +29,7 @@ class CompletionCall:
         if request.best_of not in (None, request.n):
             raise RequestError("'best_of' other than n is not supported yet", parameter="best_of")
         self.prompts = _prompts(context.tokenizer, request.prompt)
-        self.jobs = make_jobs(self.prompts, [self._params(number) for number in range(request.n)])
-        for job in self.jobs:
-            context.client.check(job.prompt, job.params)
+        self.jobs = make_jobs(context.client, self.prompts, [self._params(number) for number in range(request.n)])
         self.head: dict[str, Any] = {
             "id": f"cmpl-{uuid.uuid4().hex}",
             "object": "text_completion",
@@ -80,12 +78,12 @@ class CompletionCall:
         return {"usage": counted.render()} if self.request.counts_always else {}
 
     def _prompt_chunk(self, job: Job, delta: Delta, offsets: dict[int, int]) -> dict[str, Any]:
-        text = self.context.tokenizer.decode(job.prompt, False)
+        text = self.context.tokenizer.decode(job.prompt.tokens, False)
         if delta.prompt_logprobs is None:
             offsets[job.index] = len(text)
             return self._one(job, text, None, None)
         scores = _Scores(self.context.tokenizer, 0)
-        scores.add_prompt(job.prompt, delta.prompt_logprobs)
+        scores.add_prompt(job.prompt.tokens, delta.prompt_logprobs)
         offsets[job.index] = scores.offset
         return self._one(job, text, scores, None)
 
@@ -104,12 +102,12 @@ class CompletionCall:
 
     def _choice(self, choice: Choice) -> dict[str, Any]:
         tokenizer = self.context.tokenizer
-        prefix = tokenizer.decode(choice.job.prompt, False) if self.request.echo else ""
+        prefix = tokenizer.decode(choice.job.prompt.tokens, False) if self.request.echo else ""
         scores = None
         if self.request.logprobs is not None:
             scores = _Scores(tokenizer, 0)
             if self.request.echo:
-                scores.add_prompt(choice.job.prompt, choice.prompt_logprobs or ())
+                scores.add_prompt(choice.job.prompt.tokens, choice.prompt_logprobs or ())
             for delta in choice.deltas:
                 if delta.logprob is not None:
                     scores.add(delta.logprob)
@@ -141,7 +139,7 @@ class _Scores:
         self._offsets.append(self.offset)
         self.offset += len(text)
 
-    def add_prompt(self, prompt: list[int], scores: Sequence[TokenLogprob | None]) -> None:
+    def add_prompt(self, prompt: Sequence[int], scores: Sequence[TokenLogprob | None]) -> None:
         """Append a prompt's tokens."""
         for token_id, score in zip(prompt, scores, strict=True):
             self.add(score, token_id)

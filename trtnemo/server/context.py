@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trtnemo.errors import ModelNotFoundError
+from trtnemo.formats.format import ReasoningFormat, ToolFormat
 from trtnemo.recipe.shared import Sampling
 from trtnemo.runtime import EngineClient
 from trtnemo.server.admission import Admission
@@ -16,8 +17,9 @@ from trtnemo.text import ChatTemplate, TextTokenizer
 class ServerContext:
     """The engine's client, its text side, the names it answers to, and its counters.
 
-    `chat_template` is None for a checkpoint without one; chat is refused then. `splits_reasoning` says whether thinking
-    is separated from the answer; `identity` names recipe and engine for whoever keeps a record.
+    `chat_template` is None for a checkpoint without one; chat is refused then. `reasoning` and `tools` are the formats
+    that the recipe chose, None where output stays as it is; `identity` names recipe and engine for whoever keeps a
+    record.
     """
 
     client: EngineClient
@@ -26,8 +28,8 @@ class ServerContext:
     chat_template: ChatTemplate | None
     model_names: tuple[str, ...]
     sampling: Sampling
-    splits_reasoning: bool
-    reads_tool_calls: bool
+    reasoning: ReasoningFormat | None
+    tools: ToolFormat | None
     metrics: ServerMetrics
     started: int
     identity: dict[str, str]

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from trtnemo.errors import RequestError
 from trtnemo.recipe.shared import Sampling
 from trtnemo.runtime import SamplingParams
+from trtnemo.runtime.sampling_params import LogitBias, SamplingFields
 from trtnemo.server.tools import ToolChoice, ToolDeclaration
 
 # Parameters of the API that do nothing at these values; anything else is refused until it is built.
@@ -42,29 +43,20 @@ class StreamOptions(BaseModel):
     continuous_usage_stats: bool = False
 
 
-class GenerationRequest(BaseModel):
+class GenerationRequest(SamplingFields):
     """What completions and chat completions share."""
 
     model_config = ConfigDict(extra="forbid")
 
     model: str
     max_tokens: Annotated[int, Field(ge=0)] | None = None
-    min_tokens: Annotated[int, Field(ge=0)] = 0
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=-1)] | None = None
-    min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
     n: Annotated[int, Field(ge=1, le=128)] = 1
     stop: str | list[str] | None = None
     stop_token_ids: list[int] | None = None
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
-    presence_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
-    repetition_penalty: Annotated[float, Field(gt=0, le=10)] = 1.0
-    logit_bias: dict[int, Annotated[float, Field(ge=-100, le=100)]] | None = None
-    ignore_eos: bool = False
-    skip_special_tokens: bool = True
-    include_stop_str_in_output: bool = False
+    logit_bias: dict[int, LogitBias] | None = None
     stream: bool = False
     stream_options: StreamOptions | None = None
     user: str | None = None
@@ -96,25 +88,17 @@ class GenerationRequest(BaseModel):
 
     def sampling_params(self, defaults: Sampling, number: int = 0, **more: Any) -> SamplingParams:
         """Return the sampling of choice `number`, with the recipe's defaults where the request says nothing."""
-        top_k = defaults.top_k if self.top_k is None else max(self.top_k, 0)
-        return SamplingParams(
-            min_tokens=self.min_tokens,
-            temperature=defaults.temperature if self.temperature is None else self.temperature,
-            top_p=defaults.top_p if self.top_p is None else self.top_p,
-            top_k=top_k,
-            min_p=self.min_p,
-            presence_penalty=self.presence_penalty,
-            frequency_penalty=self.frequency_penalty,
-            repetition_penalty=self.repetition_penalty,
-            logit_bias=self.logit_bias or {},
-            seed=None if self.seed is None else (self.seed + number) % 2**63,
-            stop=self.stop_strings,
-            stop_token_ids=tuple(self.stop_token_ids or ()),
-            ignore_eos=self.ignore_eos,
-            skip_special_tokens=self.skip_special_tokens,
-            include_stop_str_in_output=self.include_stop_str_in_output,
-            **more,
-        )
+        alike = {name: getattr(self, name) for name in SamplingFields.model_fields}
+        chosen = {
+            "temperature": defaults.temperature if self.temperature is None else self.temperature,
+            "top_p": defaults.top_p if self.top_p is None else self.top_p,
+            "top_k": defaults.top_k if self.top_k is None else max(self.top_k, 0),
+            "seed": None if self.seed is None else (self.seed + number) % 2**63,
+            "logit_bias": self.logit_bias or {},
+            "stop": self.stop_strings,
+            "stop_token_ids": tuple(self.stop_token_ids or ()),
+        }
+        return SamplingParams(**(alike | chosen | more))
 
 
 class CompletionRequest(GenerationRequest):

@@ -12,6 +12,8 @@ import uvicorn
 from trtnemo.engine import Engine
 from trtnemo.errors import CheckpointError, ServerError
 from trtnemo.files.digest import code_digest
+from trtnemo.formats.format import ReasoningFormat
+from trtnemo.formats.registry import reasoning_formats, tool_formats
 from trtnemo.recipe import CpuRecipe
 from trtnemo.runtime import EngineClient, load_executor, load_tokenizer, loop_options
 from trtnemo.server.admission import Admission
@@ -73,7 +75,8 @@ def load_context(engine: Engine, *, interpret: bool = False) -> ServerContext:
     """Return everything that the endpoints of an engine share, with its loop running."""
     recipe = engine.recipe
     tokenizer = load_tokenizer(engine)
-    template = _template(engine, tokenizer)
+    reasoning = reasoning_formats()[recipe.parsers.reasoning] if recipe.parsers.reasoning else None
+    template = _template(engine, tokenizer, reasoning)
     executor = load_executor(engine, interpret=interpret)
     client = EngineClient(executor, tokenizer.stop_token_ids, loop_options(engine))
     return ServerContext(
@@ -83,8 +86,8 @@ def load_context(engine: Engine, *, interpret: bool = False) -> ServerContext:
         chat_template=template,
         model_names=recipe.served_model_names,
         sampling=recipe.sampling,
-        splits_reasoning=recipe.parsers.reasoning is not None,
-        reads_tool_calls=recipe.parsers.tool is not None,
+        reasoning=reasoning,
+        tools=tool_formats()[recipe.parsers.tool] if recipe.parsers.tool else None,
         metrics=ServerMetrics(client),
         started=int(time.time()),
         identity={
@@ -114,12 +117,12 @@ def _places(engine: Engine, client: EngineClient) -> int | None:
     return client.budget.slots + recipe.cpu.max_waiting if isinstance(recipe, CpuRecipe) else None
 
 
-def _template(engine: Engine, tokenizer: TextTokenizer) -> ChatTemplate | None:
+def _template(engine: Engine, tokenizer: TextTokenizer, reasoning: ReasoningFormat | None) -> ChatTemplate | None:
     directory = engine.tokenizer_directory
     if not ChatTemplate.exists(directory, tokenizer):
         return None
     try:
-        return ChatTemplate(directory, tokenizer)
+        return ChatTemplate(directory, tokenizer, reasoning=reasoning)
     except CheckpointError as error:
         raise ServerError(str(error)) from None
 

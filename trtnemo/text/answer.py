@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from trtnemo.text.reasoning import Piece, ReasoningSplitter
-from trtnemo.text.tool_call import START, ToolCall, ToolSchemas
-from trtnemo.text.tool_splitter import ToolSplitter
+from trtnemo.formats.format import Piece, ReasoningFormat, ToolCall, ToolFormat, ToolSchemas
 
 Part = Piece | ToolCall
 
@@ -16,15 +14,16 @@ Part = Piece | ToolCall
 class AnswerFormat:
     """How one request's output is to be read.
 
-    splits_reasoning: whether thinking is told apart at all; open_at_start: the prompt ended inside a think block;
-    needs_content: an answer without content gets its thinking as content (super_v3, for force_nonempty_content and for
-    enable_thinking false); tools: schemas by name, None where calls are not read; maximum_calls: calls kept.
+    reasoning: None where thinking stays in the text; open_at_start: the prompt ended inside a think block;
+    needs_content: an answer without content gets its thinking as content; tools: None where calls are not read;
+    schemas: those of the request's tools; maximum_calls: calls kept.
     """
 
-    splits_reasoning: bool = True
+    reasoning: ReasoningFormat | None = None
     open_at_start: bool = False
     needs_content: bool = False
-    tools: ToolSchemas | None = None
+    tools: ToolFormat | None = None
+    schemas: ToolSchemas = field(default_factory=dict)
     maximum_calls: int | None = None
 
 
@@ -33,10 +32,10 @@ class AnswerParser:
 
     def __init__(self, form: AnswerFormat) -> None:
         self._form = form
-        closers = () if form.tools is None else (START,)
-        self._reasoning = ReasoningSplitter(form.open_at_start, closers) if form.splits_reasoning else None
-        self._tools = None if form.tools is None else ToolSplitter(form.tools)
-        self._waiting: list[Piece] | None = [] if form.needs_content and form.splits_reasoning else None
+        closers = () if form.tools is None else (form.tools.start,)
+        self._reasoning = form.reasoning.reader(form.open_at_start, closers) if form.reasoning else None
+        self._tools = form.tools.reader(form.schemas) if form.tools else None
+        self._waiting: list[Piece] | None = [] if form.needs_content and form.reasoning else None
         self.calls = 0
 
     def push(self, text: str) -> Iterator[Part]:

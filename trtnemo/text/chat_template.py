@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from trtnemo.errors import CheckpointError, RequestError
+from trtnemo.formats.format import ReasoningFormat
+from trtnemo.formats.registry import all_switches
 from trtnemo.recipe.nearest import suggestion
 from trtnemo.text.template_engine import TemplateEngine, TemplateError
 from trtnemo.text.template_process import TIME_LIMIT, TemplateProcess
@@ -17,22 +19,26 @@ from trtnemo.text.tokenizer import TextTokenizer
 MAXIMUM_TEMPLATE = 1 << 18
 # What the server itself puts into the template; a request may not replace it.
 RESERVED = frozenset({"messages", "add_generation_prompt", "bos_token", "eos_token", "tools"})
-# Read from the same dictionary by the reasoning parser (super_v3), never by a template.
-PARSER_VARIABLES = frozenset({"force_nonempty_content"})
-# The family's switches: a template tests them for truth, and the text "false" is true.
-SWITCHES = frozenset({"enable_thinking", "low_effort", "truncate_history_thinking", *PARSER_VARIABLES})
 _FAMILY_TOKENS = ("<|im_start|>", "<|im_end|>", "<think>", "</think>")
 
 
 class ChatTemplate:
     """The template of a checkpoint: its own file, its tokenizer_config's, or else the family's.
 
-    A template other than the shipped one runs in a process with its memory and time capped. Raises CheckpointError
-    when there is none, or when it is no template.
+    A template other than the shipped one runs in a process with its memory and time capped. `reasoning` is the format
+    whose own switches stand in the same dictionary as the template's variables. Raises CheckpointError when there is
+    no template, or when it cannot be compiled.
     """
 
-    def __init__(self, directory: Path, tokenizer: TextTokenizer, time_limit: float = TIME_LIMIT) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        tokenizer: TextTokenizer,
+        time_limit: float = TIME_LIMIT,
+        reasoning: ReasoningFormat | None = None,
+    ) -> None:
         self._tokenizer = tokenizer
+        self._parser_switches = reasoning.own_switches if reasoning is not None else frozenset[str]()
         path = directory / "chat_template.jinja"
         text = _find(path, tokenizer)
         if text is None:
@@ -62,7 +68,7 @@ class ChatTemplate:
     ) -> str:
         """Return the prompt that the template makes of messages; raises RequestError, on unknown variables too."""
         self._check(variables)
-        given: dict[str, Any] = {name: value for name, value in variables.items() if name not in PARSER_VARIABLES}
+        given: dict[str, Any] = {name: value for name, value in variables.items() if name not in self._parser_switches}
         given |= {"messages": list(messages), "add_generation_prompt": True}
         given |= {"bos_token": self._tokenizer.bos_token, "eos_token": self._tokenizer.eos_token}
         if tools:
@@ -78,9 +84,10 @@ class ChatTemplate:
             raise RequestError(
                 f"chat_template_kwargs may not set {', '.join(sorted(taken))}", parameter="chat_template_kwargs"
             )
-        known = (self._engine.variables | PARSER_VARIABLES) - RESERVED
+        known = (self._engine.variables | self._parser_switches) - RESERVED
+        switches = all_switches()  # a template tests them for truth, and the text "false" is true
         for name, value in variables.items():
-            if name in SWITCHES and not isinstance(value, bool):
+            if name in switches and not isinstance(value, bool):
                 raise RequestError(
                     f"chat_template_kwargs: '{name}' must be true or false, not {value!r}",
                     parameter="chat_template_kwargs",

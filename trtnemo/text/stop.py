@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from trtnemo.formats.overlap import overlap
+
 
 class StopMatcher:
     """Passes text through until a stop string appears; a possible beginning of one is held back."""
@@ -32,8 +34,3 @@ class StopMatcher:
         """Return what was held back."""
         text, self._held = self._held, ""
         return text
-
-
-def overlap(text: str, stop: str) -> int:
-    """Return the length of the longest end of `text` that begins `stop`."""
-    return next((n for n in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:n])), 0)

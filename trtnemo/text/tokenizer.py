@@ -12,9 +12,9 @@ from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
 from trtnemo.errors import CheckpointError, RequestError
+from trtnemo.formats.registry import all_tags
 
 END_OF_TURN = "<|im_end|>"
-TAGS = frozenset({"<think>", "</think>", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>"})
 
 
 class TextTokenizer:
@@ -35,10 +35,11 @@ class TextTokenizer:
     def _keep_tags(self, path: Path) -> None:
         """Make sure that decoding keeps the tags that parsers look for, should a file mark them special."""
         added = self._tokenizer.get_added_tokens_decoder().values()
-        if any(token.special and token.content in TAGS for token in added):
+        tags = all_tags()
+        if any(token.special and token.content in tags for token in added):
             content = json.loads(path.read_text(encoding="utf-8"))
             for token in content["added_tokens"]:
-                token["special"] = token["special"] and token["content"] not in TAGS
+                token["special"] = token["special"] and token["content"] not in tags
             self._tokenizer = Tokenizer.from_str(json.dumps(content))
 
     def encode(self, text: str) -> list[int]:

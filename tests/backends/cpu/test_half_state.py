@@ -75,7 +75,7 @@ def test_ten_thousand_steps_do_not_drift():
     op, projected, parameters = slow_case(STEPS)
     exact = mamba2(op, projected, parameters, initial_state(op))[0]
     cuts = range(500, STEPS, 500)
-    found = run_native(op, [projected], packed(parameters), cuts, half_state=True)
+    found = run_native(op, [projected], packed(parameters), cuts, ssm_state="float16")
     late = slice(STEPS - 1000, STEPS)
     gap = (found - exact)[late].pow(2).mean().sqrt() / exact[late].pow(2).mean().sqrt()
     assert gap < 0.01
@@ -84,16 +84,16 @@ def test_ten_thousand_steps_do_not_drift():
 @pytest.mark.parametrize("kernels", _native.kernel_names())
 def test_its_bits_depend_neither_on_chunks_nor_on_kernels(kernels, monkeypatch):
     op, projected, parameters = slow_case(60)
-    whole = run_native(op, [projected], packed(parameters), (), half_state=True)
+    whole = run_native(op, [projected], packed(parameters), (), ssm_state="float16")
     monkeypatch.setenv("TRTNEMO_CPU", kernels)
     for cuts in ((), (1, 2, 3), (29,)):
-        assert torch.equal(run_native(op, [projected], packed(parameters), cuts, half_state=True), whole)
+        assert torch.equal(run_native(op, [projected], packed(parameters), cuts, ssm_state="float16"), whole)
     assert not torch.equal(run_native(op, [projected], packed(parameters), ()), whole)
 
 
 def test_states_take_half_the_room_and_verification_leaves_the_same_bits(make_checkpoint):
     directory = make_checkpoint("mixed")
-    executor = make_native(directory, half_state=True)
+    executor = make_native(directory, ssm_state="float16")
     tokens = np.random.default_rng(0).integers(0, 4096, 60).tolist()
     alone = executor.forward(make_batch([(0, 0, tokens, False)])).logits
     executor.forward(make_batch([(1, 0, tokens[:20], False)]))

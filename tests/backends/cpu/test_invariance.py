@@ -29,7 +29,7 @@ def alone(directory):
     """Logits of every token of every sequence, fed whole, each in an executor of its own with one thread."""
     rows = []
     for tokens in SEQUENCES:
-        executor = make_native(directory, slots=1, threads=1, is_wide=False, half_cache=True)
+        executor = make_native(directory, slots=1, threads=1, activations="int8", kv_cache="float16")
         rows.append(executor.forward(make_batch([(0, 0, tokens, False)])).logits)
     return rows
 
@@ -39,7 +39,7 @@ def drafted(directory):
     """Draft logits after each token of each sequence, fed one by one, from a token that stands for the place."""
     rows = []
     for number, tokens in enumerate(SEQUENCES):
-        executor = make_native(directory, slots=1, threads=1, is_wide=False, half_cache=True)
+        executor = make_native(directory, slots=1, threads=1, activations="int8", kv_cache="float16")
         rows.append([])
         for position, token in enumerate(tokens):
             executor.forward(make_batch([(0, position, [token], False)]))
@@ -55,7 +55,7 @@ def draft_after(length):
 @pytest.fixture(scope="module")
 def executors(directory):
     """Of one to three threads; the last has pages for half of what four whole sequences need."""
-    how = {"is_wide": False, "half_cache": True}
+    how = {"activations": "int8", "kv_cache": "float16"}
     tight = make_native(directory, slots=4, max_seq_len=LENGTH + 6, kv_tokens=192, threads=2, **how)
     return [*(make_native(directory, threads=threads, **how) for threads in (1, 2, 3)), tight]
 
@@ -180,7 +180,7 @@ def test_any_schedule_gives_the_bits_of_a_sequence_run_alone(executors, alone, d
 @pytest.mark.parametrize("kernels", KERNELS)
 def test_every_form_of_the_kernels_gives_the_same_bits(directory, alone, kernels, monkeypatch):
     monkeypatch.setenv("TRTNEMO_CPU", kernels)
-    executor = make_native(directory, is_wide=False, half_cache=True)
+    executor = make_native(directory, activations="int8", kv_cache="float16")
     assert executor.kernels == kernels
     for number, tokens in enumerate(SEQUENCES):
         parts = [(number, 0, tokens[:50], False)], [(number, 50, tokens[50:], False)]
@@ -190,7 +190,7 @@ def test_every_form_of_the_kernels_gives_the_same_bits(directory, alone, kernels
 
 def test_drafts_come_from_the_sequence_alone(directory):
     """The MTP head's logits are the same after any way to the same place."""
-    executor = make_native(directory, is_wide=False, half_cache=True)
+    executor = make_native(directory, activations="int8", kv_cache="float16")
     tokens, other = SEQUENCES[0], SEQUENCES[1]
     executor.forward(make_batch([(0, 0, tokens[:60], False)]))
     for start in range(0, 60, 20):

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support.backends.full_width import SUPER, compile_all, networks
+from tests.support.paths import ROOT
 from trtnemo.backends.tensorrt.lower.blocks import alone
 from trtnemo.backends.tensorrt.lower.emit import emit
 from trtnemo.launch.plan_input import to_deployment
@@ -135,12 +136,12 @@ def test_decode_plans_read_what_the_roofline_says():
 def test_all_of_super_compiles_in_bounded_host_memory():
     # in a process of its own, whose peak the kernel counts from its start on
     program = (
-        "import pathlib; from lowering.tensorrt.full_width import compile_all, networks;"
+        "import pathlib; from tests.support.backends.full_width import compile_all, networks;"
         "found = compile_all((12, 1), {spec.kind for spec in networks()[1].values()});"
         "lines = pathlib.Path('/proc/self/status').read_text().splitlines();"
         "print(len(found), next(line.split()[1] for line in lines if line.startswith('VmHWM')))"
     )
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd="tests", check=True)
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
     plans, peak = map(int, result.stdout.split())
     assert plans == len(networks()[1])
     assert peak < 1 << 20  # KiB

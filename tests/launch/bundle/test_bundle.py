@@ -13,7 +13,7 @@ from trtnemo.engine.difference import differences
 from trtnemo.engine.manifest import BundleManifest, read_manifest
 from trtnemo.errors import CheckpointError, EngineError
 from trtnemo.launch.bundle.bundle import build_bundle
-from trtnemo.launch.bundle.serve import recipe_of
+from trtnemo.launch.bundle.sealed import recipe_of
 from trtnemo.launch.from_recipe import to_invocation
 from trtnemo.recipe import load_recipe
 
@@ -101,7 +101,7 @@ def test_differences_are_told_key_by_key(tmp_path, tiny_engine):
     assert differences(one, one) == []
     found = {item.key: (item.first, item.second) for item in differences(one, other)}
     assert found["recipe.limits.max_batch_size"] == ("8", "4")
-    assert set(found) == {"recipe.limits.max_batch_size", "command", "container"}
+    assert set(found) == {"recipe.limits.max_batch_size", "command", "container", "docker"}
     assert isinstance(one, BundleManifest)
     assert "runtime" in {item.key for item in differences(one, read_manifest(tiny_engine))}
 

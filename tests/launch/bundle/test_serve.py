@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from tests.launch.conftest import STAND_IN, free_port, write_program
+from trtnemo.engine.manifest import read_manifest
 
 
 @pytest.fixture
@@ -105,12 +106,13 @@ def test_a_bundle_runs_in_docker_where_the_program_is_missing(machine, served):
     arguments = served("vllm-dgx-spark")
     (machine.programs / "vllm").unlink()
     record = machine.directory / "words"
-    # a docker that takes what `docker run` takes up to the image, and runs the stand-in for it
+    # a docker that takes what `docker run` takes up to the image, and runs the stand-in at the published port
     write_program(
         machine.programs / "docker",
         f'[ "$1" = run ] || exit 0\nprintf "%s\\n" "$@" > {record}\n'
-        'while [ "$1" != vllm/vllm-openai:v0.20.0 ]; do shift; done; shift\n'
-        f'exec {sys.executable} {STAND_IN} vllm 0.20.0 "$@"',
+        'while [ "$1" != vllm/vllm-openai:v0.20.0 ]; do [ "$1" = -p ] && published=$2; shift; done; shift\n'
+        "port=${published%:*}\n"
+        f'exec {sys.executable} {STAND_IN} vllm 0.20.0 "$@" --port "${{port##*:}}"',
     )
     process = machine.start(*arguments)
     lines_until(process, "Serving")
@@ -124,6 +126,9 @@ def test_a_bundle_runs_in_docker_where_the_program_is_missing(machine, served):
     assert f"{machine.environment['HF_HOME']}:/root/.cache/huggingface" in words
     model = words[words.index("vllm/vllm-openai:v0.20.0") + 1]
     assert f"{model}:{model}:ro" in words
+    sealed = read_manifest(machine.directory / "bundle").container
+    assert words[-len(sealed) :] == sealed
+    assert words[words.index("-p") + 1] == f"127.0.0.1:{arguments[-1]}:{sealed[sealed.index('--port') + 1]}"
 
 
 def test_docker_without_its_daemon_is_this_machines_lack(machine, served):
@@ -236,8 +241,10 @@ def test_a_port_that_the_system_chooses_is_refused(machine, served):
 def test_a_deaf_server_is_ended_by_force(tmp_path):
     """The stand-in ignores SIGTERM; the supervisor waits as long as it promises, here shortened, and then kills."""
     code = (
-        "import os, sys, time\nfrom trtnemo.launch.bundle import supervise\nsupervise.STOP_SECONDS = 1.0\nlines = []\n"
-        "server = supervise.SupervisedServer(sys.argv[1:], os.environ, '.', print, lines.append)\n"
+        "import os, sys, time\nfrom trtnemo.launch.bundle import supervise\n"
+        "from trtnemo.launch.bundle.output import Output\nfrom trtnemo.launch.bundle.stages import LogReader\n"
+        "supervise.STOP_SECONDS = 1.0\nlines = []\n"
+        "server = supervise.SupervisedServer(sys.argv[1:], os.environ, '.', Output(print, lines.append), LogReader())\n"
         "while 'Uvicorn running' not in lines: time.sleep(0.05)\n"
         "server.stop()\nprint(server._process.returncode)"
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from trtnemo.launch.bundle.stages import KEPT_LINES, SHOWN_LINES, LogReader
-from trtnemo.launch.servers.invocation import Invocation
-from trtnemo.launch.servers.known_issues import rules_for
+from trtnemo.launch.servers.registry import find_server
+from trtnemo.launch.servers.surface import choose_surface
 
 
 @pytest.mark.parametrize(
@@ -32,12 +32,12 @@ def test_a_line_begins_a_stage_once(line, stage):
     assert reader.stage == (stage or "starting")
 
 
-def rules(server, version):
-    return rules_for(Invocation(server, version, "m", {}))
+def issues(server, version):
+    return find_server(server).issues_of(version or choose_surface(server, None).surface.version)
 
 
 def test_the_latest_known_issue_is_told_and_only_the_last_lines_are_kept():
-    reader = LogReader(rules("vllm", "0.20.0"))
+    reader = LogReader(issues=issues("vllm", "0.20.0"))
     assert reader.known_issue() is None
     reader.read("error: unrecognized arguments: --swap-space 0")
     reader.read("To allow it, set the env var VLLM_ALLOW_LONG_MAX_MODEL_LEN=1.")
@@ -59,7 +59,7 @@ def test_the_latest_known_issue_is_told_and_only_the_last_lines_are_kept():
     ],
 )
 def test_a_line_shows_only_an_issue_that_the_server_has_in_its_version(server, version, name):
-    reader = LogReader(rules(server, version))
+    reader = LogReader(issues=issues(server, version))
     reader.read("run out of mamba cache blocks")
     issue = reader.known_issue()
     assert (issue.name if issue else None) == name
@@ -75,14 +75,14 @@ def test_a_line_shows_only_an_issue_that_the_server_has_in_its_version(server, v
     ],
 )
 def test_an_ordinary_line_shows_no_issue(line):
-    reader = LogReader(rules("vllm", "0.15.0"))
+    reader = LogReader(issues=issues("vllm", "0.15.0"))
     reader.read(line)
     assert reader.known_issue() is None
 
 
 def test_a_refused_quantization_shows_its_issue_in_the_versions_that_refuse_it():
     for version, name in (("0.15.0", "vllm-mixed-precision"), ("0.20.0", None)):
-        reader = LogReader(rules("vllm", version))
+        reader = LogReader(issues=issues("vllm", version))
         reader.read("ValueError: ModelOpt currently only supports: ['FP8', 'NVFP4'] quantizations in vLLM.")
         issue = reader.known_issue()
         assert (issue.name if issue else None) == name

@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trtnemo.launch.options.arguments import parse_arguments
+from trtnemo.launch.options.checking import check_options
+from trtnemo.launch.servers.invocation import Invocation
 from trtnemo.launch.servers.surface import load_surface
 
 VLLM, TRTLLM, SGLANG = (
@@ -19,8 +21,15 @@ VLLM, TRTLLM, SGLANG = (
 SHARE = ("error", "option-value", "--kv_cache_free_gpu_memory_fraction")
 
 
-def rules(parsed):
-    return [(finding.severity, finding.rule, finding.subject) for finding in parsed.findings]
+def findings_of(surface, words):
+    """Return what is wrong with the words and with the values that they hold."""
+    parsed = parse_arguments(surface, words)
+    start = Invocation(surface.server, surface.version, "m", parsed.values, unknown=parsed.unknown)
+    return [*parsed.findings, *check_options(start)]
+
+
+def rules(findings):
+    return [(finding.severity, finding.rule, finding.subject) for finding in findings]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +59,7 @@ def rules(parsed):
 def test_values_come_by_the_longest_name(surface, words, values):
     parsed = parse_arguments(surface, words)
     assert parsed.values == values
-    assert parsed.findings == []
+    assert findings_of(surface, words) == []
 
 
 @pytest.mark.parametrize(
@@ -80,13 +89,13 @@ def test_values_come_by_the_longest_name(surface, words, values):
     ],
 )
 def test_what_a_server_refuses_or_doubts_is_found(surface, words, finding):
-    assert finding in rules(parse_arguments(surface, words))
+    assert finding in rules(findings_of(surface, words))
 
 
 def test_an_unknown_option_is_told_with_the_nearest_and_with_the_versions_that_have_it():
-    [finding] = parse_arguments(SGLANG, ["--disable-piecwise-cuda-graph"]).findings
+    [finding] = findings_of(SGLANG, ["--disable-piecwise-cuda-graph"])
     assert "Did you mean '--disable-piecewise-cuda-graph'?" in finding.remedy
-    [finding] = parse_arguments(load_surface("sglang", "0.5.23"), ["--disable-piecewise-cuda-graph"]).findings
+    [finding] = findings_of(load_surface("sglang", "0.5.23"), ["--disable-piecewise-cuda-graph"])
     assert "0.5.10 has it" in finding.message
 
 
@@ -102,4 +111,4 @@ def test_an_unknown_option_takes_its_value_with_it_and_never_the_model():
 )
 def test_any_words_are_read_without_breaking(words):
     for surface in (VLLM, TRTLLM, SGLANG):
-        parse_arguments(surface, words)
+        assert all(finding.message for finding in findings_of(surface, words))

@@ -8,8 +8,9 @@ import pytest
 
 from trtnemo.launch.check import check_invocation
 from trtnemo.launch.servers.invocation import Invocation
-from trtnemo.launch.servers.known_issues import RULES
+from trtnemo.launch.servers.registry import all_servers
 
+ISSUES = [issue for server in all_servers().values() for issue in server.issues]
 SUPER = "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-NVFP4"
 MTP = {"decoding_type": "MTP", "num_nextn_predict_layers": 3, "allow_advanced_sampling": True}
 FINE = Invocation(
@@ -112,11 +113,11 @@ def rules_of(invocation, capability=None):
 
 
 def test_every_rule_has_a_trigger_here_and_says_what_to_do():
-    assert {rule.name for rule in RULES} == TRIGGERS.keys()
-    for rule in RULES:
-        assert rule.symptom
-        assert rule.source
-        assert rule.remedy
+    assert {issue.name for issue in ISSUES} == TRIGGERS.keys()
+    for issue in ISSUES:
+        assert issue.symptom
+        assert issue.source
+        assert issue.remedy
 
 
 @pytest.mark.parametrize("name", [name for name, (trigger, _, _) in TRIGGERS.items() if trigger is not None])
@@ -183,4 +184,4 @@ def test_variables_lift_the_limit_of_positions():
     ],
 )
 def test_a_line_of_log_shows_its_issue(line, name):
-    assert next((rule.name for rule in RULES if rule.explains(line)), None) == name
+    assert next((issue.name for issue in ISSUES if issue.explains(line)), None) == name

@@ -8,12 +8,12 @@ import sys
 
 import pytest
 
+from tests.support.formats import split_reasoning
 from tests.support.paths import ROOT, SUPPORT
-from trtnemo.launch.bundle.bundle import PLUGIN
 from trtnemo.launch.from_recipe import to_invocation
-from trtnemo.launch.render.words import Places, server_words
+from trtnemo.launch.render.words import server_words
+from trtnemo.launch.servers.vllm.server import PLUGIN
 from trtnemo.recipe import load_recipe, shipped_names
-from trtnemo.text.reasoning import split_reasoning
 
 SCRIPTS = ROOT / "scripts" / "surfaces"
 PHANTOM = SUPPORT / "launch" / "phantom"
@@ -28,7 +28,7 @@ SETTINGS = ({}, {"enable_thinking": False}, {"force_nonempty_content": True}, {"
 
 def case(name, recipe, *words, without=()):
     invocation = to_invocation(load_recipe(recipe))
-    given = server_words(invocation, Places("", str(PLUGIN)), with_program=False)
+    given = server_words(invocation, lambda file: str(file.source), with_program=False)
     env = {key: value for key, value in invocation.env.items() if value is not None and key not in without}
     return {"name": name, "words": [*given, *words], "env": env}
 

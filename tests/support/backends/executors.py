@@ -11,6 +11,7 @@ import torch
 from trtnemo.backends import Budget
 from trtnemo.backends.cpu.executor import CpuExecutor, CpuOptions
 from trtnemo.backends.cpu.packing import pack_weights
+from trtnemo.backends.cpu.precision import Precision
 from trtnemo.backends.tensorrt.lower.emit import emit
 from trtnemo.backends.tensorrt.lower.index import PlanIndex
 from trtnemo.backends.tensorrt.lower.networks import plan_networks
@@ -35,7 +36,7 @@ def make_executor(directory: Path, slots: int = 8, max_seq_len: int = 4096, mtp:
     return TorchExecutor(target, head, weights, Budget(slots, max_seq_len, 2048, 6, checkpoint.config.vocab_size))
 
 
-EXACT = {"is_wide": True, "half_cache": False}
+EXACT = {"activations": "int16", "kv_cache": "float32"}
 
 
 def make_native(
@@ -53,7 +54,8 @@ def make_native(
     target = model.record_target()
     head = model.record_mtp() if mtp and checkpoint.config.has_mtp else None
     budget = Budget(slots, max_seq_len, max_num_tokens, 6, checkpoint.config.vocab_size)
-    chosen = CpuOptions(threads, **{"kv_tokens": slots * max_seq_len, **EXACT, **options})
+    kv_tokens = options.pop("kv_tokens", slots * max_seq_len)
+    chosen = CpuOptions(threads, kv_tokens, Precision(**{**EXACT, **options}))
     with tempfile.TemporaryDirectory() as packed:  # the file stays mapped when its name is gone
         index = pack_weights(checkpoint, [graph for graph in (target, head) if graph], Path(packed), lambda *_: None)
         return CpuExecutor(Path(packed), index, target, head, budget, chosen)

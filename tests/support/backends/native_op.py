@@ -12,6 +12,7 @@ import torch
 from trtnemo.backends import Budget, make_batch
 from trtnemo.backends.cpu.executor import CpuExecutor, CpuOptions
 from trtnemo.backends.cpu.packing import pack_weights
+from trtnemo.backends.cpu.precision import Precision
 from trtnemo.checkpoint.format.storage import RawTensor, StorageType
 from trtnemo.graph import ROWS, TOKENS, DType, Graph, ParameterSpec, ValueType, recording
 from trtnemo.graph.ops import Embedding
@@ -58,8 +59,7 @@ def run_native(
     inputs: list[torch.Tensor],
     parameters: dict[str, tuple[ParameterSpec, dict[str, torch.Tensor | RawTensor]]],
     cuts: Any,
-    half_state: bool = False,
-    is_wide: bool = True,
+    **precision: Any,
 ) -> torch.Tensor:
     """Return the op's output for all rows, fed as one sequence cut at `cuts`."""
     specs = {role: spec for role, (spec, _) in parameters.items()}
@@ -69,7 +69,7 @@ def run_native(
     with tempfile.TemporaryDirectory() as directory:
         index = pack_weights(Tensors(tensors), [graph], Path(directory), lambda *_: None)
         budget = Budget(1, count, count, 0, count)
-        options = CpuOptions(2, 0, is_wide=is_wide, half_cache=False, half_state=half_state)
+        options = CpuOptions(2, 0, Precision(**{"kv_cache": "float32", **precision}))
         executor = CpuExecutor(Path(directory), index, graph, None, budget, options)
     outputs, start = [], 0
     for end in (*(min(cut, count) for cut in cuts), count):

@@ -7,11 +7,13 @@ import functools
 from tests.support.checkpoints.configs import BASE
 from trtnemo.checkpoint.family.config import parse_config
 from trtnemo.checkpoint.family.quantization import QuantizationMap
+from trtnemo.launch.servers.registry import find_server
 from trtnemo.plan.deployment import Deployment
 from trtnemo.plan.fit import Fit
 from trtnemo.plan.hardware import Device, find_device
 from trtnemo.plan.network import Network, find_network
 from trtnemo.plan.plan import make_plan
+from trtnemo.plan.server_memory import NATIVE_CPU, NATIVE_DEVICE
 from trtnemo.plan.weights import weight_bytes
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -36,7 +38,9 @@ def deployment(**fields: object) -> Deployment:
     chosen = {**shared, **fields}
     sizes = [chosen.get(name, 1) for name in ("tensor", "pipeline", "data")]
     chosen.setdefault("devices", functools.reduce(int.__mul__, sizes))
-    return Deployment(**chosen)
+    ours = {"cpu": NATIVE_CPU, "tensorrt": NATIVE_DEVICE}
+    name = str(chosen["server"])
+    return Deployment(**chosen, memory=ours[name] if name in ours else find_server(name).memory)
 
 
 def fit_of(network: Network, chosen: Deployment, device: Device | str = "b200", stage: int = 0) -> Fit:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ import numpy as np
 
 from trtnemo.backends.cpu.memory import require_memory
 from trtnemo.backends.cpu.packed import WEIGHTS, PackedIndex
+from trtnemo.backends.cpu.precision import Precision
 from trtnemo.backends.cpu.program import add_graph
 from trtnemo.backends.executor import Budget, DraftToken, Snapshot
-from trtnemo.backends.slots import check_accepted, check_slot, check_step
+from trtnemo.backends.slots import SlotBook, SlotSnapshot
 from trtnemo.backends.step import Float32, Segment, StepBatch, StepResult
 from trtnemo.errors import MachineError, StepError
 from trtnemo.graph import Graph
@@ -26,45 +27,19 @@ _NO_PAGE_REMEDY = "Release a sequence or a snapshot"
 
 @dataclass(frozen=True)
 class CpuOptions:
-    """How the native executor runs.
-
-    threads: how many; is_wide: activations that meet NVFP4 weights have 16 bits, not 8; half_cache: keys and values as
-    float16, not float32; half_state: recurrent states as float16, rounded by chance; kv_tokens: tokens of KV cache over
-    all sequences and snapshots.
-    """
+    """How the native executor runs: threads, element types, and tokens of KV cache over all sequences and snapshots."""
 
     threads: int
     kv_tokens: int
-    is_wide: bool = False
-    half_cache: bool = True
-    half_state: bool = False
-
-
-@dataclass
-class CpuSlot:
-    """Where a sequence stands: committed tokens, and those that wait for commit."""
-
-    length: int = 0
-    pending: int = 0
-
-    @property
-    def is_pending(self) -> bool:
-        """Whether tokens wait for commit."""
-        return self.pending > 0
+    precision: Precision = field(default_factory=Precision)
 
 
 @dataclass(frozen=True)
-class CpuSnapshot:
+class NativeCopy:
     """A native snapshot, which holds references to KV pages of its executor; use it on the executor's own thread."""
 
     native: Any
-    owner: int
     page_bytes: int
-
-    @property
-    def length(self) -> int:
-        """Tokens that the state stands after."""
-        return int(self.native.length)
 
     @property
     def nbytes(self) -> int:
@@ -92,14 +67,14 @@ class CpuExecutor:
         self.mtp = mtp
         self.kernels = choose_kernels()
         self.threads = options.threads
-        self.state_itemsize = 2 if options.half_state else 4
-        self.slots: dict[int, CpuSlot] = {}
+        self.precision = options.precision
+        self.slots: SlotBook[None] = SlotBook(budget, lambda: None, has_mtp=mtp is not None)
         self._budget = budget
         native = require_native()
         graphs = [graph for graph in (target, mtp) if graph is not None]
         layers = [node.op for graph in graphs for node in graph.nodes if isinstance(node.op, Attention)]
         heads, head_dim = _one_shape(layers)
-        require_memory(graphs, budget, options.kv_tokens, half_cache=options.half_cache)
+        require_memory(graphs, budget, options.kv_tokens, options.precision)
         try:
             self._executor: Any = native.Executor(
                 weights=str(directory / WEIGHTS),
@@ -110,16 +85,15 @@ class CpuExecutor:
                 layers=len(layers),
                 kv_heads=heads,
                 head_dim=head_dim,
-                is_half=options.half_cache,
+                is_half=options.precision.has_half_cache,
             )
         except (MemoryError, RuntimeError) as error:
             raise MachineError(
                 f"the CPU runtime cannot start here: {error}", remedy="Lower cpu.threads, limits or cpu.kv_tokens"
             ) from None
-        how = {"is_wide": options.is_wide, "half_state": options.half_state}
-        counted = add_graph(self._executor.target(), target, index, **how)
+        counted = add_graph(self._executor.target(), target, index, options.precision)
         if mtp is not None:
-            add_graph(self._executor.add_mtp(), mtp, index, **how, first_layer=counted)
+            add_graph(self._executor.add_mtp(), mtp, index, options.precision, first_layer=counted)
         self._executor.open_slots()
 
     @property
@@ -153,67 +127,50 @@ class CpuExecutor:
 
     def forward(self, batch: StepBatch) -> StepResult:
         """Run one ragged step; raises StepError before any state has changed."""
-        check_step(self._budget, batch, self.slots)
+        self.slots.check(batch)
         segments = _segment_table(batch.segments)
         try:
             logits, hidden = self._executor.forward(batch.token_ids, segments, batch.logit_rows, batch.hidden_rows)
         except RuntimeError as error:
             raise StepError(str(error), remedy=_NO_PAGE_REMEDY) from error
         for segment in batch.segments:
-            slot = self.slots.setdefault(segment.slot, CpuSlot())
-            if segment.speculative:
-                slot.pending = segment.length
-            else:
-                slot.length += segment.length
+            self.slots.take(segment)
         return StepResult(logits, hidden)
 
     def draft(self, tokens: Sequence[DraftToken]) -> Float32:
         """Return draft logits [n, vocabulary]; raises StepError without an MTP head or a committed token."""
-        if len({token.slot for token in tokens}) < len(tokens):
-            raise StepError("a slot drafts twice in one call")
-        for token in tokens:
-            if not 0 <= token.token_id < self._budget.vocab_size:
-                raise StepError(f"a token id lies outside the vocabulary of {self._budget.vocab_size}")
-            state = self.slots.get(token.slot)
-            if self.mtp is None or state is None or state.length == 0 or state.is_pending:
-                raise StepError(
-                    f"slot {token.slot} cannot draft: it needs an MTP head, a committed token and no open verification"
-                )
+        slots = self.slots.drafting(tokens)
         table = np.array([(token.slot, token.token_id) for token in tokens], np.int64).reshape(-1, 2)
         try:
             logits: Float32 = self._executor.draft(table)
         except RuntimeError as error:
             raise StepError(str(error), remedy=_NO_PAGE_REMEDY) from error
+        for slot in slots:
+            slot.drafted += 1
         return logits
 
     def commit(self, slot: int, accepted: int) -> None:
         """Accept the first tokens of the slot's speculative segment; raises StepError when there is none."""
-        state = self.slots.get(slot)
-        if state is None or not state.is_pending:
-            raise StepError(f"slot {slot} has no tokens under verification")
-        check_accepted(accepted, state.pending)
+        self.slots.verifying(slot, accepted)
         self._executor.commit(slot, accepted)
-        state.length, state.pending = state.length + accepted, 0
+        self.slots.commit(slot, accepted)
 
-    def snapshot(self, slot: int) -> CpuSnapshot:
+    def snapshot(self, slot: int) -> SlotSnapshot:
         """Return the slot's state at its last commit; full KV pages are shared, not copied."""
-        if slot not in self.slots:
-            raise StepError(f"slot {slot} is empty")
-        return CpuSnapshot(self._executor.snapshot(slot), id(self._executor), self._executor.page_bytes)
+        self.slots.standing(slot)
+        return self.slots.snapshot(slot, NativeCopy(self._executor.snapshot(slot), self._executor.page_bytes))
 
     def restore(self, slot: int, snapshot: Snapshot) -> None:
         """Give the slot the snapshot's state."""
-        if not isinstance(snapshot, CpuSnapshot) or snapshot.owner != id(self._executor):
-            raise StepError("the snapshot is another executor's")
-        check_slot(self._budget, slot)
+        copy: NativeCopy = self.slots.restoring(slot, snapshot)
         if not self.can_restore(snapshot):
             raise StepError(_NO_PAGE, remedy=_NO_PAGE_REMEDY)
-        self._executor.restore(slot, snapshot.native)
-        self.slots[slot] = CpuSlot(snapshot.length)
+        self._executor.restore(slot, copy.native)
+        self.slots.restore(slot, snapshot, None)
 
     def release(self, slot: int) -> None:
         """Forget the slot's sequence."""
-        if self.slots.pop(slot, None) is not None:
+        if self.slots.release(slot):
             self._executor.release(slot)
 
     def has_room(self, segments: Sequence[Segment]) -> bool:
@@ -222,7 +179,8 @@ class CpuExecutor:
 
     def can_restore(self, snapshot: Snapshot) -> bool:
         """Return whether there are pages for a parked snapshot; any other brings its own."""
-        return not isinstance(snapshot, CpuSnapshot) or snapshot.native.pages_to_restore <= self.free_pages
+        copy = snapshot.copy if isinstance(snapshot, SlotSnapshot) else None
+        return not isinstance(copy, NativeCopy) or copy.native.pages_to_restore <= self.free_pages
 
 
 def _segment_table(segments: Sequence[Segment]) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:

@@ -1,4 +1,4 @@
-"""What an executor is about to take, held against what the machine has."""
+"""What an executor is about to take, compared with what the machine has."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 
+from trtnemo.backends.cpu.precision import Precision
 from trtnemo.backends.executor import Budget
 from trtnemo.errors import MachineError
 from trtnemo.graph import Graph
@@ -13,11 +14,11 @@ from trtnemo.graph import Graph
 _SLOT_BYTES = 512  # a slot itself, without its states
 
 
-def require_memory(graphs: Sequence[Graph], budget: Budget, kv_tokens: int, *, half_cache: bool) -> None:
+def require_memory(graphs: Sequence[Graph], budget: Budget, kv_tokens: int, precision: Precision) -> None:
     """Raise MachineError when states and KV cache alone exceed the machine's memory; states are counted at 2 bytes."""
     states = [spec for graph in graphs for node in graph.nodes for spec in node.op.states()]
     slot = _SLOT_BYTES + sum(2 * math.prod(spec.shape) for spec in states if not spec.per_token)
-    token = sum((2 if half_cache else 4) * math.prod(spec.shape) for spec in states if spec.per_token)
+    token = sum((2 if precision.has_half_cache else 4) * math.prod(spec.shape) for spec in states if spec.per_token)
     needed, have = budget.slots * slot + kv_tokens * token, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > have:
         raise MachineError(

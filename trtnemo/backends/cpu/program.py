@@ -1,4 +1,4 @@
-"""A graph told to the native executor, one small function an op."""
+"""A graph emitted into the native executor, one small function an op."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from trtnemo.backends.cpu.buffers import LISTS, assign_buffers
 from trtnemo.backends.cpu.packed import PackedIndex
+from trtnemo.backends.cpu.precision import Precision
 from trtnemo.errors import EngineError
 from trtnemo.graph import ROWS, Graph, Node, ValueType
 from trtnemo.graph.ops import Attention, RmsNorm
@@ -18,16 +19,12 @@ from trtnemo.plugins.mamba2.op import Mamba2
 
 @dataclass
 class Site:
-    """Where a graph is being told: builder, graph, weights, values by number, attention layers counted.
-
-    is_wide: activations that meet NVFP4 weights have 16 bits, not 8; half_state: recurrent states are float16.
-    """
+    """Where a graph is being emitted: builder, graph, weights, element types, values by number, attention layers."""
 
     builder: Any
     graph: Graph
     index: PackedIndex
-    is_wide: bool
-    half_state: bool
+    precision: Precision
     first_layer: int
     values: dict[str, int] = field(default_factory=dict)
     layers: int = 0
@@ -48,11 +45,9 @@ class Site:
         return self.index.tensor(node.parameters[role]).offset
 
 
-def add_graph(
-    builder: Any, graph: Graph, index: PackedIndex, *, is_wide: bool, half_state: bool, first_layer: int = 0
-) -> int:
-    """Tell a whole graph; return how many attention layers it has. Raises EngineError on an unknown op."""
-    site, buffers = Site(builder, graph, index, is_wide, half_state, first_layer), assign_buffers(graph)
+def add_graph(builder: Any, graph: Graph, index: PackedIndex, precision: Precision, *, first_layer: int = 0) -> int:
+    """Emit a whole graph; return how many attention layers it has. Raises EngineError on an unknown op."""
+    site, buffers = Site(builder, graph, index, precision, first_layer), assign_buffers(graph)
     for name, type in {**graph.inputs, **graph.values}.items():
         if name not in LISTS:
             site.values[name] = builder.value(_width(type), buffers[name], type.shape[0] == ROWS)
@@ -103,7 +98,9 @@ def rms_norm(site: Site, node: Node, op: RmsNorm, inputs: list[int], output: int
 
 def linear(site: Site, node: Node, op: Any, inputs: list[int], output: int) -> None:
     """Rows times a matrix."""
-    site.builder.linear(node.name, inputs[0], site.place(node.parameters["weight"]), site.is_wide, output)
+    site.builder.linear(
+        node.name, inputs[0], site.place(node.parameters["weight"]), site.precision.has_wide_activations, output
+    )
 
 
 def relu2(site: Site, node: Node, op: Any, inputs: list[int], output: int) -> None:
@@ -143,7 +140,7 @@ def mamba2(site: Site, node: Node, op: Mamba2, inputs: list[int], output: int) -
         epsilon=op.epsilon,
         offsets=[site.offset(node, role) for role in roles],
         bias_offset=site.offset(node, "conv_bias") if "conv_bias" in node.parameters else None,
-        half_state=site.half_state,
+        half_state=site.precision.has_half_state,
         output=output,
     )
 
@@ -159,7 +156,7 @@ def latent_moe(site: Site, node: Node, op: LatentMoe, inputs: list[int], output:
         site.offset(node, "correction_bias"),
         site.bank(node.parameters["up"]),
         site.bank(node.parameters["down"]),
-        site.is_wide,
+        site.precision.has_wide_activations,
         output,
     )
 

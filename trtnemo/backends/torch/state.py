@@ -40,7 +40,7 @@ class KvCache:
 
 @dataclass
 class Pending:
-    """A speculative segment waiting for commit: its ids, target hidden states, and each Mamba layer's inputs."""
+    """A segment under verification: its ids, target hidden states, and each Mamba layer's inputs."""
 
     token_ids: Tensor
     hidden_states: Tensor
@@ -49,53 +49,29 @@ class Pending:
 
 @dataclass
 class SlotState:
-    """The whole state of one sequence.
+    """The buffers of one sequence.
 
-    length: committed tokens; last_hidden: the target's hidden state of the last of them, which the MTP head pairs with
-    the token after it; draft_hidden, draft_position: where drafting stands since the last commit.
+    last_hidden: the target's hidden state of the last committed token, which the MTP head pairs with the token after
+    it; draft_hidden: the head's own, of the last draft.
     """
 
-    length: int = 0
     mamba: dict[str, Mamba2State] = field(default_factory=dict)
     caches: dict[str, KvCache] = field(default_factory=dict)
     last_hidden: Tensor | None = None
     pending: Pending | None = None
     draft_hidden: Tensor | None = None
-    draft_position: int = 0
 
-    @property
-    def is_pending(self) -> bool:
-        """Whether tokens wait for commit."""
-        return self.pending is not None
-
-    def copy(self) -> SlotState:
-        """Return an independent copy at the last commit; recurrent states are never written in place."""
+    def copy(self, length: int) -> SlotState:
+        """Return an independent copy after `length` tokens; recurrent states are never written in place."""
         # The MTP cache holds one entry less than the target's, so `length` covers both.
-        caches = {name: cache.copy(self.length) for name, cache in self.caches.items()}
-        return SlotState(self.length, dict(self.mamba), caches, self.last_hidden)
+        caches = {name: cache.copy(length) for name, cache in self.caches.items()}
+        return SlotState(dict(self.mamba), caches, self.last_hidden)
+
+    def park(self) -> None:
+        """Do nothing: a copied state shares nothing."""
 
     @property
     def nbytes(self) -> int:
         """Bytes held."""
         recurrent = sum(part.nbytes for state in self.mamba.values() for part in state)
         return recurrent + sum(cache.nbytes for cache in self.caches.values())
-
-
-@dataclass(frozen=True)
-class TorchSnapshot:
-    """A copied slot state."""
-
-    state: SlotState
-
-    @property
-    def length(self) -> int:
-        """Tokens that the state stands after."""
-        return self.state.length
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes held."""
-        return self.state.nbytes
-
-    def park(self) -> None:
-        """Do nothing: a copied state shares nothing."""

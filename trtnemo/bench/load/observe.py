@@ -8,18 +8,16 @@ from typing import Any
 from trtnemo.bench.load.record import Counters, Server
 from trtnemo.endpoint import authorization, served_models, shown
 from trtnemo.errors import ServerError
+from trtnemo.launch.servers.registry import all_servers
 
 _SAMPLE = re.compile(r"^([A-Za-z_:][\w:]*)(?:\{[^}]*\})? (-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)(?: \d+)?$")
 _BEGAN = "process_start_time_seconds"
-# our name for a counter -> what servers call it
-_NAMES = {
-    "drafted_tokens": ("trtnemo_drafted_tokens_total", "vllm:spec_decode_num_draft_tokens_total"),
-    "accepted_tokens": ("trtnemo_accepted_tokens_total", "vllm:spec_decode_num_accepted_tokens_total"),
-    "verifications": ("trtnemo_verifications_total", "vllm:spec_decode_num_drafts_total"),
-    "cached_tokens": ("trtnemo_cached_tokens_total", "vllm:prefix_cache_hits_total"),
-    "prompt_tokens": ("trtnemo_prompt_tokens_total", "vllm:prompt_tokens_total", "llamacpp:prompt_tokens_total"),
-    "preemptions": ("trtnemo_preemptions_total", "vllm:num_preemptions_total"),
-}
+# Our names of counters; in our own server's metrics each is trtnemo_NAME_total.
+_COUNTERS = (
+    "drafted_tokens", "accepted_tokens", "verifications", "cached_tokens", "prompt_tokens", "preemptions",
+)  # fmt: skip
+# What llama.cpp's server, which no recipe starts, calls them.
+_LLAMACPP = {"prompt_tokens": "llamacpp:prompt_tokens_total"}
 
 
 class Observation:
@@ -40,13 +38,19 @@ class Observation:
                 remedy="Run it again",
             )
         found: dict[str, int] = {}
-        for ours, theirs in _NAMES.items():
-            name = next((name for name in theirs if name in after), None)
+        for counter in _COUNTERS:
+            name = next((name for name in _spellings(counter) if name in after), None)
             if name is not None:
-                found[ours] = round(after[name] - before.get(name, 0.0))
+                found[counter] = round(after[name] - before.get(name, 0.0))
         if "trtnemo_prompt_tokens_total" in after:  # ours counts what was run, others what was sent
             found["prompt_tokens"] += found["cached_tokens"]
         return Counters(**found)
+
+
+def _spellings(counter: str) -> list[str]:
+    """Return what servers call a counter of ours."""
+    tables = [*(server.counters for server in all_servers().values()), _LLAMACPP]
+    return [f"trtnemo_{counter}_total", *(table[counter] for table in tables if counter in table)]
 
 
 def describe(url: str, model: str | None) -> Server:

@@ -57,6 +57,12 @@ def find_release(name: str) -> Release | None:
     return Release(name, config, quantization, inferred=False)
 
 
+def release_named(name: str) -> Release | None:
+    """Return the released model that a hub id, or the last part of a path, names."""
+    last = name.rstrip("/").rpartition("/")[2]
+    return next((find_release(known) for known in RELEASES if known.rpartition("/")[2] == last), None)
+
+
 def _read_map(path: Path, config: ModelConfig) -> QuantizationMap:
     """Read the compact form: module below `mixer.` to layer numbers, by format; `{0..511}` stands for all experts."""
     content = read_json_object(path)

@@ -51,11 +51,11 @@ def serve(
     from trtnemo.engine.manifest import BundleManifest
 
     hold_leash()
-    directory, manifest = open_or_build(recipe, engine, settings)
+    directory, manifest, is_new = open_or_build(recipe, engine, settings)
     if interpret and manifest.runtime != "tensorrt":
         raise UsageError(f"--interpret is for TensorRT plans; runtime '{manifest.runtime}' has none")
     if isinstance(manifest, BundleManifest):
-        _serve_bundle(directory, manifest, host, port, start_timeout)
+        _serve_bundle(directory, manifest, host, port, start_timeout, is_new)
     else:
         _serve_engine(directory, host, port, interpret)
 
@@ -82,8 +82,9 @@ def _serve_engine(directory: Path, host: str | None, port: int | None, interpret
 
 
 def _serve_bundle(
-    directory: Path, manifest: BundleManifest, host: str | None, port: int | None, start_timeout: float
+    directory: Path, manifest: BundleManifest, host: str | None, port: int | None, start_timeout: float, is_new: bool
 ) -> None:
+    from trtnemo.launch.bundle.output import Output
     from trtnemo.launch.bundle.serve import serve_bundle
     from trtnemo.launch.bundle.supervise import ServerDiedError
 
@@ -91,19 +92,22 @@ def _serve_bundle(
         serve_bundle(
             directory,
             manifest,
+            Output(report=click.echo, log=lambda line: click.secho(line, dim=True, err=True)),
             host=host,
             port=port,
             start_timeout=start_timeout,
-            report=click.echo,
-            log=lambda line: click.secho(line, dim=True, err=True),
+            audited=manifest.checkpoint if is_new else None,
         )
     except ServerDiedError as error:
         click.echo(f"the server's last lines:\n{error.log}", err=True)
         raise
 
 
-def open_or_build(recipe: str | None, engine: Path | None, settings: tuple[str, ...]) -> tuple[Path, AnyManifest]:
-    """Return the engine or bundle named by either option; raises UsageError when both are given."""
+def open_or_build(recipe: str | None, engine: Path | None, settings: tuple[str, ...]) -> tuple[Path, AnyManifest, bool]:
+    """Return the engine or bundle named by either option, and whether it was built now.
+
+    Raises UsageError when both are given.
+    """
     from trtnemo.engine.manifest import read_manifest
 
     if engine is not None and recipe is not None:
@@ -111,13 +115,13 @@ def open_or_build(recipe: str | None, engine: Path | None, settings: tuple[str, 
     if engine is not None:
         if settings:
             raise UsageError("--set changes a recipe; an engine is built already", remedy="Rebuild it with --set")
-        return engine, read_manifest(engine)
+        return engine, read_manifest(engine), False
     name = recipe or "tiny"
     directory = default_engine(name)
     if not directory.exists():
         build_from_recipe(name, None, directory, False, settings)
-        return directory, read_manifest(directory)
-    return directory, _require_current(directory, name, settings)
+        return directory, read_manifest(directory), True
+    return directory, _require_current(directory, name, settings), False
 
 
 def _require_current(directory: Path, recipe: str, settings: tuple[str, ...]) -> AnyManifest:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from pathlib import Path
 
 from trtnemo.checkpoint import Checkpoint, audit
@@ -12,18 +11,14 @@ from trtnemo.engine.manifest import FORMAT_VERSION, MANIFEST, BundleManifest, Ch
 from trtnemo.errors import CheckpointError, EngineError, RecipeError
 from trtnemo.files.staging import check_output, staged_directory
 from trtnemo.findings import errors
+from trtnemo.launch.bundle.sealed import bundled, docker_words
 from trtnemo.launch.check import LaunchReport, check_recipe
 from trtnemo.launch.from_recipe import to_invocation
-from trtnemo.launch.neutral import PLUGIN_FILE
 from trtnemo.launch.render.docker import container_words
-from trtnemo.launch.render.shell_text import needs_plugin
-from trtnemo.launch.render.words import CONFIG_FILE, Places, config_text, server_words
+from trtnemo.launch.render.words import file_text, server_words
 from trtnemo.launch.servers.invocation import Invocation
+from trtnemo.launch.servers.registry import find_server
 from trtnemo.recipe import AnyRecipe
-
-PLUGIN = Path(__file__).resolve().parents[1] / "servers" / "vllm" / PLUGIN_FILE
-# Words of the command that stand for files of the bundle; `serve` puts their paths in.
-BUNDLED = Places(f"@bundle/{CONFIG_FILE}", f"@bundle/{PLUGIN_FILE}")
 
 
 def build_bundle(recipe: AnyRecipe, recipe_name: str, output: Path, *, force: bool = False) -> BundleManifest:
@@ -48,8 +43,9 @@ def build_bundle(recipe: AnyRecipe, recipe_name: str, output: Path, *, force: bo
                 "checkpoint": reference.model_dump(),
                 "server_version": invocation.version,
                 "image": invocation.container.image if invocation.container else None,
-                "command": server_words(invocation, BUNDLED),
+                "command": server_words(invocation, bundled),
                 "container": container_words(invocation) if invocation.container else [],
+                "docker": docker_words(invocation) if _runs_in_docker(invocation) else None,
                 "env": dict(invocation.env),
                 "checked_against": report.checked_against,
                 "findings": [{**dataclasses.asdict(finding)} for finding in report.findings],
@@ -99,8 +95,10 @@ def is_local(name: str) -> bool:
 
 
 def _write_files(invocation: Invocation, staging: Path) -> None:
-    content = config_text(invocation)
-    if content is not None:
-        (staging / CONFIG_FILE).write_text(content, encoding="utf-8")
-    if needs_plugin(invocation):
-        shutil.copyfile(PLUGIN, staging / PLUGIN_FILE)
+    for file in find_server(invocation.server).files(invocation):
+        (staging / file.name).write_text(file_text(file, invocation), encoding="utf-8")
+
+
+def _runs_in_docker(invocation: Invocation) -> bool:
+    """Return whether docker can start it: an image is named, and a container can see the checkpoint's path."""
+    return invocation.container is not None and not invocation.model.startswith((".", "~"))

@@ -10,18 +10,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from trtnemo.engine.manifest import BundleManifest
+from trtnemo.engine.manifest import BundleManifest, CheckpointReference
 from trtnemo.errors import CheckpointError, MachineError, RecipeError, ServerError, TrtnemoError, UsageError
 from trtnemo.launch.bundle.bundle import audit_reference, is_local
+from trtnemo.launch.bundle.sealed import SealedStart
 from trtnemo.launch.plan_input import to_deployment
-from trtnemo.plan.hardware import Device as PlanDevice
-from trtnemo.plan.installed import Device, find_devices
+from trtnemo.plan.hardware import DeviceMemory
+from trtnemo.plan.installed import InstalledDevice, find_devices
 from trtnemo.plan.network import find_network
 from trtnemo.plan.plan import judge_deployment
 from trtnemo.recipe import AnyRecipe
 from trtnemo.server.serve import bind
 
-PROGRAMS = {"trtllm": "trtllm-serve", "vllm": "vllm", "sglang": "sglang"}
 DOCKER_SECONDS = 30
 
 
@@ -48,29 +48,29 @@ class Preflight:
             raise failed.failure
 
 
-def preflight(manifest: BundleManifest, recipe: AnyRecipe, port: int) -> Preflight:
-    """Return what holds and what does not; starts nothing and writes nothing."""
-    starts_with = _starter(manifest)
-    devices = find_devices()
+def preflight(start: SealedStart, recipe: AnyRecipe, audited: CheckpointReference | None = None) -> Preflight:
+    """Return what holds and what does not; starts nothing and writes nothing.
+
+    `audited` is the checkpoint where it was audited a moment ago; else it is audited here.
+    """
+    starts_with = _starter(start.manifest, start.server.program)
     steps = [
-        *_device_steps(recipe, devices),
-        _starter_step(manifest, starts_with),
-        _port_step(recipe.server.host, port),
+        *_device_steps(recipe, find_devices()),
+        _starter_step(start.manifest, start.server.program, starts_with),
+        _port_step(*start.address),
         *_token_step(recipe),
-        _checkpoint_step(recipe),
+        _checkpoint_step(recipe, audited),
     ]
     return Preflight(tuple(steps), starts_with)
 
 
-def _starter(manifest: BundleManifest) -> str | None:
-    program = PROGRAMS[manifest.runtime]
+def _starter(manifest: BundleManifest, program: str) -> str | None:
     if shutil.which(program) is not None:
         return program
     return "docker" if manifest.image is not None and shutil.which("docker") is not None else None
 
 
-def _starter_step(manifest: BundleManifest, starts_with: str | None) -> Step:
-    program = PROGRAMS[manifest.runtime]
+def _starter_step(manifest: BundleManifest, program: str, starts_with: str | None) -> Step:
     if starts_with == program:
         return Step("program", f"{program} is on PATH")
     if starts_with == "docker":
@@ -99,7 +99,7 @@ def _docker(*words: str) -> bool:
         return False
 
 
-def _device_steps(recipe: AnyRecipe, devices: list[Device]) -> Iterator[Step]:
+def _device_steps(recipe: AnyRecipe, devices: list[InstalledDevice]) -> Iterator[Step]:
     wanted = recipe.hardware
     found = ", ".join(f"{device.name} ({device.memory_mib} MiB)" for device in devices) or "none"
     if len(devices) < wanted.count:
@@ -117,13 +117,10 @@ def _device_steps(recipe: AnyRecipe, devices: list[Device]) -> Iterator[Step]:
     yield _memory_step(recipe, devices[: wanted.count])
 
 
-def _memory_step(recipe: AnyRecipe, devices: list[Device]) -> Step:
+def _memory_step(recipe: AnyRecipe, devices: list[InstalledDevice]) -> Step:
     """Plan the recipe on the devices that are there, the smallest of them."""
     smallest = min(devices, key=lambda device: device.memory_mib)
-    here = PlanDevice(
-        name=recipe.hardware.name, title=smallest.name, memory_mib=max(smallest.memory_mib, 1), source="nvidia-smi",
-        bandwidth_gbs=1, bf16=1,
-    )  # fmt: skip
+    here = DeviceMemory(title=smallest.name, memory_mib=max(smallest.memory_mib, 1))
     try:
         network = find_network(recipe.checkpoint, recipe.revision)
         verdict = judge_deployment(network, to_deployment(recipe, network), here)
@@ -163,10 +160,10 @@ def _token_step(recipe: AnyRecipe) -> Iterator[Step]:
         yield Step("token", "the token file is its owner's alone")
 
 
-def _checkpoint_step(recipe: AnyRecipe) -> Step:
+def _checkpoint_step(recipe: AnyRecipe, audited: CheckpointReference | None) -> Step:
     """Audit the checkpoint's headers where it is; of a hub id that is not in the cache, by range requests."""
     try:
-        reference = audit_reference(recipe)
+        reference = audited or audit_reference(recipe)
         if reference.audited:
             return Step("checkpoint", "its headers were audited")
         if _is_offline():

@@ -2,43 +2,33 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from trtnemo.launch.servers.known_issues import Rule
+from trtnemo.launch.servers.issue import KnownIssue
+from trtnemo.launch.servers.log_stages import STAGES, Stage
 
 KEPT_LINES = 200
 SHOWN_LINES = 15
-_STAGES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
-    (name, re.compile(pattern, re.IGNORECASE))
-    for name, pattern in (
-        ("downloading", r"download\w*.*(shard|safetensors|checkpoint|file)|Fetching \d+ files"),
-        ("loading weights", r"load(ing)?\b.*(weights|checkpoint|safetensors|shard)"),
-        ("allotting caches", r"(kv.?cache|mamba|state).*(alloc|block|size|tokens)|memory pool"),
-        ("compiling", r"torch\.?compile|autotun\w+|compiling|warm(ing)?.?up"),
-        ("capturing CUDA graphs", r"captur\w+.*(graph|batch)|cuda graph.*captur"),
-        ("listening", r"uvicorn running|application startup complete|server (is )?started|ready to roll"),
-    )
-)
 
 
 @dataclass
 class LogReader:
     """Reads a server's log line by line: the stage it is in, and its last lines.
 
-    `rules` are the known issues that its server and version have; a line is looked at for no other.
+    `stages` are those of its server, `issues` the known ones of its version; a line is looked at for no other.
     """
 
-    rules: Sequence[Rule] = ()
+    stages: Sequence[Stage] = STAGES
+    issues: Sequence[KnownIssue] = ()
     stage: str = "starting"
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
 
     def read(self, line: str) -> str | None:
         """Take one line; return the stage that it begins, or None while the stage stays."""
         self.lines.append(line)
-        names = [name for name, pattern in _STAGES if pattern.search(line)]
+        names = [stage.name for stage in self.stages if stage.begins_with(line)]
         if not names or names[-1] == self.stage:
             return None
         self.stage = names[-1]
@@ -49,6 +39,6 @@ class LogReader:
         shown = list(self.lines)[-SHOWN_LINES:]
         return "\n".join(f"  | {line}" for line in shown)
 
-    def known_issue(self) -> Rule | None:
+    def known_issue(self) -> KnownIssue | None:
         """Return the known issue that a line shows, the latest first."""
-        return next((rule for line in reversed(self.lines) for rule in self.rules if rule.explains(line)), None)
+        return next((issue for line in reversed(self.lines) for issue in self.issues if issue.explains(line)), None)

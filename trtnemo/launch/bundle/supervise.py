@@ -7,37 +7,27 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import FrameType
 
 import httpx
 
 from trtnemo.errors import ServerError
+from trtnemo.launch.bundle.output import Output
 from trtnemo.launch.bundle.stages import LogReader
-from trtnemo.launch.servers.known_issues import Rule
+from trtnemo.launch.servers.issue import KnownIssue
 
 STOP_SECONDS = 60.0
 POLL_SECONDS = 0.25
-Report = Callable[[str], None]
 
 
 class SupervisedServer:
-    """A server that is ours to end. `report` gets stages with elapsed time, `log` every line that the server writes.
-
-    `rules` are the known issues that its end may be explained by.
-    """
+    """A server that is ours to end. Stages are reported with elapsed time; `reader` knows its stages and its issues."""
 
     def __init__(
-        self,
-        words: Sequence[str],
-        env: Mapping[str, str],
-        cwd: str,
-        report: Report,
-        log: Report,
-        rules: Sequence[Rule] = (),
+        self, words: Sequence[str], env: Mapping[str, str], cwd: str, output: Output, reader: LogReader
     ) -> None:
-        self._report, self._log = report, log
-        self._reader = LogReader(rules)
+        self._output, self._reader = output, reader
         self._started = time.monotonic()
         self._stopping = False
         try:
@@ -57,19 +47,19 @@ class SupervisedServer:
         self._pump = threading.Thread(target=self._read_log, name="trtnemo-log", daemon=True)
         self._pump.start()
 
-    def wait_until_ready(self, url: str, model: str, timeout: float) -> None:
+    def wait_until_ready(self, url: str, model: str, timeout: float, health: str = "/health") -> None:
         """Return when the server is healthy and has given one real token; raises ServerError when it will not."""
         deadline = self._started + timeout
-        while not _is_healthy(url):
+        while not _is_healthy(url + health):
             self._require_alive()
             if time.monotonic() > deadline:
                 self._fail(f"is not healthy after {timeout:.0f} s (last stage: {self._reader.stage})")
             time.sleep(POLL_SECONDS)
-        self._report(self._stamped("healthy"))
+        self._output.report(self._stamped("healthy"))
         problem = _one_token(url, model, max(5.0, deadline - time.monotonic()))
         if problem is not None:
             self._fail(f"is healthy but gives no token: {problem}")
-        self._report(self._stamped("first token"))
+        self._output.report(self._stamped("first token"))
 
     def wait(self) -> None:
         """Return when the server has ended because we were told to; raises ServerError when it ends by itself."""
@@ -112,10 +102,10 @@ class SupervisedServer:
     def _read_log(self) -> None:
         for line in self._process.stdout or ():
             text = line.rstrip("\n")
-            self._log(text)
+            self._output.log(text)
             stage = self._reader.read(text)
             if stage is not None:
-                self._report(self._stamped(stage))
+                self._output.report(self._stamped(stage))
 
     def _stamped(self, text: str) -> str:
         return f"[{time.monotonic() - self._started:7.1f} s] {text}"
@@ -138,7 +128,7 @@ class SupervisedServer:
 class ServerDiedError(ServerError):
     """The server ended, hung or gave nothing; `log` has its last lines, `issue` the known one that they match."""
 
-    def __init__(self, what: str, log: str, issue: Rule | None) -> None:
+    def __init__(self, what: str, log: str, issue: KnownIssue | None) -> None:
         self.log = log
         self.issue = issue
         remedy = f"Known issue {issue.name}: {issue.symptom} [{issue.source}]. {issue.remedy}" if issue else None
@@ -147,7 +137,7 @@ class ServerDiedError(ServerError):
 
 def _is_healthy(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/health", timeout=5).status_code == 200
+        return httpx.get(url, timeout=5).status_code == 200
     except httpx.HTTPError:
         return False
 

@@ -9,20 +9,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trtnemo.findings import Finding
-from trtnemo.launch.options.option_value import check_value
-from trtnemo.launch.servers.surface import SECRET_OPTIONS, Option, Surface, choose_surface, recorded_versions
+from trtnemo.launch.options.option_value import convert
+from trtnemo.launch.servers.surface import SECRET_OPTIONS, Option, Surface
 from trtnemo.recipe.external import is_secret
-from trtnemo.recipe.nearest import suggestion
-
-# vLLM reads `-O3` and `-O=3` before its parser does.
-_LEVEL = re.compile(r"^-O=?(?=\d)")
 
 
 @dataclass
 class ParsedArguments:
-    """Values by the option's longest name (`--tensor-parallel-size`), positional words, and what is wrong.
+    """Values by the option's longest name (`--tensor-parallel-size`), positional words, and what cannot be read.
 
-    `unknown` holds the options without a record as they are written, secrets left out.
+    `unknown` holds the options without a record as they are written, secrets without their values. Values that the
+    option does not take stay texts: `check_options` judges them.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -32,7 +29,7 @@ class ParsedArguments:
 
 
 def parse_arguments(surface: Surface, words: Sequence[str]) -> ParsedArguments:
-    """Return what a server makes of its words; a word that it refuses becomes a finding, and reading goes on."""
+    """Return what a server makes of its words; one that it cannot read becomes a finding, and reading goes on."""
     return _Reader(surface, words).read()
 
 
@@ -40,7 +37,7 @@ class _Reader:
     """Walks over the words once."""
 
     def __init__(self, surface: Surface, words: Sequence[str]) -> None:
-        self.surface = surface
+        self.surface, self.dialect = surface, surface.dialect
         self.words = list(words)
         self.parsed = ParsedArguments()
 
@@ -55,16 +52,15 @@ class _Reader:
         return self.parsed
 
     def _option(self, word: str) -> None:
-        if self.surface.server == "vllm":
-            word = _LEVEL.sub("--optimization-level=", word) if word != "-O" else "--optimization-level"
-        is_split = word.startswith("--") or self.surface.server != "trtllm"  # argparse splits `-x=1` too
+        for pattern, replacement in self.dialect.rewrites:
+            word = re.sub(pattern, replacement, word)
+        is_split = word.startswith("--") or self.dialect.parser == "argparse"  # which splits `-x=1` too
         name, has_value, text = word.partition("=") if is_split else (word, "", "")
         base, dot, key = name.partition(".")
         option = self._find(base)
         if option is None:
             value = text if has_value else self._unknown_value()
-            if value is True or not is_secret(name):
-                self.parsed.unknown[name] = value
+            self.parsed.unknown[name] = None if is_secret(name) and value is not True else value
             return
         if dot:
             self._nested(option, key, text if has_value else self._next())
@@ -74,10 +70,9 @@ class _Reader:
 
     def _find(self, name: str) -> Option | None:
         option = self.surface.find(name)
-        if option is None and self.surface.server != "trtllm" and name.startswith("--"):
+        if option is None and self.dialect.parser == "argparse" and name.startswith("--"):
             option = self._abbreviated(name)
         if option is None:
-            self._add("error", "unknown-option", name, *unknown_option(self.surface, name))
             return None
         if not option.certain:
             self._add("warning", "uncertain-option", name, f"may not exist in {self.surface.title} yet")
@@ -87,7 +82,7 @@ class _Reader:
 
     def _abbreviated(self, name: str) -> Option | None:
         """Return the option that argparse takes an unambiguous beginning for."""
-        written = name.replace("_", "-") if self.surface.server == "vllm" else name
+        written = name.replace("_", "-") if self.dialect.dashes_for_underscores else name
         found = {known: option for known, option in self.surface.by_name.items() if known.startswith(written)}
         options = {id(option): option for option in found.values()}
         if len(options) != 1:
@@ -129,19 +124,15 @@ class _Reader:
         if not texts and option.kind in ("value", "list"):
             self._add("error", "option-value", written, "needs a value")
             return
-        values = []
-        for text in texts:
-            value, problems = check_value(self.surface, option, text)
-            values.append(value)
-            self.parsed.findings.extend(problems)
+        values = [convert(option, text) for text in texts]
         if option.repeatable:
             values = [*self.parsed.values.get(option.name, []), *values]
         is_list = option.kind == "list" or option.repeatable
         self.parsed.values[option.name] = values if is_list else (values[0] if values else True)
 
     def _nested(self, option: Option, key: str, text: str) -> None:
-        """Lay `--option.key value` into the option's object, as vLLM does."""
-        if self.surface.server != "vllm":
+        """Lay `--option.key value` into the option's object, where the server does so."""
+        if not self.dialect.dotted_objects:
             self._add(
                 "error", "unknown-option", f"{option.name}.{key}", f"{self.surface.title} takes no dotted options"
             )
@@ -156,8 +147,6 @@ class _Reader:
         for part in parents:
             target = target.setdefault(part, {})
         target[last] = value
-        whole = json.dumps(self.parsed.values[option.name])
-        self.parsed.findings.extend(check_value(self.surface, option, whole)[1])
 
     def _add(self, severity: Any, rule: str, subject: str, message: str, remedy: str = "") -> None:
         self.parsed.findings.append(Finding(severity, rule, subject, message, remedy))
@@ -172,16 +161,3 @@ def _is_option(word: str) -> bool:
     except ValueError:
         return True
     return False
-
-
-def unknown_option(surface: Surface, name: str) -> tuple[str, str]:
-    """Return (message, remedy) for an option that a version does not have: the nearest one, and who has it."""
-    remedy = suggestion(name, surface.by_name).lstrip("; ")
-    elsewhere = []
-    for version in recorded_versions(surface.server):
-        other = choose_surface(surface.server, version).surface
-        if version != surface.version and other.find(name) is not None:
-            elsewhere.append(version)
-    known = f" ({', '.join(elsewhere)} has it)" if elsewhere else ""
-    remedy = remedy[:1].upper() + remedy[1:]
-    return f"{surface.title} has no such option{known}; the server stops at start", remedy

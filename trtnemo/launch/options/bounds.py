@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trtnemo.launch.servers.settings import FILE_KEYS
+from collections.abc import Mapping
 
 _COUNTS = (
     "--max_batch_size",
@@ -35,12 +35,16 @@ _OPTIONS: dict[str, tuple[float, float]] = {
     "--num_postprocess_workers": (0, 2**31 - 1),
     "--max-model-len": (-1, 2**31 - 1),  # -1 lets vLLM choose
 }
-_KEYS = {FILE_KEYS[name]: bounds for name, bounds in _OPTIONS.items() if name in FILE_KEYS}
+
+
+def key_out_of_range(key: str, value: object, file_keys: Mapping[str, str]) -> str | None:
+    """Return what is wrong with the number under a dotted key of a file whose keys options meet, or None."""
+    return next((out_of_range(name, value) for name, met in file_keys.items() if met == key), None)
 
 
 def out_of_range(name: str, value: object) -> str | None:
-    """Return what is wrong with the number of an option, or of a dotted key of TensorRT-LLM's file, or None."""
-    bounds = _OPTIONS.get(name) or _KEYS.get(name)
+    """Return what is wrong with the number of an option, or None."""
+    bounds = _OPTIONS.get(name)
     if bounds is None or isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     low, high = bounds

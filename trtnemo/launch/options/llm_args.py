@@ -1,4 +1,4 @@
-"""TensorRT-LLM's YAML file held against the classes of one version: every key at every depth, types and bounds."""
+"""A server's YAML file compared with the classes of one version: every key at every depth, types and bounds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from trtnemo.findings import Finding
-from trtnemo.launch.options.bounds import out_of_range
+from trtnemo.launch.options.bounds import key_out_of_range
+from trtnemo.launch.servers.registry import find_server
 from trtnemo.launch.servers.surface import Surface, load_surface, recorded_versions
 from trtnemo.recipe.nearest import suggestion
 
@@ -84,7 +85,7 @@ def _check_field(surface: Surface, spec: Mapping[str, Any], value: Any, place: t
         findings.append(Finding("warning", "uncertain-key", subject, message))
     if spec.get("deprecated"):
         findings.append(Finding("note", "deprecated-key", subject, f"is deprecated in {surface.title}"))
-    problem = _problem(spec, value) or out_of_range(subject, value)
+    problem = _problem(spec, value) or key_out_of_range(subject, value, find_server(surface.server).file_keys)
     if problem:
         return [*findings, Finding("error", "key-value", subject, problem)]
     if value in spec.get("uncertain", ()):

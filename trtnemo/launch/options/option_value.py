@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable
 from typing import Any
 
 from trtnemo.findings import Finding
 from trtnemo.launch.options.bounds import out_of_range
+from trtnemo.launch.servers.option_type import CONVERTERS
 from trtnemo.launch.servers.surface import Option, Surface
 from trtnemo.recipe.nearest import suggestion
 
-_HUMAN = re.compile(r"(\d+(?:\.\d+)?)([kKmMgGtT])")
-_DECIMAL = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_WORDS = {"int": "whole number", "float": "number", "json": "JSON", "human_readable_int": "whole number"}
 
 
 def check_value(surface: Surface, option: Option, text: str) -> tuple[Any, list[Finding]]:
     """Return the value that a text becomes, and what is wrong with it."""
-    optional, kind = option.type.startswith("optional "), option.type.removeprefix("optional ")
-    if optional and text in ("", "None"):
-        return None, []
     try:
-        value = _CONVERTERS.get(kind, str)(text)
+        value = _read(option, text)
     except ValueError:
+        kind = option.type.removeprefix("optional ")
         return text, [_wrong(option, text, f"is no {_WORDS.get(kind, kind)}")]
+    if value is None:
+        return None, []
     outside = out_of_range(option.name, value)
     if outside:
         return value, [_wrong_data(option, outside)]
@@ -36,10 +34,27 @@ def check_value(surface: Surface, option: Option, text: str) -> tuple[Any, list[
     return value, []
 
 
+def convert(option: Option, text: str) -> Any:
+    """Return the value that a text becomes, or the text itself where the option takes no such value."""
+    try:
+        return _read(option, text)
+    except ValueError:
+        return text
+
+
+def _read(option: Option, text: str) -> Any:
+    """Return the value that a text becomes; raises ValueError."""
+    if option.type.startswith("optional ") and text in ("", "None"):
+        return None
+    return CONVERTERS[option.type.removeprefix("optional ")](text)
+
+
 def check_data(surface: Surface, option: Option, value: Any) -> list[Finding]:
-    """Return what is wrong with a value that a recipe gives as data."""
+    """Return what is wrong with a value that is given as data."""
     if not option.takes_value:
         return [] if isinstance(value, bool) else [_wrong_data(option, f"is on or off (true, false), not {value!r}")]
+    if value is True and option.kind == "optional":
+        return []
     if isinstance(value, bool):
         return [_wrong_data(option, f"takes a value, not {value!r}")]
     takes_many = option.kind == "list" or option.repeatable
@@ -48,41 +63,6 @@ def check_data(surface: Surface, option: Option, value: Any) -> list[Finding]:
     items = value if isinstance(value, list) and takes_many else [value]
     texts = (json.dumps(item) if isinstance(item, (dict, list)) else str(item) for item in items)
     return [finding for text in texts for finding in check_value(surface, option, text)[1]]
-
-
-def _integer(text: str) -> int:
-    return int(text.strip())
-
-
-def _human_integer(text: str) -> int:
-    """Return 1000 for `1k`, 1024 for `1K`, as vLLM and SGLang read sizes."""
-    match = _HUMAN.fullmatch(text.strip())
-    if match is None:
-        return int(text)
-    number, suffix = match.groups()
-    if suffix in _DECIMAL:
-        return int(float(number) * _DECIMAL[suffix])
-    return int(number) << 10 * ("KMGT".index(suffix) + 1)
-
-
-def _human_integer_or_auto(text: str) -> int:
-    return -1 if text.strip().lower() in ("-1", "auto") else _human_integer(text)
-
-
-def _json_or_text(text: str) -> Any:
-    return json.loads(text) if text.strip().startswith("{") else text
-
-
-_CONVERTERS: dict[str, Callable[[str], Any]] = {
-    "int": _integer,
-    "float": float,
-    "json": json.loads,
-    "json_list_type": json.loads,
-    "human_readable_int": _human_integer,
-    "human_readable_int_or_auto": _human_integer_or_auto,
-    "union_dict_and_str": _json_or_text,
-}
-_WORDS = {"int": "whole number", "float": "number", "json": "JSON", "human_readable_int": "whole number"}
 
 
 def _check_choice(option: Option, value: Any) -> list[Finding]:

@@ -1,11 +1,12 @@
-"""A pasted server command: trtllm-serve, vllm serve, sglang or a docker line, with the YAML it writes."""
+"""A pasted server command, or a docker line around one, with the YAML it writes."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 from trtnemo.errors import RecipeError, UsageError
 from trtnemo.findings import Finding
@@ -13,14 +14,13 @@ from trtnemo.launch.options.arguments import parse_arguments
 from trtnemo.launch.pasted.docker_line import DockerLine, read_docker
 from trtnemo.launch.pasted.pasted_file import read_config
 from trtnemo.launch.pasted.shell import Command, Script, read_script
-from trtnemo.launch.servers.invocation import CONFIG_OPTION, Invocation
-from trtnemo.launch.servers.surface import ServerName, Surface, choose_surface
+from trtnemo.launch.servers.invocation import Invocation
+from trtnemo.launch.servers.registry import all_servers, find_server
+from trtnemo.launch.servers.surface import Surface, choose_surface
 from trtnemo.recipe.external import is_secret
 
-_IMAGES: dict[str, ServerName] = {"tensorrt-llm": "trtllm", "vllm": "vllm", "sglang": "sglang"}
 _TAG_VERSION = re.compile(r":v?(\d+\.\d+\.\d+(?:rc\d+)?(?:\.?post\d+)?)\b")
-_INSTALLED = re.compile(r"(tensorrt[-_]llm|vllm|sglang)(?:\[[\w,]*\])?==([\w.]+)")
-_OTHER_SUBCOMMANDS = ("disaggregated", "disaggregated_mpi_worker", "mm_embedding_serve", "embeddings")
+_INSTALLED = re.compile(r"([\w-]+)(?:\[[\w,]*\])?==([\w.]+)")
 _MODEL_NAMES = ("--model", "--model-path")
 
 
@@ -38,8 +38,9 @@ def read_command(text: str, version: str | None = None) -> Invocation:
             server, words = found
             start = _Start(server, words, command, docker, frozenset(inside))
             return _invocation(script, start, _known(server, version) or _version(script, server, docker))
+    known = ", ".join(" ".join(server.words) for server in all_servers().values())
     raise UsageError(
-        "holds no trtllm-serve, vllm serve, sglang or docker run line of one of these",
+        f"holds none of these commands: {known}, or docker run of one of their images",
         where="--command",
         remedy="Paste the whole command, YAML included",
     )
@@ -52,7 +53,7 @@ class _Start:
     `inside` are the files that a shell in the container writes.
     """
 
-    server: ServerName
+    server: str
     words: list[str]
     command: Command
     docker: DockerLine | None
@@ -89,7 +90,7 @@ def _unwrapped(script: Script, command: Command, docker: DockerLine | None) -> t
     return command, ()
 
 
-def _known(server: ServerName, version: str | None) -> str | None:
+def _known(server: str, version: str | None) -> str | None:
     """Return the version that `--server-version` gives; raises UsageError where it is none."""
     try:
         choose_surface(server, version)
@@ -98,35 +99,29 @@ def _known(server: ServerName, version: str | None) -> str | None:
     return version
 
 
-def _server_words(words: list[str], docker: DockerLine | None) -> tuple[ServerName, list[str]] | None:
+def _server_words(words: list[str], docker: DockerLine | None) -> tuple[str, list[str]] | None:
     """Return which server the words start, and the words after its program."""
-    for place, word in enumerate(words):
-        program, after = PurePosixPath(word).name, words[place + 1 :]
-        if program == "trtllm-serve":
-            if after[:1] and after[0] in _OTHER_SUBCOMMANDS:
-                raise UsageError(f"trtllm-serve {after[0]} is not checked here", remedy="`trtllm-serve serve` is")
-            return "trtllm", after[1:] if after[:1] == ["serve"] else after
-        if program == "vllm" and after[:1] == ["serve"]:
-            return "vllm", after[1:]
-        if word in ("vllm.entrypoints.openai.api_server", "vllm.entrypoints.cli.main"):
-            return "vllm", after
-        if word == "sglang.launch_server" or (program == "sglang" and after[:1] == ["serve"]):
-            return "sglang", after[1:] if program == "sglang" else after
+    servers = all_servers()
+    for place in range(len(words)):
+        for name, server in servers.items():
+            after = server.words_after_start(words[place:])
+            if after is not None:
+                return name, after
     if docker is None:
         return None
     repository = docker.container.image.rpartition(":")[0] or docker.container.image
-    server = next((name for part, name in _IMAGES.items() if part in repository), None)
-    return (server, words) if server == "vllm" else None  # only vLLM's image starts the server by itself
+    found = next((name for name, server in servers.items() if server.image in repository), None)
+    return (found, words) if found is not None and servers[found].image_starts_it else None
 
 
-def _version(script: Script, server: ServerName, docker: DockerLine | None) -> str | None:
+def _version(script: Script, server: str, docker: DockerLine | None) -> str | None:
     if docker is not None:
         match = _TAG_VERSION.search(docker.container.image)
         return match.group(1) if match else None
     for command in script.commands:
         for word in command.words:
             match = _INSTALLED.fullmatch(word)
-            if match and _IMAGES[match.group(1).replace("_", "-")] == server:
+            if match and match.group(1).replace("-", "_") == find_server(server).package:
                 return match.group(2)
     return None
 
@@ -147,8 +142,12 @@ def _invocation(script: Script, start: _Start, version: str | None) -> Invocatio
         for word in parsed.positional[1:]
     ]
     container = docker.container if docker else None
-    path = options.pop(CONFIG_OPTION, None)
-    llm_args, problems = read_config(str(path), script.files, container, start.inside) if path else (None, [])
+    named = find_server(start.server).file_option
+    path = options.pop(named, None) if named is not None else None
+    llm_args: Mapping[str, Any] | None = None
+    problems: list[Finding] = []
+    if named is not None and path:
+        llm_args, problems = read_config(named, str(path), script.files, container, start.inside)
     env, told = _environment(surface, start.command, docker)
     return Invocation(
         server=start.server,

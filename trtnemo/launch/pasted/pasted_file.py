@@ -9,27 +9,28 @@ from typing import Any
 import yaml
 
 from trtnemo.findings import Finding
-from trtnemo.launch.servers.invocation import CONFIG_OPTION, Container
+from trtnemo.launch.servers.invocation import Container
 
 
 def read_config(
-    path: str, files: Mapping[str, str], container: Container | None, inside: frozenset[str]
+    option: str, path: str, files: Mapping[str, str], container: Container | None, inside: frozenset[str]
 ) -> tuple[Mapping[str, Any] | None, list[Finding]]:
     """Return the content of a file and what is wrong with it.
 
-    `files` are those that the text writes, `inside` the ones of them that a shell in the container writes.
+    `option` names the file; `files` are those that the text writes, `inside` the ones of them that a shell in the
+    container writes.
     """
     names, findings = [path], []
     if container is not None and not _is_written(path, inside):
         names = [*_on_host(path, container)]
         if not names:
             message = f"{path} is under no mount: the container sees it only if the image brings it"
-            findings.append(Finding("warning", "file-not-mounted", CONFIG_OPTION, message, "Mount it with -v"))
+            findings.append(Finding("warning", "file-not-mounted", option, message, "Mount it with -v"))
             names = [path]
     text = next((text for name in names if (text := _text(name, files)) is not None), None)
     if text is None:
         message = f"the file {path} is not in the pasted text and not on this machine: its keys are not checked"
-        return None, [*findings, Finding("warning", "file-not-read", CONFIG_OPTION, message)]
+        return None, [*findings, Finding("warning", "file-not-read", option, message)]
     data, problem = _parsed(path, text)
     return data, [*findings, *problem]
 

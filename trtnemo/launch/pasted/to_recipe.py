@@ -8,8 +8,10 @@ import yaml
 
 from trtnemo.errors import UsageError
 from trtnemo.findings import errors
-from trtnemo.launch.neutral import NEUTRAL, PLUGIN_PARSER
-from trtnemo.launch.servers.invocation import PLUGIN_OPTION, Invocation
+from trtnemo.launch.options.checking import check_options
+from trtnemo.launch.servers.invocation import Invocation
+from trtnemo.launch.servers.registry import find_server
+from trtnemo.recipe.external import EXTERNAL
 from trtnemo.recipe.load import validate
 from trtnemo.recipe.source import RecipeSource
 
@@ -23,7 +25,8 @@ def recipe_text(invocation: Invocation, description: str) -> str:
     Raises UsageError where the command has values that its server refuses, RecipeError where the result would be no
     recipe.
     """
-    stopping = [finding for finding in errors(invocation.findings) if finding.rule != "unknown-option"]
+    found = (*invocation.findings, *check_options(invocation))
+    stopping = [finding for finding in errors(found) if finding.rule != "unknown-option"]
     if stopping:
         first = stopping[0]
         raise UsageError(f"{first.subject}: {first.message}", where="the command", remedy=first.remedy or None)
@@ -40,8 +43,9 @@ def _recipe(invocation: Invocation, description: str) -> dict[str, Any]:
         "checkpoint": invocation.model,
     }
     rest = {**invocation.options, **_kept_unknown(invocation)}
-    for field, name in NEUTRAL[invocation.server].items():
-        option = invocation.surface.surface.find(name) if name else None
+    server = find_server(invocation.server)
+    for field, name in server.neutral.items():
+        option = invocation.surface.surface.find(name) if name.startswith("--") else None
         if option is None or option.name not in rest:
             continue
         value = _neutral(field, rest[option.name])
@@ -49,8 +53,8 @@ def _recipe(invocation: Invocation, description: str) -> dict[str, Any]:
             continue
         del rest[option.name]
         _put(data, field, value)
-    if _has_our_plugin(invocation):
-        rest.pop(PLUGIN_OPTION, None)  # our own plug-in takes its place
+    for option_name in server.replaced(invocation):
+        rest.pop(option_name, None)
     data[invocation.server] = _section(invocation, rest)
     return data
 
@@ -77,7 +81,7 @@ def _put(data: dict[str, Any], field: str, value: Any) -> None:
 
 def _section(invocation: Invocation, rest: dict[str, Any]) -> dict[str, Any]:
     section: dict[str, Any] = {}
-    if invocation.version is not None or invocation.server != "sglang":
+    if invocation.version is not None or _needs_version(invocation):
         section["version"] = invocation.version or invocation.surface.surface.version
     container = invocation.container
     if container is not None:
@@ -97,10 +101,16 @@ def _section(invocation: Invocation, rest: dict[str, Any]) -> dict[str, Any]:
 
 def _kept_unknown(invocation: Invocation) -> dict[str, Any]:
     """Return the options that the record has not, where the recipe's version is another one and may have them."""
-    is_another = invocation.version is not None or (invocation.server == "sglang" and invocation.container is not None)
+    is_another = invocation.version is not None or (not _needs_version(invocation) and invocation.container is not None)
     if invocation.surface.is_exact or not is_another:
         return {}
-    return {name: value for name, value in invocation.unknown.items() if name.startswith("--")}
+    given = {name: value for name, value in invocation.unknown.items() if value is not None}
+    return {name: value for name, value in given.items() if name.startswith("--")}
+
+
+def _needs_version(invocation: Invocation) -> bool:
+    """Return whether a recipe of this server always names a version."""
+    return EXTERNAL[invocation.server].model_fields["version"].default is not None
 
 
 def _comments(invocation: Invocation) -> str:
@@ -108,7 +118,7 @@ def _comments(invocation: Invocation) -> str:
     kept = _kept_unknown(invocation)
     lines = [
         f"{finding.subject} ({finding.message})"
-        for finding in invocation.findings
+        for finding in (*invocation.findings, *check_options(invocation))
         if finding.rule in ("unknown-option", "not-exported", "file-not-read") and finding.subject not in kept
     ]
     lines += [
@@ -132,10 +142,6 @@ def _container_losses(invocation: Invocation) -> list[str]:
 def _is_kept(invocation: Invocation, target: str) -> bool:
     """Return whether a rendering mounts its own file, or the hub's cache, in the same place."""
     path = target.partition(":")[0]
-    is_plugin = path == invocation.options.get(PLUGIN_OPTION) and _has_our_plugin(invocation)
+    replaced = {invocation.options.get(name) for name in find_server(invocation.server).replaced(invocation)}
     is_config = invocation.llm_args is not None and path == invocation.config_path
-    return path == _CACHE or is_plugin or is_config
-
-
-def _has_our_plugin(invocation: Invocation) -> bool:
-    return invocation.options.get("--reasoning-parser") == PLUGIN_PARSER
+    return path == _CACHE or path in replaced or is_config

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from trtnemo.launch.render.shell_text import command_text, header, option_lines
-from trtnemo.launch.render.words import HERE, server_words
+from trtnemo.launch.render.words import here, server_words
 from trtnemo.launch.servers.invocation import Invocation
 
 
@@ -15,7 +15,7 @@ def render_command(recipe_name: str, invocation: Invocation) -> str:
         "#!/bin/sh\n"
         + header(recipe_name, invocation)
         + environment_lines(invocation)
-        + command_text(option_lines(server_words(invocation, HERE)))
+        + command_text(option_lines(server_words(invocation, here)))
     )
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 from trtnemo.errors import RecipeError
-from trtnemo.launch.neutral import PLUGIN_FILE
-from trtnemo.launch.render.shell_text import CACHE_MOUNT, command_text, header, needs_plugin, option_lines, quoted
-from trtnemo.launch.render.words import CONFIG_FILE, config_text, container_places, server_words
+from trtnemo.launch.render.shell_text import CACHE_MOUNT, command_text, header, option_lines, quoted
+from trtnemo.launch.render.words import inside, server_words
 from trtnemo.launch.servers.invocation import Container, Invocation
+from trtnemo.launch.servers.registry import find_server
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104
 HUB_TOKEN = "HF_TOKEN"  # noqa: S105 - the name of a variable
@@ -31,15 +31,15 @@ def passes_by_name(invocation: Invocation) -> list[str]:
 
 
 def container_words(invocation: Invocation) -> list[str]:
-    """Return what the image is started with; vLLM's image brings its program itself.
+    """Return what the image is started with; some images bring their program themselves.
 
     Inside, the server listens on every address, or the published port would not reach it.
     """
-    options = dict(invocation.options)
-    if invocation.server != "vllm" or "--host" in options:  # vLLM listens everywhere by itself
+    server, options = find_server(invocation.server), dict(invocation.options)
+    if server.default_host is not None or "--host" in options:
         options["--host"] = EVERYWHERE
-    inside = dataclasses.replace(invocation, options=options)
-    return server_words(inside, container_places(invocation), with_program=invocation.server != "vllm")
+    started = dataclasses.replace(invocation, options=options)
+    return server_words(started, inside, with_program=not server.image_starts_it)
 
 
 def published_ports(invocation: Invocation) -> list[str]:
@@ -51,9 +51,7 @@ def published_ports(invocation: Invocation) -> list[str]:
 
 def container_files(invocation: Invocation) -> dict[str, str]:
     """Return path in the container by file of the bundle."""
-    places = container_places(invocation)
-    files = {CONFIG_FILE: places.config} if config_text(invocation) is not None else {}
-    return {**files, PLUGIN_FILE: places.plugin} if needs_plugin(invocation) else files
+    return {file.name: file.inside for file in find_server(invocation.server).files(invocation)}
 
 
 def model_mount(invocation: Invocation) -> list[str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 
-from trtnemo.launch.neutral import PLUGIN_FILE
-from trtnemo.launch.render.words import CONFIG_FILE, config_text, option_groups
+from trtnemo.launch.render.words import file_text, option_groups
 from trtnemo.launch.servers.invocation import Invocation
+from trtnemo.launch.servers.registry import find_server
 
 # Words that the shell itself is to read; nothing of a recipe ever becomes one.
 CACHE_MOUNT = "~/.cache/huggingface:/root/.cache/huggingface"
@@ -32,14 +32,9 @@ def header(recipe_name: str, invocation: Invocation) -> str:
     title = "".join(character if character.isprintable() else " " for character in recipe_name)
     server = invocation.surface.surface.title if invocation.version else invocation.server
     text = f"# {server}, from trtnemo recipe {title}\n"
-    if needs_plugin(invocation):
-        text += "# super_v3_reasoning_parser.py is in the bundle: trtnemo build --recipe " + title + "\n"
-    content = config_text(invocation)
-    if content is not None:
-        text += f"cat > {CONFIG_FILE} << 'EOF'\n{content}EOF\n"
+    for file in find_server(invocation.server).files(invocation):
+        if file.source is not None:
+            text += f"# {file.name} is in the bundle: trtnemo build --recipe {title}\n"
+        else:
+            text += f"cat > {file.name} << 'EOF'\n{file_text(file, invocation)}EOF\n"
     return text
-
-
-def needs_plugin(invocation: Invocation) -> bool:
-    """Return whether the server loads our reasoning plug-in."""
-    return invocation.options.get("--reasoning-parser-plugin") == PLUGIN_FILE

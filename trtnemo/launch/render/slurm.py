@@ -1,4 +1,4 @@
-"""`render --as slurm`: a batch script; TensorRT-LLM over several nodes goes through its own launcher."""
+"""`render --as slurm`: a batch script; several nodes go through the server's own launcher."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import math
 from trtnemo.errors import RecipeError
 from trtnemo.launch.render.command import environment_lines
 from trtnemo.launch.render.shell_text import command_text, header, option_lines
-from trtnemo.launch.render.words import HERE, server_words
+from trtnemo.launch.render.words import here, server_words
 from trtnemo.launch.servers.invocation import Invocation
+from trtnemo.launch.servers.registry import all_servers, find_server
 from trtnemo.recipe import AnyRecipe
 
 
@@ -21,16 +22,18 @@ def render_slurm(recipe_name: str, recipe: AnyRecipe, invocation: Invocation, de
     nodes = math.ceil(devices / devices_per_node)
     if nodes > 1 and devices % devices_per_node:
         raise RecipeError(f"{devices} devices do not fill {nodes} nodes of {devices_per_node}")
-    if nodes > 1 and invocation.server != "trtllm":
+    launcher = find_server(invocation.server).launcher
+    if nodes > 1 and launcher is None:
+        able = ", ".join(name for name, server in all_servers().items() if server.launcher is not None)
         raise RecipeError(
             f"{invocation.server} over {nodes} nodes has no launcher here",
-            remedy="Give --devices-per-node, or use a trtllm recipe",
+            remedy=f"Give --devices-per-node, or use a recipe for {able}",
         )
     per_node = min(devices, devices_per_node)
-    words = server_words(invocation, HERE)
+    words = server_words(invocation, here)
     launch, tasks = ["srun"], 1
-    if nodes > 1:
-        launch, tasks = ["srun --mpi=pmix", "trtllm-llmapi-launch"], devices
+    if nodes > 1 and launcher is not None:
+        launch, tasks = ["srun --mpi=pmix", launcher], devices
     name = "".join(character if character.isalnum() or character in "-_" else "-" for character in recipe_name)
     directives = (
         "#!/bin/bash\n"

@@ -3,52 +3,40 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import yaml
 
-from trtnemo.launch.servers.invocation import CONFIG_OPTION, MODEL_OPTIONS, PLUGIN_OPTION, Invocation
+from trtnemo.launch.servers.invocation import Invocation
+from trtnemo.launch.servers.registry import find_server
+from trtnemo.launch.servers.server import StartFile
 from trtnemo.launch.servers.surface import Option
 
-CONFIG_FILE = "extra-llm-api-config.yml"
-_PROGRAMS: dict[str, list[str]] = {
-    "trtllm": ["trtllm-serve"],
-    "vllm": ["vllm", "serve"],
-    "sglang": ["python3", "-m", "sglang.launch_server"],
-}
+Place = Callable[[StartFile], str]
 
 
-@dataclass(frozen=True)
-class Places:
-    """Where the YAML file and the reasoning plug-in lie, as the server sees them."""
-
-    config: str
-    plugin: str
+def here(file: StartFile) -> str:
+    """Return how a command in the file's own directory names it."""
+    return file.here
 
 
-HERE = Places(f"./{CONFIG_FILE}", "")
+def inside(file: StartFile) -> str:
+    """Return where the file lies in a container: where the model card puts it."""
+    return file.inside
 
 
-def container_places(invocation: Invocation) -> Places:
-    """Return the paths inside the container: those of the model card."""
-    workdir = invocation.container.workdir if invocation.container else None
-    return Places(f"{workdir or '/workspace'}/{CONFIG_FILE}", "/app/super_v3_reasoning_parser.py")
-
-
-def server_words(invocation: Invocation, places: Places, *, with_program: bool = True) -> list[str]:
-    """Return every word of the server's command, program first."""
-    model_option = MODEL_OPTIONS[invocation.server]
-    words = list(_PROGRAMS[invocation.server]) if with_program else []
-    words += [model_option, invocation.model] if model_option else [invocation.model]
+def server_words(invocation: Invocation, place: Place, *, with_program: bool = True) -> list[str]:
+    """Return every word of the server's command, program first; `place` says where each file lies for the server."""
+    server = find_server(invocation.server)
+    files = {file.option: place(file) for file in server.files(invocation)}
+    words = list(server.words) if with_program else []
+    words += [server.model_option, invocation.model] if server.model_option else [invocation.model]
     for name, value in invocation.options.items():
         option = invocation.surface.surface.find(name)
-        for item in _as_taken(option, places.plugin if name == PLUGIN_OPTION and places.plugin else value):
+        for item in _as_taken(option, files.pop(name, value)):
             words += option_words(name, item)
-    if config_text(invocation) is not None:
-        words += [CONFIG_OPTION, places.config]
-    return words
+    return [*words, *(word for pair in files.items() for word in pair)]
 
 
 def _as_taken(option: Option | None, value: Any) -> list[Any]:
@@ -74,11 +62,11 @@ def _text(value: Any) -> str:
     return json.dumps(value, separators=(",", ":")) if isinstance(value, (dict, list)) else str(value)
 
 
-def config_text(invocation: Invocation) -> str | None:
-    """Return the YAML file that TensorRT-LLM reads, or None where there is nothing to say in one."""
-    if not invocation.llm_args:
-        return None
-    text: str = yaml.safe_dump(dict(invocation.llm_args), sort_keys=False, allow_unicode=True)
+def file_text(file: StartFile, invocation: Invocation) -> str:
+    """Return the content of a file that a start needs."""
+    if file.source is not None:
+        return file.source.read_text(encoding="utf-8")
+    text: str = yaml.safe_dump(dict(invocation.llm_args or {}), sort_keys=False, allow_unicode=True)
     return text
 
 

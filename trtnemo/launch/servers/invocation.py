@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
+from trtnemo.errors import RecipeError
 from trtnemo.findings import Finding
-from trtnemo.launch.servers.surface import ServerName, SurfaceChoice, choose_surface
-
-# The option that names the model where it is no positional word.
-MODEL_OPTIONS: dict[str, str | None] = {"trtllm": None, "vllm": None, "sglang": "--model-path"}
-CONFIG_OPTION = "--extra_llm_api_options"
-PLUGIN_OPTION = "--reasoning-parser-plugin"
+from trtnemo.launch.servers.surface import SurfaceChoice, choose_surface
 
 
 @dataclass(frozen=True)
@@ -41,7 +37,7 @@ class Invocation:
     `config_path` where that names its YAML file, and `unknown` its options that the record has not.
     """
 
-    server: ServerName
+    server: str
     version: str | None
     model: str
     options: Mapping[str, Any]
@@ -70,6 +66,9 @@ class Invocation:
         found = self.surface.surface.find(name)
         return self.options.get(found.name) if found else self.options.get(name)
 
-    def with_findings(self, *findings: Finding) -> Invocation:
-        """Return the invocation with more findings."""
-        return replace(self, findings=(*self.findings, *findings))
+    def count(self, name: str, default: int) -> int:
+        """Return an option that is a whole number; raises RecipeError where it is another thing."""
+        value = self.option(name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+            raise RecipeError(f"{name} must be a whole number, not {value!r}", where="the recipe")
+        return value or default

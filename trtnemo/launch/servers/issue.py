@@ -11,22 +11,22 @@ from typing import Any
 
 from packaging.version import Version
 
+from trtnemo.checkpoint.family.releases import release_named
 from trtnemo.findings import Finding, Severity
 from trtnemo.launch.servers.invocation import Invocation
 from trtnemo.launch.servers.settings import Settings
 
-TRAINED_POSITIONS = 262_144  # max_position_embeddings of every Super config
 # Nemotron-H, Nemotron-3, and Nano 2, which is named by its sizes; Llama-Nemotron is a transformer.
 _HYBRIDS = re.compile(r"NEMOTRON[-_. ]?(H|V?3)\b|NEMOTRON-NANO-(9B|12B)-V2")
 
 
-def _model_type(model: str) -> str | None:
-    """Return what the config.json of a local model says that it is."""
+def _local_config(model: str) -> dict[str, Any]:
+    """Return the config.json of a model on this machine, empty where there is none."""
     try:
-        kind = json.loads((Path(model) / "config.json").read_text(encoding="utf-8")).get("model_type")
-    except (OSError, ValueError, AttributeError):
-        return None
-    return kind if isinstance(kind, str) else None
+        content = json.loads((Path(model) / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,27 @@ class Case:
     @property
     def is_nemotron_h(self) -> bool:
         """Whether the model is a Mamba hybrid of the family: by its config.json where it is here, else by its name."""
-        kind = _model_type(self.invocation.model)
-        if kind is not None:
+        kind = _local_config(self.invocation.model).get("model_type")
+        if isinstance(kind, str):
             return kind == "nemotron_h"
         name = self.invocation.model.upper()
         return _HYBRIDS.search(name) is not None and "LLAMA" not in name
+
+    @property
+    def trained_positions(self) -> int | None:
+        """The longest context in config.json: the model's own where it is here, else that of the release so named."""
+        given = _local_config(self.invocation.model).get("max_position_embeddings")
+        if isinstance(given, int):
+            return given
+        release = release_named(self.invocation.model)
+        return None if release is None else release.config.max_position_embeddings
+
+    def beyond_training(self, length: Any) -> str | None:
+        """Return, in words, by how much a length exceeds what the model was trained on, or None."""
+        trained = self.trained_positions
+        if trained is None or not isinstance(length, int) or length <= trained:
+            return None
+        return f"{length:,} positions, config.json says {trained:,}"
 
     @property
     def is_hopper(self) -> bool:
@@ -76,7 +92,7 @@ Trigger = Callable[[Case], tuple[str, str] | None]
 
 
 @dataclass(frozen=True)
-class Rule:
+class KnownIssue:
     """A known issue of some versions of a server.
 
     `since` is the first version that has it and `until` the last; None leaves that side open. `is_confirmed` is false
@@ -84,7 +100,6 @@ class Rule:
     """
 
     name: str
-    server: str
     severity: Severity
     symptom: str
     source: str
@@ -103,15 +118,8 @@ class Rule:
             or (self.until is not None and asked > Version(self.until))
         )
 
-    def concerns(self, invocation: Invocation) -> bool:
-        """Return whether the invocation's server has the issue in its version."""
-        version = invocation.version or invocation.surface.surface.version  # without one, the record's is asked about
-        return invocation.server == self.server and self.affects(version)
-
     def apply(self, case: Case) -> Finding | None:
-        """Return the finding where the issue is triggered."""
-        if not self.concerns(case.invocation):
-            return None
+        """Return the finding where the issue is triggered; whether the version has it is not asked here."""
         found = self.trigger(case)
         if found is None:
             return None

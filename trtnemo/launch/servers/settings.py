@@ -1,4 +1,4 @@
-"""What a server ends up with where its command line and its YAML file both speak (TensorRT-LLM)."""
+"""What a server ends up with where its command line and its YAML file both speak."""
 
 from __future__ import annotations
 
@@ -9,37 +9,10 @@ from typing import Any
 from trtnemo.findings import Finding
 from trtnemo.launch.servers.invocation import Invocation
 
-# YAML key by option: what trtllm-serve writes into the arguments that the file is laid over, or under.
-FILE_KEYS: dict[str, str] = {
-    "--max_batch_size": "max_batch_size",
-    "--max_num_tokens": "max_num_tokens",
-    "--max_seq_len": "max_seq_len",
-    "--max_beam_width": "max_beam_width",
-    "--tensor_parallel_size": "tensor_parallel_size",
-    "--pipeline_parallel_size": "pipeline_parallel_size",
-    "--context_parallel_size": "context_parallel_size",
-    "--moe_expert_parallel_size": "moe_expert_parallel_size",
-    "--moe_cluster_parallel_size": "moe_cluster_parallel_size",
-    "--gpus_per_node": "gpus_per_node",
-    "--kv_cache_free_gpu_memory_fraction": "kv_cache_config.free_gpu_memory_fraction",
-    "--kv_cache_dtype": "kv_cache_config.dtype",
-    "--num_postprocess_workers": "num_postprocess_workers",
-    "--trust_remote_code": "trust_remote_code",
-    "--hf_revision": "revision",
-    "--reasoning_parser": "reasoning_parser",
-    "--tokenizer": "tokenizer",
-    "--custom_tokenizer": "custom_tokenizer",
-    "--backend": "backend",
-    "--enable_chunked_prefill": "enable_chunked_prefill",
-    "--enable_attention_dp": "enable_attention_dp",
-    "--otlp_traces_endpoint": "otlp_traces_endpoint",
-    "--disagg_cluster_uri": "disagg_cluster",
-}
-
 
 @dataclass(frozen=True)
 class Settings:
-    """The arguments that TensorRT-LLM is built with, by dotted key, and what lost to what."""
+    """The arguments that a server is built with, by dotted key of its file, and what lost to what."""
 
     values: Mapping[str, Any]
     findings: tuple[Finding, ...]
@@ -49,12 +22,15 @@ class Settings:
         return self.values.get(key, default)
 
 
-def effective_settings(invocation: Invocation) -> Settings:
-    """Return what holds in the end, by the version's precedence: the file over the options, or typed ones over it."""
+def effective_settings(invocation: Invocation, file_keys: Mapping[str, str]) -> Settings:
+    """Return what holds in the end, by the version's precedence: the file over the options, or typed ones over it.
+
+    `file_keys`: dotted key of the file by option, for what the server writes into the arguments that the file meets.
+    """
     surface = invocation.surface.surface
     file_wins, values, findings = surface.precedence == "file", flatten(invocation.llm_args or {}), []
     for name, value in invocation.options.items():
-        key = FILE_KEYS.get(name)
+        key = file_keys.get(name)
         if key is None:
             continue
         if key in values and values[key] != value:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,20 +13,36 @@ from typing import Any, Literal
 from packaging.version import InvalidVersion, Version
 
 from trtnemo.errors import RecipeError
+from trtnemo.launch.servers.option_type import CONVERTERS
 
 SERVERS = Path(__file__).resolve().parent
-ServerName = Literal["trtllm", "vllm", "sglang"]
-# What a person calls them, and what types them in.
-TITLES: dict[str, str] = {"trtllm": "TensorRT-LLM", "vllm": "vLLM", "sglang": "SGLang"}
 # Options whose value is a secret: it would stand in every process list.
 SECRET_OPTIONS = frozenset({"--api-key", "--admin-api-key", "--hf-token", "--ssl-keyfile-password"})
-# How the names of variables begin that only this server reads.
-VARIABLE_PREFIXES: dict[str, tuple[str, ...]] = {
-    "trtllm": ("TLLM_", "TRTLLM_"),
-    "vllm": ("VLLM_",),
-    "sglang": ("SGLANG_", "SGL_"),
-}
-PROGRAMS: dict[str, str] = {"trtllm": "trtllm-serve", "vllm": "vllm serve", "sglang": "sglang.launch_server"}
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a server is called, and how it reads words and variables.
+
+    `variable_prefixes`: how the names of variables begin that only this server reads. `parser`: click reads names as
+    they are; argparse also takes unambiguous beginnings and splits `-x=1`. `rewrites`: (pattern, replacement) for
+    words that the server changes before its parser sees them. `series`: releases (major, minor) whose record speaks
+    for every version of theirs.
+    """
+
+    title: str
+    variable_prefixes: tuple[str, ...]
+    parser: Literal["argparse", "click"] = "argparse"
+    dashes_for_underscores: bool = False
+    dotted_objects: bool = False
+    rewrites: tuple[tuple[str, str], ...] = ()
+    series: tuple[tuple[int, int], ...] = ()
+
+
+def dialect_of(server: str) -> Dialect:
+    """Return the dialect of a server, out of its folder."""
+    dialect: Dialect = importlib.import_module(f"{__package__}.{server}.dialect").DIALECT
+    return dialect
 
 
 @dataclass(frozen=True)
@@ -60,7 +77,8 @@ class Option:
 class Surface:
     """The record of one version: options, classes of its YAML file, environment variables, precedence."""
 
-    server: ServerName
+    server: str
+    dialect: Dialect
     version: str
     options: tuple[Option, ...]
     precedence: Literal["file", "typed"]
@@ -75,23 +93,23 @@ class Surface:
 
     @functools.cached_property
     def by_name(self) -> dict[str, Option]:
-        """Every spelling of every option; for vLLM and TensorRT-LLM the record's own spellings only."""
+        """Every spelling of every option that the record has."""
         return {name: option for option in self.options for name in option.names if not option.positional}
 
     def find(self, name: str) -> Option | None:
-        """Return the option of a name as typed; vLLM takes `_` for `-` in every name."""
-        if self.server == "vllm" and name.startswith("--"):
+        """Return the option of a name as typed; some servers take `_` for `-` in every name."""
+        if self.dialect.dashes_for_underscores and name.startswith("--"):
             name = name.replace("_", "-")
         return self.by_name.get(name)
 
     def reads(self, variable: str) -> bool:
         """Return whether a variable is the server's, or is named as if it were."""
-        return variable in self.environment or variable.startswith(VARIABLE_PREFIXES[self.server])
+        return variable in self.environment or variable.startswith(self.dialect.variable_prefixes)
 
     @property
     def title(self) -> str:
         """Server and version, as people write them."""
-        return f"{TITLES[self.server]} {self.version}"
+        return f"{self.dialect.title} {self.version}"
 
 
 @dataclass(frozen=True)
@@ -109,7 +127,7 @@ def recorded_versions(server: str) -> list[str]:
     return sorted(names, key=Version)
 
 
-def choose_surface(server: ServerName, version: str | None) -> SurfaceChoice:
+def choose_surface(server: str, version: str | None) -> SurfaceChoice:
     """Return the newest record that is not newer than `version`, or the oldest; raises RecipeError on a bad version."""
     versions = recorded_versions(server)
     if version is None:
@@ -123,18 +141,18 @@ def choose_surface(server: ServerName, version: str | None) -> SurfaceChoice:
     # A release's record speaks for its own pre-releases too: 1.4's for 1.4.0rc1.
     fitting = [name for name in versions if Version(f"{Version(name)}.dev0") <= asked] or versions[:1]
     chosen = fitting[-1]
-    is_exact = Version(chosen) == asked or (
-        server == "trtllm" and Version(chosen).release[:2] == asked.release[:2] == (1, 4)
-    )
+    series = Version(chosen).release[:2]
+    is_exact = Version(chosen) == asked or (series == asked.release[:2] and series in dialect_of(server).series)
     return SurfaceChoice(load_surface(server, chosen), is_exact, version)
 
 
 @functools.cache
-def load_surface(server: ServerName, version: str) -> Surface:
+def load_surface(server: str, version: str) -> Surface:
     """Return one record."""
     data = json.loads((SERVERS / server / f"surface-{version}.json").read_text(encoding="utf-8"))
     return Surface(
         server=server,
+        dialect=dialect_of(server),
         version=version,
         options=tuple(_option(record) for record in data["options"]),
         precedence=data["precedence"],
@@ -150,5 +168,12 @@ def load_surface(server: ServerName, version: str) -> Surface:
 
 
 def _option(record: dict[str, Any]) -> Option:
+    """Return an option; raises RecipeError for a type that is not known, whose every value would pass."""
+    kind = str(record.get("type", "str")).removeprefix("optional ")
+    if kind not in CONVERTERS:
+        raise RecipeError(
+            f"the record of {record['names'][0]} has the unknown type {kind!r}",
+            remedy="Add it to launch/servers/option_type.py",
+        )
     lists: dict[str, Any] = {key: tuple(record[key]) for key in ("names", "choices", "uncertain") if key in record}
     return Option(**(record | lists))

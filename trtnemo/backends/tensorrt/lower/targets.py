@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from trtnemo.checkpoint import WeightFormat
 from trtnemo.errors import RecipeError
 from trtnemo.recipe import TensorrtRecipe
+from trtnemo.recipe.external import EXTERNAL
 from trtnemo.trt.element import Element
 from trtnemo.trt.library import Library
 
@@ -35,7 +36,7 @@ def require_target(library: Library, capability: Capability) -> None:
             f"{library.product} {library.version} compiles for compute capability {listed}, not "
             f"{capability[0]}.{capability[1]}",
             where=_KEY,
-            remedy="Serve this device with runtime trtllm, vllm or sglang",
+            remedy=f"Serve this device with runtime {' or '.join(EXTERNAL)}",
         )
 
 

@@ -14,13 +14,12 @@ import torch
 from torch import Tensor
 
 from trtnemo.backends import Budget, DraftToken, Segment, Snapshot, StepBatch, StepResult
-from trtnemo.backends.slots import check_accepted, check_slot, check_step
+from trtnemo.backends.slots import Slot, SlotBook, SlotSnapshot
 from trtnemo.backends.step import Float32
 from trtnemo.backends.tensorrt.lower.settings import CHUNK, DECODE_ROWS, Settings
 from trtnemo.backends.tensorrt.run.graph_runner import READ, GraphRunner
 from trtnemo.backends.tensorrt.run.grid import Grid, Stretch, make_grid
-from trtnemo.backends.tensorrt.run.slot import Slot
-from trtnemo.backends.tensorrt.run.states import DeviceSnapshot, States
+from trtnemo.backends.tensorrt.run.states import DeviceCopy, SlotHidden, States
 from trtnemo.errors import EngineError, StepError
 
 Parameters = ParamSpec("Parameters")
@@ -72,7 +71,7 @@ class TensorrtExecutor:
         self._settings = settings
         self._budget = budget
         self._device = device
-        self.slots: dict[int, Slot] = {}
+        self.slots: SlotBook[SlotHidden] = SlotBook(budget, SlotHidden, has_mtp=mtp is not None)
         self._reads: dict[str, Tensor] = {}
         self._accepted: dict[int, int] = {}
         self._feeds: list[Feed] = []
@@ -98,7 +97,7 @@ class TensorrtExecutor:
 
         Raises EngineError where a plan did not run; the step's slots are empty then.
         """
-        check_step(self._budget, batch, self.slots)
+        self.slots.check(batch)
         if not self._settings.keeps_rows and any(segment.speculative for segment in batch.segments):
             raise StepError("this engine's plans were built without drafts, so nothing can be verified")
         try:
@@ -112,7 +111,8 @@ class TensorrtExecutor:
         self._settle()
         fresh = [segment.slot for segment in batch.segments if segment.slot not in self.slots]
         self._states.clear(fresh)
-        self.slots |= {slot: Slot() for slot in fresh}
+        for slot in fresh:
+            self.slots.open(slot)
         ids = torch.from_numpy(batch.token_ids.astype(np.int32)).to(self._device)
         parts: dict[int, Tensor] = {}
         few = [segment for segment in batch.segments if segment.length <= DECODE_ROWS]
@@ -133,51 +133,45 @@ class TensorrtExecutor:
         mtp, slots = self._drafting(tokens)
         self._settle()
         stretches = [Stretch(token.slot, 1, slot.draft_position, 0) for token, slot in zip(tokens, slots, strict=True)]
-        grid = make_grid(stretches, self._end, 1, self._device)
+        grid = make_grid(stretches, self.slots.end, 1, self._device)
         ids = torch.tensor([token.token_id for token in tokens], dtype=torch.int32, device=self._device)
-        starts = [slot.last_hidden if slot.draft_hidden is None else slot.draft_hidden for slot in slots]
+        starts = [slot.data.drafted if slot.drafted else slot.data.last for slot in slots]
         before = torch.stack([start for start in starts if start is not None])
         hidden = mtp.run("decode", grid, {"token_ids": ids, "hidden_states": before})["hidden_states"]
         for slot, row in zip(slots, hidden, strict=True):
-            slot.draft_hidden = row
-            slot.draft_position += 1
+            slot.data.drafted = row
+            slot.drafted += 1
         return self._logits(mtp, hidden)
 
     @_on_device
     def commit(self, slot: int, accepted: int) -> None:
         """Accept the first tokens of the slot's speculative segment; raises StepError when there is none."""
-        state = self.slots.get(slot)
-        if state is None or state.pending_ids is None or state.pending_hidden is None:
-            raise StepError(f"slot {slot} has no tokens under verification")
-        ids, hidden = state.pending_ids, state.pending_hidden
-        check_accepted(accepted, len(ids))
-        state.pending_ids = state.pending_hidden = None
-        if accepted:
+        standing = self.slots.verifying(slot, accepted)
+        ids, hidden = standing.data.pending_ids, standing.data.pending
+        standing.data.pending_ids = standing.data.pending = None
+        if accepted and ids is not None and hidden is not None:
             self._accepted[slot] = accepted
-            self._count_in(slot, state, ids[:accepted], hidden[:accepted])
+            self._feed_later(slot, standing, ids[:accepted], hidden[:accepted])
+        self.slots.commit(slot, accepted)
 
     @_on_device
-    def snapshot(self, slot: int) -> DeviceSnapshot:
+    def snapshot(self, slot: int) -> SlotSnapshot:
         """Return a copy of the slot's state at its last commit."""
-        state = self.slots.get(slot)
-        if state is None:
-            raise StepError(f"slot {slot} is empty")
+        standing = self.slots.standing(slot)
         self._settle()
-        return DeviceSnapshot(state.length, self._states.copy(slot, state.length), state.last_hidden)
+        return self.slots.snapshot(slot, DeviceCopy(self._states.copy(slot, standing.length), standing.data.last))
 
     @_on_device
     def restore(self, slot: int, snapshot: Snapshot) -> None:
         """Give the slot the snapshot's state."""
-        if not isinstance(snapshot, DeviceSnapshot):
-            raise StepError("the snapshot is another executor's")
-        check_slot(self._budget, slot)
+        copy: DeviceCopy = self.slots.restoring(slot, snapshot)
         self.release(slot)
-        self._states.put(slot, snapshot.states, snapshot.length)
-        self.slots[slot] = Slot(snapshot.length, snapshot.last_hidden)
+        self._states.put(slot, copy.states, snapshot.length)
+        self.slots.restore(slot, snapshot, SlotHidden(copy.last_hidden))
 
     def release(self, slot: int) -> None:
         """Forget the slot's sequence."""
-        self.slots.pop(slot, None)
+        self.slots.release(slot)
         self._accepted.pop(slot, None)
         self._feeds = [feed for feed in self._feeds if feed.slot != slot]
 
@@ -189,10 +183,6 @@ class TensorrtExecutor:
         """Return True, for the same reason."""
         return True
 
-    def _end(self, slot: int) -> int:
-        state = self.slots.get(slot)
-        return 0 if state is None else state.end
-
     def _decode(self, segments: Sequence[Segment], ids: Tensor) -> dict[int, Tensor]:
         """Return hidden states by the segment's start, of all short segments in one run."""
         stretches = [
@@ -200,7 +190,7 @@ class TensorrtExecutor:
             for segment in segments
         ]
         rows = max(segment.length for segment in segments)
-        grid = make_grid(stretches, self._end, rows, self._device)
+        grid = make_grid(stretches, self.slots.end, rows, self._device)
         packed = torch.cat([ids[segment.rows] for segment in segments])
         made = self.target.run("decode", grid, {"token_ids": packed})
         self._remember([segment.slot for segment in segments if segment.speculative], made, grid)
@@ -233,7 +223,7 @@ class TensorrtExecutor:
             count = len(ids[rows])
             padded = -(-count // CHUNK) * CHUNK
             stretch = Stretch(slot, count, position + start, count)
-            grid = make_grid([stretch], self._end, padded, self._device)
+            grid = make_grid([stretch], self.slots.end, padded, self._device)
             given = {name: values[rows].contiguous() for name, values in inputs.items()}
             made = runner.run("prefill", grid, {"token_ids": ids[rows], **given}, states_only=mute)
             if not mute:
@@ -241,33 +231,34 @@ class TensorrtExecutor:
         return torch.cat(parts) if parts else torch.empty(0, device=self._device)
 
     def _keep(self, segment: Segment, ids: Tensor, hidden: Tensor) -> None:
-        state = self.slots[segment.slot]
-        state.draft_hidden = None
+        slot = self.slots[segment.slot]
         if segment.speculative:
-            state.pending_ids, state.pending_hidden = ids, hidden
+            slot.data.pending_ids, slot.data.pending = ids, hidden
         else:
-            self._count_in(segment.slot, state, ids, hidden)
+            self._feed_later(segment.slot, slot, ids, hidden)
+        self.slots.take(segment)
 
-    def _count_in(self, slot: int, state: Slot, ids: Tensor, hidden: Tensor) -> None:
-        """Count committed tokens in; entry t of the MTP cache pairs the hidden state of token t with token t+1."""
+    def _feed_later(self, number: int, slot: Slot[SlotHidden], ids: Tensor, hidden: Tensor) -> None:
+        """Note what the MTP cache has to take in of tokens that are about to be counted in.
+
+        Its entry t pairs the hidden state of token t with token t+1.
+        """
+        last = slot.data.last
         if self.mtp is not None:
-            if state.last_hidden is None:
+            if last is None:
                 paired, ids_after, position = hidden[:-1], ids[1:], 0
             else:
-                paired = torch.cat([state.last_hidden[None], hidden[:-1]])
-                ids_after, position = ids, state.length - 1
+                paired, ids_after, position = torch.cat([last[None], hidden[:-1]]), ids, slot.length - 1
             if len(ids_after):
-                self._feeds.append(Feed(slot, ids_after, paired, position))
-        state.last_hidden = hidden[-1].clone()
-        state.length += len(ids)
-        state.draft_hidden = None
+                self._feeds.append(Feed(number, ids_after, paired, position))
+        slot.data.last = hidden[-1].clone()
 
     def _settle(self) -> None:
         """Write what commits left to do."""
         if self._accepted:
             rows = max(self._accepted.values())
             stretches = [Stretch(slot, count, 0, count) for slot, count in sorted(self._accepted.items())]
-            grid = make_grid(stretches, self._end, rows, self._device)
+            grid = make_grid(stretches, self.slots.end, rows, self._device)
             for node, plan in self.target.advances.items():
                 read = grid.view(self._reads[node])[:, :rows].contiguous()
                 plan.run(grid, {f"{node}{READ}": read})
@@ -286,21 +277,12 @@ class TensorrtExecutor:
             return
         stretches = [Stretch(feed.slot, len(feed.token_ids), feed.position, 0) for feed in feeds]
         rows = max(stretch.length for stretch in stretches)
-        grid = make_grid(stretches, self._end, rows, self._device)
+        grid = make_grid(stretches, self.slots.end, rows, self._device)
         ids, hidden = torch.cat([feed.token_ids for feed in feeds]), torch.cat([feed.hidden for feed in feeds])
         self.mtp.run("decode", grid, {"token_ids": ids, "hidden_states": hidden}, states_only=True)
 
-    def _drafting(self, tokens: Sequence[DraftToken]) -> tuple[GraphRunner, list[Slot]]:
-        slots = []
-        for token in tokens:
-            state = self.slots.get(token.slot)
-            if self.mtp is None or state is None or state.last_hidden is None or state.is_pending:
-                raise StepError(
-                    f"slot {token.slot} cannot draft: it needs an MTP head, a committed token and no open verification"
-                )
-            if state.draft_hidden is None:
-                state.draft_position = state.length - 1
-            slots.append(state)
+    def _drafting(self, tokens: Sequence[DraftToken]) -> tuple[GraphRunner, list[Slot[SlotHidden]]]:
+        slots = self.slots.drafting(tokens)
         if self.mtp is None:
             raise StepError("this engine has no MTP head")
         return self.mtp, slots

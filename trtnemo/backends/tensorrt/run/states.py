@@ -15,11 +15,23 @@ Key = tuple[str, str]
 _CACHES = ("keys", "values")  # [heads, tokens, dim]: only the entries of committed tokens are worth a copy
 
 
-@dataclass(frozen=True)
-class DeviceSnapshot:
-    """A slot's state at one length, on the device."""
+@dataclass
+class SlotHidden:
+    """Hidden states of a sequence that the MTP head reads, and tokens under verification.
 
-    length: int
+    last: the target's, of the last committed token; drafted: the head's own, of the last draft.
+    """
+
+    last: Tensor | None = None
+    drafted: Tensor | None = None
+    pending_ids: Tensor | None = None
+    pending: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class DeviceCopy:
+    """A slot's state, on the device."""
+
     states: dict[Key, Tensor]
     last_hidden: Tensor | None
 

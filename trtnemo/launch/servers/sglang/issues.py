@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trtnemo.launch.servers.issue import TRAINED_POSITIONS, Case, Rule
+from trtnemo.launch.servers.issue import Case, KnownIssue
 
 
 def _piecewise(case: Case) -> tuple[str, str] | None:
@@ -15,9 +15,8 @@ def _piecewise(case: Case) -> tuple[str, str] | None:
 def _long_context(case: Case) -> tuple[str, str] | None:
     length, name = case.option("--context-length"), "SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN"
     allowed = str(case.invocation.env.get(name, "0")).lower() in ("1", "true")
-    if isinstance(length, int) and length > TRAINED_POSITIONS and case.is_nemotron and not allowed:
-        return "--context-length", f"{length:,} positions, config.json says {TRAINED_POSITIONS:,}"
-    return None
+    excess = case.beyond_training(length)
+    return ("--context-length", excess) if excess and not allowed else None
 
 
 def _pro_6000(case: Case) -> tuple[str, str] | None:
@@ -26,19 +25,17 @@ def _pro_6000(case: Case) -> tuple[str, str] | None:
     return None
 
 
-RULES = (
-    Rule(
+ISSUES = (
+    KnownIssue(
         name="sglang-piecewise-cuda-graph",
-        server="sglang",
         severity="note",
         symptom="0.5.10 has it, 0.5.23 has not; the model card pins a development image that was not read",
         source="the recorded surfaces; image not read",
         remedy="Keep it with that image, drop it with 0.5.23",
         trigger=_piecewise,
     ),
-    Rule(
+    KnownIssue(
         name="sglang-long-context",
-        server="sglang",
         severity="error",
         symptom="the server refuses a longer limit",
         source="the model card",
@@ -46,9 +43,8 @@ RULES = (
         trigger=_long_context,
         log=r"set the env var SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN=1",
     ),
-    Rule(
+    KnownIssue(
         name="sglang-mtp-pro-6000",
-        server="sglang",
         severity="note",
         symptom="a user of FP8 on eight cards ran out of memory",
         source="a third party's report",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trtnemo.launch.servers.issue import TRAINED_POSITIONS, Case, Rule
+from trtnemo.launch.servers.issue import Case, KnownIssue
 
 _SPECULATION = "speculative_config"
 _DEEPSEEK_IDS = (128798, 128799)
@@ -40,9 +40,8 @@ def _deprecated_draft_length(case: Case) -> tuple[str, str] | None:
 def _long_context(case: Case) -> tuple[str, str] | None:
     length = case.settings.get("max_seq_len")
     allowed = str(case.invocation.env.get("TLLM_ALLOW_LONG_MAX_MODEL_LEN", "0")).lower() in ("1", "true", "yes", "y")
-    if isinstance(length, int) and length > TRAINED_POSITIONS and case.is_nemotron and not allowed:
-        return "max_seq_len", f"{length:,} positions, config.json says {TRAINED_POSITIONS:,}"
-    return None
+    excess = case.beyond_training(length)
+    return ("max_seq_len", excess) if excess and not allowed else None
 
 
 def _tensor_parallel(case: Case) -> tuple[str, str] | None:
@@ -70,10 +69,9 @@ def _engine_backend(case: Case) -> tuple[str, str] | None:
     return None
 
 
-RULES = (
-    Rule(
+ISSUES = (
+    KnownIssue(
         name="trtllm-13179",
-        server="trtllm",
         severity="warning",
         until="1.3.0rc12.post1",
         is_confirmed=False,
@@ -84,27 +82,24 @@ RULES = (
         trigger=_mtp_with_padding,
         log=r"run out of mamba cache blocks",
     ),
-    Rule(
+    KnownIssue(
         name="trtllm-advanced-sampling",
-        server="trtllm",
         severity="warning",
         symptom="temperature and top_p of a request are not honoured while drafting",
         source="NVIDIA's deployment guide for Nemotron-3 Super",
         remedy="Set speculative_config.allow_advanced_sampling: true",
         trigger=_plain_sampling_only,
     ),
-    Rule(
+    KnownIssue(
         name="trtllm-relaxed-acceptance-ids",
-        server="trtllm",
         severity="warning",
         symptom="the ids mean other tokens here, so drafts are accepted loosely in the wrong places",
         source="llm_args of both snapshots",
         remedy="Set begin_thinking_phase_token and end_thinking_phase_token to this tokenizer's <think> and </think>",
         trigger=_relaxed_ids,
     ),
-    Rule(
+    KnownIssue(
         name="trtllm-draft-length-key",
-        server="trtllm",
         severity="note",
         since="1.4.0rc0",
         symptom="it is deprecated, and ignored where max_draft_len is given too",
@@ -112,27 +107,24 @@ RULES = (
         remedy="Write speculative_config.max_draft_len",
         trigger=_deprecated_draft_length,
     ),
-    Rule(
+    KnownIssue(
         name="trtllm-long-context",
-        server="trtllm",
         severity="error",
         symptom="the server refuses a longer limit",
         source="NVIDIA's Spark guide",
         remedy="Set TLLM_ALLOW_LONG_MAX_MODEL_LEN=1",
         trigger=_long_context,
     ),
-    Rule(
+    KnownIssue(
         name="trtllm-tensor-parallel",
-        server="trtllm",
         severity="error",
         symptom="Nemotron-H stops at start",
         source="modeling_nemotron_h.py",
         remedy="Use 1, 2, 4 or 8, or enable_attention_dp",
         trigger=_tensor_parallel,
     ),
-    Rule(
+    KnownIssue(
         name="trtllm-tool-call-in-thinking",
-        server="trtllm",
         severity="note",
         until="1.3.0rc20",
         is_confirmed=False,
@@ -141,9 +133,8 @@ RULES = (
         remedy="Watch for answers without content or calls",
         trigger=_lost_tool_call,
     ),
-    Rule(
+    KnownIssue(
         name="trtllm-force-nonempty-content",
-        server="trtllm",
         severity="note",
         until="1.3.0rc7",
         symptom="chat_template_kwargs.force_nonempty_content does not exist yet, so content stays empty",
@@ -151,9 +142,8 @@ RULES = (
         remedy="Use 1.3.0rc8 or newer",
         trigger=_empty_content,
     ),
-    Rule(
+    KnownIssue(
         name="trtllm-engine-backend",
-        server="trtllm",
         severity="error",
         symptom="it serves no Nemotron-H, and is gone since mid-2026",
         source="NVIDIA/TensorRT-LLM PR 15918",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trtnemo.launch.servers.issue import Case, Rule
+from trtnemo.launch.servers.issue import Case, KnownIssue
 
 _KV = "kv_cache_config"
 _MISPLACED = (
@@ -60,19 +60,17 @@ def _hopper_moe(case: Case) -> tuple[str, str] | None:
     return None
 
 
-RULES = (
-    Rule(
+ISSUES = (
+    KnownIssue(
         name="trtllm-misplaced-cache-key",
-        server="trtllm",
         severity="error",
         symptom="the server stops at start",
         source="llm_args of both snapshots; a 1.3.0rc12 user",
         remedy="Write it under kv_cache_config (the data type is kv_cache_config.dtype)",
         trigger=_misplaced,
     ),
-    Rule(
+    KnownIssue(
         name="trtllm-default-batch",
-        server="trtllm",
         severity="error",
         symptom="the Mamba state is allotted for every sequence at start, 160 GiB in float32",
         source="a 1.3.0rc12 user's out-of-memory report",
@@ -80,18 +78,16 @@ RULES = (
         trigger=_default_batch,
         log=r"out of memory.*(160(\.\d+)? ?GiB|mamba|ssm)",
     ),
-    Rule(
+    KnownIssue(
         name="trtllm-stochastic-rounding",
-        server="trtllm",
         severity="warning",
         symptom="it is documented for float16 alone, and nothing refuses the pair",
         source="llm_args of both snapshots",
         remedy="Set kv_cache_config.mamba_ssm_cache_dtype: float16, or drop the rounding",
         trigger=_rounding,
     ),
-    Rule(
+    KnownIssue(
         name="trtllm-block-reuse",
-        server="trtllm",
         severity="error",
         until="1.3.0rc13",
         symptom="prefix caching for Mamba came with 1.3.0rc14; before it, reused blocks have no state",
@@ -99,9 +95,8 @@ RULES = (
         remedy="Set kv_cache_config.enable_block_reuse: false",
         trigger=_reuse,
     ),
-    Rule(
+    KnownIssue(
         name="trtllm-16072",
-        server="trtllm",
         severity="note",
         until="1.3.0rc21",
         is_confirmed=False,
@@ -110,18 +105,16 @@ RULES = (
         remedy="Leave head room: 0.8 to 0.85",
         trigger=_padding_head_room,
     ),
-    Rule(
+    KnownIssue(
         name="trtllm-nvfp4-hopper",
-        server="trtllm",
         severity="note",
         symptom="weights fall back to W4A16: it fits, and runs without FP4 speed",
         source="NVIDIA's deployment guide; linear and MoE sources",
         remedy="Before Blackwell (10.0) the FP8 checkpoint is the faster one where it fits",
         trigger=_before_blackwell,
     ),
-    Rule(
+    KnownIssue(
         name="trtllm-nvfp4-hopper-moe",
-        server="trtllm",
         severity="error",
         symptom="only CUTLASS has the W4A16 fallback",
         source="linear and MoE sources",

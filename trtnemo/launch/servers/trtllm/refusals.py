@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from trtnemo.launch.servers.issue import Case, Rule
+from trtnemo.launch.servers.issue import Case, KnownIssue
 
 _SPECULATION = "speculative_config"
 _NEED_LENGTH = ("NGram", "SA", "Draft_Target", "PARD", "Eagle", "Eagle3")
@@ -91,11 +91,11 @@ def _batch_over_tokens(case: Case) -> tuple[str, str] | None:
     return None
 
 
-def _refused(name: str, trigger: Any, remedy: str) -> Rule:
-    return Rule(name, "trtllm", "error", _STOPS, _SOURCE, remedy, trigger)
+def _refused(name: str, trigger: Any, remedy: str) -> KnownIssue:
+    return KnownIssue(name, "error", _STOPS, _SOURCE, remedy, trigger)
 
 
-RULES = (
+ISSUES = (
     _refused("trtllm-captured-sizes", _captured_sizes, "Give one of the two, or make max_batch_size the largest size"),
     _refused("trtllm-draft-schedule", _draft_schedule, "Give one of the two"),
     _refused("trtllm-draft-length", _draft_length, "Add the key"),
@@ -104,9 +104,8 @@ RULES = (
     _refused("trtllm-attention-dp-balance", _negative_balance, "Use 0 or more"),
     _refused("trtllm-philox-rounds", _philox, "Use 1 or more; NVIDIA's recipes use 5"),
     _refused("trtllm-ray", _ray, "Set orchestrator_type: ray, or leave the key out"),
-    Rule(
+    KnownIssue(
         name="trtllm-batch-over-tokens",
-        server="trtllm",
         severity="note",
         symptom="the server only logs a warning; the rest of the batch waits",
         source=_SOURCE,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trtnemo.launch.servers.issue import TRAINED_POSITIONS, Case, Rule
+from trtnemo.launch.servers.issue import Case, KnownIssue
 
 
 def _mixed_precision(case: Case) -> tuple[str, str] | None:
@@ -25,9 +25,8 @@ def _own_quantization(case: Case) -> tuple[str, str] | None:
 
 def _long_context(case: Case) -> tuple[str, str] | None:
     length, allowed = case.option("--max-model-len"), case.invocation.env.get("VLLM_ALLOW_LONG_MAX_MODEL_LEN")
-    if isinstance(length, int) and length > TRAINED_POSITIONS and case.is_nemotron and str(allowed) != "1":
-        return "--max-model-len", f"{length:,} positions, config.json says {TRAINED_POSITIONS:,}"
-    return None
+    excess = case.beyond_training(length)
+    return ("--max-model-len", excess) if excess and str(allowed) != "1" else None
 
 
 def _drafts_and_chunks(case: Case) -> tuple[str, str] | None:
@@ -64,10 +63,9 @@ def _parser_without_choice(case: Case) -> tuple[str, str] | None:
     return None
 
 
-RULES = (
-    Rule(
+ISSUES = (
+    KnownIssue(
         name="vllm-mixed-precision",
-        server="vllm",
         severity="warning",
         until="0.15.1",
         is_confirmed=False,
@@ -78,9 +76,8 @@ RULES = (
         log=r"ModelOpt currently only supports|(unsupported|unknown|invalid)\b.*MIXED_PRECISION"
         r"|MIXED_PRECISION.*\b(unsupported|unknown|invalid|not supported)",
     ),
-    Rule(
+    KnownIssue(
         name="vllm-swap-space",
-        server="vllm",
         severity="error",
         since="0.18.0",
         symptom="the option is gone, because the V1 engine never swapped; the server stops at start",
@@ -89,18 +86,16 @@ RULES = (
         trigger=_swap_space,
         log=r"unrecognized arguments:.*--swap[-_]space",
     ),
-    Rule(
+    KnownIssue(
         name="vllm-quantization",
-        server="vllm",
         severity="note",
         symptom="it is ignored: the checkpoint's own map decides (modelopt_mixed for the released NVFP4)",
         source="vLLM 0.20.0 run up to its model configuration",
         remedy="Leave it out",
         trigger=_own_quantization,
     ),
-    Rule(
+    KnownIssue(
         name="vllm-long-context",
-        server="vllm",
         severity="error",
         symptom="the server refuses a longer limit",
         source="the model card",
@@ -109,9 +104,8 @@ RULES = (
         # With the variable set, vLLM warns with its name too, and goes on.
         log=r"set the env var VLLM_ALLOW_LONG_MAX_MODEL_LEN=1",
     ),
-    Rule(
+    KnownIssue(
         name="vllm-35447",
-        server="vllm",
         severity="warning",
         until="0.17.1",
         is_confirmed=False,
@@ -120,36 +114,32 @@ RULES = (
         remedy="Use vLLM 0.20.0, or compare answers with drafts off",
         trigger=_drafts_and_chunks,
     ),
-    Rule(
+    KnownIssue(
         name="vllm-nvfp4-hopper",
-        server="vllm",
         severity="note",
         symptom="weights run as W4A16: it fits, and runs without FP4 speed",
         source="NVIDIA's deployment guide",
         remedy="On Hopper the FP8 checkpoint is the faster one where it fits",
         trigger=_hopper,
     ),
-    Rule(
+    KnownIssue(
         name="vllm-reasoning-parser",
-        server="vllm",
         severity="error",
         symptom="the server stops at start",
         source="the recorded surface",
         remedy="Give --reasoning-parser-plugin with the file that registers it, or use nemotron_v3",
         trigger=_parser_without_plugin,
     ),
-    Rule(
+    KnownIssue(
         name="vllm-tool-parser",
-        server="vllm",
         severity="error",
         symptom="the server stops at start",
         source="the recorded surface",
         remedy="Nemotron-3's is qwen3_coder",
         trigger=_unknown_tool_parser,
     ),
-    Rule(
+    KnownIssue(
         name="vllm-auto-tool-choice",
-        server="vllm",
         severity="warning",
         symptom="tools with tool_choice auto are refused",
         source="the model card sets both",

@@ -9,10 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.formats import REASONING, TOOLS
+from trtnemo.formats.format import ToolCall
+from trtnemo.formats.qwen3_coder import parse_tool_call
+from trtnemo.formats.schema_values import typed
 from trtnemo.text import AnswerFormat, read_answer
 from trtnemo.text.chat_template import family_template
 from trtnemo.text.template_engine import TemplateEngine
-from trtnemo.text.tool_call import ToolCall, parse_tool_call, typed
 
 SCHEMAS = {"f": {"type": "object", "properties": {"n": {"type": "integer"}, "s": {"type": "string"}}}}
 
@@ -134,6 +137,6 @@ CODE = {"w": {"properties": {"code": {"type": "string"}}}}
 
 def test_a_call_cut_off_inside_code_that_holds_its_own_tags_is_no_call():
     text = "<tool_call>\n<function=w>\n<parameter=code>\nx = '</function>'\nimport os\nlong code that "
-    answer = read_answer(text, AnswerFormat(tools=CODE))
+    answer = read_answer(text, AnswerFormat(REASONING, tools=TOOLS, schemas=CODE))
     assert answer.tool_calls == []
     assert answer.content.strip() == text.strip()

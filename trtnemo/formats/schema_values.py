@@ -1,4 +1,4 @@
-"""One tool call of the qwen3_coder format, read and typed by the tool's JSON schema."""
+"""Arguments that a model wrote as text, typed by a tool's JSON schema. Nothing is ever evaluated."""
 
 from __future__ import annotations
 
@@ -7,67 +7,11 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-START, END = "<tool_call>", "</tool_call>"
-FUNCTION, END_FUNCTION = "<function=", "</function>"
-PARAMETER, END_PARAMETER = "<parameter=", "</parameter>"
 _INTEGER = re.compile(r"[+-]?\d{1,300}")
 _NUMBER = re.compile(r"[+-]?(\d{1,300}(\.\d{0,300})?|\.\d{1,300})([eE][+-]?\d{1,4})?")
 _LONGEST_LITERAL = 4096
-
-# name of a tool -> JSON schema of its parameters
-ToolSchemas = Mapping[str, Mapping[str, Any]]
-
-
-@dataclass(frozen=True)
-class ToolCall:
-    """A function's name and its arguments as JSON values."""
-
-    name: str
-    arguments: dict[str, Any]
-
-    @property
-    def arguments_json(self) -> str:
-        """The arguments as the API carries them."""
-        return json.dumps(self.arguments, ensure_ascii=False)
-
-
-def parse_tool_call(body: str, schemas: ToolSchemas) -> ToolCall | None:
-    """Return the call written between the tool_call tags, or None when it is none.
-
-    A missing end of a parameter or of the function is tolerated, as SGLang does; anything else around or between them
-    is not. Values take the types of the schema; what does not fit its type stays text. Nothing is ever evaluated.
-    """
-    text = body.strip()
-    head, found, rest = text.partition(">")
-    name = head.removeprefix(FUNCTION).strip()
-    if not found or not head.startswith(FUNCTION) or not name:
-        return None
-    rest = rest.strip()
-    rest = rest.removesuffix(END_FUNCTION)
-    arguments: dict[str, Any] = {}
-    properties = _mapping(schemas.get(name, {}).get("properties"))
-    while rest.strip():
-        parameter = _take_parameter(rest)
-        if parameter is None:
-            return None
-        key, value, rest = parameter
-        arguments[key] = typed(value, _mapping(properties.get(key)))
-    return ToolCall(name, arguments)
-
-
-def _take_parameter(text: str) -> tuple[str, str, str] | None:
-    """Return (name, value, what follows) of the parameter that text begins with."""
-    head, found, rest = text.lstrip().partition(">")
-    name = head.removeprefix(PARAMETER).strip()
-    if not found or not head.startswith(PARAMETER) or not name:
-        return None
-    ends = [(rest.find(END_PARAMETER), len(END_PARAMETER)), (rest.find("\n" + PARAMETER), 0)]
-    end, skip = min((item for item in ends if item[0] >= 0), default=(len(rest), 0))
-    value = rest[:end]
-    return name, value.removeprefix("\n").removesuffix("\n"), rest[end + skip :]
 
 
 def typed(text: str, schema: Mapping[str, Any]) -> Any:
@@ -149,5 +93,6 @@ _READERS: dict[str, Any] = {
 }
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
+def as_mapping(value: Any) -> Mapping[str, Any]:
+    """Return a mapping, an empty one for everything else."""
     return value if isinstance(value, Mapping) else {}

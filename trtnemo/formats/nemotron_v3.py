@@ -1,21 +1,14 @@
-"""Thinking and answer told apart while the text arrives."""
+"""Nemotron-3's think tags: the prompt opens a block, the model closes it, and the rest is the answer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from trtnemo.text.stop import overlap
+from trtnemo.formats.format import Channel, Piece, ReasoningFormat, register
+from trtnemo.formats.overlap import overlap
 
 OPEN, CLOSE = "<think>", "</think>"
-Channel = Literal["reasoning", "content"]
-
-
-class Piece(NamedTuple):
-    """A piece of text and where it belongs."""
-
-    channel: Channel
-    text: str
 
 
 class ReasoningSplitter:
@@ -90,14 +83,26 @@ class ReasoningSplitter:
         return 0 if body.strip() else len(self._held)
 
 
-def split_reasoning(text: str, open_at_start: bool) -> tuple[str, str]:
-    """Return (reasoning, content) of a whole text."""
-    splitter = ReasoningSplitter(open_at_start)
-    pieces = [*splitter.push(text), *splitter.finish()]
-    joined = {channel: "".join(p.text for p in pieces if p.channel == channel) for channel in ("reasoning", "content")}
-    return joined["reasoning"], joined["content"]
+class NemotronV3(ReasoningFormat):
+    """The family's own format, under the names that the model card, TensorRT-LLM, vLLM, SGLang and Dynamo give it."""
+
+    names = ("super_v3", "nano_v3", "nano-v3", "nemotron_v3", "nemotron-v3", "nemotron_3", "nemotron_nano")
+    tags = (OPEN, CLOSE)
+    end_tag = CLOSE
+    template_switches = frozenset({"enable_thinking", "low_effort", "truncate_history_thinking"})
+    own_switches = frozenset({"force_nonempty_content"})
+
+    def opens(self, prompt: str) -> bool:
+        """Return whether the prompt ends with an open tag, as the family's generation prompt does."""
+        return prompt.rstrip().endswith(OPEN)
+
+    def needs_content(self, switches: Mapping[str, Any]) -> bool:
+        """Return whether the request forces content, or switched thinking off."""
+        return switches.get("force_nonempty_content") is True or switches.get("enable_thinking") is False
+
+    def reader(self, open_at_start: bool, closers: tuple[str, ...] = ()) -> ReasoningSplitter:
+        """Return a splitter."""
+        return ReasoningSplitter(open_at_start, closers)
 
 
-def ends_in_thinking(prompt: str) -> bool:
-    """Return whether a rendered prompt leaves a think block open."""
-    return prompt.rstrip().endswith(OPEN)
+register(NemotronV3())

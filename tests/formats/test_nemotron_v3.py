@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trtnemo.text import ReasoningSplitter, ends_in_thinking, split_reasoning
+from tests.support.formats import REASONING, split_reasoning
+from trtnemo.formats.nemotron_v3 import ReasoningSplitter
 
 CASES = [
     ("I think.\n</think>\nParis", True, ("I think.", "Paris")),
@@ -59,6 +60,6 @@ def test_an_answer_is_passed_on_at_once_and_not_held_back():
 
 
 def test_the_prompt_says_whether_a_think_block_is_open():
-    assert ends_in_thinking("<|im_start|>assistant\n<think>\n")
-    assert not ends_in_thinking("<|im_start|>assistant\n<think></think>")
-    assert not ends_in_thinking("hello")
+    assert REASONING.opens("<|im_start|>assistant\n<think>\n")
+    assert not REASONING.opens("<|im_start|>assistant\n<think></think>")
+    assert not REASONING.opens("hello")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from tests.support.plan.deploy import GIB, MIB, deployment, fit_of, small_network, super_network
-from trtnemo.plan.reservation import reserve
 from trtnemo.plan.state import state_bytes
 
 CONFIG = super_network().config
@@ -13,7 +12,7 @@ CONFIG = super_network().config
 
 def held(batch=8, **fields):
     chosen = deployment(**fields)
-    return reserve(chosen, CONFIG, state_bytes(CONFIG, chosen), batch)
+    return chosen.memory.reserve(chosen.batch(batch), CONFIG, state_bytes(CONFIG, chosen))
 
 
 def test_2048_sequences_allot_the_160_gib_that_a_user_of_rc12_saw():
@@ -81,4 +80,5 @@ def test_our_own_servers_hold_nothing_back(server):
 def test_vllm_without_mamba_or_without_attention_has_plain_pages(pattern):
     network = small_network(hybrid_override_pattern=pattern)
     chosen = deployment(server="vllm")
-    assert reserve(chosen, network.config, state_bytes(network.config, chosen), 4).page_tokens == 16
+    reserved = chosen.memory.reserve(chosen.batch(4), network.config, state_bytes(network.config, chosen))
+    assert reserved.page_tokens == 16

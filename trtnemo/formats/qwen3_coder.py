@@ -1,11 +1,17 @@
-"""Tool calls taken out of the answer while it arrives."""
+"""The qwen3_coder format of tool calls: XML-like tags around a function and its parameters."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-from trtnemo.text.stop import overlap
-from trtnemo.text.tool_call import END, END_FUNCTION, START, ToolCall, ToolSchemas, parse_tool_call
+from trtnemo.formats.format import ToolCall, ToolFormat, ToolSchemas, register
+from trtnemo.formats.overlap import overlap
+from trtnemo.formats.schema_values import as_mapping, typed
+
+START, END = "<tool_call>", "</tool_call>"
+FUNCTION, END_FUNCTION = "<function=", "</function>"
+PARAMETER, END_PARAMETER = "<parameter=", "</parameter>"
 
 
 class ToolSplitter:
@@ -76,3 +82,54 @@ class ToolSplitter:
         if ready:
             self._follows_call = False
             yield ready
+
+
+def parse_tool_call(body: str, schemas: ToolSchemas) -> ToolCall | None:
+    """Return the call written between the tool_call tags, or None when it is none.
+
+    A missing end of a parameter or of the function is tolerated, as SGLang does; anything else around or between them
+    is not. Values take the types of the schema; what does not fit its type stays text. Nothing is ever evaluated.
+    """
+    text = body.strip()
+    head, found, rest = text.partition(">")
+    name = head.removeprefix(FUNCTION).strip()
+    if not found or not head.startswith(FUNCTION) or not name:
+        return None
+    rest = rest.strip()
+    rest = rest.removesuffix(END_FUNCTION)
+    arguments: dict[str, Any] = {}
+    properties = as_mapping(schemas.get(name, {}).get("properties"))
+    while rest.strip():
+        parameter = _take_parameter(rest)
+        if parameter is None:
+            return None
+        key, value, rest = parameter
+        arguments[key] = typed(value, as_mapping(properties.get(key)))
+    return ToolCall(name, arguments)
+
+
+def _take_parameter(text: str) -> tuple[str, str, str] | None:
+    """Return (name, value, what follows) of the parameter that text begins with."""
+    head, found, rest = text.lstrip().partition(">")
+    name = head.removeprefix(PARAMETER).strip()
+    if not found or not head.startswith(PARAMETER) or not name:
+        return None
+    ends = [(rest.find(END_PARAMETER), len(END_PARAMETER)), (rest.find("\n" + PARAMETER), 0)]
+    end, skip = min((item for item in ends if item[0] >= 0), default=(len(rest), 0))
+    value = rest[:end]
+    return name, value.removeprefix("\n").removesuffix("\n"), rest[end + skip :]
+
+
+class Qwen3Coder(ToolFormat):
+    """The format that Nemotron-3 writes calls in."""
+
+    names = ("qwen3_coder", "qwen3-coder")
+    tags = (START, END, "<tool_response>", "</tool_response>")
+    start = START
+
+    def reader(self, schemas: ToolSchemas) -> ToolSplitter:
+        """Return a splitter."""
+        return ToolSplitter(schemas)
+
+
+register(Qwen3Coder())

@@ -1,0 +1,96 @@
+"""What a chat format is: names, tags, and a reader that splits a stream whatever chunks it comes in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar
+
+Item = TypeVar("Item", covariant=True)
+Channel = Literal["reasoning", "content"]
+# name of a tool -> JSON schema of its parameters
+ToolSchemas = Mapping[str, Mapping[str, Any]]
+
+
+class Piece(NamedTuple):
+    """A piece of text and where it belongs."""
+
+    channel: Channel
+    text: str
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A function's name and its arguments as JSON values."""
+
+    name: str
+    arguments: dict[str, Any]
+
+    @property
+    def arguments_json(self) -> str:
+        """The arguments as the API carries them."""
+        return json.dumps(self.arguments, ensure_ascii=False)
+
+
+class Reader(Protocol[Item]):
+    """Reads one output in chunks of any size; the items add up to the same, however it is cut."""
+
+    def push(self, text: str) -> Iterator[Item]:
+        """Yield what is certain so far."""
+        ...
+
+    def finish(self) -> Iterator[Item]:
+        """Yield what was held back."""
+        ...
+
+
+class ReasoningFormat:
+    """How thinking is told apart from the answer.
+
+    names: what recipes and servers call it. tags: texts that decoding must keep. end_tag: what ends thinking.
+    template_switches: variables of the chat template that are true or false. own_switches: those that only this reader
+    looks at, and no template.
+    """
+
+    names: ClassVar[tuple[str, ...]]
+    tags: ClassVar[tuple[str, ...]]
+    end_tag: ClassVar[str]
+    template_switches: ClassVar[frozenset[str]] = frozenset()
+    own_switches: ClassVar[frozenset[str]] = frozenset()
+
+    def opens(self, prompt: str) -> bool:
+        """Return whether a rendered prompt leaves a think block open."""
+        raise NotImplementedError
+
+    def needs_content(self, switches: Mapping[str, Any]) -> bool:
+        """Return whether an answer without content gets its thinking as content."""
+        return False
+
+    def reader(self, open_at_start: bool, closers: tuple[str, ...] = ()) -> Reader[Piece]:
+        """Return a reader; `closers` are tags that end thinking by themselves and belong to what follows."""
+        raise NotImplementedError
+
+
+class ToolFormat:
+    """How tool calls are written. start: the tag that begins one, which may end thinking too."""
+
+    names: ClassVar[tuple[str, ...]]
+    tags: ClassVar[tuple[str, ...]]
+    start: ClassVar[str]
+
+    def reader(self, schemas: ToolSchemas) -> Reader[str | ToolCall]:
+        """Return a reader that yields text and calls, arguments typed by the tools' schemas."""
+        raise NotImplementedError
+
+
+FORMATS: list[ReasoningFormat | ToolFormat] = []
+
+
+def register(form: ReasoningFormat | ToolFormat) -> None:
+    """Add a format; its file calls this when it is imported. Raises ValueError where one of its names is taken."""
+    kind = ReasoningFormat if isinstance(form, ReasoningFormat) else ToolFormat
+    taken = {name for other in FORMATS if isinstance(other, kind) for name in other.names} & set(form.names)
+    if taken:
+        raise ValueError(f"two chat formats are named {', '.join(sorted(taken))}")
+    FORMATS.append(form)

@@ -1,0 +1,110 @@
+"""TensorRT-LLM: `trtllm-serve`, with a YAML file of LLM arguments beside its options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from trtnemo.errors import UsageError
+from trtnemo.launch.servers.invocation import Invocation
+from trtnemo.launch.servers.server import Server, StartFile
+from trtnemo.launch.servers.spelling import one_name
+from trtnemo.launch.servers.surface import Surface
+from trtnemo.launch.servers.trtllm import issues, memory_issues, refusals
+from trtnemo.launch.servers.trtllm.dialect import DIALECT
+from trtnemo.launch.servers.trtllm.file_keys import FILE_KEYS
+from trtnemo.launch.servers.trtllm.memory import MEMORY
+from trtnemo.plan.element_types import cache_type, state_type
+from trtnemo.plan.network import Network
+
+CONFIG_FILE = "extra-llm-api-config.yml"
+_OTHER_SUBCOMMANDS = ("disaggregated", "disaggregated_mpi_worker", "mm_embedding_serve", "embeddings")
+
+
+class Trtllm(Server):
+    """TensorRT-LLM."""
+
+    dialect = DIALECT
+    program = "trtllm-serve"
+    words = ("trtllm-serve",)
+    module = package = "tensorrt_llm"
+    image = "tensorrt-llm"
+    neutral = {  # noqa: RUF012 - a ClassVar of the protocol
+        "revision": "--hf_revision",
+        "served_model_names": "--served_model_name",
+        "parallel.tensor": "--tp_size",
+        "parallel.expert": "--ep_size",
+        "parallel.pipeline": "--pp_size",
+        "limits.max_batch_size": "--max_batch_size",
+        "limits.max_num_tokens": "--max_num_tokens",
+        "limits.max_seq_len": "--max_seq_len",
+        "kv_cache.dtype": "kv_cache_config.dtype",
+        "speculation.draft_tokens": "",
+        "parsers.reasoning": "--reasoning_parser",
+        "parsers.tool": "--tool_parser",
+        "server.host": "--host",
+        "server.port": "--port",
+    }
+    memory = MEMORY
+    issues = (*issues.ISSUES, *memory_issues.ISSUES, *refusals.ISSUES)
+    file_keys = FILE_KEYS
+    file_option = "--extra_llm_api_options"
+    unread_file_option = None
+    launcher = "trtllm-llmapi-launch"
+
+    def spelled(self, field: str, value: Any) -> Any:
+        """Return a neutral field's value; it answers to one name."""
+        return one_name(field, value) if field == "served_model_names" else value
+
+    def special(self, field: str, value: Any, surface: Surface) -> dict[str, Any]:
+        """Return the keys that switch drafting on; releases of 1.3 call the length otherwise."""
+        length = "num_nextn_predict_layers" if surface.version.startswith("1.3") else "max_draft_len"
+        return {"speculative_config.decoding_type": "MTP", f"speculative_config.{length}": value} if value else {}
+
+    def files(self, invocation: Invocation) -> list[StartFile]:
+        """Return the YAML file, where there is something to say in one."""
+        if not invocation.llm_args:
+            return []
+        workdir = invocation.container.workdir if invocation.container else None
+        inside = f"{workdir or '/workspace'}/{CONFIG_FILE}"
+        return [StartFile(CONFIG_FILE, self.file_option, f"./{CONFIG_FILE}", inside)]
+
+    def words_after_start(self, words: Sequence[str]) -> list[str] | None:
+        """Return the words after `trtllm-serve [serve]`; raises UsageError for its other subcommands."""
+        if PurePosixPath(words[0]).name != self.program:
+            return None
+        after = list(words[1:])
+        if after[:1] and after[0] in _OTHER_SUBCOMMANDS:
+            raise UsageError(f"trtllm-serve {after[0]} is not checked here", remedy="`trtllm-serve serve` is")
+        return after[1:] if after[:1] == ["serve"] else after
+
+    def parallel_sizes(self, invocation: Invocation) -> tuple[Any, Any]:
+        """Return the sizes that hold after the file has been laid over the options."""
+        settings = self.settings(invocation)
+        return settings.get("tensor_parallel_size", 1), settings.get("pipeline_parallel_size", 1)
+
+    def deployment(self, invocation: Invocation, network: Network) -> dict[str, Any]:
+        """Return what a plan needs; defaults are those of the recorded LLM arguments."""
+        settings = self.settings(invocation)
+        speculative = settings.get("speculative_config")
+        speculative = speculative if isinstance(speculative, Mapping) else {}
+        lengths = (speculative.get(key) for key in ("num_nextn_predict_layers", "max_draft_len"))
+        return {
+            "tensor": settings.get("tensor_parallel_size") or 1,
+            "expert": settings.get("moe_expert_parallel_size") or 1,
+            "pipeline": settings.get("pipeline_parallel_size") or 1,
+            "attention_dp": bool(settings.get("enable_attention_dp")),
+            "max_batch_size": settings.get("max_batch_size") or 2048,
+            "max_num_tokens": settings.get("max_num_tokens") or 8192,
+            "max_seq_len": settings.get("max_seq_len") or network.config.max_position_embeddings,
+            "kv_dtype": cache_type(settings.get("kv_cache_config.dtype"), network),
+            "ssm_dtype": state_type(settings.get("kv_cache_config.mamba_ssm_cache_dtype")),
+            "draft_tokens": next((length for length in lengths if length), 0),
+            "memory_fraction": settings.get("kv_cache_config.free_gpu_memory_fraction") or 0.9,
+            "block_reuse": bool(settings.get("kv_cache_config.enable_block_reuse")),
+            "graph_padding": bool(settings.get("cuda_graph_config.enable_padding")),
+        }
+
+
+SERVER = Trtllm()

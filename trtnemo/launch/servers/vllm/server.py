@@ -1,0 +1,116 @@
+"""vLLM: `vllm serve`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from trtnemo.launch.servers.invocation import Invocation
+from trtnemo.launch.servers.server import Server, StartFile
+from trtnemo.launch.servers.surface import Surface
+from trtnemo.launch.servers.vllm.dialect import DIALECT
+from trtnemo.launch.servers.vllm.issues import ISSUES
+from trtnemo.launch.servers.vllm.memory import MEMORY
+from trtnemo.plan.element_types import cache_type, state_type
+from trtnemo.plan.network import Network
+
+PLUGIN = Path(__file__).resolve().parent / "super_v3_reasoning_parser.py"
+PLUGIN_OPTION = "--reasoning-parser-plugin"
+PLUGIN_PARSER = "super_v3"
+_MODULES = ("vllm.entrypoints.openai.api_server", "vllm.entrypoints.cli.main")
+
+
+class Vllm(Server):
+    """vLLM."""
+
+    dialect = DIALECT
+    program = module = package = "vllm"
+    words = ("vllm", "serve")
+    image = "vllm"
+    neutral = {  # noqa: RUF012 - a ClassVar of the protocol
+        "revision": "--revision",
+        "served_model_names": "--served-model-name",
+        "parallel.tensor": "--tensor-parallel-size",
+        "parallel.expert": "",
+        "parallel.pipeline": "--pipeline-parallel-size",
+        "parallel.data": "--data-parallel-size",
+        "limits.max_batch_size": "--max-num-seqs",
+        "limits.max_num_tokens": "--max-num-batched-tokens",
+        "limits.max_seq_len": "--max-model-len",
+        "kv_cache.dtype": "--kv-cache-dtype",
+        "speculation.draft_tokens": "",
+        "parsers.reasoning": "--reasoning-parser",
+        "parsers.tool": "--tool-call-parser",
+        "server.host": "--host",
+        "server.port": "--port",
+    }
+    memory = MEMORY
+    issues = ISSUES
+    counters = {  # noqa: RUF012 - a ClassVar of the protocol
+        "drafted_tokens": "vllm:spec_decode_num_draft_tokens_total",
+        "accepted_tokens": "vllm:spec_decode_num_accepted_tokens_total",
+        "verifications": "vllm:spec_decode_num_drafts_total",
+        "cached_tokens": "vllm:prefix_cache_hits_total",
+        "prompt_tokens": "vllm:prompt_tokens_total",
+        "preemptions": "vllm:num_preemptions_total",
+    }
+    default_host = None
+    image_starts_it = True
+    proof = "recipes taken by the parser and the model configuration of the 0.20.0 wheel"
+
+    def spelled(self, field: str, value: Any) -> Any:
+        """Return a neutral field's value; it answers to any number of names."""
+        return list(value) if field == "served_model_names" else value
+
+    def special(self, field: str, value: Any, surface: Surface) -> dict[str, Any]:
+        """Return expert parallelism as the switch that it is, and drafting as one object."""
+        if field == "parallel.expert":
+            return {"--enable-expert-parallel": True} if value > 1 else {}
+        return {"--speculative-config": {"method": "mtp", "num_speculative_tokens": value}} if value else {}
+
+    def implied(self, option: str, value: Any) -> dict[str, Any]:
+        """Return our plug-in for the parser that it registers, and the switch without which tool parsers do nothing."""
+        if option == "--reasoning-parser" and value == PLUGIN_PARSER:
+            return {PLUGIN_OPTION: PLUGIN.name}
+        return {"--enable-auto-tool-choice": True} if option == "--tool-call-parser" else {}
+
+    def files(self, invocation: Invocation) -> list[StartFile]:
+        """Return our reasoning plug-in, where it is named."""
+        if invocation.options.get(PLUGIN_OPTION) != PLUGIN.name:
+            return []
+        return [StartFile(PLUGIN.name, PLUGIN_OPTION, PLUGIN.name, f"/app/{PLUGIN.name}", PLUGIN)]
+
+    def replaced(self, invocation: Invocation) -> frozenset[str]:
+        """Return the plug-in's option where the parser is the one that our own plug-in registers."""
+        is_ours = invocation.options.get("--reasoning-parser") == PLUGIN_PARSER
+        return frozenset({PLUGIN_OPTION}) if is_ours else frozenset()
+
+    def words_after_start(self, words: Sequence[str]) -> list[str] | None:
+        """Return the words after `vllm serve` or one of its modules."""
+        if PurePosixPath(words[0]).name == self.program and list(words[1:2]) == ["serve"]:
+            return list(words[2:])
+        return list(words[1:]) if words[0] in _MODULES else None
+
+    def deployment(self, invocation: Invocation, network: Network) -> dict[str, Any]:
+        """Return what a plan needs; defaults are those for devices of 70 GiB and more."""
+        speculative = invocation.option("--speculative-config") or {}
+        drafts = speculative.get("num_speculative_tokens", 0) if isinstance(speculative, Mapping) else 0
+        tensor, data = (invocation.count(name, 1) for name in ("--tensor-parallel-size", "--data-parallel-size"))
+        return {
+            "tensor": tensor,
+            "data": data,
+            "expert": tensor * data if invocation.option("--enable-expert-parallel") else 1,
+            "pipeline": invocation.option("--pipeline-parallel-size") or 1,
+            "max_batch_size": invocation.option("--max-num-seqs") or 1024,
+            "max_num_tokens": invocation.option("--max-num-batched-tokens") or 8192,
+            "max_seq_len": invocation.option("--max-model-len") or network.config.max_position_embeddings,
+            "kv_dtype": cache_type(invocation.option("--kv-cache-dtype"), network),
+            "ssm_dtype": state_type(invocation.option("--mamba-ssm-cache-dtype")),
+            "draft_tokens": drafts,
+            "memory_fraction": invocation.option("--gpu-memory-utilization") or 0.9,
+            "block_reuse": bool(invocation.option("--enable-prefix-caching")),
+        }
+
+
+SERVER = Vllm()

@@ -1,0 +1,31 @@
+"""A prompt that the engine can run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trtnemo.runtime.sampling_params import SamplingParams
+from trtnemo.text import TextStream, TextTokenizer
+
+
+@dataclass(frozen=True)
+class CheckedPrompt:
+    """Tokens, sampling, and the ids that end the answer. `EngineClient.check` makes it, `submit` takes nothing else.
+
+    `stop_token_ids` are the checkpoint's, unless the request ignores them, and the request's own.
+    """
+
+    tokens: tuple[int, ...]
+    params: SamplingParams
+    stop_token_ids: frozenset[int]
+
+    def text_stream(self, tokenizer: TextTokenizer) -> TextStream:
+        """Return the reader that turns the answer's tokens into text."""
+        params = self.params
+        return TextStream(
+            tokenizer,
+            params.stop,
+            self.stop_token_ids,
+            params.skip_special_tokens,
+            params.include_stop_str_in_output,
+        )

@@ -1,0 +1,45 @@
+"""What one event of the engine loop adds to an answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trtnemo.errors import EngineError
+from trtnemo.runtime.checked_prompt import CheckedPrompt
+from trtnemo.runtime.messages import Event, Failed, Finished, PromptReused, PromptScored, TokenGenerated
+from trtnemo.runtime.sampler import TokenLogprob
+from trtnemo.server.usage import NO_COUNTS, Counts
+from trtnemo.text import TextTokenizer
+
+
+@dataclass(frozen=True)
+class Delta:
+    """What one event adds: text (possibly none), a token's score, the prompt's scores, or the end."""
+
+    text: str = ""
+    counts: Counts = NO_COUNTS
+    logprob: TokenLogprob | None = None
+    prompt_logprobs: tuple[TokenLogprob | None, ...] | None = None
+    finish_reason: str | None = None
+
+
+class DeltaReader:
+    """Reads the events of one sequence in order."""
+
+    def __init__(self, tokenizer: TextTokenizer, prompt: CheckedPrompt) -> None:
+        self._stream = prompt.text_stream(tokenizer)
+
+    def read(self, event: Event) -> Delta | None:
+        """Return what an event adds, None where that is nothing; raises EngineError where the engine failed."""
+        if isinstance(event, Failed):
+            raise EngineError(event.message)
+        if isinstance(event, PromptReused):
+            return Delta(counts=Counts(cached=event.tokens))
+        if isinstance(event, PromptScored):
+            return Delta(prompt_logprobs=event.logprobs)
+        if isinstance(event, TokenGenerated):
+            text, counts = self._stream.push(event.token_id), Counts(1, event.drafted, int(event.accepted))
+            return Delta(text, counts, event.logprob, finish_reason="stop" if self._stream.hit_stop else None)
+        if isinstance(event, Finished):
+            return Delta(self._stream.finish(), finish_reason=event.reason)
+        return None
