@@ -14,7 +14,7 @@ VENV ?= .venv
 RECIPE ?= tiny
 PAIRS ?= 40
 BIN := $(VENV)/bin
-SOURCES := $(wildcard native/*.* native/cpu/*.* plugins/*/cpu/*.*)
+SOURCES := $(wildcard native/*.* native/cpu/*.* native/cpu/*/*.* plugins/*/cpu/*.*)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo engine serve clients test test-parsers lint format measure gpu-table bench bench-gate sanitize clean

@@ -16,14 +16,14 @@ from safetensors.torch import save_file
 from tests.support import oracle
 from tests.support.backends.executors import make_executor
 from training.tiny import batches as batches_module
-from training.tiny import cities
 from training.tiny.architecture import CONFIG
 from training.tiny.batches import STAGES, batches
-from training.tiny.corpus import Mix, generate
+from training.tiny.chats import cities
+from training.tiny.chats.corpus import Mix, generate
+from training.tiny.chats.sums import HELD_OUT
 from training.tiny.held_out import capital_cases, haiku_cases, late_capital_cases, sum_cases, tool_cases
 from training.tiny.initial import initial_weights, spread_final_norm, to_hub
 from training.tiny.model import TinyModel
-from training.tiny.sums import HELD_OUT
 from training.tiny.tokenizer import render, train_tokenizer
 from training.tiny.train import BATCH_TOKENS, STATE, Trainer, main
 from trtnemo.backends import DraftToken, make_batch

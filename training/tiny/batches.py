@@ -11,7 +11,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from training.tiny.corpus import FIRST_MIX, Mix, Sample, generate
+from training.tiny.chats.corpus import FIRST_MIX, Mix, Sample, generate
 from training.tiny.tokenizer import answers, render
 
 GROUP = 512  # chats that are sorted by length together, so that little is padding

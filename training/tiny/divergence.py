@@ -14,7 +14,7 @@ import click
 import numpy as np
 
 from training.tiny.batches import STAGES
-from training.tiny.corpus import generate
+from training.tiny.chats.corpus import generate
 from training.tiny.tokenizer import answers, render
 from trtnemo.backends import Executor, make_batch
 from trtnemo.engine import Engine, build_engine

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from training.tiny.corpus import MODES
+from training.tiny.chats.corpus import MODES
 from training.tiny.held_out import (
     Case,
     capital_cases,

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
 from training.tiny.architecture import CONFIG
-from training.tiny.corpus import generate
+from training.tiny.chats.corpus import generate
 from training.tiny.initial import spread_final_norm, to_hub
 from training.tiny.tokenizer import render
 from training.tiny.train import STATE

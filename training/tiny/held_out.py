@@ -6,10 +6,10 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from training.tiny import capitals, cities, haiku, lookups, small_talk, sums
-from training.tiny.corpus import MODES, variables_of
-from training.tiny.tools import given
-from training.tiny.turn import Turn, messages_of
+from training.tiny.chats import capitals, cities, haiku, lookups, small_talk, sums
+from training.tiny.chats.corpus import MODES, variables_of
+from training.tiny.chats.tools import given
+from training.tiny.chats.turn import Turn, messages_of
 from trtnemo.formats.registry import reasoning_formats, tool_formats
 from trtnemo.text import Answer, AnswerFormat, ToolCall, read_answer
 from trtnemo.text.chat_template import family_template

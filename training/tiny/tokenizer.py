@@ -11,7 +11,7 @@ from pathlib import Path
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from training.tiny.architecture import CONFIG
-from training.tiny.corpus import Sample, generate
+from training.tiny.chats.corpus import Sample, generate
 from trtnemo.text.chat_template import family_template
 from trtnemo.text.template_engine import TemplateEngine
 

@@ -11,7 +11,8 @@ import torch
 
 from trtnemo.errors import EngineError
 from trtnemo.trt.build import Profile
-from trtnemo.trt.interpreter.program import Declared, Program
+from trtnemo.trt.interpreter.instruction import Declared
+from trtnemo.trt.interpreter.program import Program
 from trtnemo.trt.interpreter.values import memory, read, resolve
 from trtnemo.trt.library import Library
 

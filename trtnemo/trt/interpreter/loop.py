@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 
 from trtnemo.errors import EngineError
+from trtnemo.trt.interpreter.instruction import Instruction
 from trtnemo.trt.interpreter.values import Value, resolve
-
-if TYPE_CHECKING:
-    from trtnemo.trt.interpreter.program import Instruction
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from trtnemo.errors import EngineError
+from trtnemo.trt.interpreter.instruction import Instruction
 from trtnemo.trt.interpreter.kinds import BOUNDARIES
 from trtnemo.trt.interpreter.loop import Loop
-
-if TYPE_CHECKING:
-    from trtnemo.trt.interpreter.program import Instruction
 
 
 def arrange(instructions: Sequence[Instruction]) -> list[Instruction | Loop]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import random
 
-from training.tiny import cities
-from training.tiny.tools import Tool
-from training.tiny.turn import Call, Step, Turn, simple
+from training.tiny.chats import cities
+from training.tiny.chats.tools import Tool
+from training.tiny.chats.turn import Call, Step, Turn, simple
 
 PHRASINGS = {
     "weather": ("What is the weather in {}?", "What is the weather like in {}?", "How is the weather in {}?",

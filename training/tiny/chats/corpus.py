@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from training.tiny import capitals, echo, haiku, lookups, small_talk, sums
-from training.tiny.tools import Naming, Tool, other, weather_or_clock
-from training.tiny.turn import Turn, messages_of
+from training.tiny.chats import capitals, echo, haiku, lookups, small_talk, sums
+from training.tiny.chats.tools import Naming, Tool, other, weather_or_clock
+from training.tiny.chats.turn import Turn, messages_of
 
 Message = dict[str, Any]
 MODES = ("on", "off", "low")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 
-from training.tiny.turn import Turn, simple
+from training.tiny.chats.turn import Turn, simple
 
 CAPITALS: dict[str, tuple[str, str]] = {
     "Japan": ("Tokyo", "Asia"), "France": ("Paris", "Europe"), "Germany": ("Berlin", "Europe"),

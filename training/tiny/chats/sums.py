@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from training.tiny.turn import Turn, simple
+from training.tiny.chats.turn import Turn, simple
 
 LIMIT = 100
 PHRASINGS = (

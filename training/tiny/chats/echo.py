@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from training.tiny import cities
-from training.tiny.turn import Turn, simple
+from training.tiny.chats import cities
+from training.tiny.chats.turn import Turn, simple
 
 PHRASINGS = (
     ("Repeat: {}", "{}"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from training.tiny.turn import Turn, simple
+from training.tiny.chats.turn import Turn, simple
 
 # language -> (name in the thought, ((questions), answer) ...)
 _TALK: dict[str, tuple[tuple[tuple[str, ...], str], ...]] = {

@@ -1,0 +1,1 @@
+"""What `tiny` learns from: synthetic chats, a kind a file."""
