@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from trtnemo.errors import UsageError
+from trtnemo.validation import first_fault
 
 
 class BatchLine(BaseModel):
@@ -75,10 +76,9 @@ def _parse(line: bytes, where: str) -> BatchLine:
     try:
         return BatchLine.model_validate_json(line)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
+        fault = first_fault(error)
         raise UsageError(
-            f"{key + ': ' if key else ''}{first['msg']}",
+            f"{fault.key + ': ' if fault.key else ''}{fault.message}",
             where=where,
             remedy='A line is {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": {...}}',
         ) from None

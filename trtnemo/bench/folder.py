@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from trtnemo.errors import CheckpointError, UsageError
 from trtnemo.files.json_file import read_json_object
+from trtnemo.files.lock import LockedError, locked
 
 LOCK = ".lock"
 
@@ -18,19 +17,15 @@ LOCK = ".lock"
 @contextmanager
 def held(directory: Path) -> Iterator[None]:
     """Make a directory where there is none and keep other writers out; raises UsageError."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        file = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise UsageError(f"cannot be a directory of results: {error.strerror}", where=str(directory)) from None
-    try:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            directory.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(directory / LOCK))
+        except LockedError:
             raise UsageError("another command is writing here", where=str(directory)) from None
+        except OSError as error:
+            raise UsageError(f"cannot be a directory of results: {error.strerror}", where=str(directory)) from None
         yield
-    finally:
-        os.close(file)
 
 
 def is_empty(directory: Path) -> bool:

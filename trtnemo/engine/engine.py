@@ -16,6 +16,7 @@ from trtnemo.files.json_file import read_json_object
 from trtnemo.graph import Graph
 from trtnemo.recipe import AnyRecipe
 from trtnemo.recipe.runtimes import ADAPTER
+from trtnemo.validation import first_fault
 
 # Files up to this size are hashed at every start; larger ones are compared by size.
 SMALL_FILE = 8 << 20
@@ -33,10 +34,10 @@ class Engine:
         try:
             self.recipe: AnyRecipe = ADAPTER.validate_python(manifest.recipe)
         except ValidationError as error:
-            detail = error.errors(include_url=False)[0]
-            field = ".".join(map(str, detail["loc"][1:]))
+            fault = first_fault(error)
+            field = ".".join(map(str, fault.path[1:]))
             raise EngineError(
-                f"was built from a recipe that this version does not read: {field}: {detail['msg']}",
+                f"was built from a recipe that this version does not read: {field}: {fault.message}",
                 where=str(directory),
                 remedy="Rebuild the engine",
             ) from None

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from trtnemo.errors import EngineError
 from trtnemo.files.digest import file_sha256
 from trtnemo.recipe.external import EXTERNAL
+from trtnemo.validation import first_fault
 
 FORMAT_VERSION = 1
 MANIFEST = "engine.json"
@@ -133,10 +134,8 @@ def read_manifest(directory: Path) -> AnyManifest:
         kind = BundleManifest if data.get("runtime") in EXTERNAL else Manifest
         manifest: AnyManifest = kind.model_validate(data)
     except ValidationError as error:
-        detail = error.errors(include_url=False)[0]
-        raise EngineError(
-            f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}", where=str(path), remedy="Rebuild the engine"
-        ) from None
+        fault = first_fault(error)
+        raise EngineError(f"{fault.key}: {fault.message}", where=str(path), remedy="Rebuild the engine") from None
     if manifest.digest != manifest.compute_digest():
         raise EngineError(
             "was edited after the build: its digest does not match",

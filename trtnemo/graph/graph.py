@@ -11,6 +11,7 @@ from trtnemo.errors import EngineError
 from trtnemo.graph.op import Op, parse_op
 from trtnemo.graph.parameter import ParameterSpec
 from trtnemo.graph.types import Record, StateSpec, ValueType
+from trtnemo.validation import first_fault
 
 
 class Node(Record):
@@ -86,5 +87,5 @@ class Graph(Record):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            detail = error.errors(include_url=False)[0]
-            raise EngineError(f"graph.json is damaged: {detail['loc']}: {detail['msg']}") from None
+            fault = first_fault(error)
+            raise EngineError(f"graph.json is damaged: {fault.key}: {fault.message}") from None

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from trtnemo.errors import EngineError
 from trtnemo.graph.types import Record, StateSpec, ValueType
+from trtnemo.validation import first_fault
 
 _KINDS: dict[str, type[Op]] = {}
 
@@ -39,8 +40,8 @@ def parse_op(kind: str, attributes: dict[str, Any]) -> Op:
     try:
         return _KINDS[kind].model_validate(attributes)
     except ValidationError as error:
-        detail = error.errors(include_url=False)[0]
-        raise EngineError(f"graph.json: op '{kind}': {detail['loc']}: {detail['msg']}") from None
+        fault = first_fault(error)
+        raise EngineError(f"graph.json: op '{kind}': {fault.key}: {fault.message}") from None
 
 
 def require(condition: bool, message: str) -> None:

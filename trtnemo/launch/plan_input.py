@@ -13,6 +13,7 @@ from trtnemo.plan.deployment import Deployment
 from trtnemo.plan.network import Network
 from trtnemo.plan.server_memory import NATIVE_CPU, NATIVE_DEVICE
 from trtnemo.recipe import AnyRecipe, CpuRecipe, ExternalRecipe, TensorrtRecipe
+from trtnemo.validation import first_fault
 
 
 def to_deployment(recipe: AnyRecipe, network: Network) -> Deployment:
@@ -64,9 +65,8 @@ def _checked(values: dict[str, Any], network: Network) -> Deployment:
     try:
         deployment = Deployment(**values)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key, message = str(first["loc"][0]), first["msg"].replace("Input should", "must")
-        raise RecipeError(f"{key} {message}, not {first['input']!r}", where="the recipe") from None
+        fault = first_fault(error)
+        raise RecipeError(f"{fault.key} {fault.message}, not {fault.given!r}", where="the recipe") from None
     if deployment.draft_tokens and not network.config.has_mtp:
         raise RecipeError(
             f"asks for {deployment.draft_tokens} drafts, but {network.name} has no draft head",

@@ -14,6 +14,7 @@ from trtnemo.recipe.nearest import suggestion
 from trtnemo.recipe.override import apply_overrides
 from trtnemo.recipe.runtimes import ADAPTER, RECIPE_TYPES, AnyRecipe, ExternalRecipe
 from trtnemo.recipe.source import KeyPath, RecipeSource, locate, read
+from trtnemo.validation import Fault, first_fault
 
 
 def load_recipe(name: str | Path, settings: Iterable[str] = ()) -> AnyRecipe:
@@ -46,21 +47,18 @@ def _with_served_name(recipe: AnyRecipe) -> AnyRecipe:
 
 
 def _explain(error: ValidationError, source: RecipeSource) -> RecipeError:
-    details = error.errors(include_url=False, include_input=True)
-    # An unknown key explains a missing one better than the other way round.
-    first = sorted(details, key=lambda detail: detail["type"] != "extra_forbidden")[0]
-    path: KeyPath = tuple(first["loc"])
-    if path and path[0] in RECIPE_TYPES and first["type"] not in ("union_tag_invalid", "union_tag_not_found"):
-        path = path[1:]
-    if first["type"] in ("union_tag_invalid", "union_tag_not_found"):
+    fault = first_fault(error)
+    path: KeyPath = fault.path
+    if fault.kind in ("union_tag_invalid", "union_tag_not_found"):
         path = ("runtime",)
-    key = ".".join(str(part) for part in path)
-    return RecipeError(_message(first, key, path, source), where=source.position(path), remedy=None)
+    elif path and path[0] in RECIPE_TYPES:
+        path = path[1:]
+    return RecipeError(_message(fault, path, source), where=source.position(path), remedy=None)
 
 
-def _message(detail: Any, key: str, path: KeyPath, source: RecipeSource) -> str:
-    kind = detail["type"]
-    if kind == "extra_forbidden":
+def _message(fault: Fault, path: KeyPath, source: RecipeSource) -> str:
+    kind, key = fault.kind, ".".join(str(part) for part in path)
+    if fault.is_unknown_key:
         valid = _valid_keys(path[:-1], source)
         return f"unknown key '{key}'{suggestion(str(path[-1]), valid)} (valid here: {', '.join(valid)})"
     if kind == "union_tag_not_found":
@@ -68,10 +66,9 @@ def _message(detail: Any, key: str, path: KeyPath, source: RecipeSource) -> str:
     if kind == "union_tag_invalid":
         given = str(source.data.get("runtime"))
         return f"runtime '{given}' is not one of: {', '.join(RECIPE_TYPES)}{suggestion(given, RECIPE_TYPES)}"
-    text = detail["msg"].replace("Input should", "must")
-    if kind == "value_error":  # our own words name what they mean; the whole input may hold a secret
-        return f"'{key}' {text}"
-    return f"'{key}' {text}, not {detail['input']!r}"
+    if fault.is_ours:  # our own words name what they mean; the whole input may hold a secret
+        return f"'{key}' {fault.message}"
+    return f"'{key}' {fault.message}, not {fault.given!r}"
 
 
 def _valid_keys(path: KeyPath, source: RecipeSource) -> list[str]:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from trtnemo.errors import EngineError, RequestError, TrtnemoError
 from trtnemo.recipe.nearest import suggestion
+from trtnemo.validation import first_fault
 
 
 def error_body(message: str, status: int, code: str | None = None, parameter: str | None = None) -> dict[str, Any]:
@@ -28,11 +29,8 @@ def error_response(error: TrtnemoError) -> JSONResponse:
 
 def explain(error: ValidationError, valid: list[str]) -> RequestError:
     """Return the first thing wrong with a body as a RequestError."""
-    detail = sorted(error.errors(include_url=False), key=lambda item: item["type"] != "extra_forbidden")[0]
-    name = str(detail["loc"][0]) if detail["loc"] else None
-    if detail["type"] == "extra_forbidden":
+    fault = first_fault(error)
+    name = str(fault.path[0]) if fault.path else None
+    if fault.is_unknown_key:
         return RequestError(f"unknown or unsupported parameter '{name}'{suggestion(name or '', valid)}", parameter=name)
-    where = ".".join(str(part) for part in detail["loc"])
-    if not where:
-        return RequestError(detail["msg"].removeprefix("Value error, "))
-    return RequestError(f"'{where}': {detail['msg'].replace('Input should', 'must')}", parameter=name)
+    return RequestError(f"'{fault.key}': {fault.message}" if fault.key else fault.message, parameter=name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import platform
 import re
@@ -23,6 +22,7 @@ from trtnemo.backends.tensorrt.lower.stored import formats, stored_elements
 from trtnemo.backends.tensorrt.lower.targets import read_capability, require_formats, require_target
 from trtnemo.checkpoint import Checkpoint
 from trtnemo.errors import EngineError
+from trtnemo.files.lock import LockedError, locked
 from trtnemo.graph import Graph
 from trtnemo.recipe import TensorrtRecipe
 from trtnemo.trt.build import PlanBuilder
@@ -83,13 +83,7 @@ def unfinished_plans(output: Path) -> Iterator[Path]:
     kept = output.parent / f".{output.name}.plans"
     try:
         kept.mkdir(parents=True, exist_ok=True)
-        with (kept / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise EngineError(
-                    "is being built by another process", where=str(output), remedy="Wait for it"
-                ) from None
+        with locked(kept / "lock"):
             try:
                 yield kept
             except BaseException:
@@ -97,6 +91,8 @@ def unfinished_plans(output: Path) -> Iterator[Path]:
                     shutil.rmtree(kept, ignore_errors=True)
                 raise
             shutil.rmtree(kept, ignore_errors=True)
+    except LockedError:
+        raise EngineError("is being built by another process", where=str(output), remedy="Wait for it") from None
     except OSError as error:
         raise EngineError(f"cannot be written: {error.strerror}", where=str(output)) from None
 

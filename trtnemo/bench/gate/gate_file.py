@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from trtnemo.bench.load.summary import METRICS
 from trtnemo.errors import UsageError
 from trtnemo.recipe.nearest import suggestion
+from trtnemo.validation import first_fault
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -41,9 +42,8 @@ class GateFile(BaseModel):
         try:
             return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            field = ".".join(map(str, first["loc"])) or "the file"
-            raise UsageError(f"{field}: {first['msg'].removeprefix('Value error, ')}", where=str(path)) from None
+            fault = first_fault(error)
+            raise UsageError(f"{fault.key or 'the file'}: {fault.message}", where=str(path)) from None
         except (OSError, ValueError, yaml.YAMLError) as error:
             detail = getattr(error, "strerror", None) or str(error).splitlines()[0]
             raise UsageError(f"cannot be read: {detail}", where=str(path)) from None

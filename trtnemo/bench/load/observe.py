@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from trtnemo.bench.load.record import Counters, Server
@@ -10,7 +9,6 @@ from trtnemo.endpoint import authorization, served_models, shown
 from trtnemo.errors import ServerError
 from trtnemo.launch.servers.registry import all_servers
 
-_SAMPLE = re.compile(r"^([A-Za-z_:][\w:]*)(?:\{[^}]*\})? (-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)(?: \d+)?$")
 _BEGAN = "process_start_time_seconds"
 # Our names of counters; in our own server's metrics each is trtnemo_NAME_total.
 _COUNTERS = (
@@ -77,6 +75,7 @@ def describe(url: str, model: str | None) -> Server:
 def read_metrics(url: str) -> dict[str, float]:
     """Return a server's Prometheus metrics, summed over labels; empty where it has none."""
     import httpx
+    from prometheus_client.parser import text_string_to_metric_families
 
     try:
         response = httpx.get(f"{url}/metrics", headers=authorization(), timeout=30, verify=_is_tls(url))
@@ -84,9 +83,12 @@ def read_metrics(url: str) -> dict[str, float]:
         raise ServerError(f"no server answers: {error}", where=shown(url)) from None
     values: dict[str, float] = {}
     if response.status_code == 200:
-        for line in response.text.splitlines():
-            if found := _SAMPLE.match(line):
-                values[found[1]] = values.get(found[1], 0.0) + float(found[2])
+        try:
+            for family in text_string_to_metric_families(response.text):
+                for sample in family.samples:
+                    values[sample.name] = values.get(sample.name, 0.0) + float(sample.value)
+        except ValueError as error:
+            raise ServerError(f"its /metrics cannot be read: {error}", where=shown(url)) from None
     return values
 
 

@@ -19,6 +19,7 @@ from trtnemo.errors import UsageError
 from trtnemo.recipe import load_recipe
 from trtnemo.recipe.nearest import suggestion
 from trtnemo.recipe.shared import PositiveInt, RecipePart
+from trtnemo.validation import first_fault
 
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -108,12 +109,11 @@ def load_spec(path: Path) -> SweepSpec:
         for prompts in {point.shape.prompts for point in points(spec)}:
             read_set(prompts)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(map(str, first["loc"])) or "the spec"
-        message = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            message = f"there is no such field{suggestion(str(first['loc'][-1]), SweepSpec.model_fields)}"
-        raise UsageError(f"{field}: {message}", where=str(path)) from None
+        fault = first_fault(error)
+        message = fault.message
+        if fault.is_unknown_key:
+            message = f"there is no such field{suggestion(str(fault.path[-1]), SweepSpec.model_fields)}"
+        raise UsageError(f"{fault.key or 'the spec'}: {message}", where=str(path)) from None
     except (OSError, ValueError, yaml.YAMLError) as error:
         detail = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise UsageError(f"cannot be read: {detail}", where=str(path)) from None

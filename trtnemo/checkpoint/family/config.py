@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trtnemo.errors import ModelConfigError
+from trtnemo.validation import first_fault
 
 LayerKind = Literal["mamba", "attention", "moe", "mlp"]
 Size = Annotated[int, Field(ge=1, le=1 << 32)]
@@ -107,9 +108,8 @@ def parse_config(data: dict[str, Any], where: str = "config.json") -> ModelConfi
     try:
         config = ModelConfig.model_validate(_fields(data, layers, where), strict=False)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise ModelConfigError(f"'{key}' {first['msg'].replace('Input should', 'must')}", where=where) from None
+        fault = first_fault(error)
+        raise ModelConfigError(f"'{fault.key}' {fault.message}", where=where) from None
     _check_sizes(config, where)
     return config
 

@@ -62,6 +62,7 @@ def read_shape(words: dict[str, Any]) -> LoadShape:
     from pydantic import ValidationError
 
     from trtnemo.bench.load.shape import LoadShape
+    from trtnemo.validation import first_fault
 
     completions = words.pop("completions")
     lengths = {name: _read_lengths(name, words.pop(name)) for name in ("input_tokens", "output_tokens")}
@@ -70,9 +71,9 @@ def read_shape(words: dict[str, Any]) -> LoadShape:
     try:
         return LoadShape.model_validate({**words, **lengths, "api": "completions" if completions else "chat"})
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        option = f"--{first['loc'][0]}: ".replace("_", "-") if first["loc"] else ""
-        raise UsageError(option + first["msg"].removeprefix("Value error, ")) from None
+        fault = first_fault(error)
+        option = f"--{fault.path[0]}: ".replace("_", "-") if fault.path else ""
+        raise UsageError(option + fault.message) from None
 
 
 def require_empty(directory: Path, option: str) -> None:
