@@ -6,7 +6,9 @@
 # make bench-gate  measure two servers of tiny in turn; fails when the second is slower. BASE: another checkout's trtnemo,
 #                  SLEEP: seconds that the second pauses before every step, to see it fail: 0.002, say
 # make sanitize run the native runtime's tests with the address and undefined-behaviour sanitizers
-# make test     run the tests                       make lint    ruff, mypy, import order
+# make test     run the tests, but for those below  make lint    ruff, mypy, import order
+# make test-slow   the tests that are slow for what they prove, and the fuzzing once more with 5,000 examples each
+# make test-long   clients, soaks, failure cycles and emulation, which CI does not run
 # make test-parsers  hold recipes and recorded options against the wheels of vLLM and SGLang, in .venv-parsers
 
 PYTHON ?= python3
@@ -15,9 +17,12 @@ RECIPE ?= tiny
 PAIRS ?= 40
 BIN := $(VENV)/bin
 SOURCES := $(wildcard native/*.* native/cpu/*.* native/cpu/*/*.* plugins/*/cpu/*.*)
+# pytest exits 5, and make fails, when there is no test
+TESTS := $(BIN)/python -m pytest -n 2 --dist worksteal
+PATIENT := -o faulthandler_timeout=660
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo engine serve clients test test-parsers lint format measure gpu-table bench bench-gate sanitize clean
+.PHONY: demo engine serve clients test test-slow test-long test-parsers lint format measure gpu-table bench bench-gate sanitize clean
 
 demo: $(VENV)/.installed
 	PATH="$(abspath $(BIN)):$$PATH" bash scripts/demo.sh
@@ -32,10 +37,16 @@ clients: $(VENV)/.installed-dev
 	$(BIN)/python scripts/clients.py
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(TESTS)
+
+test-slow: $(VENV)/.installed-dev
+	$(TESTS) -m slow --hypothesis-profile slow $(PATIENT)
+
+test-long: $(VENV)/.installed-dev
+	$(TESTS) -m long $(PATIENT)
 
 test-parsers: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m wheels
+	$(BIN)/python -m pytest -m wheels $(PATIENT)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -50,33 +50,51 @@ def test_shellcheck_has_nothing_to_say_of_its_scripts(name, tmp_path):
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("name", [".github/workflows/bench.yml", GITLAB, "docs/ci/gpu-runner.yml"])
-def test_what_a_benchmark_calls_is_there(name):
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [
+        (".github/workflows/bench.yml", "benchmarks/tiny-sweep.yaml"),
+        (GITLAB, "benchmarks/tiny-sweep.yaml"),
+        ("docs/ci/gpu-runner.yml", "benchmarks/gate.yaml"),
+    ],
+)
+def test_what_a_benchmark_calls_is_there(name, named):
     makefile, text = (ROOT / "Makefile").read_text(), "\n".join(scripts(name))
     made = {word for line in re.findall(r"make (.*)", text) for word in line.split()}
     assert {".venv/.installed", ".venv-bench/.installed"} <= made
+    assert ("bench-gate" in made) == (name != "docs/ci/gpu-runner.yml")
     for target in made & {".venv/.installed", ".venv-bench/.installed", "bench-gate"}:
         assert f"\n{target.replace('.venv/', '$(VENV)/')}:" in makefile
     files = re.findall(r"benchmarks/[\w.-]+", text)
-    assert files or "bench-gate" in text
+    assert named in files
     for file in files:
         assert (ROOT / file).is_file()
 
 
-@pytest.mark.parametrize("name", [*GITHUB, GITLAB])
-def test_every_command_of_ours_takes_its_words(name):
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [
+        (".github/workflows/bench.yml", ["bench sweep", "bench report"]),
+        (GITLAB, ["bench sweep", "bench report"]),
+        ("docs/ci/gpu-runner.yml", ["serve --recipe", "bench run", "bench report", "bench gate"]),
+    ],
+)
+def test_every_command_of_ours_takes_its_words(name, called):
     """Parsed by the commands themselves, and nothing is run; variables are words."""
+    found_commands = []
     lines = "\n".join(scripts(name)).replace("\\\n", " ").splitlines()
     for line in lines:
         found = re.search(r"\S*trtnemo (?=bench|serve)(.*)", line)
         if found is None:
             continue
         words = [re.sub(r"\$\w+", "1", word) for word in shlex.split(re.split(r"\|\||&", found[1])[0])]
+        found_commands.append(" ".join(words[:2]))
         command, context = cli, click.Context(cli)
         while isinstance(command, click.Group):
             command = command.get_command(context, words.pop(0))
             assert command is not None, line
         command.make_context(command.name, words)
+    assert found_commands == called
 
 
 def test_the_sweep_of_ci_has_twelve_points():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
@@ -10,37 +9,70 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from commands import trtnemo_here
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.checkpoints.configs import BASE
 from tests.support.checkpoints.spoil import edit_config
 from trtnemo.checkpoint import Checkpoint, parse_config
 from trtnemo.checkpoint.family.expected import expected_tensors
-from trtnemo.checkpoint.family.quantization import QuantizationMap, read_quantization
+from trtnemo.checkpoint.family.quantization import QuantizationMap, WeightFormat, read_quantization
 from trtnemo.errors import CheckpointError, ModelConfigError
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=6),
+    st.none() | st.booleans() | st.integers(0, 64) | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=6),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
     max_leaves=6,
 )
 
 
-@settings(max_examples=2000, deadline=None)
+@pytest.mark.fuzz
 @given(st.dictionaries(st.sampled_from(sorted(BASE)), JSON, min_size=1, max_size=3))
 def test_any_config_is_read_or_refused(changes):
-    with contextlib.suppress(ModelConfigError):
-        parse_config({**BASE, **changes})
+    try:
+        config = parse_config({**BASE, **changes})
+    except ModelConfigError as error:
+        assert str(error).startswith("config.json: ")
+        assert len(str(error).splitlines()) == 1
+        return
+    assert len(config.layer_kinds) == len(changes.get("hybrid_override_pattern") or BASE["hybrid_override_pattern"])
+    # shared_intermediate_size alone has no upper bound
+    sizes = config.model_dump(exclude={"shared_intermediate_size"}).values()
+    sizes = [value for value in sizes if isinstance(value, int) and not isinstance(value, bool)]
+    assert 0 <= min(sizes) <= max(sizes) <= 1 << 32
+    assert config.shared_intermediate_size >= 0
+    assert config.num_experts_per_tok <= config.n_routed_experts
+    assert config.num_attention_heads % config.num_key_value_heads == 0
 
 
-@settings(max_examples=1000, deadline=None)
-@given(
-    st.dictionaries(st.sampled_from(["quant_algo", "ignore", "quantized_layers", "producer", "kv_cache_scheme"]), JSON)
+NAMES = st.lists(st.text("ab.*", min_size=1, max_size=3), max_size=3)
+LAYERS = st.dictionaries(st.text("ab.", max_size=3), st.fixed_dictionaries({"quant_algo": st.just("FP8") | JSON}))
+MAPS = st.fixed_dictionaries(
+    {},
+    optional={
+        "quant_algo": st.sampled_from(["FP8", "NVFP4", "W4A16_NVFP4", "MIXED_PRECISION", None]) | JSON,
+        "ignore": NAMES | JSON,
+        "quantized_layers": LAYERS | JSON,
+        "producer": JSON,
+        "kv_cache_scheme": JSON,
+    },
 )
+
+
+@pytest.mark.fuzz
+@given(MAPS)
 def test_any_map_is_read_or_refused(block):
-    with contextlib.suppress(CheckpointError):
-        read_quantization(Path("nowhere"), {"quantization_config": block})
+    try:
+        found = read_quantization(Path("nowhere"), {"quantization_config": block})
+    except CheckpointError as error:
+        assert str(error).startswith("nowhere/config.json: quantization_config")
+        assert len(str(error).splitlines()) == 1
+        return
+    if block.get("quant_algo") is None:
+        assert (found.layers, found.uniform) == ({}, WeightFormat.PLAIN)
+    for name in found.excluded - {""}:
+        assert found.format_of(name) is WeightFormat.PLAIN
 
 
 @pytest.mark.parametrize(
@@ -79,7 +111,7 @@ def test_bare_infinity_is_accepted(copy_checkpoint):
 def test_any_spoiled_json_file_is_one_line_and_an_exit_code(copy_checkpoint, name, text):
     directory = copy_checkpoint("mixed")
     (directory / name).write_bytes(text.encode("utf-8", "surrogatepass"))
-    result = subprocess.run([sys.executable, "-m", "trtnemo", "check", directory], capture_output=True, text=True)
+    result = trtnemo_here("check", directory)
     assert (result.returncode, result.stderr.count("\n")) == (4, 1), result.stderr
 
 
@@ -87,7 +119,7 @@ def test_a_tokenizer_of_odd_shape_is_no_traceback(copy_checkpoint):
     directory = copy_checkpoint()
     for content in ({"model": 3}, {"model": {"vocab": 3}}, {"added_tokens": 3}, {"model": {"vocab": {"a": "b"}}}):
         (directory / "tokenizer.json").write_text(json.dumps(content))
-        result = subprocess.run([sys.executable, "-m", "trtnemo", "check", directory], capture_output=True, text=True)
+        result = trtnemo_here("check", directory)
         assert "Traceback" not in result.stderr
 
 
@@ -109,8 +141,8 @@ def test_foreign_text_neither_forges_a_verdict_nor_breaks_the_output(copy_checkp
     config["auto_map"] = {"AutoConfig": "x\npassed: 0 errors\udc80"}
     (directory / "config.json").write_text(json.dumps(config))
     for flags in ((), ("--json",)):
-        result = subprocess.run(
-            [sys.executable, "-m", "trtnemo", "check", directory, *flags], capture_output=True, text=True
-        )
+        # a process of its own: what stdout takes is part of it
+        command = [sys.executable, "-m", "trtnemo", "check", directory, *flags]
+        result = subprocess.run(command, capture_output=True, text=True)
         assert (result.returncode, result.stderr) == (0, "")
         assert "\npassed: 0 errors\\" not in result.stdout

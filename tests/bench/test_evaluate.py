@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from commands import trtnemo_here
 
 from tests.cli.test_commands import trtnemo
 from tests.server.test_lm_eval import CHOICE, ROWS, TASK
@@ -15,10 +16,59 @@ from trtnemo.checkpoint.family.card import Comparison, card_suites, compare
 def task_folder(tmp_path):
     data = tmp_path / "capitals.jsonl"
     data.write_text("\n".join(json.dumps(dict(zip(("country", "right", "wrong"), row, strict=True))) for row in ROWS))
-    (tmp_path / "capitals.yaml").write_text(TASK.format(data=data, kind="multiple_choice", extra=CHOICE))
+    (tmp_path / "capitals.yaml").write_text(
+        TASK.format(name="capitals", data=data, kind="multiple_choice", extra=CHOICE)
+    )
     return tmp_path
 
 
+STAND_IN = """
+import json, pathlib, sys
+words = dict(zip(sys.argv[1:], sys.argv[2:]))
+if words["--tasks"] != "capitals":
+    sys.exit("Traceback (most recent call last):\\nValueError: Tasks not found: " + words["--tasks"])
+assert words["--model"] == "local-completions", words
+assert words["--model_args"].startswith("model=tiny,base_url=http://127.0.0.1:"), words
+assert "/v1/completions,tokenizer=" in words["--model_args"], words
+assert pathlib.Path(words["--include_path"], "capitals.yaml").is_file(), words
+scores = {"alias": "capitals", "sample_len": 4, "acc,none": 0.75, "acc_stderr,none": 0.25, "acc_norm,none": "N/A"}
+folder = pathlib.Path(words["--output_path"], "tiny")
+folder.mkdir()
+(folder / "results_2026.json").write_text(json.dumps({"results": {"capitals": scores}}))
+"""
+
+
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch):
+    """Put a module of lm-eval's name in front of the real one, which imports for ten seconds."""
+    package = tmp_path / "stand-in" / "lm_eval"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "__main__.py").write_text(STAND_IN)
+    monkeypatch.setenv("PYTHONPATH", str(package.parent))
+
+
+ROW = {"task", "metric", "score", "standard_error", "card", "suite", "allowed", "verdict"}
+
+
+def test_what_lm_eval_found_stands_beside_the_card(stand_in, tiny_url, tiny_engine, task_folder):
+    where = ["--url", tiny_url, "--tokenizer", tiny_engine / "tokenizer", "--include-path", task_folder]
+    result = trtnemo_here("eval", *where, "--task", "capitals", "--json")
+    assert result.returncode == 0, result.stderr
+    [row] = json.loads(result.stdout)
+    assert row.keys() == ROW
+    assert (row["metric"], row["score"], row["standard_error"]) == ("acc,none", 75.0, 25.0)
+    assert row["verdict"] == "not on the card"
+
+
+def test_what_lm_eval_does_not_know_is_told_in_one_line(stand_in, tiny_url, tiny_engine):
+    result = trtnemo_here("eval", "--url", tiny_url, "--tokenizer", tiny_engine / "tokenizer", "--task", "no_such_task")
+    assert result.returncode == 7
+    assert result.stderr.startswith("trtnemo: error: lm-eval failed: ValueError: Tasks not found: no_such_task")
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.slow
 def test_a_task_is_measured_against_a_running_server(tiny_url, tiny_engine, task_folder, monkeypatch):
     monkeypatch.setenv("HF_HOME", str(task_folder / "hf"))
     monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
@@ -28,9 +78,10 @@ def test_a_task_is_measured_against_a_running_server(tiny_url, tiny_engine, task
     [row] = [item for item in json.loads(result.stdout) if item["metric"] == "acc,none"]
     assert row["score"] == 100.0
     assert row["verdict"] == "not on the card"
-    assert row.keys() == {"task", "metric", "score", "standard_error", "card", "suite", "allowed", "verdict"}
+    assert row.keys() == ROW
 
 
+@pytest.mark.slow
 def test_an_unknown_task_is_told_in_one_line(tiny_url, tiny_engine):
     result = trtnemo("eval", "--url", tiny_url, "--tokenizer", tiny_engine / "tokenizer", "--task", "no_such_task")
     assert result.returncode == 7

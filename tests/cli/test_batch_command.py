@@ -53,27 +53,28 @@ def texts(path):
     return found
 
 
-def test_a_run_that_is_killed_again_and_again_loses_and_doubles_no_row(tmp_path, tiny_url):
-    source = requests(tmp_path / "in.jsonl", 120)
+@pytest.mark.parametrize(("count", "kills"), [(120, 3), pytest.param(900, 40, marks=pytest.mark.long)])
+def test_a_run_that_is_killed_again_and_again_loses_and_doubles_no_row(tmp_path, tiny_url, count, kills):
+    source = requests(tmp_path / "in.jsonl", count)
     output = tmp_path / "out.jsonl"
     command = [sys.executable, "-m", "trtnemo", "batch", str(source), str(output), "--url", tiny_url]
-    for _ in range(3):
+    for _ in range(kills):
         process = subprocess.Popen([*command, "--concurrency", "4"], stdout=subprocess.DEVNULL)
         known = len(rows(output)) if output.exists() else 0
         while process.poll() is None and (not output.exists() or output.read_bytes().count(b"\n") < known + 7):
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert 20 < output.read_bytes().count(b"\n") < 120
+    assert 7 * kills - 1 < output.read_bytes().count(b"\n") < count
     done = run(source, output, "--url", tiny_url, "--json")
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert set(summary) == {"requests", "resumed", "answered", "failed", "seconds"}
-    assert (summary["requests"], summary["failed"]) == (120, 0)
-    assert 20 < summary["resumed"] < 120
-    assert sorted(row["custom_id"] for row in rows(output)) == sorted(f"request-{number}" for number in range(120))
+    assert (summary["requests"], summary["failed"]) == (count, 0)
+    assert 7 * kills - 1 < summary["resumed"] < count
+    assert sorted(row["custom_id"] for row in rows(output)) == sorted(f"request-{number}" for number in range(count))
     again = run(source, output, "--url", tiny_url, "--json")
-    assert json.loads(again.stdout)["resumed"] == 120
+    assert json.loads(again.stdout)["resumed"] == count
     whole = tmp_path / "whole.jsonl"
     assert run(source, whole, "--url", f"{tiny_url}/v1", "--concurrency", 1).returncode == 0
     assert texts(whole) == texts(output)

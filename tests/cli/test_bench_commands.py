@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from commands import trtnemo_here
 
 from tests.cli.test_commands import trtnemo
 from tests.support.records import request, run_record
@@ -17,7 +18,7 @@ from trtnemo.engine import Engine
 
 
 def test_a_profile_names_every_op_and_what_it_needs(tiny_engine):
-    found = json.loads(trtnemo("bench", "profile", str(tiny_engine), "--tokens", "4", "--json").stdout)
+    found = json.loads(trtnemo_here("bench", "profile", str(tiny_engine), "--tokens", "4", "--json").stdout)
     assert found["kernels"] in ("avx512", "avx2", "portable")
     assert found["bandwidth"] > 1e8
     graph = Engine.open(tiny_engine).target
@@ -33,7 +34,7 @@ def test_a_profile_names_every_op_and_what_it_needs(tiny_engine):
 
 
 def test_a_profile_for_people_has_a_line_an_op(tiny_engine):
-    text = trtnemo("bench", "profile", str(tiny_engine), "--tokens", "2", "--prompt", "64").stdout
+    text = trtnemo_here("bench", "profile", str(tiny_engine), "--tokens", "2", "--prompt", "64").stdout
     assert "a decoded token: " in text
     assert "a token of a prompt: " in text
     assert text.count("  lm_head ") == 2
@@ -42,13 +43,13 @@ def test_a_profile_for_people_has_a_line_an_op(tiny_engine):
 @pytest.mark.parametrize(("setting", "code"), [("cpu.lowering=torch", 6), (None, 5)])
 def test_an_engine_that_runs_elsewhere_is_refused(make_engine, tmp_path, setting, code):
     engine = make_engine("mixed", setting) if setting else tmp_path / "nothing"
-    result = trtnemo("bench", "profile", str(engine))
+    result = trtnemo_here("bench", "profile", str(engine))
     assert result.returncode == code
     assert result.stderr.count("\n") == 1
 
 
 def test_more_tokens_than_the_context_holds_are_refused_in_a_line(tiny_engine):
-    result = trtnemo("bench", "profile", str(tiny_engine), "--tokens", "1000000")
+    result = trtnemo_here("bench", "profile", str(tiny_engine), "--tokens", "1000000")
     assert result.returncode == 6
     assert "do not fit a context" in result.stderr
     assert result.stderr.count("\n") == 1
@@ -87,7 +88,7 @@ def test_every_bench_command_says_in_its_help_what_the_list_says(command, capsys
 )
 def test_a_bench_command_that_makes_no_sense_is_refused(words, message, tmp_path):
     (tmp_path / "stored").mkdir()
-    result = trtnemo("bench", *words, cwd=tmp_path)
+    result = trtnemo_here("bench", *words, cwd=tmp_path)
     assert result.returncode == 2
     assert message in result.stderr
     assert result.stdout == ""
@@ -101,12 +102,12 @@ def test_stored_runs_are_compared_and_gated(tmp_path):
             record.save(tmp_path / name / str(number))
     codes = {name: trtnemo("bench", "gate", "before", name, cwd=tmp_path).returncode for name in ("same", "slow")}
     assert codes == {"same": 0, "slow": 1}
-    result = trtnemo("bench", "gate", "before", "slow", "--markdown", "gate.md", "--json", cwd=tmp_path)
+    result = trtnemo_here("bench", "gate", "before", "slow", "--markdown", "gate.md", "--json", cwd=tmp_path)
     rate = next(item for item in json.loads(result.stdout) if item["metric"] == "output_tokens_per_second")
     assert rate["verdict"] == "regression"
     assert rate["low"] < rate["worse"] == pytest.approx(0.18, abs=0.01)
     assert (tmp_path / "gate.md").read_text().startswith("**Regression.**")
-    assert trtnemo("bench", "compare", "before", "slow", cwd=tmp_path).returncode == 0
+    assert trtnemo_here("bench", "compare", "before", "slow", cwd=tmp_path).returncode == 0
 
 
 def test_runs_that_cannot_tell_exit_with_a_code_of_their_own(tmp_path):
@@ -121,7 +122,7 @@ def test_runs_that_cannot_tell_exit_with_a_code_of_their_own(tmp_path):
 
 def test_a_sweep_lists_its_points(tmp_path):
     (tmp_path / "spec.yaml").write_text("recipe: tiny\ngrid: {concurrency: [1, 2], prompts: [chat, math]}\n")
-    result = trtnemo("bench", "sweep", "spec.yaml", "out", "--list", "--json", cwd=tmp_path)
+    result = trtnemo_here("bench", "sweep", "spec.yaml", "out", "--list", "--json", cwd=tmp_path)
     assert [point["title"] for point in json.loads(result.stdout)] == [
         "concurrency=1, prompts=chat",
         "concurrency=1, prompts=math",
@@ -149,7 +150,7 @@ def test_runs_of_different_loads_are_not_compared(tmp_path):
         for number in range(5):
             shape = LoadShape(concurrency=concurrency, seed=number)
             run_record([request(0, sent=0.0)], shape=shape).save(tmp_path / name / str(number))
-    result = trtnemo("bench", "gate", "before", "after", cwd=tmp_path)
+    result = trtnemo_here("bench", "gate", "before", "after", cwd=tmp_path)
     assert result.returncode == 2
     assert "the runs are of different loads" in result.stderr
     assert "concurrency 64 of tiny" in result.stderr
@@ -159,7 +160,7 @@ def test_runs_of_different_servers_are_no_side_of_a_comparison(tmp_path):
     for number in range(5):
         server = Server(url="http://127.0.0.1:1", model="tiny", version=f"0.{number // 4}")
         run_record([request(0, sent=0.0)], server=server).save(tmp_path / "mixed" / str(number))
-    result = trtnemo("bench", "compare", "mixed", "mixed", cwd=tmp_path)
+    result = trtnemo_here("bench", "compare", "mixed", "mixed", cwd=tmp_path)
     assert result.returncode == 2
     assert "mixed: the runs are of different servers" in result.stderr
 
@@ -169,10 +170,10 @@ def test_runs_of_different_machines_are_compared_aloud_and_not_gated(tmp_path):
         for number in range(5):
             machine = {"processor": processor, "cores": "2"}
             run_record([request(0, sent=0.0)], machine=machine).save(tmp_path / name / str(number))
-    gated = trtnemo("bench", "gate", "before", "after", cwd=tmp_path)
+    gated = trtnemo_here("bench", "gate", "before", "after", cwd=tmp_path)
     assert gated.returncode == 2
     assert "differ in more than the server: processor: another, one" in gated.stderr
-    compared = trtnemo("bench", "compare", "before", "after", cwd=tmp_path)
+    compared = trtnemo_here("bench", "compare", "before", "after", cwd=tmp_path)
     assert compared.returncode == 0
     assert compared.stderr == "The runs differ in processor: another, one\n"
 
@@ -181,7 +182,7 @@ def test_a_sweep_over_values_that_make_no_recipe_lists_nothing(tmp_path):
     spec = "recipe: tiny\nsettings: {speculation.draft_tokens: [0, three]}\nload: {concurrency: 1}\n"
     (tmp_path / "spec.yaml").write_text(spec)
     for words in (["--list"], []):
-        result = trtnemo("bench", "sweep", "spec.yaml", "out", *words, cwd=tmp_path)
+        result = trtnemo_here("bench", "sweep", "spec.yaml", "out", *words, cwd=tmp_path)
         assert result.returncode == 3
         assert result.stdout == ""
     assert not (tmp_path / "out").exists()
@@ -191,7 +192,7 @@ def test_a_report_of_a_half_written_note_names_it(tmp_path):
     run_record([request(0, sent=0.0)]).save(tmp_path / "runs" / "a")
     (tmp_path / "runs" / "b").mkdir()
     (tmp_path / "runs" / "b" / "not-run.json").write_text("{")
-    result = trtnemo("bench", "report", "runs", cwd=tmp_path)
+    result = trtnemo_here("bench", "report", "runs", cwd=tmp_path)
     assert result.returncode == 2
     assert "runs/b/not-run.json: cannot be read" in result.stderr
 
@@ -201,6 +202,6 @@ def test_what_cannot_be_written_is_told_before_anything_is_measured(tmp_path):
         ["gate", "tiny", "--markdown", "no/gate.md"],
         ["run", "--recipe", "tiny", "--output", "/etc/passwd"],
     ):
-        result = trtnemo("bench", *words, cwd=tmp_path)
+        result = trtnemo_here("bench", *words, cwd=tmp_path)
         assert result.returncode == 2, result.stderr
         assert "trtnemo: error: " in result.stderr

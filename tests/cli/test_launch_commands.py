@@ -1,4 +1,4 @@
-"""The commands about external servers, as processes: output, exit codes, one bad input per door."""
+"""The commands about external servers: output, exit codes, one bad input per door."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 
 import pytest
 import yaml
+from commands import trtnemo_here
 
 from tests.cli.test_commands import trtnemo
 from tests.launch.conftest import card
@@ -29,17 +30,17 @@ def test_check_reads_a_command_from_a_pipe():
 
 
 def test_check_of_a_command_is_told_the_gpu():
-    told = trtnemo("check", "--command", card("trtllm"), "--compute-capability", "9.0")
+    told = trtnemo_here("check", "--command", card("trtllm"), "--compute-capability", "9.0")
     assert "note: checkpoint [trtllm-nvfp4-hopper]" in told.stdout
-    assert "trtllm-nvfp4-hopper" not in trtnemo("check", "--command", card("trtllm")).stdout
+    assert "trtllm-nvfp4-hopper" not in trtnemo_here("check", "--command", card("trtllm")).stdout
 
 
 def test_check_of_the_cards_recipe_names_13179_and_the_remedy():
-    result = trtnemo("check", "--recipe", "b200")
+    result = trtnemo_here("check", "--recipe", "b200")
     assert result.returncode == 0
     assert "warning: cuda_graph_config.enable_padding [trtllm-13179]" in result.stdout
     assert "-> Set cuda_graph_config.enable_padding: false" in result.stdout
-    refused = trtnemo("check", "--recipe", "b200.yaml", "--set", "trtllm.llm_args.max_batch_sice=3")
+    refused = trtnemo_here("check", "--recipe", "b200.yaml", "--set", "trtllm.llm_args.max_batch_sice=3")
     assert refused.returncode == 1
     assert "error: max_batch_sice [unknown-key]" in refused.stdout
 
@@ -79,7 +80,7 @@ def test_check_of_the_cards_recipe_names_13179_and_the_remedy():
     ],
 )
 def test_every_door_refuses_bad_input_in_one_line(arguments, code, words, tmp_path):
-    result = trtnemo(*arguments, cwd=tmp_path)
+    result = trtnemo_here(*arguments, cwd=tmp_path)
     assert result.returncode == code, result.stderr
     assert words in result.stderr
     assert "Traceback" not in result.stderr
@@ -87,46 +88,48 @@ def test_every_door_refuses_bad_input_in_one_line(arguments, code, words, tmp_pa
 
 
 def test_check_of_our_own_recipe_says_that_every_field_is_honoured():
-    result = trtnemo("check", "--recipe", "tiny")
+    result = trtnemo_here("check", "--recipe", "tiny")
     assert (result.returncode, result.stdout.splitlines()[-1]) == (0, "passed: 0 errors, 0 warnings, 0 notes")
-    assert json.loads(trtnemo("check", "--recipe", "tiny", "--json").stdout)["passed"] is True
+    assert json.loads(trtnemo_here("check", "--recipe", "tiny", "--json").stdout)["passed"] is True
 
 
 def test_render_prints_or_writes_the_same_text(tmp_path):
-    printed = trtnemo("render", "--recipe", "b200", "--as", "docker")
-    written = trtnemo("render", "--recipe", "b200.yaml", "--as", "docker", "--output", tmp_path / "run.sh")
+    printed = trtnemo_here("render", "--recipe", "b200", "--as", "docker")
+    written = trtnemo_here("render", "--recipe", "b200.yaml", "--as", "docker", "--output", tmp_path / "run.sh")
     assert (written.returncode, written.stdout) == (0, "")
     assert (tmp_path / "run.sh").read_text() == printed.stdout
     assert printed.stdout.startswith("#!/bin/sh\n# TensorRT-LLM 1.3.0rc12, from trtnemo recipe b200\n")
 
 
 def test_an_imported_command_is_a_recipe(tmp_path):
-    result = trtnemo("recipes", "import", card("vllm-spark"))
+    result = trtnemo_here("recipes", "import", card("vllm-spark"))
     assert result.returncode == 0
     (tmp_path / "mine.yaml").write_text(result.stdout)
     assert yaml.safe_load(result.stdout)["limits"] == {"max_batch_size": 4, "max_seq_len": 1000000}
-    assert trtnemo("check", "--recipe", tmp_path / "mine.yaml").returncode == 0
+    assert trtnemo_here("check", "--recipe", tmp_path / "mine.yaml").returncode == 0
 
 
 def test_the_way_of_a_bundle(tmp_path):
-    built = trtnemo("build", "--recipe", "b200.yaml", cwd=tmp_path)
+    built = trtnemo_here("build", "--recipe", "b200.yaml", cwd=tmp_path)
     assert built.returncode == 0
     assert "Built engines/b200 in" in built.stdout
     assert "not audited" in built.stdout
-    other = trtnemo("build", "--recipe", "b200", "--output", "o", "--set", "server.port=8124", "--json", cwd=tmp_path)
+    other = trtnemo_here(
+        "build", "--recipe", "b200", "--output", "o", "--set", "server.port=8124", "--json", cwd=tmp_path
+    )
     assert {"engine", "seconds", "command", "container", "env", "findings", "checked_against"} <= json.loads(
         other.stdout
     ).keys()
-    inspected = trtnemo("inspect", "engines/b200", "--verify", cwd=tmp_path)
+    inspected = trtnemo_here("inspect", "engines/b200", "--verify", cwd=tmp_path)
     assert inspected.returncode == 0
     assert "runtime:     trtllm 1.3.0rc12" in inspected.stdout
     assert "warning: cuda_graph_config.enable_padding [trtllm-13179]" in inspected.stdout
-    assert json.loads(trtnemo("inspect", "o", "--json", cwd=tmp_path).stdout)["layout"] == "bundle-v1"
+    assert json.loads(trtnemo_here("inspect", "o", "--json", cwd=tmp_path).stdout)["layout"] == "bundle-v1"
     same, differs = (trtnemo("diff", "engines/b200", name, cwd=tmp_path) for name in ("engines/b200", "o"))
     assert (same.returncode, same.stdout) == (0, "the same\n")
     assert differs.returncode == 1
     assert "recipe.server.port\n  - 8123\n  + 8124\n" in differs.stdout
-    found = json.loads(trtnemo("diff", "engines/b200", "o", "--json", cwd=tmp_path).stdout)
+    found = json.loads(trtnemo_here("diff", "engines/b200", "o", "--json", cwd=tmp_path).stdout)
     assert found["same"] is False
     assert found["differences"][0].keys() == {"key", "first", "second"}
 
@@ -139,9 +142,9 @@ def test_serving_a_bundle_without_a_gpu_is_this_machines_lack(tmp_path):
 
 
 def test_listing_and_doctor_know_every_recipe():
-    listed = trtnemo("recipes", "list").stdout.splitlines()
+    listed = trtnemo_here("recipes", "list").stdout.splitlines()
     assert len(listed) == 17
-    doctor = json.loads(trtnemo("doctor", "--json").stdout)
+    doctor = json.loads(trtnemo_here("doctor", "--json").stdout)
     verdicts = {verdict["recipe"]: verdict for verdict in doctor["recipes"]}
     assert verdicts["b200"]["build"] == "yes, a bundle"
     assert verdicts["b200x8-throughput"]["serve"].startswith("no: it needs 8 x b200")

@@ -1,10 +1,11 @@
-"""`trtnemo plan` as a process: verdict first, exit codes, stable JSON, one line for each bad input."""
+"""`trtnemo plan`: verdict first, exit codes, stable JSON, one line for each bad input."""
 
 from __future__ import annotations
 
 import json
 
 import pytest
+from commands import trtnemo_here
 
 from tests.cli.test_commands import trtnemo
 from tests.support.checkpoints.spoil import edit_config
@@ -27,7 +28,7 @@ SPEED = {
 
 
 def test_the_plan_of_the_cards_recipe_says_its_verdict_first():
-    result = trtnemo("plan", "--recipe", "b200")
+    result = trtnemo_here("plan", "--recipe", "b200")
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.startswith("fits: 1x B200, batch 8 at 1,048,576 tokens, ")
     assert "80,297,329,824" in result.stdout
@@ -36,7 +37,7 @@ def test_the_plan_of_the_cards_recipe_says_its_verdict_first():
 
 
 def test_json_has_stable_keys_and_whole_bytes():
-    result = trtnemo("plan", "--recipe", "b200", "--json")
+    result = trtnemo_here("plan", "--recipe", "b200", "--json")
     plan = json.loads(result.stdout)
     assert plan.keys() == {
         *KEYS, "advice", "deployment", "device", "weights", "stage", "weights_whole", "weights_replicated", "frontier",
@@ -59,31 +60,32 @@ def test_a_deployment_that_starts_exits_0_and_one_that_does_not_1():
     assert (fails.returncode, fails.stderr) == (1, "")
     assert fails.stdout.startswith("does not fit: 2x GeForce RTX 5090, weights alone take 60.2 of 31.8 GiB\n")
     assert "longest context by batch: not one token fits" in fails.stdout
-    assert json.loads(trtnemo("plan", "--recipe", "h100", "--hardware", "1xh100", "--set", "parallel.tensor=1", "--set",
-                              "parallel.expert=1", "--json").stdout)["verdict"]["kind"] == "no"  # fmt: skip
+    alone = ("--hardware", "1xh100", "--set", "parallel.tensor=1", "--set", "parallel.expert=1")
+    told = json.loads(trtnemo_here("plan", "--recipe", "h100", *alone, "--json").stdout)
+    assert told["verdict"]["kind"] == "no"
 
 
 def test_a_checkpoint_in_a_directory_is_planned_without_its_weights(copy_checkpoint):
     directory = copy_checkpoint("mixed")
     (directory / "model.safetensors").unlink()
-    result = trtnemo("plan", "--recipe", "tiny", "--checkpoint", directory, "--json")
+    result = trtnemo_here("plan", "--recipe", "tiny", "--checkpoint", directory, "--json")
     assert result.returncode == 0
     assert json.loads(result.stdout)["network"]["source"] == str(directory)
 
 
 def test_acceptance_and_plot(tmp_path):
     picture = tmp_path / "frontier.svg"
-    result = trtnemo("plan", "--recipe", "b200", "--acceptance", "1", "--plot", picture)
+    result = trtnemo_here("plan", "--recipe", "b200", "--acceptance", "1", "--plot", picture)
     assert result.returncode == 0
     assert "4.00 tokens a step (1 of drafts accepted)" in result.stdout
     assert picture.read_text().startswith("<?xml")
 
 
 def test_devices_are_listed_with_their_sources():
-    result = trtnemo("plan", "--list-hardware")
+    result = trtnemo_here("plan", "--list-hardware")
     assert result.returncode == 0
     assert "\nh200: H200, 143,771 MiB, 4,800 GB/s\n" in result.stdout
-    listed = json.loads(trtnemo("plan", "--list-hardware", "--json").stdout)
+    listed = json.loads(trtnemo_here("plan", "--list-hardware", "--json").stdout)
     assert [device["name"] for device in listed][:2] == ["cpu", "b200"]
     assert all(device["source"] for device in listed)
 
@@ -113,7 +115,7 @@ def test_devices_are_listed_with_their_sources():
     ],
 )
 def test_bad_input_is_one_line_and_an_exit_code(arguments, code, words, tmp_path):
-    result = trtnemo("plan", *arguments, cwd=tmp_path)
+    result = trtnemo_here("plan", *arguments, cwd=tmp_path)
     assert result.returncode == code, result.stderr
     assert words in result.stderr
     assert "Traceback" not in result.stderr
@@ -124,6 +126,6 @@ def test_bad_input_is_one_line_and_an_exit_code(arguments, code, words, tmp_path
 def test_a_config_that_no_network_has_is_refused(copy_checkpoint, changes):
     directory = copy_checkpoint("bf16")
     edit_config(directory, **changes)
-    result = trtnemo("plan", "--recipe", "tiny", "--checkpoint", directory)
+    result = trtnemo_here("plan", "--recipe", "tiny", "--checkpoint", directory)
     assert result.returncode == 4
     assert len(result.stderr.splitlines()) == 1

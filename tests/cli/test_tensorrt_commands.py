@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import re
 import subprocess
 import sys
 
 import openai
 import pytest
+from commands import trtnemo_here
+
+from trtnemo.runtime.tensorrt import compare as comparing
 
 
 def trtnemo(*arguments, **options):
@@ -15,24 +20,45 @@ def trtnemo(*arguments, **options):
     return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
 
 
-@pytest.mark.parametrize("recipe", ["rtx-pro-6000", "dgx-spark-tensorrt"])
+@pytest.fixture
+def few_steps(monkeypatch):
+    """Compare two steps: the words are looked at here, the numbers in tests/runtime/tensorrt."""
+    monkeypatch.setattr(comparing, "compare", functools.partial(comparing.compare, steps=2))
+
+
+CAPABILITIES = {"rtx-pro-6000": "12.0", "dgx-spark-tensorrt": "12.1"}
+
+
+def require_words(recipe, built, shown, worst="backbone"):
+    """Assert what `build --interpret` and `inspect --verify` say; the worst block is of one of two graphs."""
+    assert built.returncode == 0, built.stderr
+    assert re.search(rf"the worst: {worst}\.layers\.\d", built.stdout), built.stdout
+    assert built.stdout.splitlines()[-1] == "agrees"
+    assert f"plans for compute capability {CAPABILITIES[recipe]}, by TensorRT for RTX" in built.stdout
+    assert "runtime:     tensorrt, weights in layout hub-v1" in shown.stdout
+    assert "mixer.mamba2.ssm_state" in shown.stdout
+    assert "T: 1 to 32, built for 4" in shown.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", CAPABILITIES)
 def test_tiny_is_built_interpreted_and_inspected(recipe, tmp_path):
+    """As a user types it, and whole: what the two recipes differ in says the smaller form below too."""
     engine = tmp_path / "engine"
     built = trtnemo("build", "--recipe", recipe, "--checkpoint", "tiny", "--output", engine, "--interpret")
-    assert built.returncode == 0, built.stderr
-    assert "the worst: backbone.layers." in built.stdout
-    assert built.stdout.splitlines()[-1] == "agrees"
-    capability = {"rtx-pro-6000": "12.0", "dgx-spark-tensorrt": "12.1"}[recipe]
-    assert f"plans for compute capability {capability}, by TensorRT for RTX" in built.stdout
-    shown = trtnemo("inspect", engine, "--verify").stdout
-    assert "runtime:     tensorrt, weights in layout hub-v1" in shown
-    assert "mixer.mamba2.ssm_state" in shown
-    assert "T: 1 to 32, built for 4" in shown
+    require_words(recipe, built, trtnemo("inspect", engine, "--verify"))
 
 
-def test_json_of_build_and_inspect_keeps_its_keys(make_checkpoint, tmp_path):
+@pytest.mark.parametrize("recipe", CAPABILITIES)
+def test_a_micro_checkpoint_is_built_interpreted_and_inspected(recipe, make_checkpoint, few_steps, tmp_path):
+    common = ("--recipe", recipe, "--checkpoint", make_checkpoint("nvfp4"), "--output", tmp_path / "engine")
+    built = trtnemo_here("build", *common, "--interpret")
+    require_words(recipe, built, trtnemo_here("inspect", tmp_path / "engine", "--verify"), "(backbone|mtp)")
+
+
+def test_json_of_build_and_inspect_keeps_its_keys(make_checkpoint, few_steps, tmp_path):
     common = ("--recipe", "rtx-pro-6000", "--checkpoint", make_checkpoint("mixed"), "--output", tmp_path / "e")
-    built = json.loads(trtnemo("build", *common, "--interpret", "--json").stdout)
+    built = json.loads(trtnemo_here("build", *common, "--interpret", "--json").stdout)
     assert {"engine", "seconds", "runtime", "versions", "files", "plans", "interpreted"} <= built.keys()
     assert built["interpreted"].keys() == {
         "blocks", "rows", "same_top", "draft_rows", "same_draft_top", "logits_difference", "largest_logit",
@@ -41,7 +67,7 @@ def test_json_of_build_and_inspect_keeps_its_keys(make_checkpoint, tmp_path):
     assert built["interpreted"]["blocks"][0].keys() == {
         "path", "kind", "phase", "difference", "largest", "relative",
     }  # fmt: skip
-    inspected = json.loads(trtnemo("inspect", tmp_path / "e", "--json").stdout)
+    inspected = json.loads(trtnemo_here("inspect", tmp_path / "e", "--json").stdout)
     assert inspected["plans"] == built["plans"]
     assert inspected["plans"]["plans"][0].keys() == {
         "name", "kind", "phase", "paths", "inputs", "outputs", "network_digest", "dense_bytes", "expert_bytes",
@@ -49,17 +75,22 @@ def test_json_of_build_and_inspect_keeps_its_keys(make_checkpoint, tmp_path):
     }  # fmt: skip
 
 
-def test_a_comparison_that_fails_is_exit_code_5(tmp_path):
-    # only a process that computes wrongly can show it: one line in front of the command breaks the interpreter
+def test_a_comparison_that_fails_is_exit_code_5(make_checkpoint, tmp_path):
+    # only a process that computes wrongly can show it: lines in front of the command break the interpreter, and have
+    # two steps compared
     program = (
         "from trtnemo.trt.interpreter import kinds, layers\n"
         "kinds.KINDS['EINSUM'] = lambda layer, inputs: [layers.einsum(layer, inputs)[0] * 2]\n"
+        "import functools\n"
+        "from trtnemo.runtime.tensorrt import compare\n"
+        "compare.compare = functools.partial(compare.compare, steps=2)\n"
         "import sys\n"
         "from trtnemo.cli import main\n"
-        "sys.argv[1:] = ['build', '--recipe', 'rtx-pro-6000', '--checkpoint', 'tiny', '--output', 'e', '--interpret']\n"
         "sys.exit(main())\n"
     )
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, cwd=tmp_path)
+    words = ["build", "--recipe", "rtx-pro-6000", "--checkpoint", str(make_checkpoint("mixed")), "--output", "e"]
+    command = [sys.executable, "-c", program, *words, "--interpret"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=tmp_path)
     assert result.returncode == 5, result.stderr
     assert result.stdout.splitlines()[-1] == "differs"
 
@@ -70,7 +101,7 @@ def test_check_names_builder_device_and_memory():
     checked = json.loads(result.stdout)["checked"]
     assert checked[1].startswith("TensorRT for RTX")
     assert checked[2].startswith("fits: 1x RTX PRO 6000")
-    other = trtnemo("check", "--recipe", "rtx-pro-6000", "--set", "hardware.compute_capability=12.1")
+    other = trtnemo_here("check", "--recipe", "rtx-pro-6000", "--set", "hardware.compute_capability=12.1")
     assert "note: RTX PRO 6000 Blackwell has 12.0, these plans run on 12.1 only" in other.stdout
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.formats import REASONING, split_reasoning
@@ -39,7 +39,7 @@ PIECES = st.lists(
 )
 
 
-@settings(max_examples=1000)
+@pytest.mark.fuzz
 @given(PIECES, st.booleans(), st.data())
 def test_any_cut_of_any_text_gives_the_same_split(pieces, open_at_start, data):
     text = "".join(pieces)

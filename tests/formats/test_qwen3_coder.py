@@ -6,7 +6,7 @@ import json
 import os
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.formats import REASONING, TOOLS
@@ -17,6 +17,7 @@ from trtnemo.text import AnswerFormat, read_answer
 from trtnemo.text.chat_template import family_template
 from trtnemo.text.template_engine import TemplateEngine
 
+ENGINE = TemplateEngine(family_template())
 SCHEMAS = {"f": {"type": "object", "properties": {"n": {"type": "integer"}, "s": {"type": "string"}}}}
 
 
@@ -116,14 +117,14 @@ ARGUMENTS = st.dictionaries(
 )
 
 
-@settings(max_examples=300)
+@pytest.mark.fuzz
 @given(ARGUMENTS)
 def test_a_call_that_the_template_writes_is_read_back(arguments):
     """History and output share one format: what the template renders parses to the same values."""
     kinds = {bool: "boolean", int: "integer", list: "array", dict: "object"}
     properties = {name: {"type": kinds[type(value)]} for name, value in arguments.items()}
     call = {"function": {"name": "f", "arguments": arguments}}
-    text = TemplateEngine(family_template()).render({"messages": [{"role": "assistant", "tool_calls": [call]}]})
+    text = ENGINE.render({"messages": [{"role": "assistant", "tool_calls": [call]}]})
     written = text.partition("<tool_call>")[2].rpartition("</tool_call>")[0]
     if any(tag in json.dumps(arguments) for tag in ("</parameter>", "<parameter=", "</function>")):
         return

@@ -8,8 +8,10 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from commands import interruptible, trtnemo_here
 
 from tests.support.paths import CARD, STAND_IN
 
@@ -64,7 +66,13 @@ class Machine:
         command = [sys.executable, "-m", "trtnemo", *map(str, arguments)]
         environment = {**self.environment, "STAND_IN": behaviour}
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment, cwd=self.directory)
+        with interruptible():
+            return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment, cwd=self.directory)
+
+    def build(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `trtnemo build` in this process, which starts nothing of the machine's."""
+        with mock.patch.dict(os.environ, self.environment):
+            return trtnemo_here("build", *arguments, cwd=self.directory)
 
     def run(self, *arguments: str, behaviour: str = "ok") -> subprocess.CompletedProcess[str]:
         """Run our command to its end."""

@@ -120,7 +120,9 @@ def test_networks_that_nobody_released_have_plans_too(server, changes):
 def test_a_batch_beyond_all_reason_is_a_plan():
     plan = plan_of(super_network(), server="trtllm", max_batch_size=1 << 30, max_seq_len=1 << 30)
     assert plan.verdict.kind == "no"
-    assert plan.advice == [] or plan.advice[0].startswith("batch")
+    assert (
+        plan.advice == []
+    )  # eight devices, a batch of one, a short context: none of the changes that are tried is enough
 
 
 def test_a_network_is_found_by_name_or_directory_and_nothing_else(tmp_path):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -195,8 +195,13 @@ def test_any_mapping_is_a_recipe_or_one_recipe_error(data):
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=80))
 def test_any_text_is_a_recipe_or_a_recipe_error(text):
-    with contextlib.suppress(RecipeError):
-        validate(parse(text, "x"))
+    try:
+        recipe = validate(parse(text, "x"))
+    except RecipeError as error:
+        assert re.match(r"x(:\d+)?: ", str(error))
+        assert len(str(error).splitlines()) == 1
+        return
+    assert isinstance(recipe, RECIPE_TYPES[recipe.runtime])
 
 
 def test_a_secret_in_a_recipe_is_refused_without_its_value():

@@ -92,7 +92,7 @@ ASK = [{"role": "user", "content": "What is the weather in Osaka?"}]
 
 
 @pytest.mark.parametrize("on", [True, False])
-def test_a_tool_round_trip(client, on):
+def test_a_tool_round_trip(client, tiny_url, on):
     """The call names the unseen city, its result is read back, and both history spellings of thinking are taken."""
     request = {"model": MODEL, "tools": [WEATHER], "temperature": 0, "extra_body": thinking(on)}
     first = client.chat.completions.create(messages=ASK, **request).choices[0]
@@ -112,6 +112,22 @@ def test_a_tool_round_trip(client, on):
         second = client.chat.completions.create(messages=[*ASK, kept, result], **request).choices[0]
         assert second.message.content == "It is 21 degrees and sunny in Osaka."
         assert second.finish_reason == "stop"
+    # of a finished turn the template leaves thoughts out, unless it is told not to
+    kept = {**plain, "reasoning": "Osaka, hm.", "reasoning_content": "Osaka, hm."}
+    ends = {
+        left_out: prompt_of(tiny_url, [*ASK, {k: v for k, v in kept.items() if k not in left_out}, result, *QUESTION])
+        for left_out in (("reasoning",), ("reasoning_content",), ("reasoning", "reasoning_content"))
+    }
+    assert ends["reasoning",] == ends["reasoning_content",]
+    assert "Osaka, hm." in ends["reasoning",]
+    assert "Osaka, hm." not in ends["reasoning", "reasoning_content"]
+
+
+def prompt_of(url, messages):
+    """Return the prompt that the server makes of a chat, with the thoughts of earlier turns."""
+    options = {"chat_template_kwargs": {"truncate_history_thinking": False}}
+    tokens = httpx.post(f"{url}/tokenize", json={"messages": messages, **options}).json()["tokens"]
+    return httpx.post(f"{url}/detokenize", json={"tokens": tokens}).json()["prompt"]
 
 
 def streamed(client, **request):

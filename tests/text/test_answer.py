@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.formats import REASONING, TOOLS
@@ -65,7 +65,7 @@ FORMS = st.builds(
 )
 
 
-@settings(max_examples=2000)
+@pytest.mark.fuzz
 @given(PIECES, FORMS, st.data())
 def test_any_cut_of_any_output_gives_the_same_answer(pieces, form, data):
     text = "".join(pieces)
@@ -79,7 +79,7 @@ def test_any_cut_of_any_output_gives_the_same_answer(pieces, form, data):
     assert found == read_answer(text, form)
 
 
-@settings(max_examples=500)
+@pytest.mark.fuzz
 @given(PIECES, FORMS)
 def test_no_letter_is_lost_unless_a_call_took_it(pieces, form):
     text = "".join(pieces)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,7 +26,7 @@ def test_text_survives_the_tokenizer_piece_by_piece(text):
     assert "".join(pieces) == TOKENIZER.decode(ids, skip_special_tokens=False)
 
 
-@settings(max_examples=500, deadline=None)
+@pytest.mark.fuzz
 @given(st.lists(st.integers(0, 2047), max_size=12))
 def test_any_ids_give_in_pieces_what_they_give_at_once(ids):
     """Halves of characters included, also at the end."""
@@ -38,7 +41,7 @@ def test_an_unfinished_character_waits_for_its_bytes():
     assert [stream.push(token) for token in ids] == [""] * (len(ids) - 1) + ["日"]
 
 
-@settings(max_examples=500)
+@pytest.mark.fuzz
 @given(st.text("abc", max_size=30), st.lists(st.text("abc", min_size=1, max_size=4), max_size=3), st.data())
 def test_any_cut_of_any_text_stops_at_the_same_place(text, stops, data):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
@@ -64,8 +67,31 @@ def test_a_stop_string_can_be_kept():
     assert matcher.push("more") == ""
 
 
-def test_stop_token_ids_come_from_config_generation_config_and_the_end_of_turn():
+def test_the_embedded_models_stop_token_ids_are_the_end_of_text_and_of_a_turn():
     assert TOKENIZER.stop_token_ids == {2, 11}
+
+
+@pytest.mark.parametrize(
+    ("config", "generation", "eos_token", "expected"),
+    [
+        (5, None, None, {5, 11}),
+        ([5, 6], None, None, {5, 6, 11}),
+        (None, 7, None, {7, 11}),
+        (None, [7, 8], None, {7, 8, 11}),
+        (None, None, "<think>", {12, 11}),
+        (None, None, {"content": "</think>"}, {13, 11}),
+        (None, None, None, {11}),
+        (5, [7], "<think>", {5, 7, 12, 11}),
+    ],
+)
+def test_each_source_of_stop_token_ids_counts_alone(tmp_path, config, generation, eos_token, expected):
+    """config.json, generation_config.json, tokenizer_config.json, and the end of a turn whatever they say."""
+    shutil.copy(EMBEDDED / "tokenizer.json", tmp_path)
+    if generation is not None:
+        (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": generation}))
+    if eos_token is not None:
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps({"eos_token": eos_token}))
+    assert TextTokenizer(tmp_path, config).stop_token_ids == expected
 
 
 def test_special_ids_are_the_familys():

@@ -25,7 +25,7 @@ from training.tiny.held_out import capital_cases, haiku_cases, late_capital_case
 from training.tiny.initial import initial_weights, spread_final_norm, to_hub
 from training.tiny.model import TinyModel
 from training.tiny.tokenizer import render, train_tokenizer
-from training.tiny.train import BATCH_TOKENS, STATE, Trainer, main
+from training.tiny.train import STATE, Trainer, main
 from trtnemo.backends import DraftToken, make_batch
 from trtnemo.checkpoint import Checkpoint, audit
 from trtnemo.checkpoint.hub.source import EMBEDDED
@@ -141,7 +141,8 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
     """Bit for bit, optimizer included; the corpus goes on where it stood."""
 
     def train(name, *options):
-        result = CliRunner().invoke(main, ["--output", str(tmp_path / name), "--threads", "1", *options])
+        common = ["--output", str(tmp_path / name), "--threads", "1", "--batch-tokens", "512"]
+        result = CliRunner().invoke(main, [*common, *options])
         assert result.exit_code == 0, result.output
 
     train("whole", "--steps", "4")
@@ -149,7 +150,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
     for until in (2, 4):
         trainer = Trainer(0, 4)
         trainer.load(tmp_path / "halves" / STATE)
-        stream = batches(train_tokenizer(), BATCH_TOKENS, 1, skip=trainer.step)
+        stream = batches(train_tokenizer(), 512, 1, skip=trainer.step)
         while trainer.step < until:
             trainer.train_step(next(stream))
         trainer.save(tmp_path / "halves" / STATE)
@@ -200,6 +201,15 @@ def as_trained(hub):
     return result | {name: torch.stack([parts[i] for i in range(len(parts))]) for name, parts in banks.items()}
 
 
+def test_one_batch_again_and_again_is_learned():
+    """The small form of the run below: each loss on one batch halves in a few steps."""
+    trainer, batch = Trainer(0, 16), next(batches(train_tokenizer(), 512, 1))
+    first, *_, last = [trainer.train_step(batch) for _ in range(16)]
+    for key in ("loss", "mtp_1", "mtp_2"):
+        assert last[key] < 0.5 * first[key]
+
+
+@pytest.mark.slow
 def test_a_short_run_learns(tmp_path):
     """A short run of the real script: the loss of target and drafts falls well below the start's."""
     result = CliRunner().invoke(

@@ -45,7 +45,26 @@ def test_a_network_becomes_a_plan_for_every_capability(capability):
     assert len(report.plan) > 1000
     assert report.activation_bytes > 0
     assert report.constant_bytes >= 64 * 32 * 4
-    assert all(isinstance(warning, str) for warning in report.warnings)
+
+
+def test_what_the_builder_warns_of_is_reported():
+    plans, network, net = start((12, 0))
+    write_product(net, net.constant(np.ones((64, 32), np.float32)))
+    builder, severity = plans._builder, plans.library.module.ILogger.Severity
+
+    def build(network, config):
+        plans._logger.log(severity.WARNING, "too warm")
+        plans._logger.log(severity.INFO, "quite warm")
+        return builder.build_serialized_network(network, config)
+
+    plans._builder = types.SimpleNamespace(
+        create_builder_config=builder.create_builder_config,
+        create_optimization_profile=builder.create_optimization_profile,
+        build_serialized_network=build,
+    )
+    report = plans.build(network, PROFILE)
+    assert "too warm" in report.warnings
+    assert "quite warm" not in report.warnings
 
 
 def test_a_builder_builds_several_networks_and_reports_each():

@@ -22,7 +22,7 @@ from trtnemo.trt.element import Element
 from trtnemo.trt.library import find_library
 from trtnemo.trt.writer import NetworkWriter
 
-DEVICES = [(12, 0), (12, 1)]
+DEVICES = [pytest.param((12, 0), marks=pytest.mark.slow), (12, 1)]
 MEGABYTE = 1_000_000
 
 
@@ -49,7 +49,10 @@ def test_a_prefill_of_512_tokens_takes_less_than_150_megabytes_of_a_latent_moe(d
 @pytest.mark.parametrize("device", DEVICES)
 def test_no_linear_of_a_decode_step_writes_its_weight_out(device):
     # a BF16 copy of q_proj or o_proj alone is 33.6 MB, one of in_proj 152 MB
-    for record, report in compile_all(device, {"qkv", "mtp-qkv", "attention", "logits", "cache", "norm", "embedding"}):
+    kinds = {"qkv", "mtp-qkv", "attention", "logits", "cache", "norm", "embedding"}
+    found = compile_all(device, kinds)
+    assert {record.kind for record, _ in found if record.phase == "decode"} == kinds
+    for record, report in found:
         if record.phase == "decode":
             assert report.activation_bytes < 30 * MEGABYTE, record
 
@@ -58,7 +61,9 @@ def test_no_linear_of_a_decode_step_writes_its_weight_out(device):
 def test_attention_over_131072_keys_is_fused(device):
     settings, _ = networks()
     scores = 4 * settings.capacity * 32  # one row of float32 scores of all heads
-    for record, report in compile_all(device, {"attention"}):
+    found = compile_all(device, {"attention"})
+    assert {record.phase for record, _ in found} == {"decode", "prefill"}
+    for record, report in found:
         rows = settings.slots * 8 if record.phase == "decode" else settings.prefill_rows
         assert report.activation_bytes < rows * scores / 10, record
 
@@ -67,7 +72,11 @@ def test_attention_over_131072_keys_is_fused(device):
 def test_mamba_keeps_its_scratch_to_a_few_states(device):
     settings, _ = networks()
     state = settings.slots * 128 * 64 * 128 * 4
-    for record, report in compile_all(device, {"mamba", "advance"}):
+    found = compile_all(device, {"mamba", "advance"})
+    assert {(record.kind, record.phase) for record, _ in found} == {
+        ("mamba", "decode"), ("mamba", "prefill"), ("advance", "decode"),
+    }  # fmt: skip
+    for record, report in found:
         assert report.activation_bytes < (5 * state if record.phase == "decode" else 200 * MEGABYTE), record
 
 

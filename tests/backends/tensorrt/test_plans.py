@@ -11,6 +11,7 @@ import time
 
 import pytest
 import torch
+from commands import interruptible
 
 from trtnemo.backends.tensorrt import plans
 from trtnemo.backends.tensorrt.lower import targets
@@ -46,7 +47,8 @@ def _kept(output):
 def _start(checkpoint, output):
     command = [sys.executable, "-m", "trtnemo", "build", "--recipe", "rtx-pro-6000", "--output", str(output)]
     command += ["--checkpoint", str(checkpoint), "--set", "limits.max_seq_len=2048"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with interruptible():
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def _wait_for_plans(process, output, count):
@@ -126,8 +128,10 @@ def test_a_plan_that_changes_while_it_is_placed_is_no_part_of_an_engine(recipe, 
     assert not (tmp_path / "engine").exists()
 
 
-def test_a_build_of_another_recipe_takes_over_no_plan(recipe, tmp_path):
-    output, counts = tmp_path / "engine", []
+@pytest.mark.parametrize("setting", ["limits.max_batch_size=2", "hardware.compute_capability=12.1"])
+def test_a_build_of_another_recipe_takes_over_no_plan(recipe, monkeypatch, tmp_path, setting):
+    """Settings are a part of plans' names, and the device is not."""
+    output, counts, built = tmp_path / "engine", [], []
 
     def stop(what, done, total):
         counts.append(len(list(_kept(output).glob("*.json"))))
@@ -137,8 +141,13 @@ def test_a_build_of_another_recipe_takes_over_no_plan(recipe, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         build_engine(recipe(), "rtx-pro-6000", output, progress=stop)
     assert not output.exists()
-    build_engine(recipe("mixed", "limits.max_batch_size=2"), "rtx-pro-6000", output)
-    assert read_index(output).settings.slots == 2
+    build = PlanBuilder.build
+    monkeypatch.setattr(PlanBuilder, "build", lambda self, *given: built.append(given) or build(self, *given))
+    assert counts.pop() == 3
+    counts.clear()
+    with pytest.raises(KeyboardInterrupt):  # told of the fourth plan: three are done
+        build_engine(recipe("mixed", setting), "rtx-pro-6000", output, progress=stop)
+    assert len(built) == 3
 
 
 @pytest.mark.parametrize("size", [0, 100, -1])

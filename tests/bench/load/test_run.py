@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tests.support.paths import ROOT
+from tests.support.plain_generator import PlainGenerator
 from tests.support.scripted import scripted
 from trtnemo.bench.gate.pairs import AFTER, BEFORE, measure_pairs, read_pairs
 from trtnemo.bench.host import Place, build, recipe_digest
@@ -23,7 +24,7 @@ from trtnemo.bench.load.summary import summarize
 from trtnemo.bench.sweep.sweep import NOT_RUN, found_limits, not_run, run_sweep
 from trtnemo.bench.sweep.sweep_spec import Limits, SweepSpec
 from trtnemo.endpoint import free_port
-from trtnemo.engine import Engine, build_engine
+from trtnemo.engine import Engine
 from trtnemo.errors import MachineError, MeasurementError, ServerError, UsageError
 from trtnemo.recipe import load_recipe
 
@@ -36,11 +37,15 @@ def generator():
         yield made
 
 
+@pytest.fixture(scope="module", params=["plain", pytest.param("guidellm", marks=pytest.mark.slow)])
+def sender(request):
+    """Return a generator for tests of what is done with runs, whoever sends them."""
+    return PlainGenerator() if request.param == "plain" else request.getfixturevalue("generator")
+
+
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory):
-    output = tmp_path_factory.mktemp("bench") / "engine"
-    build_engine(load_recipe("tiny", ["speculation.draft_tokens=2", "speculation.adaptive=false"]), "tiny", output)
-    return output
+def engine(make_tiny):
+    return make_tiny("speculation.draft_tokens=2", "speculation.adaptive=false")
 
 
 @pytest.fixture(scope="module")
@@ -208,14 +213,14 @@ def test_one_place_is_measured():
         Place(url="http://x", settings=("a=1",))
 
 
-def test_a_sweep_goes_on_where_it_stood_and_names_what_cannot_fit(generator, tmp_path, monkeypatch):
+def test_a_sweep_goes_on_where_it_stood_and_names_what_cannot_fit(sender, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     load = {"requests": 4, "warmup": 0, "output_tokens": 8}
     sizes = {"limits.max_batch_size": [2, 10**9]}
     spec = SweepSpec(recipe="tiny", settings=sizes, load=load, grid={"concurrency": [1, 2]})
     output = tmp_path / "sweep"
     told = []
-    found = run_sweep(spec, output, lambda *words: told.append(words), generator)
+    found = run_sweep(spec, output, lambda *words: told.append(words), sender)
     assert (found.measured, found.resumed, found.unfit, found.failed) == (2, 0, 2, 0)
     assert told[-1][1:] == (4, 4)
     assert [reason.startswith("cannot fit: ") for _, reason in not_run(output)] == [True, True]
@@ -224,37 +229,37 @@ def test_a_sweep_goes_on_where_it_stood_and_names_what_cannot_fit(generator, tmp
     rates = [summarize(run).metrics["output_tokens_per_second"] for run in runs]
     assert all(0 < rate < run.prediction.tokens_per_second for rate, run in zip(rates, runs, strict=True))
     assert all(run.server.recipe_digest for run in runs)
-    again = run_sweep(spec, output, lambda *_: None, generator)
+    again = run_sweep(spec, output, lambda *_: None, sender)
     assert (again.measured, again.resumed, again.unfit, again.failed) == (0, 2, 2, 0)
 
 
-def test_a_point_that_fails_is_written_down_and_tried_again(generator, tmp_path, engine, server_process):
+def test_a_point_that_fails_is_written_down_and_tried_again(sender, tmp_path, engine, server_process):
     """A server that is there again; and what it gave is not taken for another server's."""
     port = free_port()
     spec = SweepSpec(
         url=f"http://127.0.0.1:{port}", load={"requests": 3, "warmup": 0, "output_tokens": 4, "concurrency": 1}
     )
-    assert run_sweep(spec, tmp_path, lambda *_: None, generator).failed == 1
+    assert run_sweep(spec, tmp_path, lambda *_: None, sender).failed == 1
     assert not_run(tmp_path)[0][1].startswith("failed: ")
     server_process(engine, "--port", str(port))
-    assert run_sweep(spec, tmp_path, lambda *_: None, generator).measured == 1
+    assert run_sweep(spec, tmp_path, lambda *_: None, sender).measured == 1
     assert not list(tmp_path.rglob(NOT_RUN))
     other = spec.model_copy(update={"url": "http://127.0.0.1:9"})
-    assert run_sweep(other, tmp_path, lambda *_: None, generator).failed == 1
+    assert run_sweep(other, tmp_path, lambda *_: None, sender).failed == 1
 
 
-def test_half_written_results_are_measured_again(generator, tmp_path, url):
+def test_half_written_results_are_measured_again(sender, tmp_path, url):
     load = {"requests": 3, "warmup": 0, "output_tokens": 4}
     grid = SweepSpec(url=url, load={**load, "concurrency": 1})
     limits = SweepSpec(url=url, load=load, limits=Limits(ttft_p99=30, most=1))
     for spec in (grid, limits):
-        assert run_sweep(spec, tmp_path, lambda *_: None, generator).measured == 1
+        assert run_sweep(spec, tmp_path, lambda *_: None, sender).measured == 1
     for name in ("run.json", "search.json"):
         for file in tmp_path.rglob(name):
             file.write_bytes(file.read_bytes()[:20])
     for spec in (grid, limits):
-        assert run_sweep(spec, tmp_path, lambda *_: None, generator).measured == 1
-        assert run_sweep(spec, tmp_path, lambda *_: None, generator).resumed == 1
+        assert run_sweep(spec, tmp_path, lambda *_: None, sender).measured == 1
+        assert run_sweep(spec, tmp_path, lambda *_: None, sender).resumed == 1
     assert [count for _, count in found_limits(tmp_path)] == [1]
 
 
@@ -274,15 +279,15 @@ def test_a_load_goes_on_as_long_as_it_is_told(generator, url):
     assert 1.5 < max(request.sent for request in found.requests) < 4
 
 
-def test_a_search_keeps_what_it_tried(generator, tmp_path, url):
+def test_a_search_keeps_what_it_tried(sender, tmp_path, url):
     load = {"requests": 4, "warmup": 0, "output_tokens": 8}
     spec = SweepSpec(url=url, load=load, limits=Limits(ttft_p99=30, most=2))
-    run_sweep(spec, tmp_path, lambda *_: None, generator)
+    run_sweep(spec, tmp_path, lambda *_: None, sender)
     result = json.loads(next(iter(tmp_path.rglob("search.json"))).read_text())
     assert result["concurrency"] == 2
     assert [count for _, count in found_limits(tmp_path)] == [2]
     stricter = spec.model_copy(update={"limits": Limits(ttft_p99=1e-6, most=2)})
-    assert run_sweep(stricter, tmp_path, lambda *_: None, generator).measured == 1  # another limit is another search
+    assert run_sweep(stricter, tmp_path, lambda *_: None, sender).measured == 1  # another limit is another search
     assert sorted(count for _, count in found_limits(tmp_path)) == [0, 2]
     assert len(list(tmp_path.rglob("run.json"))) == 3
 
@@ -292,12 +297,12 @@ def prompts_of(run):
     return [prompt.text.partition("] ")[2] for prompt in draw_prompts(run.shape, run.nonce)]
 
 
-def test_two_servers_are_measured_in_turn_with_the_same_prompts(generator, engine, tmp_path):
+def test_two_servers_are_measured_in_turn_with_the_same_prompts(sender, engine, tmp_path):
     slow = (sys.executable, str(ROOT / "scripts" / "slow_server.py"), "0.05")
     told = []
     places = Place(engine=engine), Place(engine=engine, program=slow)
     shape = SHAPE.model_copy(update={"requests": 2, "warmup": 0})
-    measure_pairs(*places, shape, 2, tmp_path, lambda *words: told.append(words), generator)
+    measure_pairs(*places, shape, 2, tmp_path, lambda *words: told.append(words), sender)
     assert told[-1] == (4, 4)
     runs = {name: [RunRecord.load(found) for found in find_runs(tmp_path / name)] for name in (BEFORE, AFTER)}
     asked = {name: [prompts_of(run) for run in found] for name, found in runs.items()}
@@ -312,13 +317,13 @@ def test_two_servers_are_measured_in_turn_with_the_same_prompts(generator, engin
     assert min(run.metrics["itl_p50"] for run in after) > 0.02 > max(run.metrics["itl_p50"] for run in before)
 
 
-def test_pairs_that_are_kept_are_not_taken_again(generator, url, tmp_path):
+def test_pairs_that_are_kept_are_not_taken_again(sender, url, tmp_path):
     place, shape = Place(url=url), SHAPE.model_copy(update={"requests": 2, "warmup": 0})
 
     def measure(pairs, **changes):
         told = []
         changed = shape.model_copy(update=changes)
-        measure_pairs(place, place, changed, pairs, tmp_path / "kept", lambda *words: told.append(words), generator)
+        measure_pairs(place, place, changed, pairs, tmp_path / "kept", lambda *words: told.append(words), sender)
         return told
 
     assert measure(2) == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
@@ -336,7 +341,7 @@ def test_pairs_that_are_kept_are_not_taken_again(generator, url, tmp_path):
     with pytest.raises(UsageError, match="holds something else than pairs of these two servers"):
         measure(3, concurrency=1)
     with pytest.raises(UsageError, match="holds something else"):
-        measure_pairs(place, Place(recipe="tiny"), shape, 3, tmp_path / "kept", lambda *_: None, generator)
+        measure_pairs(place, Place(recipe="tiny"), shape, 3, tmp_path / "kept", lambda *_: None, sender)
 
 
 def test_a_word_names_an_address_an_engine_or_a_recipe(engine):

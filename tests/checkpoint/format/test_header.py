@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import struct
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from trtnemo.checkpoint.format.header import parse_header, read_header
-from trtnemo.checkpoint.format.storage import StorageType
+from trtnemo.checkpoint.format.storage import StorageType, TensorInfo
 from trtnemo.errors import HeaderError
 
 
@@ -83,7 +84,16 @@ def test_a_truncated_file_is_refused(tmp_path, content):
 @given(st.binary(max_size=200), st.integers(0, 1000))
 def test_any_bytes_are_read_or_refused_and_nothing_else(text, size):
     with contextlib.suppress(HeaderError):
-        parse_header(text, size, Path("x"))
+        require_filled(parse_header(text, size, Path("x")), len(text), size)
+
+
+def require_filled(tensors: dict[str, TensorInfo], header_bytes: int, data_bytes: int) -> None:
+    """Assert that tensors lie behind each other and fill the data to the last byte, each as long as its shape says."""
+    position = 8 + header_bytes
+    for info in sorted(tensors.values(), key=lambda item: (item.offset, item.size)):
+        assert (info.offset, info.size) == (position, math.prod(info.shape) * info.storage.itemsize)
+        position += info.size
+    assert position == 8 + header_bytes + data_bytes
 
 
 JSON = st.recursive(
@@ -93,16 +103,16 @@ JSON = st.recursive(
 )
 
 
+ANY_ENTRY = st.fixed_dictionaries({"dtype": st.sampled_from(["F32", "U8"]) | JSON, "shape": JSON, "data_offsets": JSON})
+NEARLY_HONEST = st.builds(lambda size, more: entry(0, size + more, [size], "U8"), st.integers(0, 64), st.integers(0, 1))
+
+
 @settings(max_examples=300)
-@given(
-    st.dictionaries(
-        st.text(max_size=3),
-        st.fixed_dictionaries({"dtype": st.sampled_from(["F32", "U8"]) | JSON, "shape": JSON, "data_offsets": JSON}),
-    )
-)
+@given(st.dictionaries(st.text(max_size=3), ANY_ENTRY) | st.dictionaries(st.just("x"), NEARLY_HONEST, min_size=1))
 def test_any_entries_are_read_or_refused_and_nothing_else(entries):
+    text = json.dumps(entries).encode()
     with contextlib.suppress(HeaderError):
-        parse_header(json.dumps(entries).encode(), 64, Path("x"))
+        require_filled(parse_header(text, 64, Path("x")), len(text), 64)
 
 
 @settings(max_examples=100)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -15,26 +13,13 @@ from trtnemo.checkpoint.format.codecs import decode_nvfp4, decode_plain
 from trtnemo.checkpoint.rewrite.quantize import PRESETS, quantize_checkpoint
 from trtnemo.errors import CheckpointError, UsageError
 
-FORMATS = {
-    "*.mixer.experts": "nvfp4",
-    "backbone.layers.0.mixer.in_proj": "fp8",
-    "backbone.layers.1.mixer.shared_experts.down_proj": "nvfp4",
-    "backbone.layers.4.mixer.experts": "bf16",
-}
 CALIBRATION = [list(range(100, 164)), list(range(500, 540))]
 
 
-@pytest.fixture(scope="module")
-def quantized(make_checkpoint, tmp_path_factory):
-    """Run in a process of its own: ModelOpt patches torch for good."""
-    output = tmp_path_factory.mktemp("quantized") / "checkpoint"
-    code = (
-        "import sys, json, pathlib; from trtnemo.checkpoint.rewrite.quantize import quantize_checkpoint as q;"
-        "a = json.loads(sys.argv[1]); q(pathlib.Path(a[0]), pathlib.Path(a[1]), a[2], a[3])"
-    )
-    arguments = json.dumps([str(make_checkpoint("bf16")), str(output), FORMATS, CALIBRATION])
-    subprocess.run([sys.executable, "-c", code, arguments], check=True, capture_output=True)
-    return output
+@pytest.fixture
+def quantized(made_by_modelopt):
+    """Return a BF16 checkpoint quantized with formats by layer (QUANTIZED_FORMATS in tests/conftest.py)."""
+    return made_by_modelopt / "quantized"
 
 
 def test_the_quantized_checkpoint_passes_the_audit(quantized):

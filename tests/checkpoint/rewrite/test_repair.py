@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -19,22 +17,11 @@ from trtnemo.checkpoint import Checkpoint, audit
 from trtnemo.checkpoint.rewrite.repair import repair_checkpoint
 from trtnemo.errors import CheckpointError
 
-PLAIN_EXPORT = CHECKPOINTS / "plain_export.py"
 
-
-@pytest.fixture(scope="module")
-def export(make_checkpoint, tmp_path_factory):
-    """Return a function that gives ModelOpt's export; in a process of its own: ModelOpt patches torch for good."""
-    made = {}
-
-    def make(*flags):
-        if flags not in made:
-            made[flags] = tmp_path_factory.mktemp("export") / "plain"
-            command = [sys.executable, str(PLAIN_EXPORT), str(make_checkpoint("bf16")), str(made[flags]), *flags]
-            subprocess.run(command, check=True, capture_output=True)
-        return made[flags]
-
-    return make
+@pytest.fixture
+def export(made_by_modelopt):
+    """Return a function that gives ModelOpt's export, plain or mixed."""
+    return lambda *flags: made_by_modelopt / ("mixed" if flags else "plain")
 
 
 def rules(report):

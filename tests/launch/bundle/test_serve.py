@@ -23,7 +23,7 @@ def served(machine, make_checkpoint):
         arguments = ["--set", f"checkpoint={make_checkpoint('nvfp4')}", "--set", "server.host=127.0.0.1"]
         for setting in settings:
             arguments += ["--set", setting]
-        built = machine.run("build", "--recipe", recipe, "--output", bundle, *arguments)
+        built = machine.build("--recipe", recipe, "--output", bundle, *arguments)
         assert built.returncode == 0, built.stderr
         return ["serve", "--engine", bundle, "--port", str(free_port())]
 
@@ -173,7 +173,7 @@ def test_states_of_many_sequences_count_too(machine):
     assert "ok    memory: starts: 1x NVIDIA RTX PRO 6000, but the KV cache holds 2 of 8 sequences" in fits.stdout
     assert "10.0" in fits.stdout  # the recipe is written for another capability, which is told
     many = ["--force", "--set", "limits.max_batch_size=512", "--set", "server.host=127.0.0.1"]
-    machine.run("build", "--recipe", "b200", "--output", "bundle", *many)
+    machine.build("--recipe", "b200", "--output", "bundle", *many)
     result = machine.run(*arguments)
     assert result.returncode == 6
     assert "states of 512 sequences leave no room for one at 1,048,576 tokens" in result.stderr
@@ -199,7 +199,7 @@ def test_a_port_in_use_is_told_before_the_start(machine, served):
 
 
 def hub_bundle(machine):
-    built = machine.run("build", "--recipe", "b200", "--output", "bundle", "--set", "server.host=127.0.0.1")
+    built = machine.build("--recipe", "b200", "--output", "bundle", "--set", "server.host=127.0.0.1")
     assert "not audited: is not in this machine's cache" in built.stdout
     machine.add_gpus(1)
     machine.add_server("trtllm-serve", "trtllm", "1.3.0rc12")

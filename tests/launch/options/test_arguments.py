@@ -111,4 +111,11 @@ def test_an_unknown_option_takes_its_value_with_it_and_never_the_model():
 )
 def test_any_words_are_read_without_breaking(words):
     for surface in (VLLM, TRTLLM, SGLANG):
-        assert all(finding.message for finding in findings_of(surface, words))
+        parsed, findings = parse_arguments(surface, words), findings_of(surface, words)
+        assert parsed.values.keys() <= {option.name for option in surface.by_name.values()}
+        assert set(parsed.positional) <= set(words)
+        assert all(finding.rule and finding.subject and finding.message for finding in findings)
+        # what is no option's value, and no word by itself, is reported
+        assert findings or not parsed.unknown
+        if not findings and not any(word.startswith("-") for word in words):
+            assert parsed.positional == words

@@ -84,4 +84,11 @@ def test_nulls_and_keys_that_serve_itself_reads_are_taken():
 )
 def test_any_data_is_checked_without_breaking(data):
     for surface in (OLD, NEW):
-        check_llm_args(surface, data)
+        findings = check_llm_args(surface, data)
+        assert all(finding.rule and finding.message for finding in findings)
+        if not isinstance(data, dict):
+            assert [finding.rule for finding in findings] == ["file-root"]
+            continue
+        known = surface.classes["TorchLlmArgs"].keys() | surface.file_only
+        told = {finding.subject for finding in findings if finding.rule == "unknown-key"}
+        assert {key for key in data if key not in known} <= told
