@@ -18,7 +18,7 @@ from unittest import mock
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support.paths import CHECKPOINTS
+from tests.support.paths import CHECKPOINTS, ROOT
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # workers share the cores; torch's threads, two a worker, would wait for each other
@@ -26,8 +26,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # the hub's client reads it when it is imported, which a test of another file may have done
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from commands import interruptible
-
+from tests.support.commands import interruptible
 from trtnemo.engine import build_engine
 from trtnemo.recipe import load_recipe
 
@@ -44,22 +43,22 @@ settings.load_profile("trtnemo")
 LONG_SECONDS = 600
 # Files that take longest, the longest first, so that none is begun when the other worker has little left.
 LONGEST = (
-    "cli/test_tensorrt_commands.py",
-    "runtime/tensorrt/test_compare.py",
-    "bench/test_run.py",
-    "runtime/test_speculation.py",
-    "lowering/tensorrt/test_memory.py",
-    "lowering/test_oracle.py",
-    "training/test_tiny.py",
-    "engine/test_plans.py",
-    "launch/test_serve_bundle.py",
+    "tests/cli/test_tensorrt_commands.py",
+    "tests/runtime/comparison/test_compare.py",
+    "tests/bench/load/test_run.py",
+    "tests/runtime/test_speculation.py",
+    "tests/backends/tensorrt/test_memory.py",
+    "tests/backends/torch/test_oracle.py",
+    "tests/training/test_tiny.py",
+    "tests/backends/tensorrt/test_plans.py",
+    "tests/launch/bundle/test_serve.py",
 )
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest takes out what `-m` does not ask for
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the longest files, give slow tests their time, and count fuzzing with many examples as slow."""
-    rank = {TESTS / name: place for place, name in enumerate(LONGEST)}
+    rank = {ROOT / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
     many = config.getoption("hypothesis_profile", None) == "slow"
     for item in items:
@@ -200,11 +199,11 @@ CALIBRATION = [list(range(100, 164)), list(range(500, 540))]
 
 @pytest.fixture(scope="session")
 def made_by_modelopt(make_checkpoint: MakeCheckpoint, shared: Share) -> Path:
-    """Return the directory of ModelOpt's exports and answers; tests/tools/modelopt_session.py says what is there."""
+    """Return the directory of ModelOpt's exports and answers, which modelopt_session.py lists."""
 
     def make(place: Path) -> None:
         given = [make_checkpoint("bf16"), make_checkpoint("mixed"), place, json.dumps([QUANTIZED_FORMATS, CALIBRATION])]
-        command = [sys.executable, TESTS / "tools" / "modelopt_session.py", *given]
+        command = [sys.executable, CHECKPOINTS / "modelopt_session.py", *given]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 

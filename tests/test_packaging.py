@@ -45,7 +45,7 @@ engine = Engine.open(pathlib.Path('engine'))
 load_executor(engine)
 assert engine.is_packed == (find_native() is not None)
 assert ('torch' in sys.modules) != (find_native() is not None)
-from trtnemo.launch.bundle import build_bundle
+from trtnemo.launch.bundle.bundle import build_bundle
 assert build_bundle(load_recipe('vllm-b200'), 'vllm-b200', pathlib.Path('bundle')).checked_against == 'vLLM 0.20.0'
 print(pathlib.Path(trtnemo.__file__).parent.parent == pathlib.Path.cwd(), (find_native() is not None))
 """

@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import trtnemo_here
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.checkpoints.configs import BASE
 from tests.support.checkpoints.spoil import edit_config
+from tests.support.commands import trtnemo_here
 from trtnemo.checkpoint import Checkpoint, parse_config
 from trtnemo.checkpoint.family.expected import expected_tensors
 from trtnemo.checkpoint.family.quantization import QuantizationMap, WeightFormat, read_quantization

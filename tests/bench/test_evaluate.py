@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from commands import trtnemo_here
 
 from tests.cli.test_commands import trtnemo
 from tests.server.test_lm_eval import CHOICE, ROWS, TASK
+from tests.support.commands import trtnemo_here
 from trtnemo.checkpoint.family.card import Comparison, card_suites, compare
 
 

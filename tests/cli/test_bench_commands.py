@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from commands import trtnemo_here
 
 from tests.cli.test_commands import trtnemo
+from tests.support.commands import trtnemo_here
 from tests.support.records import request, run_record
 from trtnemo.bench.load.record import Server
 from trtnemo.bench.load.shape import LoadShape

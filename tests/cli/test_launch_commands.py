@@ -6,10 +6,10 @@ import json
 
 import pytest
 import yaml
-from commands import trtnemo_here
 
 from tests.cli.test_commands import trtnemo
 from tests.launch.conftest import card
+from tests.support.commands import trtnemo_here
 
 
 def test_check_of_the_cards_vllm_line_names_swap_space():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from commands import trtnemo_here
 
 from tests.cli.test_commands import trtnemo
 from tests.support.checkpoints.spoil import edit_config
+from tests.support.commands import trtnemo_here
 
 KEYS = {
     "verdict": {"kind", "sentence", "resident"},

@@ -10,9 +10,9 @@ import sys
 
 import openai
 import pytest
-from commands import trtnemo_here
 
-from trtnemo.runtime.tensorrt import compare as comparing
+from tests.support.commands import trtnemo_here
+from trtnemo.runtime.comparison import compare as comparing
 
 
 def trtnemo(*arguments, **options):
@@ -82,7 +82,7 @@ def test_a_comparison_that_fails_is_exit_code_5(make_checkpoint, tmp_path):
         "from trtnemo.trt.interpreter import kinds, layers\n"
         "kinds.KINDS['EINSUM'] = lambda layer, inputs: [layers.einsum(layer, inputs)[0] * 2]\n"
         "import functools\n"
-        "from trtnemo.runtime.tensorrt import compare\n"
+        "from trtnemo.runtime.comparison import compare\n"
         "compare.compare = functools.partial(compare.compare, steps=2)\n"
         "import sys\n"
         "from trtnemo.cli import main\n"

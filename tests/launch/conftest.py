@@ -11,8 +11,8 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from commands import interruptible, trtnemo_here
 
+from tests.support.commands import interruptible, trtnemo_here
 from tests.support.paths import CARD, STAND_IN
 
 GPU = "NVIDIA B200, 183359, 10.0"

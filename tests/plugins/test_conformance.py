@@ -1,6 +1,6 @@
 """Every implementation of every plugin over the same odd shapes, with carried state, against its naive reference.
 
-The references themselves are compared with formulas of their own here, and with transformers in tests/lowering.
+The references themselves are compared with formulas of their own here, and with transformers in tests/backends.
 """
 
 from __future__ import annotations

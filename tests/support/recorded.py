@@ -5,17 +5,14 @@ usage: python -m tests.support.recorded DIRECTORY: record today's answers
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.support.commands import trtnemo_here
 from tests.support.paths import CARD, ROOT
-from trtnemo.cli import cli
-from trtnemo.cli.group import run
 
 RECORDED = ROOT / "tests" / "recorded"
 FORMS = ("command", "docker", "compose", "slurm", "opencode", "evaluator")
@@ -43,10 +40,8 @@ VARIANTS: dict[str, list[list[str]]] = {
 
 def call(*arguments: str) -> tuple[int, str]:
     """Return exit code and standard output of one command, run in this process."""
-    output = io.StringIO()
-    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(io.StringIO()):
-        code = run(cli, list(arguments))
-    return code, output.getvalue()
+    done = trtnemo_here(*arguments)
+    return done.returncode, done.stdout
 
 
 def answer(recipe: str, settings: list[str]) -> dict[str, Any]:

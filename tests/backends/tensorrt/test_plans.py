@@ -11,8 +11,8 @@ import time
 
 import pytest
 import torch
-from commands import interruptible
 
+from tests.support.commands import interruptible
 from trtnemo.backends.tensorrt import plans
 from trtnemo.backends.tensorrt.lower import targets
 from trtnemo.backends.tensorrt.plans import PLAN_INDEX, read_index

@@ -12,7 +12,6 @@ import pytest
 from tests.support import oracle
 from tests.support.checkpoints.damage import KINDS, edit_map, shard, write_index
 from tests.support.checkpoints.spoil import edit_config
-from tests.support.paths import CHECKPOINTS
 from trtnemo.checkpoint import Checkpoint, audit
 from trtnemo.checkpoint.rewrite.repair import repair_checkpoint
 from trtnemo.errors import CheckpointError

@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import modelopt.torch.export
@@ -27,8 +27,8 @@ with warnings.catch_warnings():
     import torch
     from transformers import NemotronHForCausalLM
 
-from tools.plain_export import export
-from trtnemo.checkpoint.quantize import quantize_checkpoint
+from tests.support.checkpoints.plain_export import export
+from trtnemo.checkpoint.rewrite.quantize import quantize_checkpoint
 from trtnemo.cli import cli
 from trtnemo.cli.group import run
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import httpx
 
-from trtnemo.bench.generator import Generator
-from trtnemo.bench.prompts import Prompt
-from trtnemo.bench.record import RequestRecord
-from trtnemo.bench.shape import LoadShape
+from trtnemo.bench.load.generator import Generator
+from trtnemo.bench.load.prompts import Prompt
+from trtnemo.bench.load.record import RequestRecord
+from trtnemo.bench.load.shape import LoadShape
 
 
 class PlainGenerator(Generator):
