@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ ALIGNMENT: int
 def decode_nvfp4(packed: Bytes, scale: Float32) -> Float32: ...
 def kernel_names() -> list[str]: ...
 def measure_bandwidth(bytes: int, threads: int, repeats: int) -> float: ...
+def load_ops(path: str) -> None: ...
 def pack_matrix(format: str, rows: int, columns: int, weight: Bytes, block_scales: Bytes | None) -> Bytes: ...
 
 class WeightPlace:
@@ -42,31 +43,20 @@ class GraphBuilder:
         layer: int,
         output: int,
     ) -> None: ...
-    def mamba2(
+    def op(
         self,
+        kind: str,
         name: str,
-        input: int,
-        sizes: Sequence[int],
-        epsilon: float,
-        offsets: Sequence[int],
-        bias_offset: int | None,
-        half_state: bool,
+        inputs: Sequence[int],
         output: int,
+        *,
+        sizes: Mapping[str, int],
+        numbers: Mapping[str, float],
+        vectors: Mapping[str, int],
+        matrices: Mapping[str, WeightPlace],
+        banks: Mapping[str, BankPlace],
     ) -> None: ...
-    def latent_moe(
-        self,
-        name: str,
-        logits: int,
-        rows: int,
-        sizes: Sequence[int],
-        normalizes: bool,
-        scaling_factor: float,
-        bias_offset: int,
-        up: BankPlace,
-        down: BankPlace,
-        is_wide: bool,
-        output: int,
-    ) -> None: ...
+    def feeds_cache(self, flags: Sequence[bool]) -> None: ...
     def outputs(self, hidden: int, logits: int, hidden_input: int) -> None: ...
 
 class Snapshot:

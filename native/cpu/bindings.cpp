@@ -2,12 +2,15 @@
 #include "bindings.hpp"
 
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
+
+#include <dlfcn.h>
 
 #include <algorithm>
 
@@ -144,6 +147,21 @@ std::vector<std::string> kernel_names() {
     return names;
 }
 
+template <typename Kind>
+using Named = std::map<std::string, Kind>;
+
+void build_op(GraphBuilder& builder, const std::string& kind, std::string name, const std::vector<std::size_t>& inputs,
+              std::size_t output, Named<std::int64_t> sizes, Named<double> numbers, Named<std::size_t> vectors,
+              Named<WeightPlace> matrices, Named<BankPlace> banks) {
+    builder.op(kind, std::move(name), inputs, output,
+               {std::move(sizes), std::move(numbers), std::move(vectors), std::move(matrices), std::move(banks)});
+}
+
+// Ops of a shared object register themselves when it is loaded; it stays loaded.
+void load_ops(const std::string& path) {
+    if (dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL) == nullptr) throw nb::value_error(dlerror());
+}
+
 void bind_builder(nb::module_& module) {
     nb::class_<WeightPlace>(module, "WeightPlace")
         .def(nb::init<std::string, std::size_t, std::size_t, std::size_t, float>(), nb::arg("format"), nb::arg("rows"),
@@ -161,9 +179,8 @@ void bind_builder(nb::module_& module) {
         .def("concat", &GraphBuilder::concat)
         .def("select_rows", &GraphBuilder::select_rows)
         .def("attention", &GraphBuilder::attention)
-        .def("mamba2", &GraphBuilder::mamba2, nb::arg("name"), nb::arg("input"), nb::arg("sizes"), nb::arg("epsilon"),
-             nb::arg("offsets"), nb::arg("bias_offset").none(), nb::arg("half_state"), nb::arg("output"))
-        .def("latent_moe", &GraphBuilder::latent_moe)
+        .def("op", &build_op, nb::arg("kind"), nb::arg("name"), nb::arg("inputs"), nb::arg("output"), nb::kw_only(),
+             nb::arg("sizes"), nb::arg("numbers"), nb::arg("vectors"), nb::arg("matrices"), nb::arg("banks"))
         .def("feeds_cache", &GraphBuilder::feeds_cache)
         .def("outputs", &GraphBuilder::outputs, nb::arg("hidden"), nb::arg("logits"), nb::arg("hidden_input"));
 }
@@ -219,6 +236,7 @@ void bind_cpu(nb::module_& module) {
                nb::arg("top_p"), nb::arg("min_p"), nb::arg("seed"), nb::arg("place"), "Return the token that is drawn.");
     module.def("sample_token", &sample_token<double>, nb::arg("logits").noconvert(), nb::arg("temperature"), nb::arg("top_k"),
                nb::arg("top_p"), nb::arg("min_p"), nb::arg("seed"), nb::arg("place"));
+    module.def("load_ops", &load_ops, nb::arg("path"), "Load a shared object whose native ops register themselves.");
     bind_builder(module);
     bind_executor(module);
 }

@@ -4,58 +4,10 @@
 #include <stdexcept>
 
 #include "attention_op.hpp"
-#include "latent_moe_op.hpp"
 #include "linear_op.hpp"
-#include "mamba2_op.hpp"
 #include "plain_ops.hpp"
 
 namespace trtnemo {
-
-namespace {
-
-// No size of a network comes near; products of three of them stay within 64 bits.
-constexpr std::size_t kLargestSize = 1U << 20;
-
-void require(bool condition, const char* message) {
-    if (!condition) throw std::invalid_argument(message);
-}
-
-void require_sizes(const std::vector<std::size_t>& sizes, std::size_t count, const char* message) {
-    require(sizes.size() == count, message);
-    for (const std::size_t size : sizes) require(size <= kLargestSize, message);
-}
-
-}  // namespace
-
-Format parse_format(const std::string& name) {
-    if (name == "float32") return Format::kFloat32;
-    if (name == "bfloat16") return Format::kBfloat16;
-    if (name == "e4m3") return Format::kE4m3;
-    if (name == "nvfp4") return Format::kNvfp4;
-    throw std::invalid_argument("no packed format is called " + name);
-}
-
-void GraphBuilder::check(std::size_t offset, std::size_t bytes) const {
-    require(offset % kAlignment == 0, "a weight is not aligned");
-    require(bytes <= weights_.size() && offset <= weights_.size() - bytes, "a weight lies outside its file");
-}
-
-Matrix GraphBuilder::matrix(const WeightPlace& place) const {
-    Matrix matrix{parse_format(place.format), place.rows, place.columns, weights_.data() + place.offset, place.scale};
-    require(place.rows < 1U << 31 && place.columns < 1U << 31, "a weight has impossible sizes");
-    require(matrix.tiles() <= weights_.size() / std::max<std::size_t>(1, matrix.tile_bytes()),
-            "a weight lies outside its file");
-    check(place.offset, matrix.bytes());
-    // Factors of the forms that kernels read: halves of E2M1's doubled values, and the half floats' bias.
-    if (matrix.format == Format::kNvfp4) matrix.scale *= 128.0F;
-    if (matrix.format == Format::kE4m3) matrix.scale *= 256.0F;
-    return matrix;
-}
-
-const float* GraphBuilder::vector(std::size_t offset, std::size_t count) const {
-    check(offset, count * sizeof(float));
-    return reinterpret_cast<const float*>(weights_.data() + offset);
-}
 
 template <typename Kind, typename... Arguments>
 Kind& GraphBuilder::append(Arguments&&... arguments) {
@@ -76,19 +28,19 @@ void GraphBuilder::embedding(std::string name, const WeightPlace& table, bool is
     require(table.rows < 1U << 31 && table.columns < 1U << 31, "a table has impossible sizes");
     Matrix matrix{parse_format(table.format), table.rows, table.columns, weights_.data() + table.offset, 1.0F};
     const std::size_t element = matrix.format == Format::kFloat32 ? 4 : 2;
-    check(table.offset, is_tiled ? matrix.bytes() : table.rows * table.columns * element);
+    check_place(table.offset, is_tiled ? matrix.bytes() : table.rows * table.columns * element, weights_);
     append<EmbeddingOp>(std::move(name), matrix, is_tiled, at(output));
 }
 
 void GraphBuilder::rms_norm(std::string name, std::size_t input, std::size_t weight_offset, float epsilon,
                             std::size_t output) {
-    append<RmsNormOp>(std::move(name), at(input), vector(weight_offset, at(input).width), epsilon, at(output));
+    append<RmsNormOp>(std::move(name), at(input), place_vector(weight_offset, at(input).width, weights_), epsilon, at(output));
 }
 
 void GraphBuilder::linear(std::string name, std::size_t input, const WeightPlace& weight, bool is_wide,
                           std::size_t output) {
     require(at(input).width == weight.columns && at(output).width == weight.rows, "a linear's sizes differ");
-    append<LinearOp>(std::move(name), at(input), matrix(weight), is_wide, at(output));
+    append<LinearOp>(std::move(name), at(input), place_matrix(weight, weights_), is_wide, at(output));
 }
 
 void GraphBuilder::relu2(std::string name, std::size_t input, std::size_t output) {
@@ -123,47 +75,17 @@ void GraphBuilder::attention(std::string name, std::size_t queries, std::size_t 
                         at(output));
 }
 
-void GraphBuilder::mamba2(std::string name, std::size_t input, const std::vector<std::size_t>& sizes, float epsilon,
-                          const std::vector<std::size_t>& offsets, std::optional<std::size_t> bias_offset,
-                          bool half_state, std::size_t output) {
-    require_sizes(sizes, 5, "mamba2 takes five sizes");
-    require(offsets.size() == 5, "mamba2 takes five offsets");
-    const Mamba2Sizes mixer{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], epsilon, half_state};
-    require(mixer.groups > 0 && mixer.heads % mixer.groups == 0 && mixer.kernel > 0, "mamba2's sizes do not divide");
-    require(at(input).width == mixer.input_width() && at(output).width == mixer.inner(), "mamba2's sizes differ");
-    const Mamba2Weights weights{vector(offsets[0], mixer.kernel * mixer.channels()),
-                                bias_offset ? vector(*bias_offset, mixer.channels()) : nullptr,
-                                vector(offsets[1], mixer.heads), vector(offsets[2], mixer.heads),
-                                vector(offsets[3], mixer.heads), vector(offsets[4], mixer.inner())};
-    const std::size_t place = executor_.reserve_state(mixer.state_floats());
-    graph_.mamba_ops.push_back(&append<Mamba2Op>(std::move(name), at(input), mixer, weights, place,
-                                                 graph_.mamba_ops.size(), at(output)));
-}
-
-void GraphBuilder::latent_moe(std::string name, std::size_t logits, std::size_t rows,
-                              const std::vector<std::size_t>& sizes, bool normalizes, float scaling_factor,
-                              std::size_t bias_offset, const BankPlace& up, const BankPlace& down, bool is_wide,
-                              std::size_t output) {
-    require_sizes(sizes, 4, "latent_moe takes four sizes");
-    require(up.stride <= weights_.size() && down.stride <= weights_.size(), "a bank lies outside its file");
-    const RoutingSizes routing{sizes[0], sizes[1], sizes[2], sizes[3], normalizes, scaling_factor};
-    require(routing.top_k > 0 && routing.top_k <= routing.experts && routing.groups > 0 &&
-                routing.experts % routing.groups == 0 && routing.top_groups <= routing.groups &&
-                routing.top_k <= routing.experts / routing.groups * routing.top_groups,
-            "latent_moe's sizes do not divide");
-    require(up.scales.size() == routing.experts && down.scales.size() == routing.experts, "a bank lacks experts");
-    require(at(logits).width == routing.experts && at(rows).width == up.first.columns &&
-                up.first.rows == down.first.columns && at(output).width == down.first.rows,
-            "latent_moe's sizes differ");
-    const auto bank = [&](const BankPlace& place) {
-        Bank result{matrix(place.first), place.stride, place.scales};
-        const float factor = result.first.scale;
-        for (float& scale : result.scales) scale *= factor;
-        check(place.first.offset, place.stride * (routing.experts - 1) + result.first.bytes());
-        return result;
-    };
-    append<LatentMoeOp>(std::move(name), at(logits), at(rows), routing, vector(bias_offset, routing.experts), bank(up),
-                        bank(down), is_wide, at(output));
+void GraphBuilder::op(const std::string& kind, std::string name, const std::vector<std::size_t>& inputs,
+                      std::size_t output, const OpArguments& arguments) {
+    std::vector<Value> values;
+    for (const std::size_t input : inputs) values.push_back(at(input));
+    auto made = find_op(kind)({std::move(name), std::move(values), at(output), arguments, weights_, executor_.kernels()});
+    if (made->state_bytes() > 0) {
+        made->state_offset = executor_.reserve_state((made->state_bytes() + sizeof(float) - 1) / sizeof(float));
+        made->state_number = graph_.stateful.size();
+        graph_.stateful.push_back(made.get());
+    }
+    graph_.program.ops.push_back(std::move(made));
 }
 
 void GraphBuilder::outputs(std::size_t hidden, std::size_t logits, std::size_t hidden_input) {

@@ -2,27 +2,13 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "executor.hpp"
+#include "op_registry.hpp"
 
 namespace trtnemo {
-
-struct WeightPlace {
-    std::string format;  // float32, bfloat16, e4m3 or nvfp4
-    std::size_t rows, columns, offset;
-    float scale;
-};
-
-struct BankPlace {
-    WeightPlace first;
-    std::size_t stride;
-    std::vector<float> scales;  // one an expert
-};
-
-Format parse_format(const std::string& name);  // throws std::invalid_argument
 
 class GraphBuilder {
   public:
@@ -40,22 +26,14 @@ class GraphBuilder {
     void attention(std::string name, std::size_t queries, std::size_t keys, std::size_t values,
                    std::size_t query_heads, std::size_t kv_heads, std::size_t head_dim, std::size_t layer,
                    std::size_t output);
-    // sizes: heads, head_dim, groups, state_size, kernel; offsets: conv_weight, A_log, D, dt_bias, norm_weight
-    void mamba2(std::string name, std::size_t input, const std::vector<std::size_t>& sizes, float epsilon,
-                const std::vector<std::size_t>& offsets, std::optional<std::size_t> bias_offset, bool half_state,
-                std::size_t output);
-    // sizes: experts, top_k, groups, top_groups
-    void latent_moe(std::string name, std::size_t logits, std::size_t rows, const std::vector<std::size_t>& sizes,
-                    bool normalizes, float scaling_factor, std::size_t bias_offset, const BankPlace& up,
-                    const BankPlace& down, bool is_wide, std::size_t output);
+    // An op that has registered itself under a kind.
+    void op(const std::string& kind, std::string name, const std::vector<std::size_t>& inputs, std::size_t output,
+            const OpArguments& arguments);
     void outputs(std::size_t hidden, std::size_t logits, std::size_t hidden_input);
     void feeds_cache(const std::vector<bool>& flags);  // one an op
 
   private:
     const Value& at(std::size_t number) const { return graph_.program.values.at(number); }
-    Matrix matrix(const WeightPlace& place) const;
-    const float* vector(std::size_t offset, std::size_t count) const;
-    void check(std::size_t offset, std::size_t bytes) const;
     template <typename Kind, typename... Arguments>
     Kind& append(Arguments&&... arguments);
 

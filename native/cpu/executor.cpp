@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "mamba2_op.hpp"
-
 namespace trtnemo {
 
 namespace {
@@ -222,8 +220,8 @@ void Executor::commit(std::size_t slot, std::size_t accepted) {
     }
     const std::unique_ptr<Pending> pending = std::move(sequence.pending);
     if (accepted == 0) return;
-    for (std::size_t number = 0; number < target_.mamba_ops.size(); ++number) {
-        target_.mamba_ops[number]->advance(machine_, sequence, pending->mamba_inputs[number].data(), accepted);
+    for (Op* op : target_.stateful) {
+        op->advance(machine_, sequence, pending->kept_rows[op->state_number].data(), accepted);
     }
     advance(sequence, {pending->token_ids.data(), accepted}, pending->hidden_states.data());
     if (is_full(sequence.unfed_tokens.size(), hidden_width())) feed_mtp({&sequence});

@@ -10,8 +10,6 @@
 
 namespace trtnemo {
 
-class Mamba2Op;
-
 struct ExecutorSizes {
     std::size_t slots, threads, pages;
     PageLayout page_layout;
@@ -20,7 +18,7 @@ struct ExecutorSizes {
 // A graph, and the numbers of the values that the executor fills and reads.
 struct GraphProgram {
     Program program;
-    std::vector<Mamba2Op*> mamba_ops;
+    std::vector<Op*> stateful;  // ops with recurrent state, in their order
     std::size_t hidden_input = 0;  // the MTP head's second input
     std::size_t hidden_output = 0, logits_output = 0;
 };
@@ -58,6 +56,7 @@ class Executor {
     const Sequence& sequence(std::size_t slot) const { return slots_.at(slot); }
     std::size_t missing_pages(std::span<const SegmentRequest> segments) const;
     const PagePool& pages() const { return *machine_.pages; }
+    const Kernels& kernels() const { return machine_.kernels; }
     std::size_t vocabulary() const;
     std::size_t hidden_width() const;
     bool times_ops = false;

@@ -85,9 +85,26 @@ class Op {
     // The part of `run` that outlives the step, when it can be had without the rest.
     virtual void fill_cache(Machine&, const Step&) {}
 
+    // Bytes of recurrent state that one sequence has of this op; none but attention keeps anything elsewhere. The executor
+    // clears it when a sequence begins, and copies it into snapshots: an op has nothing to do for either.
+    virtual std::size_t state_bytes() const { return 0; }
+    // Moves a sequence's state over `count` rows that a segment under verification has kept (keep_rows).
+    virtual void advance(Machine&, Sequence&, const float* /*rows*/, std::size_t /*count*/) {}
+
     const std::string name;
     double seconds = 0.0;
-    bool feeds_cache = true;  // what another op keeps depends on this one's output
+    bool feeds_cache = true;       // what another op keeps depends on this one's output
+    std::size_t state_offset = 0;  // floats before this op's state in a sequence's states
+    std::size_t state_number = 0;  // which op with state of its graph it is
+
+  protected:
+    float* state(Sequence& sequence) const { return sequence.states + state_offset; }
+    // Keeps a segment's input rows for `advance`, where it is under verification.
+    void keep_rows(const Segment& segment, const float* rows, std::size_t floats) const {
+        std::vector<std::vector<float>>& kept = segment.sequence->pending->kept_rows;
+        if (kept.size() <= state_number) kept.resize(state_number + 1);
+        kept[state_number].assign(rows, rows + floats);
+    }
 };
 
 class Program {

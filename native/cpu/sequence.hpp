@@ -15,10 +15,10 @@ namespace trtnemo {
 struct Pending {
     std::vector<std::int64_t> token_ids;
     std::vector<float> hidden_states;             // [tokens][padded hidden]
-    std::vector<std::vector<float>> mamba_inputs;  // one a mamba2 op: [tokens][padded width]
+    std::vector<std::vector<float>> kept_rows;    // one an op with state: what it read, [tokens][padded width]
 };
 
-// The recurrent states of all mamba2 ops in one stretch of floats; each op knows its own place.
+// The recurrent states of all ops in one stretch of floats; each op knows its own place.
 struct Sequence {
     bool is_open = false;
     std::size_t length = 0;  // committed tokens

@@ -19,6 +19,7 @@ class LatentMoe(Op):
     """
 
     kind: ClassVar[str] = "latent_moe"
+    matrix_roles: ClassVar[tuple[str, ...]] = ("up", "down")
     experts: int
     top_k: int
     width: int
@@ -35,3 +36,12 @@ class LatentMoe(Op):
         require(logits.dtype is DType.FLOAT32 and logits.width == self.experts, f"router logits are {logits}")
         require(rows.width == self.width, f"latent_moe over width {rows.width}, not {self.width}")
         return rows
+
+    def products(self) -> int:
+        """Return the products of the experts that one token picks."""
+        return 2 * self.top_k * self.width * self.inner
+
+    @property
+    def routed(self) -> tuple[int, int] | None:
+        """(experts, experts that a token picks)."""
+        return self.experts, self.top_k

@@ -56,3 +56,7 @@ class Mamba2(Op):
                 shape=(self.heads, self.head_dim, self.state_size),
             ),
         )
+
+    def products(self) -> int:
+        """Return the products of one step of the scan."""
+        return 3 * self.heads * self.head_dim * self.state_size

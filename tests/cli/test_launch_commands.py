@@ -55,7 +55,7 @@ def test_check_of_the_cards_recipe_names_13179_and_the_remedy():
         (["check", "--command", "vllm serve m", "--server-version", "abc"], 2, "--server-version: 'abc' is no version"),
         (["check", "--recipe", "b200", "--compute-capability", "9.0"], 2, "a recipe has hardware.compute_capability"),
         (["check", "--command", "vllm serve m", "--compute-capability", "sm90"], 2, "'sm90' is no compute capability"),
-        (["check", "--command", "ls"], 2, "holds no trtllm-serve"),
+        (["check", "--command", "ls"], 2, "holds none of these commands: trtllm-serve"),
         (["check", "--recipe", "tiny", "--set", "parallel.tensor=2"], 3, "does not do yet"),
         (["check", "--recipe", "rtx-5090", "--set", "kv_cache.dtype=fp8"], 3, "TensorRT updates no FP8 cache in place"),
         (["check", "--recipe", "rtx-5090", "--set", "hardware.compute_capability=8.9"], 3, "12.0 and later only"),

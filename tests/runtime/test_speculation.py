@@ -130,7 +130,11 @@ def test_a_budget_of_thought_is_enforced_inside_a_run_of_drafts():
     always_one = np.tile([0.0, 9.0, 0.0, 0.0], (4, 1))
     client = EngineClient(TableExecutor(always_one, always_one), frozenset(), LoopOptions(6))
     events = []
-    client.submit([0], SamplingParams(temperature=0, max_tokens=9), events.append, ThinkingBudget(4, 3, frozenset({3})))
+    client.submit(
+        client.check([0], SamplingParams(temperature=0, max_tokens=9)),
+        events.append,
+        ThinkingBudget(4, 3, frozenset({3})),
+    )
     client.close(drain=True)
     assert [event.token_id for event in events[:-1]] == [1, 1, 1, 1, 3, 1, 1, 1, 1]
     assert sum(event.accepted for event in events[:-1]) < sum(event.drafted for event in events[:-1])
@@ -158,7 +162,7 @@ class BrokenHead(TableExecutor):
 def test_a_head_that_breaks_fails_its_sequences_and_the_loop_lives_on():
     client = EngineClient(BrokenHead(TARGET, TARGET), frozenset(), LoopOptions(2))
     events = []
-    client.submit([0, 1, 2, 0, 1, 2, 0], PARAMS, events.append)
+    client.submit(client.check([0, 1, 2, 0, 1, 2, 0], PARAMS), events.append)
     short = list(iterate(client, client.check([0], PARAMS.model_copy(update={"max_tokens": 2}))))
     client.close(drain=True)
     assert isinstance(events[-1], Failed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,11 +14,9 @@ from trtnemo.backends.cpu.executor import CpuExecutor
 from trtnemo.backends.cpu.packed import PackedIndex, read_index
 from trtnemo.engine import Engine
 from trtnemo.errors import MachineError
-from trtnemo.graph import Node
-from trtnemo.graph.ops import Embedding, Linear
+from trtnemo.graph import DType, Node
+from trtnemo.graph.ops import Embedding
 from trtnemo.native import require_native
-from trtnemo.plugins.latent_moe.op import LatentMoe
-from trtnemo.plugins.mamba2.op import Mamba2
 from trtnemo.runtime import load_executor
 
 _LAYER = re.compile(r"\.\d+\.")
@@ -90,7 +89,7 @@ def _measure(executor: CpuExecutor, run: Callable[[], int], index: PackedIndex, 
         cost = (
             (seconds - earlier) / tokens,
             weight_bytes(node, index, share) + state_bytes(node, executor.precision.state_itemsize) // share,
-            _products(node),
+            node.op.products(),
         )
         groups.setdefault(_LAYER.sub(".*.", node.name), []).append(cost)
     costs = [
@@ -110,23 +109,14 @@ def weight_bytes(node: Node, index: PackedIndex, share: int) -> int:
         tensor = index.tensor(name)
         if tensor.form == "tiles" and not isinstance(op, Embedding):
             used = 1.0
-            if isinstance(op, LatentMoe) and role in ("up", "down"):
-                used = op.experts * (1 - (1 - op.top_k / op.experts) ** share)
+            if op.routed is not None and role in op.matrix_roles:
+                copies, read = op.routed
+                used = copies * (1 - (1 - read / copies) ** share)
             total += round(used * tensor.stride / share)
     return total
 
 
 def state_bytes(node: Node, itemsize: int = 4) -> int:
     """Return the bytes of recurrent state read and written once."""
-    op = node.op
-    return 2 * itemsize * op.heads * op.head_dim * op.state_size if isinstance(op, Mamba2) else 0
-
-
-def _products(node: Node) -> int:
-    op = node.op
-    if isinstance(op, Linear):
-        return op.rows * op.columns
-    if isinstance(op, LatentMoe):
-        return 2 * op.top_k * op.width * op.inner
-    # attention's products grow with the sequence, and stand in no row
-    return 3 * op.heads * op.head_dim * op.state_size if isinstance(op, Mamba2) else 0
+    states = [state for state in node.op.states() if not state.per_token and state.dtype is DType.FLOAT32]
+    return sum(2 * itemsize * math.prod(state.shape) for state in states)

@@ -18,6 +18,8 @@ class Op(Record):
     """Base of all ops; a subclass names its `kind` and is known to `parse_op` from then on."""
 
     kind: ClassVar[str]
+    # parameters that rows are multiplied by: backends may keep them packed
+    matrix_roles: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -31,6 +33,15 @@ class Op(Record):
     def states(self) -> tuple[StateSpec, ...]:
         """Return the memory that the op keeps per sequence."""
         return ()
+
+    def products(self) -> int:
+        """Return the multiplications of one token, but for those that grow with its sequence."""
+        return 0
+
+    @property
+    def routed(self) -> tuple[int, int] | None:
+        """(copies of each matrix, how many of them a token reads) where a token does not read all; else None."""
+        return None
 
 
 def parse_op(kind: str, attributes: dict[str, Any]) -> Op:

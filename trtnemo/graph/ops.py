@@ -43,6 +43,7 @@ class Linear(Op):
     """
 
     kind: ClassVar[str] = "linear"
+    matrix_roles: ClassVar[tuple[str, ...]] = ("weight",)
     rows: int
     columns: int
     compute: Compute = "weight_only"
@@ -52,6 +53,10 @@ class Linear(Op):
         """Return the input's shape with `rows` as width, in `out_dtype`."""
         require(inputs[0].width == self.columns, f"linear of {self.columns} columns over width {inputs[0].width}")
         return ValueType(dtype=self.out_dtype, shape=(*inputs[0].shape[:-1], self.rows))
+
+    def products(self) -> int:
+        """Return those of one row."""
+        return self.rows * self.columns
 
 
 class Relu2(Op):

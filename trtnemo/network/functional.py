@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from trtnemo.graph import DType, ParameterSpec, Tensor, current_recorder
+from trtnemo.graph.op import Op
 from trtnemo.graph.ops import Add, Attention, Compute, Concat, Embedding, Linear, Relu2, RmsNorm, SelectRows
-from trtnemo.plugins.latent_moe.op import LatentMoe
-from trtnemo.plugins.mamba2.op import Mamba2
 
 
 def embedding(path: str, token_ids: Tensor, weight: ParameterSpec, dtype: DType) -> Tensor:
@@ -54,13 +53,6 @@ def attention(path: str, queries: Tensor, keys: Tensor, values: Tensor, op: Atte
     return current_recorder().record(path, op, [queries, keys, values])
 
 
-def mamba2(path: str, projected: Tensor, op: Mamba2, parameters: Mapping[str, ParameterSpec]) -> Tensor:
-    """Return the Mamba-2 mixer's output before out_proj."""
-    return current_recorder().record(path, op, [projected], parameters)
-
-
-def latent_moe(
-    path: str, logits: Tensor, rows: Tensor, op: LatentMoe, parameters: Mapping[str, ParameterSpec]
-) -> Tensor:
-    """Return the routed sum of the experts."""
-    return current_recorder().record(path, op, [logits, rows], parameters)
+def plugin(path: str, op: Op, inputs: Sequence[Tensor], parameters: Mapping[str, ParameterSpec]) -> Tensor:
+    """Return the output of a plugin's op."""
+    return current_recorder().record(path, op, list(inputs), parameters)

@@ -53,7 +53,7 @@ class MambaMixer(Module):
         }
         if self.conv1d.bias is not None:
             parameters["conv_bias"] = self.conv1d.bias.spec
-        mixed = functional.mamba2(f"{self.path}.mamba2", self.in_proj(x), self.op, parameters)
+        mixed = functional.plugin(f"{self.path}.{self.op.kind}", self.op, [self.in_proj(x)], parameters)
         result: Tensor = self.out_proj(mixed)
         return result
 
@@ -150,7 +150,7 @@ class MoeMixer(Module):
             "down": self.experts.down_proj.weight.spec,
         }
         rows = self.fc1_latent_proj(x) if self.fc1_latent_proj else x
-        result: Tensor = functional.latent_moe(f"{self.path}.experts", self.gate(x), rows, self.op, parameters)
+        result: Tensor = functional.plugin(f"{self.path}.experts", self.op, [self.gate(x), rows], parameters)
         if self.fc2_latent_proj:
             result = self.fc2_latent_proj(result)
         if self.shared_experts:

@@ -2,7 +2,6 @@
 #include "kernels.hpp"
 
 #include "attention.hpp"
-#include "mamba2.hpp"
 #include "product.hpp"
 #include "rows.hpp"
 
@@ -26,9 +25,6 @@ const Kernels kKernels = {
     .store_key = store_key,
     .store_value = store_value,
     .attend = attend,
-    .convolve = convolve,
-    .scan = scan,
-    .gated_norm = gated_norm,
 };
 
 }  // namespace trtnemo::TRTNEMO_KERNELS

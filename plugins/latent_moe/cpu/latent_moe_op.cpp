@@ -127,4 +127,26 @@ void LatentMoeOp::multiply_down(Machine& machine, const float* hidden, std::size
     });
 }
 
+namespace {
+
+std::unique_ptr<Op> make_latent_moe(const OpSite& site) {
+    const RoutingSizes sizes{site.size("experts"),    site.size("top_k"),     site.size("groups"),
+                             site.size("top_groups"), site.flag("normalize"), site.number("scaling_factor")};
+    require(sizes.top_k > 0 && sizes.top_k <= sizes.experts && sizes.groups > 0 && sizes.experts % sizes.groups == 0 &&
+                sizes.top_groups <= sizes.groups && sizes.top_k <= sizes.experts / sizes.groups * sizes.top_groups,
+            "latent_moe's sizes do not divide");
+    Bank up = site.bank("up", sizes.experts), down = site.bank("down", sizes.experts);
+    const Value& logits = site.input(0);
+    const Value& rows = site.input(1);
+    require(logits.width == sizes.experts && rows.width == up.first.columns && up.first.rows == down.first.columns &&
+                site.output.width == down.first.rows,
+            "latent_moe's sizes differ");
+    return std::make_unique<LatentMoeOp>(site.name, logits, rows, sizes, site.vector("correction_bias", sizes.experts),
+                                         std::move(up), std::move(down), site.flag("wide_activations"), site.output);
+}
+
+const RegisterOp kRegistered("latent_moe", make_latent_moe);
+
+}  // namespace
+
 }  // namespace trtnemo

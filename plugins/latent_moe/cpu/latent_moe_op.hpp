@@ -1,24 +1,10 @@
 // The latent_moe plugin as the native executor runs it: tokens grouped by expert, each expert's weights read once a step.
 #pragma once
 
-#include "program.hpp"
+#include "op_registry.hpp"
 #include "routing.hpp"
 
 namespace trtnemo {
-
-// One matrix for each expert, alike in all but place and scale.
-struct Bank {
-    Matrix first;
-    std::size_t stride;  // bytes from expert to expert
-    std::vector<float> scales;
-
-    Matrix expert(std::size_t index) const {
-        Matrix matrix = first;
-        matrix.data += index * stride;
-        matrix.scale = scales[index];
-        return matrix;
-    }
-};
 
 class LatentMoeOp : public Op {
   public:

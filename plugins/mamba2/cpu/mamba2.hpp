@@ -3,7 +3,8 @@
 #pragma once
 
 #include "half_state.hpp"
-#include "kernels.hpp"
+#include "layout.hpp"
+#include "mamba2_calls.hpp"
 #include "simd.hpp"
 
 namespace trtnemo::TRTNEMO_KERNELS {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "op_registry.hpp"
+
 namespace trtnemo {
 
 namespace {
@@ -18,10 +20,9 @@ struct Mamba2Op::Stretch {
     bool keeps_state;
 };
 
-Mamba2Op::Mamba2Op(std::string name, Value input, Mamba2Sizes sizes, Mamba2Weights weights, std::size_t offset,
-                   std::size_t number, Value output)
-    : Op(std::move(name)), input_(input), sizes_(sizes), weights_(weights), offset_(offset), number_(number),
-      output_(output) {}
+Mamba2Op::Mamba2Op(std::string name, Value input, Mamba2Sizes sizes, Mamba2Weights weights,
+                   const Mamba2Kernels& kernels, Value output)
+    : Op(std::move(name)), input_(input), sizes_(sizes), weights_(weights), kernels_(kernels), output_(output) {}
 
 void Mamba2Op::run(Machine& machine, const Step& step) {
     const std::size_t in_stride = padded(input_.width), out_stride = padded(output_.width);
@@ -32,18 +33,13 @@ void Mamba2Op::run(Machine& machine, const Step& step) {
     for (const Segment& segment : *step.segments) {
         stretches.push_back({rows + segment.start * in_stride, convolved + segment.start * sizes_.convolved_stride(),
                              out + segment.start * out_stride, segment.length, segment.position,
-                             segment.sequence->states + offset_,
-                             !segment.is_speculative});
-        if (segment.is_speculative) {
-            std::vector<std::vector<float>>& kept = segment.sequence->pending->mamba_inputs;
-            if (kept.size() <= number_) kept.resize(number_ + 1);
-            kept[number_].assign(stretches.back().rows, stretches.back().rows + segment.length * in_stride);
-        }
+                             state(*segment.sequence), !segment.is_speculative});
+        if (segment.is_speculative) keep_rows(segment, stretches.back().rows, segment.length * in_stride);
     }
     mix(machine, stretches);
     machine.share(step.tokens, sizes_.inner() / 2, [&](std::size_t token, std::size_t) {
         std::fill(out + token * out_stride + output_.width, out + (token + 1) * out_stride, 0.0F);
-        machine.kernels.gated_norm({.values = out + token * out_stride,
+        kernels_.gated_norm({.values = out + token * out_stride,
                                     .gate = rows + token * in_stride,
                                     .weight = weights_.norm,
                                     .width = sizes_.inner(),
@@ -55,7 +51,7 @@ void Mamba2Op::run(Machine& machine, const Step& step) {
 void Mamba2Op::advance(Machine& machine, Sequence& sequence, const float* rows, std::size_t count) {
     float* convolved = machine.first.get<float>(count * sizes_.convolved_stride());
     float* unread = machine.second.get<float>(count * padded(output_.width));
-    mix(machine, {{rows, convolved, unread, count, sequence.length, sequence.states + offset_, true}});
+    mix(machine, {{rows, convolved, unread, count, sequence.length, state(sequence), true}});
 }
 
 void Mamba2Op::mix(Machine& machine, const std::vector<Stretch>& stretches) {
@@ -66,7 +62,7 @@ void Mamba2Op::mix(Machine& machine, const std::vector<Stretch>& stretches) {
     machine.share(stretches.size() * parts, each * kChannelsAtOnce / 2, [&](std::size_t item, std::size_t) {
         const Stretch& stretch = stretches[item / parts];
         const std::size_t first = item % parts * kChannelsAtOnce;
-        machine.kernels.convolve({.input = stretch.rows + sizes_.inner(),
+        kernels_.convolve({.input = stretch.rows + sizes_.inner(),
                                   .input_stride = padded(input_.width),
                                   .out = stretch.convolved,
                                   .out_stride = sizes_.convolved_stride(),
@@ -99,7 +95,7 @@ void Mamba2Op::scan_head(Machine& machine, const Stretch& stretch, std::size_t h
         decay[t] = std::exp(dt[t] * rate);
     }
     const float* b = stretch.convolved + sizes_.inner() + group * sizes_.state_size;
-    machine.kernels.scan({.x = stretch.convolved + head * sizes_.head_dim,
+    kernels_.scan({.x = stretch.convolved + head * sizes_.head_dim,
                           .b = b,
                           .c = b + sizes_.groups * sizes_.state_size,
                           .stride = sizes_.convolved_stride(),
@@ -117,7 +113,26 @@ void Mamba2Op::scan_head(Machine& machine, const Stretch& stretch, std::size_t h
                           .is_half = sizes_.half_state,
                           .position = static_cast<std::uint32_t>(stretch.position),
                           .head = static_cast<std::uint32_t>(head),
-                          .layer = static_cast<std::uint32_t>(number_)});
+                          .layer = static_cast<std::uint32_t>(state_number)});
 }
+
+namespace {
+
+std::unique_ptr<Op> make_mamba2(const OpSite& site) {
+    const Mamba2Sizes sizes{site.size("heads"), site.size("head_dim"), site.size("groups"), site.size("state_size"),
+                            site.size("kernel"), site.number("epsilon"), site.flag("half_state")};
+    require(sizes.groups > 0 && sizes.heads % sizes.groups == 0 && sizes.kernel > 0, "mamba2's sizes do not divide");
+    require(site.input(0).width == sizes.input_width() && site.output.width == sizes.inner(), "mamba2's sizes differ");
+    const Mamba2Weights weights{site.vector("conv_weight", sizes.kernel * sizes.channels()),
+                                site.has_vector("conv_bias") ? site.vector("conv_bias", sizes.channels()) : nullptr,
+                                site.vector("A_log", sizes.heads), site.vector("D", sizes.heads),
+                                site.vector("dt_bias", sizes.heads), site.vector("norm_weight", sizes.inner())};
+    const auto* kernels = static_cast<const Mamba2Kernels*>(find_kernels("mamba2", site.kernels.name));
+    return std::make_unique<Mamba2Op>(site.name, site.input(0), sizes, weights, *kernels, site.output);
+}
+
+const RegisterOp kRegistered("mamba2", make_mamba2);
+
+}  // namespace
 
 }  // namespace trtnemo

@@ -1,6 +1,7 @@
 // The mamba2 plugin as the native executor runs it: one op over all segments of a step.
 #pragma once
 
+#include "mamba2_calls.hpp"
 #include "program.hpp"
 
 namespace trtnemo {
@@ -32,13 +33,11 @@ struct Mamba2Weights {
 
 class Mamba2Op : public Op {
   public:
-    // offset: floats before this op's state in a sequence's states; number: which mamba2 op of the graph it is
-    Mamba2Op(std::string name, Value input, Mamba2Sizes sizes, Mamba2Weights weights, std::size_t offset,
-             std::size_t number, Value output);
+    Mamba2Op(std::string name, Value input, Mamba2Sizes sizes, Mamba2Weights weights, const Mamba2Kernels& kernels,
+             Value output);
     void run(Machine& machine, const Step& step) override;
-
-    // Moves a sequence's state over rows that a speculative segment has kept.
-    void advance(Machine& machine, Sequence& sequence, const float* rows, std::size_t count);
+    std::size_t state_bytes() const override { return sizes_.state_floats() * sizeof(float); }
+    void advance(Machine& machine, Sequence& sequence, const float* rows, std::size_t count) override;
 
   private:
     struct Stretch;  // one segment's rows, in and out
@@ -48,7 +47,7 @@ class Mamba2Op : public Op {
     Value input_;
     Mamba2Sizes sizes_;
     Mamba2Weights weights_;
-    std::size_t offset_, number_;
+    const Mamba2Kernels& kernels_;
     Value output_;
 };
 

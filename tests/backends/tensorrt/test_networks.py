@@ -6,12 +6,12 @@ import itertools
 
 import pytest
 
-from trtnemo.backends.tensorrt.lower import ops
 from trtnemo.backends.tensorrt.lower.emit import emit
+from trtnemo.backends.tensorrt.lower.forms import FORMS, TensorrtForm
 from trtnemo.backends.tensorrt.lower.networks import plan_networks
 from trtnemo.backends.tensorrt.lower.settings import PHASES, Settings
 from trtnemo.backends.tensorrt.lower.stored import stored_elements
-from trtnemo.backends.torch.ops import OPS as TORCH_OPS
+from trtnemo.backends.torch.forms import FORMS as TORCH_FORMS
 from trtnemo.checkpoint import Checkpoint
 from trtnemo.errors import EngineError
 from trtnemo.network import NemotronH
@@ -32,7 +32,7 @@ def model(make_checkpoint):
 
 
 def test_every_op_that_torch_has_a_form_for_has_one_here():
-    assert ops.OPS.keys() | {"attention"} == TORCH_OPS.keys()
+    assert FORMS.keys() | {"attention"} == TORCH_FORMS.keys()
 
 
 def test_every_node_is_in_one_block_of_each_phase_but_what_no_prefill_needs(model):
@@ -85,12 +85,14 @@ def _emit_all(model):
 
 
 def test_an_op_without_a_form_is_refused_with_its_node(model, monkeypatch):
-    monkeypatch.delitem(ops.OPS, "relu2")
+    monkeypatch.delitem(FORMS, "relu2")
     with pytest.raises(EngineError, match=r"^backbone\.layers\.\d+.*: op 'relu2' has no TensorRT form"):
         _emit_all(model)
 
 
 def test_a_layer_that_tensorrt_refuses_is_told_with_its_place(model, monkeypatch):
-    monkeypatch.setitem(ops.OPS, "add", lambda op, node, site, inputs: site.net.top_k(inputs[0], 10**9, 1)[0])
+    monkeypatch.setitem(
+        FORMS, "add", TensorrtForm(lambda op, node, site, inputs: site.net.top_k(inputs[0], 10**9, 1)[0])
+    )
     with pytest.raises(EngineError, match=r"^backbone\.layers\.\d+"):
         _emit_all(model)

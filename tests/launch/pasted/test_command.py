@@ -270,8 +270,8 @@ def test_every_way_of_starting_is_known(text, server, model):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "holds no trtllm-serve"),
-        ("ls -la", "holds no trtllm-serve"),
+        ("", "holds none of these commands: trtllm-serve"),
+        ("ls -la", "holds none of these commands: trtllm-serve"),
         ("vllm serve $(cat model)", "command substitution is not evaluated"),
         ("trtllm-serve m --config <(echo a)", "command substitution is not evaluated"),
         ("vllm serve `id`", "command substitution is not evaluated"),

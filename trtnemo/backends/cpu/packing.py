@@ -29,8 +29,6 @@ Item = TypeVar("Item")
 
 _WORKERS, _AHEAD = 2, 4  # threads, and tensors that are read and packed before they are written
 _FORMATS: dict[WeightFormat, PackedFormat] = {WeightFormat.FP8: "e4m3", WeightFormat.NVFP4: "nvfp4"}
-_MATRIX_OPS = {"linear", "latent_moe"}
-_MATRIX_ROLES = {"weight", "up", "down"}
 
 
 class TensorSource(Protocol):
@@ -72,7 +70,7 @@ def parameter_forms(graphs: Sequence[Graph]) -> dict[str, Form]:
         for node in graph.nodes:
             for role, name in node.parameters.items():
                 form: Form = "vector"
-                if node.op.kind in _MATRIX_OPS and role in _MATRIX_ROLES:
+                if role in node.op.matrix_roles:
                     form = "tiles"
                 elif node.op.kind == "embedding":
                     form = "rows"

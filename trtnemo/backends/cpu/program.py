@@ -2,57 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from trtnemo.backends.cpu.buffers import LISTS, assign_buffers
+from trtnemo.backends.cpu.forms import FORMS, Site, register
 from trtnemo.backends.cpu.packed import PackedIndex
 from trtnemo.backends.cpu.precision import Precision
 from trtnemo.errors import EngineError
 from trtnemo.graph import ROWS, Graph, Node, ValueType
 from trtnemo.graph.ops import Attention, RmsNorm
-from trtnemo.native import require_native
-from trtnemo.plugins.latent_moe.op import LatentMoe
-from trtnemo.plugins.mamba2.op import Mamba2
-
-
-@dataclass
-class Site:
-    """Where a graph is being emitted: builder, graph, weights, element types, values by number, attention layers."""
-
-    builder: Any
-    graph: Graph
-    index: PackedIndex
-    precision: Precision
-    first_layer: int
-    values: dict[str, int] = field(default_factory=dict)
-    layers: int = 0
-
-    def place(self, name: str) -> Any:
-        """Return one matrix of the packed file, for the builder."""
-        found = self.index.tensor(name)
-        return require_native().WeightPlace(found.format, found.rows, found.columns, found.offset, found.scales[0])
-
-    def bank(self, name: str) -> Any:
-        """Return a matrix for each expert."""
-        found, native = self.index.tensor(name), require_native()
-        first = native.WeightPlace(found.format, found.rows, found.columns, found.offset, 1.0)
-        return native.BankPlace(first, found.stride, list(found.scales))
-
-    def offset(self, node: Node, role: str) -> int:
-        """Return where a node's vector starts."""
-        return self.index.tensor(node.parameters[role]).offset
+from trtnemo.plugins import load_forms
 
 
 def add_graph(builder: Any, graph: Graph, index: PackedIndex, precision: Precision, *, first_layer: int = 0) -> int:
     """Emit a whole graph; return how many attention layers it has. Raises EngineError on an unknown op."""
+    load_forms("native")
     site, buffers = Site(builder, graph, index, precision, first_layer), assign_buffers(graph)
     for name, type in {**graph.inputs, **graph.values}.items():
         if name not in LISTS:
             site.values[name] = builder.value(_width(type), buffers[name], type.shape[0] == ROWS)
     for node in graph.nodes:
-        function = OPS.get(node.op.kind)
+        function = FORMS.get(node.op.kind)
         if function is None:
             raise EngineError(f"op '{node.op.kind}' has no native form", where=node.name)
         function(site, node, node.op, [site.values.get(name, -1) for name in node.inputs], site.values[node.output])
@@ -69,7 +39,7 @@ def _feeds_cache(graph: Graph) -> list[bool]:
     """Return for each node whether what later steps read depends on its output; an attention layer keeps its inputs."""
     needed, flags = set[str](), []
     for node in reversed(graph.nodes):
-        flags.append(node.output in needed or isinstance(node.op, Mamba2))
+        flags.append(node.output in needed or _has_recurrent_state(node))
         if flags[-1]:
             needed.update(node.inputs)
         elif isinstance(node.op, Attention):
@@ -77,11 +47,12 @@ def _feeds_cache(graph: Graph) -> list[bool]:
     return flags[::-1]
 
 
+def _has_recurrent_state(node: Node) -> bool:
+    return any(not state.per_token for state in node.op.states())
+
+
 def _width(type: ValueType) -> int:
     return int(type.shape[-1])
-
-
-OpFunction = Callable[[Site, Node, Any, list[int], int], None]
 
 
 def embedding(site: Site, node: Node, op: Any, inputs: list[int], output: int) -> None:
@@ -130,38 +101,7 @@ def attention(site: Site, node: Node, op: Attention, inputs: list[int], output: 
     site.layers += 1
 
 
-def mamba2(site: Site, node: Node, op: Mamba2, inputs: list[int], output: int) -> None:
-    """The mamba2 plugin."""
-    roles = ("conv_weight", "A_log", "D", "dt_bias", "norm_weight")
-    site.builder.mamba2(
-        node.name,
-        inputs[0],
-        sizes=[op.heads, op.head_dim, op.groups, op.state_size, op.kernel],
-        epsilon=op.epsilon,
-        offsets=[site.offset(node, role) for role in roles],
-        bias_offset=site.offset(node, "conv_bias") if "conv_bias" in node.parameters else None,
-        half_state=site.precision.has_half_state,
-        output=output,
-    )
-
-
-def latent_moe(site: Site, node: Node, op: LatentMoe, inputs: list[int], output: int) -> None:
-    """The latent_moe plugin."""
-    site.builder.latent_moe(
-        node.name,
-        *inputs,
-        [op.experts, op.top_k, op.groups, op.top_groups],
-        op.normalize,
-        op.scaling_factor,
-        site.offset(node, "correction_bias"),
-        site.bank(node.parameters["up"]),
-        site.bank(node.parameters["down"]),
-        site.precision.has_wide_activations,
-        output,
-    )
-
-
-OPS: dict[str, OpFunction] = {
+for _kind, _function in {
     "embedding": embedding,
     "rms_norm": rms_norm,
     "linear": linear,
@@ -170,6 +110,5 @@ OPS: dict[str, OpFunction] = {
     "concat": concat,
     "select_rows": select_rows,
     "attention": attention,
-    "mamba2": mamba2,
-    "latent_moe": latent_moe,
-}
+}.items():
+    register(_kind, _function)

@@ -11,14 +11,12 @@ from torch import Tensor
 from trtnemo.backends.executor import Budget, DraftToken, Snapshot
 from trtnemo.backends.slots import Slot, SlotBook, SlotSnapshot
 from trtnemo.backends.step import Float32, Segment, StepBatch, StepResult
-from trtnemo.backends.torch.ops import StepContext
-from trtnemo.backends.torch.program import Watch, run_graph
-from trtnemo.backends.torch.state import Pending, SlotState
+from trtnemo.backends.torch.forms import StepContext, single_weight
+from trtnemo.backends.torch.program import Watch, find_form, run_graph
+from trtnemo.backends.torch.state import Pending, SlotState, State
 from trtnemo.backends.torch.weights import Weights
-from trtnemo.errors import StepError
-from trtnemo.graph import Graph
-from trtnemo.plugins.mamba2.op import Mamba2
-from trtnemo.plugins.mamba2.reference import initial_state, mamba2
+from trtnemo.errors import EngineError, StepError
+from trtnemo.graph import Graph, Node
 
 _NO_ROWS = torch.empty(0, dtype=torch.int64)
 
@@ -33,6 +31,7 @@ class TorchExecutor:
         self._budget = budget
         self.slots: SlotBook[SlotState] = SlotBook(budget, SlotState, has_mtp=mtp is not None)
         self.watch: Watch | None = None
+        self._nodes = {node.name: node for node in target.nodes}
 
     @property
     def computes_here(self) -> bool:
@@ -84,13 +83,8 @@ class TorchExecutor:
         if pending is None:
             raise StepError(f"slot {slot} has no tokens under verification")
         state.pending = None
-        for node in self.target.nodes:
-            if isinstance(node.op, Mamba2) and accepted:
-                parameters = {role: self._single(name) for role, name in node.parameters.items()}
-                before = state.mamba.get(node.name) or initial_state(node.op)
-                state.mamba[node.name] = mamba2(
-                    node.op, pending.mamba_inputs[node.name][:accepted], parameters, before
-                )[1]
+        for name, rows in pending.kept_rows.items() if accepted else ():
+            state.recurrent[name] = self._advanced(self._nodes[name], rows[:accepted], state.recurrent.get(name))
         self._advance(slot, standing, pending.token_ids[:accepted], pending.hidden_states[:accepted])
         self.slots.commit(slot, accepted)
 
@@ -120,11 +114,11 @@ class TorchExecutor:
         """Store what the step left: at once, or as pending when the segment is under verification."""
         state = slot.data
         if segment.speculative:
-            inputs = {node: rows for (number, node), rows in context.mamba_inputs.items() if number == segment.slot}
+            inputs = {node: rows for (number, node), rows in context.kept_rows.items() if number == segment.slot}
             state.pending = Pending(ids, hidden, inputs)
         else:
-            mine = {node: after for (number, node), after in context.new_mamba.items() if number == segment.slot}
-            state.mamba |= mine
+            mine = {node: after for (number, node), after in context.new_states.items() if number == segment.slot}
+            state.recurrent |= mine
             self._advance(segment.slot, slot, ids, hidden)
         self.slots.take(segment)
 
@@ -155,11 +149,12 @@ class TorchExecutor:
         inputs = {"token_ids": ids, "hidden_states": hidden, "logit_rows": rows}
         return run_graph(self.mtp, context, inputs, self.watch)
 
-    def _single(self, name: str) -> Tensor:
-        weight = self.weights[name]
-        if isinstance(weight, tuple):
-            raise StepError(f"{name} is a bank, not one weight")
-        return weight.values
+    def _advanced(self, node: Node, rows: Tensor, before: State | None) -> State:
+        form = find_form(node)
+        if form.advance is None:
+            raise EngineError(f"op '{node.op.kind}' keeps rows and cannot advance", where=node.name)
+        parameters = {role: single_weight(self.weights, node, role).values for role in node.parameters}
+        return form.advance(node.op, parameters, rows, before)
 
 
 def _draft_start(slot: Slot[SlotState]) -> Tensor:

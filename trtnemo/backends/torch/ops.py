@@ -1,55 +1,18 @@
-"""Every op of the graph as plain torch, one small function each."""
+"""The graph's own ops as plain torch, one small function each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trtnemo.backends.step import Segment
+from trtnemo.backends.torch.forms import StepContext, register
 from trtnemo.backends.torch.rounding import project
-from trtnemo.backends.torch.state import KvCache, SlotState
-from trtnemo.backends.torch.weights import Weight, Weights
-from trtnemo.errors import EngineError
+from trtnemo.backends.torch.state import KvCache
 from trtnemo.graph import Node
 from trtnemo.graph.ops import Attention, Linear, RmsNorm
-from trtnemo.plugins.latent_moe.op import LatentMoe
-from trtnemo.plugins.latent_moe.reference import latent_moe
-from trtnemo.plugins.mamba2.op import Mamba2
-from trtnemo.plugins.mamba2.reference import initial_state, mamba2
-
-
-@dataclass
-class StepContext:
-    """What ops read besides their inputs: weights, the step's segments, and each segment's slot state.
-
-    `new_mamba` and `mamba_inputs` collect what a step would change, so that the executor decides what to keep.
-    """
-
-    weights: Weights
-    segments: Sequence[Segment]
-    slots: Sequence[SlotState]
-    new_mamba: dict[tuple[int, str], Any] = field(default_factory=dict)
-    mamba_inputs: dict[tuple[int, str], Tensor] = field(default_factory=dict)
-
-    def weight(self, node: Node, role: str) -> Weight:
-        """Return a single weight of the node."""
-        found = self.weights[node.parameters[role]]
-        if isinstance(found, tuple):
-            raise EngineError(f"{node.name}: {role} is a bank, not one weight")
-        return found
-
-    def bank(self, node: Node, role: str) -> tuple[Weight, ...]:
-        """Return a weight per expert."""
-        found = self.weights[node.parameters[role]]
-        return found if isinstance(found, tuple) else (found,)
-
-
-OpFunction = Callable[[Any, Node, StepContext, list[Tensor]], Tensor]
 
 
 def embedding(op: Any, node: Node, context: StepContext, inputs: list[Tensor]) -> Tensor:
@@ -113,35 +76,7 @@ def _attend(op: Attention, queries: Tensor, cache: KvCache, position: int) -> Te
     return attended.transpose(0, 1).reshape(length, -1)
 
 
-def mamba(op: Mamba2, node: Node, context: StepContext, inputs: list[Tensor]) -> Tensor:
-    """Return the mixer's output of each segment; the new states are collected, not stored."""
-    parameters = {role: context.weight(node, role).values for role in node.parameters}
-    outputs = []
-    for segment, slot in zip(context.segments, context.slots, strict=True):
-        rows = inputs[0][segment.rows]
-        state = slot.mamba.get(node.name) or initial_state(op)
-        output, after = mamba2(op, rows, parameters, state)
-        context.new_mamba[segment.slot, node.name] = after
-        context.mamba_inputs[segment.slot, node.name] = rows
-        outputs.append(output)
-    return torch.cat(outputs)
-
-
-def moe(op: LatentMoe, node: Node, context: StepContext, inputs: list[Tensor]) -> Tensor:
-    """Return the routed sum."""
-    up, down = context.bank(node, "up"), context.bank(node, "down")
-    bias = context.weight(node, "correction_bias").values
-    return latent_moe(
-        op,
-        inputs[0],
-        inputs[1],
-        bias,
-        lambda expert, rows: project(rows, up[expert], op.compute),
-        lambda expert, rows: project(rows, down[expert], op.compute),
-    )
-
-
-OPS: dict[str, OpFunction] = {
+for _kind, _function in {
     "embedding": embedding,
     "rms_norm": rms_norm,
     "linear": linear,
@@ -150,6 +85,5 @@ OPS: dict[str, OpFunction] = {
     "concat": concat,
     "select_rows": select_rows,
     "attention": attention,
-    "mamba2": mamba,
-    "latent_moe": moe,
-}
+}.items():
+    register(_kind, _function)

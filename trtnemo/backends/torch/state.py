@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from trtnemo.plugins.mamba2.reference import Mamba2State
+# the recurrent state of one op for one sequence
+State = tuple[Tensor, ...]
 
 
 class KvCache:
@@ -40,11 +41,11 @@ class KvCache:
 
 @dataclass
 class Pending:
-    """A segment under verification: its ids, target hidden states, and each Mamba layer's inputs."""
+    """A segment under verification: its ids, target hidden states, and the rows that ops with state read."""
 
     token_ids: Tensor
     hidden_states: Tensor
-    mamba_inputs: dict[str, Tensor]
+    kept_rows: dict[str, Tensor]
 
 
 @dataclass
@@ -55,7 +56,7 @@ class SlotState:
     it; draft_hidden: the head's own, of the last draft.
     """
 
-    mamba: dict[str, Mamba2State] = field(default_factory=dict)
+    recurrent: dict[str, State] = field(default_factory=dict)
     caches: dict[str, KvCache] = field(default_factory=dict)
     last_hidden: Tensor | None = None
     pending: Pending | None = None
@@ -65,7 +66,7 @@ class SlotState:
         """Return an independent copy after `length` tokens; recurrent states are never written in place."""
         # The MTP cache holds one entry less than the target's, so `length` covers both.
         caches = {name: cache.copy(length) for name, cache in self.caches.items()}
-        return SlotState(dict(self.mamba), caches, self.last_hidden)
+        return SlotState(dict(self.recurrent), caches, self.last_hidden)
 
     def park(self) -> None:
         """Do nothing: a copied state shares nothing."""
@@ -73,5 +74,5 @@ class SlotState:
     @property
     def nbytes(self) -> int:
         """Bytes held."""
-        recurrent = sum(part.nbytes for state in self.mamba.values() for part in state)
+        recurrent = sum(part.nbytes for state in self.recurrent.values() for part in state)
         return recurrent + sum(cache.nbytes for cache in self.caches.values())

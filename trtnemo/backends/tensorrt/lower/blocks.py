@@ -9,21 +9,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
+from trtnemo.backends.tensorrt.lower.forms import plugin_form
 from trtnemo.backends.tensorrt.lower.settings import Phase
 from trtnemo.graph import Graph, Node, ParameterSpec, ValueType
 from trtnemo.graph.ops import Attention, Concat, Embedding, Linear, RmsNorm, SelectRows
-from trtnemo.plugins.latent_moe.op import LatentMoe
-from trtnemo.plugins.mamba2.op import Mamba2
 
 _INDICES = ("token_ids", "logit_rows")
-_KINDS: tuple[tuple[type, str], ...] = (
-    (Embedding, "embedding"),
-    (Mamba2, "mamba"),
-    (LatentMoe, "moe"),
-    (SelectRows, "logits"),
-    (Linear, "mlp"),
-    (RmsNorm, "norm"),
-)
+GROUPED = "experts"  # the block of an op whose rows are grouped on the host
 _LAYER = re.compile(r"^(?:.*\.)?layers\.\d+(?=\.|$)")
 
 
@@ -125,14 +117,27 @@ def _cut(graph: Graph, phase: Phase) -> Iterator[tuple[str, str, list[Node]]]:
             middle = ops.index(Attention)
             yield f"{prefix}qkv", path, nodes[:middle]
             yield "attention", path, nodes[middle:]
-        elif LatentMoe in ops and phase == "prefill":
-            middle = ops.index(LatentMoe)
+        elif phase == "prefill" and any(map(_is_grouped, nodes)):
+            middle = [_is_grouped(node) for node in nodes].index(True)
             yield f"{prefix}router", path, nodes[:middle]
-            yield "experts", path, nodes[middle : middle + 1]
+            yield GROUPED, path, nodes[middle : middle + 1]
             if nodes[middle + 1 :]:
-                yield "experts-out", path, nodes[middle + 1 :]
+                yield f"{GROUPED}-out", path, nodes[middle + 1 :]
         else:
-            yield prefix + next((kind for op, kind in _KINDS if op in ops), "mlp"), path, nodes
+            yield prefix + _kind(nodes), path, nodes
+
+
+def _kind(nodes: list[Node]) -> str:
+    """Return what a layer is called: by a plugin's op in it, or by what else is in it."""
+    named = [form.block for node in nodes if (form := plugin_form(node)) is not None and form.block is not None]
+    ops = {type(node.op) for node in nodes}
+    plain = ((Embedding, "embedding"), (SelectRows, "logits"), (Linear, "mlp"), (RmsNorm, "norm"))
+    return next(iter([*named, *(kind for op, kind in plain if op in ops)]), "mlp")
+
+
+def _is_grouped(node: Node) -> bool:
+    form = plugin_form(node)
+    return form is not None and bool(form.grouped)
 
 
 def _place(node: Node) -> str:

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from trtnemo.backends.tensorrt.lower.networks import NetworkSpec
 from trtnemo.graph.ops import Embedding
-from trtnemo.plugins.latent_moe.op import LatentMoe
 from trtnemo.trt.tensor_spec import TensorSpec
 
 
@@ -28,10 +27,10 @@ def count_weights(spec: NetworkSpec, inputs: Iterable[TensorSpec]) -> Reading:
         f"{spec.block.local(node.name)}.{role}": node.op
         for node in spec.block.nodes
         for role in node.parameters
-        if isinstance(node.op, LatentMoe) and spec.block.parameters[node.parameters[role]].copies is not None
+        if node.op.routed is not None and spec.block.parameters[node.parameters[role]].copies is not None
     }
     dense = bank = 0
-    moe: LatentMoe | None = None
+    routed = (0, 0)
     for tensor in inputs:
         if tensor.source != "weight":
             continue
@@ -40,6 +39,6 @@ def count_weights(spec: NetworkSpec, inputs: Iterable[TensorSpec]) -> Reading:
         if owner is None:
             dense += size
         else:
-            moe = owner
+            routed = owner.routed or routed
             bank += size // int(tensor.dims[0])
-    return Reading(dense, bank, moe.experts if moe else 0, moe.top_k if moe else 0)
+    return Reading(dense, bank, *routed)

@@ -12,19 +12,19 @@ from trtnemo.backends.tensorrt.lower.settings import MOST_CELLS, experts_per_par
 from trtnemo.backends.tensorrt.run.bound import BoundPlan
 from trtnemo.backends.tensorrt.run.grid import Grid
 from trtnemo.errors import EngineError
-from trtnemo.plugins.latent_moe.op import LatentMoe
 
 
 def run_experts(bound: BoundPlan, grid: Grid, values: Mapping[str, Tensor]) -> Tensor:
     """Return the routed sum [T, width] in the rows' element type; `values` holds logits, rows and the routing."""
     node = bound.part.nodes[0]
-    if not isinstance(node.op, LatentMoe):
+    if node.op.routed is None:
         raise EngineError(f"{node.name} has no experts")
+    experts, _ = node.op.routed
     rows = values[node.inputs[1]]
     picked, weights = values[f"{node.name}.picked"], values[f"{node.name}.weights"]
     total = torch.zeros(rows.shape, dtype=torch.float32, device=rows.device)
-    size = experts_per_part(node.op.experts)
-    for round in group(picked.cpu().numpy(), node.op.experts, size, MOST_CELLS):
+    size = experts_per_part(experts)
+    for round in group(picked.cpu().numpy(), experts, size, MOST_CELLS):
         total = _run_round(bound, grid, round, size, {"in.1": rows, "weights": weights, "sum": total})
     return total.to(rows.dtype)
 
