@@ -1,15 +1,5 @@
-# make demo     set up, build the embedded model, serve it, ask it, print the answer, stop
-# make engine   build the engine of RECIPE          make serve   serve it
-# make clients  run the model card's API examples, tool calls and streams against tiny, with OpenAI's client
-# make gpu-table  compile the released models' plans at full width, no GPU, and print the tables of docs/gpu.md
-# make bench    measure the CPU runtime beside llama.cpp, which is built first (8 minutes, once)
-# make bench-gate  measure two servers of tiny in turn; fails when the second is slower. BASE: another checkout's trtnemo,
-#                  SLEEP: seconds that the second pauses before every step, to see it fail: 0.002, say
-# make sanitize run the native runtime's tests with the address and undefined-behaviour sanitizers
-# make test     run the tests, but for those below  make lint    ruff, mypy, import order
-# make test-slow   the tests that are slow for what they prove, and the fuzzing once more with 5,000 examples each
-# make test-long   clients, soaks, failure cycles and emulation, which CI does not run
-# make test-parsers  hold recipes and recorded options against the wheels of vLLM and SGLang, in .venv-parsers
+# What `make` alone prints; each target's line stands behind its name.
+.DEFAULT_GOAL := help
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -22,52 +12,62 @@ TESTS := $(BIN)/python -m pytest -n 2 --dist worksteal
 PATIENT := -o faulthandler_timeout=660
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo engine serve clients test test-slow test-long test-parsers lint format measure gpu-table bench bench-gate sanitize clean
+.PHONY: help demo engine serve clients pages sizes test test-slow test-long test-parsers lint format measure gpu-table bench bench-gate sanitize clean
 
-demo: $(VENV)/.installed
+help:  ## print this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed  ## set up, build the embedded model, serve it, ask it, print the answer, stop
 	PATH="$(abspath $(BIN)):$$PATH" bash scripts/demo.sh
 
-engine: $(VENV)/.installed
+engine: $(VENV)/.installed  ## build the engine of RECIPE (default: tiny)
 	$(BIN)/trtnemo build --recipe $(RECIPE) --force
 
-serve: $(VENV)/.installed
+serve: $(VENV)/.installed  ## serve the engine of RECIPE
 	$(BIN)/trtnemo serve --recipe $(RECIPE)
 
-clients: $(VENV)/.installed-dev
+clients: $(VENV)/.installed-dev  ## run the model card's API examples, tool calls and streams against tiny, with OpenAI's client
 	$(BIN)/python scripts/clients.py
 
-test: $(VENV)/.installed-dev
+test: $(VENV)/.installed-dev  ## run the tests, except those below
 	$(TESTS)
 
-test-slow: $(VENV)/.installed-dev
+test-slow: $(VENV)/.installed-dev  ## run the tests that are slow for what they prove, and the fuzzing with 5,000 examples each
 	$(TESTS) -m slow --hypothesis-profile slow $(PATIENT)
 
-test-long: $(VENV)/.installed-dev
+test-long: $(VENV)/.installed-dev  ## run clients, soaks, failure cycles and emulation, which CI does not run
 	$(TESTS) -m long $(PATIENT)
 
-test-parsers: $(VENV)/.installed-dev
+test-parsers: $(VENV)/.installed-dev  ## compare recipes and recorded options with the wheels of vLLM and SGLang, in .venv-parsers
 	$(BIN)/python -m pytest -m wheels $(PATIENT)
 
-lint: $(VENV)/.installed-dev
+lint: $(VENV)/.installed-dev  ## run ruff, mypy, the import order and the size budgets
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m scripts.house.sizes
 
-format: $(VENV)/.installed-dev
+pages: $(VENV)/.installed-dev  ## write docs/reference.md and the module list of docs/structure.md from docstrings
+	$(BIN)/python -m scripts.house.pages
+
+sizes: $(VENV)/.installed-dev  ## print the code lines of each package beside its budget
+	$(BIN)/python -m scripts.house.sizes
+
+format: $(VENV)/.installed-dev  ## format the sources
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-measure: $(VENV)/.installed-dev
+measure: $(VENV)/.installed-dev  ## print the numbers of docs/measurements.md
 	$(BIN)/python scripts/measure.py
 
-gpu-table: $(VENV)/.installed-dev
+gpu-table: $(VENV)/.installed-dev  ## compile the released models' plans at full width, without a GPU, and print the tables of docs/gpu.md
 	$(BIN)/python scripts/gpu_table.py
 
-bench: $(VENV)/.installed-dev
+bench: $(VENV)/.installed-dev  ## measure the CPU runtime beside llama.cpp, which is built first (8 minutes, once)
 	$(BIN)/python -m benchmarks.run $(BENCH)
 
-bench-gate: $(VENV)/.installed .venv-bench/.installed
+bench-gate: $(VENV)/.installed .venv-bench/.installed  ## measure two servers of tiny in turn; fail when the second is slower (BASE: another checkout's trtnemo; SLEEP: seconds that the second pauses before every step)
 	TRTNEMO_BENCH_PYTHON=$(abspath .venv-bench/bin/python) $(BIN)/trtnemo bench gate tiny \
 	    --gate-file benchmarks/gate.yaml --concurrency 4 --requests 48 --warmup 0 --pairs $(PAIRS) $(GATE) \
 	    $(if $(BASE),--base-program "$(BASE)") \
@@ -79,10 +79,10 @@ bench-gate: $(VENV)/.installed .venv-bench/.installed
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt guidellm
 	touch $@
 
-sanitize: $(VENV)/.installed-dev
+sanitize: $(VENV)/.installed-dev  ## run the native runtime's tests with the address and undefined-behaviour sanitizers
 	bash scripts/sanitize.sh $(abspath $(BIN))
 
-clean:
+clean:  ## remove environments, builds and engines
 	rm -rf $(VENV) .venv-parsers .venv-bench build engines
 
 $(VENV)/bin/python:
