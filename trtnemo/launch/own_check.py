@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from trtnemo.backends.tensorrt.lower.settings import Settings
-from trtnemo.backends.tensorrt.lower.targets import read_capability, require_formats, require_target
+from trtnemo.backends.tensorrt.lower.targets import Target
 from trtnemo.checkpoint import WeightFormat
 from trtnemo.engine.own import require_own
 from trtnemo.errors import RecipeError
@@ -13,7 +12,6 @@ from trtnemo.plan.network import Network, find_network
 from trtnemo.plan.plan import make_plan
 from trtnemo.recipe import AnyRecipe, TensorrtRecipe
 from trtnemo.trt.element import Element
-from trtnemo.trt.library import find_library
 
 
 def check_own(recipe: AnyRecipe) -> tuple[str, ...]:
@@ -27,11 +25,9 @@ def check_own(recipe: AnyRecipe) -> tuple[str, ...]:
 
 def check_tensorrt(recipe: TensorrtRecipe) -> list[str]:
     """Return what was checked of a recipe whose plans are to be built; raises RecipeError or MachineError."""
-    library, capability = find_library(recipe.tensorrt.flavor), read_capability(recipe)
-    require_target(library, capability)
+    target = Target.from_recipe(recipe)
     network = find_network(recipe.checkpoint, recipe.revision)
-    settings = Settings.from_recipe(recipe)
-    require_formats(capability, _formats(network), (Element.BFLOAT16, settings.products, settings.cache))
+    target.require(_formats(network), [Element.BFLOAT16])
     if recipe.hardware.count > 1:
         raise RecipeError(
             f"'hardware.count' is {recipe.hardware.count}: our TensorRT runtime uses one device", remedy="Set it to 1"
@@ -42,11 +38,12 @@ def check_tensorrt(recipe: TensorrtRecipe) -> list[str]:
         raise RecipeError(
             plan.verdict.sentence, where="hardware", remedy="`trtnemo plan --recipe` shows what would fit"
         )
-    device = f"{capability[0]}.{capability[1]}"
-    told = [f"{library.product} {library.version} compiles for compute capability {device}", plan.verdict.sentence]
+    library, device = target.library, target.device
+    checked = [f"{library.product} {library.version} compiles for compute capability {device}", plan.verdict.sentence]
     if named.compute_capability != device:
-        told.append(f"note: {named.title} has {named.compute_capability or 'none'}, these plans run on {device} only")
-    return told
+        has = named.compute_capability or "none"
+        checked.append(f"note: {named.title} has {has}, these plans run on {device} only")
+    return checked
 
 
 def _formats(network: Network) -> set[WeightFormat]:

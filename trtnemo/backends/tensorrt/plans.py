@@ -19,14 +19,13 @@ from trtnemo.backends.tensorrt.lower.networks import NetworkSpec, plan_networks
 from trtnemo.backends.tensorrt.lower.record import PlanRecord
 from trtnemo.backends.tensorrt.lower.settings import Settings
 from trtnemo.backends.tensorrt.lower.stored import formats, stored_elements
-from trtnemo.backends.tensorrt.lower.targets import read_capability, require_formats, require_target
+from trtnemo.backends.tensorrt.lower.targets import Target
 from trtnemo.checkpoint import Checkpoint
 from trtnemo.errors import EngineError
 from trtnemo.files.lock import LockedError, locked
 from trtnemo.graph import Graph
 from trtnemo.recipe import TensorrtRecipe
 from trtnemo.trt.build import PlanBuilder
-from trtnemo.trt.library import find_library
 
 PLANS = "tensorrt"
 PLAN_INDEX = f"{PLANS}/plans.json"
@@ -52,13 +51,12 @@ def build_plans(
     recipe: TensorrtRecipe, checkpoint: Checkpoint, graphs: Sequence[Graph], kept: Path, progress: Progress
 ) -> PlanIndex:
     """Build what is missing in `kept` and return the index; raises RecipeError, EngineError, MachineError."""
-    library, capability = find_library(recipe.tensorrt.flavor), read_capability(recipe)
-    require_target(library, capability)
-    settings = Settings.from_recipe(recipe)
+    target = Target.from_recipe(recipe)
+    library, settings = target.library, target.settings
     plain = stored_elements(checkpoint, graphs)
-    require_formats(capability, formats(graphs), {*plain.values(), settings.products, settings.cache})
+    target.require(formats(graphs), plain.values())
     networks, _ = plan_networks(graphs, plain, settings)
-    builder = PlanBuilder(library, capability)
+    builder = PlanBuilder(library, target.capability)
     records = []
     for number, spec in enumerate(networks.values(), start=1):
         progress(f"plan {number} of {len(networks)}: {spec.name}", 0, 0)
@@ -66,7 +64,7 @@ def build_plans(
     return PlanIndex(
         flavor=library.flavor,
         version=library.version,
-        compute_capability=f"{capability[0]}.{capability[1]}",
+        compute_capability=target.device,
         host=platform.machine(),
         settings=settings,
         plain=plain,

@@ -1,16 +1,18 @@
-"""Which devices a library compiles for, and which formats compile for a device."""
+"""What must hold before plans are built for a device: the library compiles for it, and it has the element types."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
+from trtnemo.backends.tensorrt.lower.settings import Settings
 from trtnemo.checkpoint import WeightFormat
 from trtnemo.errors import RecipeError
 from trtnemo.recipe import TensorrtRecipe
 from trtnemo.recipe.external import EXTERNAL
 from trtnemo.trt.element import Element
-from trtnemo.trt.library import Library
+from trtnemo.trt.library import Library, find_library
 
 Capability = tuple[int, int]
 _KEY = "hardware.compute_capability"
@@ -24,6 +26,31 @@ def read_capability(recipe: TensorrtRecipe) -> Capability:
         raise RecipeError(f"'{_KEY}' must say which device plans are built for", remedy=f"--set {_KEY}=12.0")
     major, _, minor = text.partition(".")
     return int(major), int(minor)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What plans are built with and for: a TensorRT, a device's compute capability, and the settings of a recipe."""
+
+    library: Library
+    capability: Capability
+    settings: Settings
+
+    @classmethod
+    def from_recipe(cls, recipe: TensorrtRecipe) -> Target:
+        """Return a recipe's target; raises MachineError without a TensorRT, RecipeError where it compiles for less."""
+        library, capability = find_library(recipe.tensorrt.flavor), read_capability(recipe)
+        require_target(library, capability)
+        return cls(library, capability, Settings.from_recipe(recipe))
+
+    @property
+    def device(self) -> str:
+        """The compute capability as it is written."""
+        return f"{self.capability[0]}.{self.capability[1]}"
+
+    def require(self, formats: Iterable[WeightFormat], plain: Iterable[Element]) -> None:
+        """Raise RecipeError where the device cannot read weights in these formats and plain element types."""
+        require_formats(self.capability, formats, {*plain, self.settings.products, self.settings.cache})
 
 
 def require_target(library: Library, capability: Capability) -> None:
