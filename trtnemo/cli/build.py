@@ -63,7 +63,7 @@ def build(
     }
     plans = _read_plans(directory, manifest)
     if plans is not None:
-        told["plans"] = plans.model_dump(mode="json")
+        told["plans"] = plans.summary()
     if not as_json:
         click.echo(f"Built {directory} in {seconds:.1f} s {_summary(manifest)}")
         if plans is not None:

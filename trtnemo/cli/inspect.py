@@ -55,7 +55,7 @@ def inspect(context: click.Context, engine: Path, verify: bool, as_json: bool) -
         summary["served_model_names"] = list(opened.recipe.served_model_names)
     plans = _read_plans(engine) if manifest.runtime == "tensorrt" and not problems else None
     if plans is not None:
-        summary["plans"] = plans.model_dump(mode="json")
+        summary["plans"] = plans.summary()
     if not isinstance(manifest, Manifest):
         summary |= manifest.model_dump(include=set(_BUNDLE_KEYS))
     if as_json:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 
 from trtnemo.backends import Budget
-from trtnemo.backends.tensorrt.lower.index import PlanIndex
-from trtnemo.backends.tensorrt.lower.networks import Programs, plan_networks
-from trtnemo.backends.tensorrt.lower.settings import DECODE_ROWS, PHASES, Settings
+from trtnemo.backends.tensorrt.lower.index import PlanIndex, Programs
+from trtnemo.backends.tensorrt.lower.networks import plan_networks
+from trtnemo.backends.tensorrt.lower.settings import DECODE_ROWS, Settings
 from trtnemo.backends.tensorrt.plans import PLAN_INDEX, read_index
 from trtnemo.backends.tensorrt.run.bound import Open
 from trtnemo.backends.tensorrt.run.deserialized import DeserializedPlans
@@ -45,10 +45,8 @@ def load_tensorrt(engine: Engine, budget: Budget, interpret: bool) -> TensorrtEx
         torch.set_num_threads(1)  # many small layers: threads would wait for each other more than they work
     device = torch.device("cpu" if interpret else "cuda")
     graphs = [engine.target, *([engine.drafter] if engine.drafter else [])]
-    networks, programs = plan_networks(graphs, index.plain, index.settings)
-    unknown = sorted(networks.keys() - {record.name for record in index.plans})
-    if unknown:
-        raise EngineError(f"has no plan '{unknown[0]}'", where=PLAN_INDEX, remedy=_REBUILD)
+    programs = find_programs(index, graphs)
+    networks = plan_networks(graphs, index.plain, index.settings)[0] if interpret else {}
     plans = (
         InterpretedPlans(index, networks, library)
         if interpret
@@ -78,7 +76,7 @@ def assemble(
     runners = [
         GraphRunner(
             graph,
-            {phase: programs[graph.name, phase] for phase in PHASES},
+            programs[graph.name],
             open_plan,
             weights,
             states,
@@ -89,6 +87,30 @@ def assemble(
     if device.type == "cuda":
         torch.cuda.synchronize(device)  # what was copied here is read on another stream
     return TensorrtExecutor(runners[0], runners[1] if runners[1:] else None, states, settings, budget, device)
+
+
+def find_programs(index: PlanIndex, graphs: Sequence[Graph]) -> Programs:
+    """Return which plan runs which nodes: as the index lists it, or planned anew for an engine of 0.1.0.
+
+    Raises EngineError where a plan or a node is missing.
+    """
+    listed = index.programs or plan_networks(graphs, index.plain, index.settings)[1]
+    plans = {record.name for record in index.plans}
+    programs: Programs = {}
+    for graph in graphs:
+        names = {node.name for node in graph.nodes}
+        for phase, blocks in listed.get(graph.name, {}).items():
+            for block in blocks:
+                if block.plan not in plans:
+                    raise EngineError(f"has no plan '{block.plan}'", where=PLAN_INDEX, remedy=_REBUILD)
+                if not names.issuperset(block.names):
+                    raise EngineError(
+                        f"runs nodes that '{graph.name}' does not have", where=PLAN_INDEX, remedy=_REBUILD
+                    )
+            programs.setdefault(graph.name, {})[phase] = tuple(block.of(graph) for block in blocks)
+        if graph.name not in programs:
+            raise EngineError(f"lists no plans of '{graph.name}'", where=PLAN_INDEX, remedy=_REBUILD)
+    return programs
 
 
 def _has_cuda_graphs(engine: Engine) -> bool:

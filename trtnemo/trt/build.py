@@ -7,7 +7,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from trtnemo.errors import EngineError, MachineError
@@ -19,18 +18,11 @@ _ACTIVATIONS = re.compile(r"Total Activation Memory: (\d+) bytes")
 _WEIGHTS = re.compile(r"Total Weights Memory: (\d+) bytes")
 
 
-@dataclass(frozen=True)
-class BuildReport:
-    """What a build gave: the plan, bytes of activation memory at the profile's most, bytes of constants, warnings."""
-
-    plan: bytes
-    activation_bytes: int
-    constant_bytes: int
-    warnings: tuple[str, ...]
-
-
 class PlanBuilder:
-    """A builder for one compute capability such as (12, 0); raises MachineError when the library cannot start."""
+    """A builder for one compute capability such as (12, 0); raises MachineError when the library cannot start.
+
+    Its properties tell of the last build.
+    """
 
     def __init__(self, library: Library, capability: tuple[int, int]) -> None:
         self.library = library
@@ -39,7 +31,7 @@ class PlanBuilder:
         self._logger = make_logger(library, self.messages)
         self._builder = library.module.Builder(self._logger)
         if self._builder is None:
-            raise MachineError(f"{library.product} {library.version} makes no builder on this machine")
+            raise MachineError(f"{library.product} {library.version} cannot create a builder on this machine")
 
     def create_network(self) -> Any:
         """Return an empty, strongly typed INetworkDefinition."""
@@ -47,8 +39,23 @@ class PlanBuilder:
         typed = 1 << int(flags.STRONGLY_TYPED) if hasattr(flags, "STRONGLY_TYPED") else 0
         return self._builder.create_network(typed)
 
-    def build(self, network: Any, profile: Profile) -> BuildReport:
-        """Compile a network; raises EngineError with the builder's own words and the layer that they name."""
+    @property
+    def activation_bytes(self) -> int:
+        """Scratch memory of one run at the profile's largest shapes."""
+        return self._find(_ACTIVATIONS)
+
+    @property
+    def constant_bytes(self) -> int:
+        """Memory of the constants inside the plan."""
+        return self._find(_WEIGHTS)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the builder warned of."""
+        return tuple(text for severity, text in self.messages if severity == "WARNING")
+
+    def build(self, network: Any, profile: Profile) -> bytes:
+        """Return the plan of a network; raises EngineError with the builder's own words and the layer they name."""
         self.messages.clear()
         config = self._configure(profile)
         with _interrupted_after():
@@ -60,12 +67,7 @@ class PlanBuilder:
                 f"{self.library.product} refuses the network: {_shorten(detail)}",
                 remedy="Lower the recipe's limits if they are unusually large",
             )
-        return BuildReport(
-            bytes(plan),
-            self._find(_ACTIVATIONS),
-            self._find(_WEIGHTS),
-            tuple(text for severity, text in self.messages if severity == "WARNING"),
-        )
+        return bytes(plan)
 
     def _configure(self, profile: Profile) -> Any:
         config = self._builder.create_builder_config()

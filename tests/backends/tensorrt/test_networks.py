@@ -15,6 +15,7 @@ from trtnemo.backends.torch.forms import FORMS as TORCH_FORMS
 from trtnemo.checkpoint import Checkpoint
 from trtnemo.errors import EngineError
 from trtnemo.network import NemotronH
+from trtnemo.plugins import load_forms
 from trtnemo.recipe import load_recipe
 from trtnemo.trt.build import PlanBuilder
 from trtnemo.trt.library import find_library
@@ -32,6 +33,8 @@ def model(make_checkpoint):
 
 
 def test_every_op_that_torch_has_a_form_for_has_one_here():
+    load_forms("torch")
+    load_forms("tensorrt_form")
     assert FORMS.keys() | {"attention"} == TORCH_FORMS.keys()
 
 
@@ -40,7 +43,8 @@ def test_every_node_is_in_one_block_of_each_phase_but_what_no_prefill_needs(mode
     _, programs = plan_networks(graphs, plain, SETTINGS)
     target, mtp = graphs
     for graph, phase in itertools.product(graphs, PHASES):
-        names = [node.name for planned in programs[graph.name, phase] for node in planned.block.nodes]
+        # a block may run from several plans: its cache, then the rest
+        names = {name for block in programs[graph.name][phase] for name in block.names}
         wanted = [node.name for node in graph.nodes]
         if phase == "prefill" and graph is target:
             wanted = wanted[:-2]  # logits
@@ -53,21 +57,21 @@ def test_every_node_is_in_one_block_of_each_phase_but_what_no_prefill_needs(mode
 def test_a_prefill_of_the_draft_head_ends_with_its_cache(model):
     graphs, plain = model
     _, programs = plan_networks(graphs, plain, SETTINGS)
-    assert programs["mtp", "prefill"][-1].runs[-1][0].startswith("cache-prefill-")
+    assert programs["mtp"]["prefill"][-1].plan.startswith("cache-prefill-")
 
 
 def test_a_network_is_shared_only_by_layers_stored_alike(model):
     graphs, plain = model
     networks, _ = plan_networks(graphs, plain, SETTINGS)
     for spec in networks.values():
-        layers = [block for _, planned in _runs(graphs, plain) for name, block in planned.runs if name == spec.name]
+        layers = [block for block in _blocks(graphs, plain) if block.plan == spec.name]
         assert len({block.signature() for block in layers}) == 1
         assert set(spec.paths) == {block.path for block in layers}
 
 
-def _runs(graphs, plain):
+def _blocks(graphs, plain):
     _, programs = plan_networks(graphs, plain, SETTINGS)
-    return [(key, planned) for key, blocks in programs.items() for planned in blocks]
+    return [block for phases in programs.values() for blocks in phases.values() for block in blocks]
 
 
 @pytest.mark.parametrize("change", [{"slots": 2}, {"capacity": 4096}, {"prefill_rows": 64}, {"cache": "float32"}])

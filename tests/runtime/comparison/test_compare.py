@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from trtnemo.backends.tensorrt.lower.networks import plan_networks
+from trtnemo.backends.tensorrt.lower.settings import PHASES
 from trtnemo.backends.tensorrt.plans import read_index
 from trtnemo.backends.tensorrt.run import TensorrtExecutor
 from trtnemo.backends.tensorrt.run.graph_runner import GraphRunner
@@ -47,10 +50,10 @@ def test_every_block_of_target_and_draft_head_is_compared_in_every_phase_it_runs
     _, programs = plan_networks(graphs, index.plain, index.settings)
     wanted = {("target.logits", "logits", "decode"), ("target.logits", "logits", "prefill")}
     wanted.add(("mtp.logits", "logits", "decode"))
-    for (graph, phase), blocks in programs.items():
+    for graph, phase in itertools.product(programs, PHASES):
         if (graph, phase) == ("mtp", "prefill"):
             continue  # it leaves nothing but its cache, which the drafts after it read
-        kinds = [(planned.block.path, planned.block.kind, phase) for planned in blocks]
+        kinds = [(block.path, block.kind, phase) for block in programs[graph][phase]]
         wanted |= {key for key in kinds if key[1] != "logits"}
     assert {(block.path, block.kind, block.phase) for block in found.blocks} == wanted
 

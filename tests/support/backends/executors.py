@@ -74,7 +74,7 @@ def make_interpreted(
     library, plain = find_library(), stored_elements(checkpoint, graphs)
     networks, programs = plan_networks(graphs, plain, settings)
     builder = PlanBuilder(library, (12, 0))
-    records = tuple(emit(spec, settings, builder).record for spec in networks.values())
+    records = tuple(emit(spec, settings, builder)[1] for spec in networks.values())
     index = PlanIndex(
         flavor=library.flavor,
         version=library.version,
@@ -83,6 +83,7 @@ def make_interpreted(
         settings=settings,
         plain=plain,
         plans=records,
+        programs=programs,
     )
     plans = InterpretedPlans(index, networks, library)
     budget = Budget(slots, max_seq_len, 2048, 6, checkpoint.config.vocab_size)

@@ -27,12 +27,13 @@ def networks():
 
 
 def compile_all(capability, kinds):
-    """Return (record, report) of every plan of those kinds, the builder's own numbers."""
+    """Return the record of every plan of those kinds, with the builder's own activation_bytes."""
     settings, specs = networks()
     builder = PlanBuilder(find_library(), capability)
     found = []
     for spec in specs.values():
         if spec.kind in kinds:
-            emitted = emit(spec, settings, builder)
-            found.append((emitted.record, builder.build(emitted.network, emitted.profile)))
+            net, record = emit(spec, settings, builder)
+            builder.build(net.network, spec.profile(net, settings))
+            found.append(record.model_copy(update={"activation_bytes": builder.activation_bytes}))
     return found

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
-from trtnemo.backends.tensorrt.lower.emit import Emitted, emit
+from trtnemo.backends.tensorrt.lower.emit import emit
 from trtnemo.backends.tensorrt.lower.index import PlanIndex
 from trtnemo.backends.tensorrt.lower.networks import NetworkSpec, plan_networks
 from trtnemo.backends.tensorrt.lower.record import PlanRecord
@@ -25,21 +25,12 @@ from trtnemo.errors import EngineError
 from trtnemo.files.lock import LockedError, locked
 from trtnemo.graph import Graph
 from trtnemo.recipe import TensorrtRecipe
-from trtnemo.trt.build import PlanBuilder
+from trtnemo.trt.build import PlanBuilder, Profile
+from trtnemo.trt.writer import NetworkWriter
 
 PLANS = "tensorrt"
 PLAN_INDEX = f"{PLANS}/plans.json"
 Progress = Callable[[str, int, int], None]
-
-
-class Finished(BaseModel):
-    """A plan that stands beside the engine while others are built: what it was built from, its digest, its record."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    built_from: str
-    sha256: str
-    record: PlanRecord
 
 
 def plan_file(name: str) -> str:
@@ -55,7 +46,7 @@ def build_plans(
     library, settings = target.library, target.settings
     plain = stored_elements(checkpoint, graphs)
     target.require(formats(graphs), plain.values())
-    networks, _ = plan_networks(graphs, plain, settings)
+    networks, programs = plan_networks(graphs, plain, settings)
     builder = PlanBuilder(library, target.capability)
     records = []
     for number, spec in enumerate(networks.values(), start=1):
@@ -69,6 +60,7 @@ def build_plans(
         settings=settings,
         plain=plain,
         plans=tuple(records),
+        programs=programs,
     )
 
 
@@ -116,42 +108,44 @@ def read_index(directory: Path) -> PlanIndex:
 
 
 def _build_or_keep(spec: NetworkSpec, settings: Settings, builder: PlanBuilder, kept: Path) -> PlanRecord:
-    emitted = emit(spec, settings, builder)
-    source = _built_from(emitted, builder)
+    net, asked = emit(spec, settings, builder)
+    profile = spec.profile(net, settings)
+    source = _built_from(asked, profile, builder)
     plan, note = kept / f"{spec.name}.plan", kept / f"{spec.name}.json"
     finished = _read_finished(note)
     if finished is not None and finished.built_from == source and _digest(plan) == finished.sha256:
-        return finished.record.model_copy(update={"paths": emitted.record.paths})
+        return finished.model_copy(update={"paths": asked.paths})
     started = time.monotonic()
     try:
-        report = builder.build(emitted.network, emitted.profile)
+        built = builder.build(net.network, profile)
     except EngineError as error:
-        raise EngineError(error.what, where=_blame(spec, emitted, error.what), remedy=error.remedy) from None
-    record = emitted.record.model_copy(
+        raise EngineError(error.what, where=_blame(spec, net, error.what), remedy=error.remedy) from None
+    record = asked.model_copy(
         update={
-            "plan_bytes": len(report.plan),
-            "activation_bytes": report.activation_bytes,
-            "constant_bytes": report.constant_bytes,
+            "plan_bytes": len(built),
+            "activation_bytes": builder.activation_bytes,
+            "constant_bytes": builder.constant_bytes,
             "seconds": round(time.monotonic() - started, 3),
+            "built_from": source,
+            "sha256": hashlib.sha256(built).hexdigest(),
         }
     )
     # the note is written last: a plan without one is built again
     note.unlink(missing_ok=True)
-    plan.write_bytes(report.plan)
-    sha256 = hashlib.sha256(report.plan).hexdigest()
-    note.write_text(Finished(built_from=source, sha256=sha256, record=record).model_dump_json(), encoding="utf-8")
+    plan.write_bytes(built)
+    note.write_text(record.model_dump_json(), encoding="utf-8")
     return record
 
 
-def _built_from(emitted: Emitted, builder: PlanBuilder) -> str:
-    parts: list[object] = [emitted.record.network_digest, sorted(emitted.profile.items())]
+def _built_from(asked: PlanRecord, profile: Profile, builder: PlanBuilder) -> str:
+    parts: list[object] = [asked.network_digest, sorted(profile.items())]
     parts += [builder.library.flavor, builder.library.version, builder.capability]
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def _read_finished(note: Path) -> Finished | None:
+def _read_finished(note: Path) -> PlanRecord | None:
     try:
-        return Finished.model_validate_json(note.read_text(encoding="utf-8"))
+        return PlanRecord.model_validate_json(note.read_text(encoding="utf-8"))
     except (OSError, ValidationError):
         return None
 
@@ -160,9 +154,9 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
-def _blame(spec: NetworkSpec, emitted: Emitted, text: str) -> str:
+def _blame(spec: NetworkSpec, net: NetworkWriter, text: str) -> str:
     """Return the node that the builder's words name, in every layer that shares the network."""
-    names = {str(emitted.network.get_layer(index).name) for index in range(emitted.network.num_layers)}
+    names = {str(net.network.get_layer(index).name) for index in range(net.network.num_layers)}
     named: Mapping[str, str] = {name: name.rpartition("/")[0] for name in names if "/" in name}
     local = next((named[word] for word in re.findall(r"[\w.\-]+/\d+", text) if word in named), "")
     node = f"{spec.paths[0]}.{local}" if local else spec.paths[0]

@@ -6,8 +6,10 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from trtnemo.backends.tensorrt.lower.forms import plugin_form
 from trtnemo.backends.tensorrt.lower.settings import Phase
@@ -19,20 +21,44 @@ GROUPED = "experts"  # the block of an op whose rows are grouped on the host
 _LAYER = re.compile(r"^(?:.*\.)?layers\.\d+(?=\.|$)")
 
 
-@dataclass(frozen=True)
-class Block:
-    """Nodes that run together: `kind` says what they are, `path` is the layer, `inputs` and `outputs` are values.
+class Block(BaseModel):
+    """Nodes of a graph that run together, by name: `kind` says what they are, `path` is the layer.
 
-    `parameters` gives the spec of every parameter by name, `types` the type of every value read or written.
+    `inputs` and `outputs` are values; `plan` is the name of the network that runs the block, once that is known.
     """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: str
     path: str
-    nodes: tuple[Node, ...]
+    names: tuple[str, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    parameters: Mapping[str, ParameterSpec]
-    types: Mapping[str, ValueType]
+    plan: str = ""
+    _graph: Graph = PrivateAttr()
+
+    def of(self, graph: Graph) -> Block:
+        """Return this block of a graph; an index has none with it."""
+        block = self.model_copy()
+        block._graph = graph
+        return block
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes, in the order they run; raises KeyError on a name that the graph has not."""
+        by_name = {node.name: node for node in self._graph.nodes}
+        return tuple(by_name[name] for name in self.names)
+
+    @cached_property
+    def parameters(self) -> Mapping[str, ParameterSpec]:
+        """The spec of every parameter, by name."""
+        return {name: self._graph.parameters[name] for node in self.nodes for name in node.parameters.values()}
+
+    @cached_property
+    def types(self) -> Mapping[str, ValueType]:
+        """The type of every value read or written, by name."""
+        names = {name for node in self.nodes for name in (*node.inputs, node.output)}
+        return {name: self._graph.inputs.get(name) or self._graph.values[name] for name in names}
 
     def local(self, name: str) -> str:
         """Return a node's name without the layer it belongs to."""
@@ -79,33 +105,21 @@ def split(graph: Graph, phase: Phase) -> list[Block]:
         later = {name for _, _, following in cuts[index + 1 :] for node in following for name in node.inputs}
         # a step's indices are no values: they have inputs of their own
         read = [name for node in nodes for name in node.inputs if name not in written and name not in _INDICES]
-        names = {name for node in nodes for name in (*node.inputs, node.output)}
-        blocks.append(
-            Block(
-                kind,
-                path,
-                tuple(nodes),
-                tuple(dict.fromkeys(read)),
-                tuple(node.output for node in nodes if node.output in later | wanted),
-                {name: graph.parameters[name] for node in nodes for name in node.parameters.values()},
-                {name: graph.inputs.get(name) or graph.values[name] for name in names},
-            )
+        block = Block(
+            kind=kind,
+            path=path,
+            names=tuple(node.name for node in nodes),
+            inputs=tuple(dict.fromkeys(read)),
+            outputs=tuple(node.output for node in nodes if node.output in later | wanted),
         )
+        blocks.append(block.of(graph))
     return blocks
 
 
 def alone(block: Block, node: Node) -> Block:
     """Return a block of one node of another."""
-    names = {*node.inputs, node.output}
-    return Block(
-        block.kind,
-        block.path,
-        (node,),
-        node.inputs,
-        (node.output,),
-        {name: block.parameters[name] for name in node.parameters.values()},
-        {name: block.types[name] for name in names},
-    )
+    part = Block(kind=block.kind, path=block.path, names=(node.name,), inputs=node.inputs, outputs=(node.output,))
+    return part.of(block._graph)
 
 
 def _cut(graph: Graph, phase: Phase) -> Iterator[tuple[str, str, list[Node]]]:

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 from trtnemo.backends.tensorrt.lower.networks import NetworkSpec
 from trtnemo.backends.tensorrt.lower.reading import count_weights
 from trtnemo.backends.tensorrt.lower.record import PlanRecord
 from trtnemo.backends.tensorrt.lower.settings import Settings
 from trtnemo.errors import EngineError
-from trtnemo.trt.build import PlanBuilder, Profile
+from trtnemo.trt.build import PlanBuilder
 from trtnemo.trt.digest import network_digest
 from trtnemo.trt.writer import NetworkWriter
 
 
-@dataclass(frozen=True)
-class Emitted:
-    """An INetworkDefinition, its profile and record; `writer` keeps the constants alive that the network points to."""
+def emit(spec: NetworkSpec, settings: Settings, builder: PlanBuilder) -> tuple[NetworkWriter, PlanRecord]:
+    """Write a network, and the record of it that lacks what only a build can say.
 
-    network: Any
-    profile: Profile
-    record: PlanRecord
-    writer: NetworkWriter
-
-
-def emit(spec: NetworkSpec, settings: Settings, builder: PlanBuilder) -> Emitted:
-    """Write a network; the record lacks what only a build tells. Raises EngineError where TensorRT refuses a layer."""
+    The writer keeps alive the constants that its network points to. Raises EngineError where TensorRT refuses a layer.
+    """
     network = builder.create_network()
     writer = NetworkWriter(builder.library, network)
     try:
@@ -50,4 +40,4 @@ def emit(spec: NetworkSpec, settings: Settings, builder: PlanBuilder) -> Emitted
         experts=reading.experts,
         experts_per_token=reading.experts_per_token,
     )
-    return Emitted(network, spec.profile(writer, settings), record, writer)
+    return writer, record

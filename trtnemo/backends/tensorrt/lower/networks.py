@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from trtnemo.backends.tensorrt.lower import ops
 from trtnemo.backends.tensorrt.lower.blocks import GROUPED, Block, alone, split
 from trtnemo.backends.tensorrt.lower.forms import find_form
+from trtnemo.backends.tensorrt.lower.index import Programs
 from trtnemo.backends.tensorrt.lower.settings import PHASES, Phase, Settings
 from trtnemo.backends.tensorrt.lower.site import Site
 from trtnemo.errors import EngineError
@@ -42,45 +43,31 @@ class NetworkSpec:
         self.write(Site(net, self.block, settings, self.phase, StepInputs(net), self.plain))
 
     def profile(self, net: NetworkWriter, settings: Settings) -> Profile:
-        """Return the shapes that the plan is built for."""
+        """Return the shapes that the plan is built for, from the inputs that were written."""
         sizes = settings.sizes(self.phase)
         least, best, most = ({name: size[place] for name, size in sizes.items()} for place in range(3))
         specs = [spec for spec in net.inputs.values() if spec.is_dynamic]
         return {spec.name: (spec.shape(least), spec.shape(best), spec.shape(most)) for spec in specs}
 
 
-@dataclass(frozen=True)
-class PlannedBlock:
-    """A block of a graph in one phase, and what runs it in order: a network's name and the nodes that it stands for."""
-
-    block: Block
-    runs: tuple[tuple[str, Block], ...]
-
-
-# the blocks of each graph, by its name, in each phase
-Programs = dict[tuple[str, Phase], list[PlannedBlock]]
-
-
 def plan_networks(
     graphs: Sequence[Graph], plain: Mapping[str, Element], settings: Settings
 ) -> tuple[dict[str, NetworkSpec], Programs]:
-    """Return every network by name, and what runs them."""
+    """Return every network by name, and the blocks that run of each graph in each phase, in order."""
     networks: dict[str, NetworkSpec] = {}
-    programs: Programs = {}
+    programs: Programs = {graph.name: {} for graph in graphs}
     for graph in graphs:
         for phase in PHASES:
-            planned = []
+            runs = []
             for block, parts in _needed(graph, phase, settings):
-                runs = []
                 for kind, part, write in parts:
                     elements = "/".join(plain.get(name, settings.products).value for name in part.parameters)
                     name = f"{kind}-{phase}-{part.digest(kind, phase, elements, settings.model_dump_json())}"
                     spec = networks.setdefault(name, NetworkSpec(name, kind, phase, part, write, plain))
                     if block.path not in spec.paths:
                         spec.paths.append(block.path)
-                    runs.append((name, part))
-                planned.append(PlannedBlock(block, tuple(runs)))
-            programs[graph.name, phase] = planned
+                    runs.append(part.model_copy(update={"plan": name}))
+            programs[graph.name][phase] = tuple(runs)
     return networks, programs
 
 

@@ -14,7 +14,7 @@ class PlanRecord(BaseModel):
     network_digest: of every layer as the network was written, so that an interpreter can tell that it runs the same;
     activation_bytes: scratch memory of one run at the profile's most; constant_bytes: held inside the plan;
     dense_bytes, expert_bytes: of weights that every run reads, and of one expert, of which a token reads
-    `experts_per_token` of `experts`.
+    `experts_per_token` of `experts`; built_from: digest of network, profile and builder; sha256: of the plan's bytes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,6 +34,8 @@ class PlanRecord(BaseModel):
     activation_bytes: int = 0
     constant_bytes: int = 0
     seconds: float = 0.0
+    built_from: str = ""
+    sha256: str = ""
 
     def bytes_read(self, tokens: int) -> int:
         """Return the bytes of weights that a run over so many tokens reads, with a router that chooses evenly."""

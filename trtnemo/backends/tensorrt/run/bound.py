@@ -9,7 +9,7 @@ from torch import Tensor
 
 from trtnemo.backends.tensorrt.lower.blocks import Block
 from trtnemo.backends.tensorrt.run.grid import Grid
-from trtnemo.backends.tensorrt.run.plan import Plan, PlanContext
+from trtnemo.backends.tensorrt.run.plan import Plan
 from trtnemo.backends.tensorrt.run.states import States
 from trtnemo.backends.tensorrt.run.weights import DeviceWeights
 from trtnemo.errors import EngineError
@@ -21,7 +21,6 @@ class BoundPlan:
     """A plan with everything that stays the same from step to step; `values` gives the value of each other tensor."""
 
     plan: Plan
-    context: PlanContext
     part: Block
     weights: Mapping[str, Tensor]
     states: Mapping[str, Tensor]
@@ -37,7 +36,7 @@ class BoundPlan:
         tensors = {**self.weights, **grid.tensors}
         tensors |= {name: grid.view(state) for name, state in self.states.items()}
         tensors |= {name: given[value] for name, value in self.values.items() if name in self.plan.inputs}
-        made = self.context.run(tensors, sizes or grid.sizes)
+        made = self.plan.run(tensors, sizes or grid.sizes)
         return {self.values[name]: tensor for name, tensor in made.items()}
 
 
@@ -55,7 +54,7 @@ def bind(plan: Plan, part: Block, weights: DeviceWeights, states: States) -> Bou
             kept[spec.name] = states.find(nodes[local], role, spec)
         elif spec.source == "value":
             values[spec.name] = value_name(part, spec.name)
-    return BoundPlan(plan, plan.open_context(), part, fixed, kept, values)
+    return BoundPlan(plan, part, fixed, kept, values)
 
 
 def value_name(part: Block, tensor: str) -> str:

@@ -5,7 +5,6 @@ Compiled and type-checked only: no GPU has run this module yet (docs/gpu.md).
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +36,15 @@ class DeserializedPlans:
         self._runtime = library.module.Runtime(make_logger(library, self._messages))
         # plans run one after another on one stream, so that one piece of scratch memory serves them all
         self._scratch = [self._allocate(max(record.activation_bytes for record in index.plans))]
-        self._opened: dict[str, Plan] = {}
+        self._engines: dict[str, Any] = {}
 
     def open(self, name: str) -> Plan:
-        """Return a plan by name."""
-        if name not in self._opened:
-            record = self._index.find(name)
-            captures = self._cuda_graphs and record.phase == "decode"  # a prefill's lengths change from run to run
-            make_context = partial(self._make_context, captures)
-            self._opened[name] = Plan(record, self._deserialize(name), self._device, make_context)
-        return self._opened[name]
+        """Return a plan by name, in a context of its own."""
+        if name not in self._engines:
+            self._engines[name] = self._deserialize(name)
+        record, engine = self._index.find(name), self._engines[name]
+        captures = self._cuda_graphs and record.phase == "decode"  # a prefill's lengths change from run to run
+        return Plan(record, engine, self._make_context(captures, engine), self._device)
 
     def _deserialize(self, name: str) -> Any:
         self._messages.clear()

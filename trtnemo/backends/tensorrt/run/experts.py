@@ -41,4 +41,4 @@ def _run_round(bound: BoundPlan, grid: Grid, round: Round, size: int, given: Map
         "cell_of_pick": torch.from_numpy(round.cell_of_pick).to(device),
     }
     sizes = {**grid.sizes, "C": round.token_of_cell.shape[1]}
-    return bound.context.run(tensors, sizes)["sum.after"]
+    return bound.plan.run(tensors, sizes)["sum.after"]

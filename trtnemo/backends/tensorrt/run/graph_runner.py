@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from trtnemo.backends.tensorrt.lower.networks import ADVANCE, PlannedBlock
+from trtnemo.backends.tensorrt.lower.blocks import Block
+from trtnemo.backends.tensorrt.lower.networks import ADVANCE
 from trtnemo.backends.tensorrt.lower.settings import Phase
 from trtnemo.backends.tensorrt.run.bound import BoundPlan, Open, bind
 from trtnemo.backends.tensorrt.run.experts import run_experts
@@ -28,7 +29,7 @@ class GraphRunner:
     def __init__(
         self,
         graph: Graph,
-        programs: Mapping[Phase, Sequence[PlannedBlock]],
+        programs: Mapping[Phase, Sequence[Block]],
         open_plan: Open,
         weights: DeviceWeights,
         states: States,
@@ -41,8 +42,7 @@ class GraphRunner:
         self._logits: BoundPlan | None = None
         self.watch: Watch | None = None
         for phase, blocks in programs.items():
-            runs = [(name, part) for block in blocks for name, part in block.runs]
-            bound = [bind(open_plan(name), part, weights, states) for name, part in runs]
+            bound = [bind(open_plan(block.plan), block, weights, states) for block in blocks]
             self._bound[phase] = [plan for plan in bound if plan.plan.record.kind not in (ADVANCE, LOGITS)]
             self.advances |= {plan.part.nodes[0].name: plan for plan in bound if plan.plan.record.kind == ADVANCE}
             self._logits = next((plan for plan in bound if plan.plan.record.kind == LOGITS), self._logits)

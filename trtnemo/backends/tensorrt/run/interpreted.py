@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import torch
 
-from trtnemo.backends.tensorrt.lower.emit import Emitted, emit
+from trtnemo.backends.tensorrt.lower.emit import emit
 from trtnemo.backends.tensorrt.lower.index import PlanIndex
 from trtnemo.backends.tensorrt.lower.networks import NetworkSpec
 from trtnemo.backends.tensorrt.run.plan import Plan
@@ -14,6 +14,7 @@ from trtnemo.errors import EngineError
 from trtnemo.trt.build import PlanBuilder
 from trtnemo.trt.interpreter import InterpretedEngine
 from trtnemo.trt.library import Library
+from trtnemo.trt.writer import NetworkWriter
 
 
 class InterpretedPlans:
@@ -24,21 +25,27 @@ class InterpretedPlans:
         self._builder = PlanBuilder(library, (int(major), int(minor)))
         self._index = index
         self._networks = networks
-        self._opened: dict[str, Plan] = {}
-        self._emitted: list[Emitted] = []  # constants live as long as their writers
+        self._engines: dict[str, InterpretedEngine] = {}
+        self._writers: list[NetworkWriter] = []  # constants live as long as their writers
 
     def open(self, name: str) -> Plan:
-        """Return a plan by name."""
-        if name not in self._opened:
-            emitted = emit(self._networks[name], self._index.settings, self._builder)
-            record = self._index.find(name)
-            if emitted.record.network_digest != record.network_digest:
-                raise EngineError(
-                    "was built from another network than this version of trtnemo or TensorRT writes",
-                    where=name,
-                    remedy="Rebuild the engine",
-                )
-            self._emitted.append(emitted)
-            engine = InterpretedEngine(self._builder.library, emitted.network, emitted.profile)
-            self._opened[name] = Plan(record, engine, torch.device("cpu"))
-        return self._opened[name]
+        """Return a plan by name, in a context of its own."""
+        if name not in self._engines:
+            self._engines[name] = self._write(name)
+        engine = self._engines[name]
+        return Plan(self._index.find(name), engine, engine.create_execution_context(), torch.device("cpu"))
+
+    def _write(self, name: str) -> InterpretedEngine:
+        spec = self._networks.get(name)
+        if spec is None:
+            raise _stale(name)
+        net, record = emit(spec, self._index.settings, self._builder)
+        if record.network_digest != self._index.find(name).network_digest:
+            raise _stale(name)
+        self._writers.append(net)
+        return InterpretedEngine(self._builder.library, net.network, spec.profile(net, self._index.settings))
+
+
+def _stale(name: str) -> EngineError:
+    what = "was built from another network than this version of trtnemo or TensorRT writes"
+    return EngineError(what, where=name, remedy="Rebuild the engine")
