@@ -1,9 +1,9 @@
 """Write the prompt sets of `trtnemo bench run`: real text, so that drafts and caches meet what they meet in use.
 
-usage: python scripts/write_prompts.py      (rewrites trtnemo/assets/prompts; runs made before are no longer comparable)
+usage: python scripts/prompts/write.py      (rewrites trtnemo/assets/prompts; runs made before are no longer comparable)
 
-Questions and sums are put together from lists, code is our own package's, long texts are our own documents: all of it
-is under this project's licence.
+Questions and sums are put together from lists, code is `textbook.py` beside this file: both are under this project's
+licence. Long texts are the Constitution and the Declaration of Independence of the United States, in the public domain.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import random
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 OUTPUT = ROOT / "trtnemo" / "assets" / "prompts"
 TOPICS = (
     "why the sky is blue and sunsets are red",
@@ -82,22 +83,16 @@ def chat() -> list[dict[str, Any]]:
 
 
 def functions() -> list[str]:
-    """Return functions of this package, ten to forty lines each."""
-    found = []
-    for file in sorted((ROOT / "trtnemo").rglob("*.py")):
-        text = file.read_text(encoding="utf-8")
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.FunctionDef) and 10 <= (node.end_lineno or 0) - node.lineno <= 40:
-                found.append(ast.get_source_segment(text, node) or "")
-    return found
+    """Return the functions of the textbook."""
+    text = (HERE / "textbook.py").read_text(encoding="utf-8")
+    found = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
+    return [ast.get_source_segment(text, node) or "" for node in found]
 
 
 def code(pick: random.Random) -> list[dict[str, Any]]:
     """A function and what to do with it."""
-    return [
-        user(f"{CODE_ASKS[number % len(CODE_ASKS)]}\n\n```python\n{source}\n```")
-        for number, source in enumerate(pick.sample(functions(), 60))
-    ]
+    rows = [user(f"{ask}\n\n```python\n{source}\n```") for ask in CODE_ASKS for source in functions()]
+    return pick.sample(rows, 60)
 
 
 def math(pick: random.Random) -> list[dict[str, Any]]:
@@ -121,23 +116,27 @@ def tools(pick: random.Random) -> list[dict[str, Any]]:
 
 def long(pick: random.Random) -> list[dict[str, Any]]:
     """A long text and a question about it."""
-    text = "\n\n".join(file.read_text(encoding="utf-8") for file in sorted((ROOT / "docs").glob("*.md")))
+    text = "\n\n".join(file.read_text(encoding="utf-8") for file in sorted(HERE.glob("*.txt")))
     rows = []
     for number in range(24):
-        start = pick.randrange(0, max(1, len(text) - 12000))
+        start = pick.randrange(len(text) - 12050)
         passage = text[start : start + 4000 + 350 * number]
         rows.append(user(f"{passage}\n\nWhat are the three most important facts of this text? Quote one of them."))
     return rows
 
 
+def prompt_sets() -> dict[str, str]:
+    """Return the text of every set by its name; each is drawn by itself, so that a change of one leaves the others."""
+    makers = {"code": code, "math": math, "tools": tools, "long": long}
+    sets = {"chat": chat(), **{name: make(random.Random(name)) for name, make in makers.items()}}
+    return {name: "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows) for name, rows in sets.items()}
+
+
 def main() -> None:
     """Write all sets."""
-    pick = random.Random(0)
-    sets = {"chat": chat(), "code": code(pick), "math": math(pick), "tools": tools(pick), "long": long(pick)}
     OUTPUT.mkdir(parents=True, exist_ok=True)
-    for name, rows in sets.items():
-        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        (OUTPUT / f"{name}.jsonl").write_text(lines, encoding="utf-8")
+    for name, text in prompt_sets().items():
+        (OUTPUT / f"{name}.jsonl").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
