@@ -2,7 +2,7 @@
 
 from openai import OpenAI
 
-client = OpenAI(base_url="http://localhost:8000/v1", api_key="EMPTY")
+client = OpenAI(base_url="http://localhost:8123/v1", api_key="EMPTY")
 MODEL = "nvidia/nemotron-3-super"
 
 response = client.chat.completions.create(

@@ -24,7 +24,7 @@ def _imports(text: str) -> set[str]:
 
 
 def circles() -> list[set[str]]:
-    """Return every group of modules that import each other in a circle; a package and its own parts are no circle."""
+    """Return every group of modules that import each other in a circle; a package and its parts form none."""
     imports = import_map()
     reached = {name: _reached(name, imports) for name in imports}
     groups = [frozenset({name} | {other for other in reached[name] if name in reached[other]}) for name in imports]

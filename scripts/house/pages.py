@@ -6,6 +6,7 @@ usage: python -m scripts.house.pages
 from __future__ import annotations
 
 import ast
+import textwrap
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -22,6 +23,18 @@ def first_sentence(node: _Documented) -> str:
     return " ".join((ast.get_docstring(node) or "").partition("\n\n")[0].split())
 
 
+def item(name: str, about: str, indent: str = "") -> str:
+    """Return an item of a list, its lines within 116 columns."""
+    more = f"{indent}  "
+    text = f"{indent}- `{name}`: {about}"
+    return textwrap.fill(text, 116, subsequent_indent=more, break_long_words=False, break_on_hyphens=False) + "\n"
+
+
+def paragraph(text: str) -> str:
+    """Return a text in lines within 116 columns."""
+    return textwrap.fill(text, 116, break_long_words=False, break_on_hyphens=False)
+
+
 def module_list() -> str:
     """Return a section per folder with a line per file."""
     files = [path for path in (*python_files(), *cpp_files()) if path.name != "__init__.py"]
@@ -29,8 +42,8 @@ def module_list() -> str:
     for folder, group in groupby(sorted(files, key=lambda path: (str(path.parent), path.name)), key=lambda p: p.parent):
         package = folder / "__init__.py"
         title = first_sentence(ast.parse(read(package))) if (ROOT / package).is_file() else ""
-        lines = "".join(f"- `{path.name}`: {_about(path)}\n" for path in group)
-        sections.append(f"### {folder}/\n\n{title}\n\n{lines}" if title else f"### {folder}/\n\n{lines}")
+        lines = "".join(item(path.name, _about(path)) for path in group)
+        sections.append(f"### {folder}/\n\n{paragraph(title)}\n\n{lines}" if title else f"### {folder}/\n\n{lines}")
     return "\n".join(sections)
 
 
@@ -48,7 +61,7 @@ def reference() -> str:
         tree = ast.parse(read(path))
         entries = list(_entries(tree))
         if entries:
-            parts.append(f"\n## {path}\n\n{first_sentence(tree)}\n\n" + "".join(entries))
+            parts.append(f"\n## {path}\n\n{paragraph(first_sentence(tree))}\n\n" + "".join(entries))
     return MARK + "".join(parts)
 
 
@@ -56,11 +69,11 @@ def _entries(tree: ast.Module) -> Iterator[str]:
     for node in tree.body:
         if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and not node.name.startswith("_"):
             arguments = "" if isinstance(node, ast.ClassDef) else f"({', '.join(_names(node.args))})"
-            yield f"- `{node.name}{arguments}`: {first_sentence(node)}\n"
+            yield item(f"{node.name}{arguments}", first_sentence(node))
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
             for inner in node.body:
                 if isinstance(inner, (ast.FunctionDef, ast.AsyncFunctionDef)) and not inner.name.startswith("_"):
-                    yield f"  - `{inner.name}`: {first_sentence(inner)}\n"
+                    yield item(inner.name, first_sentence(inner), "  ")
 
 
 def _names(arguments: ast.arguments) -> list[str]:

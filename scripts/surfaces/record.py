@@ -21,7 +21,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 SERVERS = ROOT / "trtnemo" / "launch" / "servers"
 ENVIRONMENT = ROOT / ".venv-parsers"
-RECORDED = ("vllm-0.20.0", "vllm-0.33.0", "sglang-0.5.10", "sglang-0.5.23")
+FROM_WHEEL = "the parser of the published wheel"
 # What the parsers import, without what only computing needs; torch comes as the CPU build of constraints.txt.
 PACKAGES = """
 torch transformers regex cachetools psutil sentencepiece numpy requests tqdm blake3 py-cpuinfo
@@ -32,6 +32,14 @@ cbor2 ijson setproctitle openai-harmony anthropic mcp compressed-tensors opentel
 opentelemetry-sdk lark diskcache IPython orjson triton xgrammar llguidance
 model-hosting-container-standards opentelemetry-exporter-otlp opentelemetry-semantic-conventions-ai lm-format-enforcer
 """.split()  # noqa: SIM905 - as a requirements file would list them
+
+
+def recorded() -> list[str]:
+    """Return `vllm-0.20.0` and such for every record that a wheel's parser made."""
+    files = sorted(SERVERS.glob("*/surface-*.json"))
+    found = [(path, json.loads(path.read_text(encoding="utf-8"))["evidence"]) for path in files]
+    names = [path for path, evidence in found if str(evidence).startswith(FROM_WHEEL)]
+    return [f"{path.parent.name}-{path.stem.removeprefix('surface-')}" for path in names]
 
 
 def pip(*arguments: str) -> None:
@@ -73,7 +81,7 @@ def run_inside(name: str, script: str, *arguments: str, text: str = "") -> dict[
 def dump(name: str) -> dict[str, Any]:
     """Return the surface of `vllm-0.20.0` and such, as its own parser tells it."""
     surface = run_inside(name, "dump.py", name.partition("-")[0])
-    return {**surface, "precedence": "typed", "evidence": f"the parser of the published wheel {name}"}
+    return {**surface, "precedence": "typed", "evidence": f"{FROM_WHEEL} {name}"}
 
 
 def record_of(name: str) -> Path:
@@ -103,7 +111,7 @@ def write(surface: dict[str, Any]) -> str:
 def main() -> None:
     """Record the named surfaces, or compare them with the record and exit 1 where they differ."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("names", nargs="*", default=RECORDED, metavar="SERVER-VERSION")
+    parser.add_argument("names", nargs="*", default=recorded(), metavar="SERVER-VERSION")
     parser.add_argument("--check", action="store_true", help="compare with the record instead of writing it")
     options = parser.parse_args()
     different = []
