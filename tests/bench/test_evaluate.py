@@ -6,9 +6,8 @@ import json
 
 import pytest
 
-from tests.cli.test_commands import trtnemo
-from tests.server.test_lm_eval import CHOICE, ROWS, TASK
-from tests.support.commands import trtnemo_here
+from tests.support.commands import trtnemo, trtnemo_here
+from tests.support.lm_eval import CHOICE, ROWS, TASK
 from trtnemo.checkpoint.family.card import Comparison, card_suites, compare
 
 

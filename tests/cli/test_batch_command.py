@@ -192,7 +192,7 @@ def test_a_pipe_is_no_input(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     done = run(tmp_path / "pipe", tmp_path / "out.jsonl", "--url", "http://127.0.0.1:9")
     assert done.returncode == 2
-    assert "is no regular file, and is read twice" in done.stderr
+    assert "is not a regular file, and is read twice" in done.stderr
 
 
 def test_a_server_that_accepts_and_is_silent_gets_failed_rows_that_can_be_sent_again(tmp_path, tiny_url):

@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from tests.cli.test_commands import trtnemo
-from tests.support.commands import trtnemo_here
+from tests.support.commands import trtnemo, trtnemo_here
 from tests.support.records import request, run_record
 from trtnemo.bench.load.record import Server
 from trtnemo.bench.load.shape import LoadShape
@@ -152,7 +151,7 @@ def test_runs_of_different_loads_are_not_compared(tmp_path):
             run_record([request(0, sent=0.0)], shape=shape).save(tmp_path / name / str(number))
     result = trtnemo_here("bench", "gate", "before", "after", cwd=tmp_path)
     assert result.returncode == 2
-    assert "the runs are of different loads" in result.stderr
+    assert "the runs have different loads" in result.stderr
     assert "concurrency 64 of tiny" in result.stderr
 
 

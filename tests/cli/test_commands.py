@@ -12,13 +12,9 @@ import sys
 import pytest
 
 from tests.support.checkpoints.spoil import edit_config, edit_tensors
+from tests.support.commands import trtnemo
 from trtnemo.cli import cli
 from trtnemo.cli.group import COMMANDS, run
-
-
-def trtnemo(*arguments, **options):
-    command = [sys.executable, "-m", "trtnemo", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
@@ -159,7 +155,7 @@ def test_every_failure_is_one_line_and_its_exit_code(copy_checkpoint, make_engin
         (["check", tmp_path / "nothing"], 4, "no such directory"),
         (["check", directory], 4, "exceeds n_routed_experts"),
         (["build", "--checkpoint", directory, "--output", tmp_path / "e"], 4, "exceeds n_routed_experts"),
-        (["inspect", tmp_path], 5, "is no engine"),
+        (["inspect", tmp_path], 5, "is not an engine"),
         (["inspect", damaged], 5, "edited after the build"),
         (["serve", "--engine", damaged], 5, "edited after the build"),
         (["build", "--recipe", "rtx-5090", "--output", tmp_path / "e"], 4, "the hub is offline"),

@@ -7,9 +7,8 @@ import json
 import pytest
 import yaml
 
-from tests.cli.test_commands import trtnemo
-from tests.launch.conftest import card
-from tests.support.commands import trtnemo_here
+from tests.support.commands import trtnemo, trtnemo_here
+from tests.support.launch.machine import card
 
 
 def test_check_of_the_cards_vllm_line_names_swap_space():
@@ -52,9 +51,17 @@ def test_check_of_the_cards_recipe_names_13179_and_the_remedy():
         (["check", "tiny", "--recipe", "b200"], 2, "one of them"),
         (["check", "tiny", "--set", "a=b"], 2, "give --recipe"),
         (["check", "--recipe", "b200", "--headers-only"], 2, "go with a CHECKPOINT"),
-        (["check", "--command", "vllm serve m", "--server-version", "abc"], 2, "--server-version: 'abc' is no version"),
+        (
+            ["check", "--command", "vllm serve m", "--server-version", "abc"],
+            2,
+            "--server-version: 'abc' is not a version",
+        ),
         (["check", "--recipe", "b200", "--compute-capability", "9.0"], 2, "a recipe has hardware.compute_capability"),
-        (["check", "--command", "vllm serve m", "--compute-capability", "sm90"], 2, "'sm90' is no compute capability"),
+        (
+            ["check", "--command", "vllm serve m", "--compute-capability", "sm90"],
+            2,
+            "'sm90' is not a compute capability",
+        ),
         (["check", "--command", "ls"], 2, "holds none of these commands: trtllm-serve"),
         (["check", "--recipe", "tiny", "--set", "parallel.tensor=2"], 3, "does not do yet"),
         (["check", "--recipe", "rtx-5090", "--set", "kv_cache.dtype=fp8"], 3, "TensorRT updates no FP8 cache in place"),
@@ -72,11 +79,11 @@ def test_check_of_the_cards_recipe_names_13179_and_the_remedy():
         (["render", "--recipe", "b200", "--as", "helm"], 2, "helm"),
         (["render", "--recipe", "b200", "--output", "/nowhere/x"], 2, "cannot be written"),
         (["render", "--recipe", "b200", "--set", "trtllm.args.nope=1"], 3, "--nope"),
-        (["recipes", "import", "vllm serve m --port x"], 2, "is no whole number"),
-        (["diff", "/nowhere", "/nowhere"], 5, "is no engine"),
+        (["recipes", "import", "vllm serve m --port x"], 2, "is not a whole number"),
+        (["diff", "/nowhere", "/nowhere"], 5, "is not an engine"),
         (["build", "--recipe", "tiny", "--interpret"], 2, "runtime 'cpu' has none"),
         (["eval", "--url", "http://127.0.0.1:9"], 7, "no server answers"),
-        (["eval", "--include-path", "/nowhere"], 2, "is no directory"),
+        (["eval", "--include-path", "/nowhere"], 2, "is not a directory"),
     ],
 )
 def test_every_door_refuses_bad_input_in_one_line(arguments, code, words, tmp_path):

@@ -6,9 +6,8 @@ import json
 
 import pytest
 
-from tests.cli.test_commands import trtnemo
 from tests.support.checkpoints.spoil import edit_config
-from tests.support.commands import trtnemo_here
+from tests.support.commands import trtnemo, trtnemo_here
 
 KEYS = {
     "verdict": {"kind", "sentence", "resident"},
@@ -96,10 +95,10 @@ def test_devices_are_listed_with_their_sources():
         ([], 2, "give --recipe"),
         (["--recipe", "b200", "--hardware", "b2000"], 2, "did you mean 'b200'"),
         (["--recipe", "b200", "--hardware", "b200x0"], 2, "asks for 0 devices"),
-        (["--recipe", "b200", "--hardware", ""], 2, "is no hardware"),
-        (["--recipe", "b200", "--set", "hardware.name=abacus"], 2, "'abacus' is no hardware"),
+        (["--recipe", "b200", "--hardware", ""], 2, "is not a known device"),
+        (["--recipe", "b200", "--set", "hardware.name=abacus"], 2, "'abacus' is not a known device"),
         (["--recipe", "b200", "--acceptance", "1.5"], 2, "1.5"),
-        (["--recipe", "tiny", "--plot", "x.txt"], 2, "is no .png, .svg or .pdf file"),
+        (["--recipe", "tiny", "--plot", "x.txt"], 2, "is not a .png, .svg or .pdf file"),
         (["--recipe", "tiny", "--plot", "/nowhere/x.png"], 2, "cannot be written"),
         (["--recipe", "none-such"], 3, "there is no recipe 'none-such'"),
         (["--recipe", "b200", "--set", "limits.max_batch_size=0"], 3, "limits.max_batch_size"),

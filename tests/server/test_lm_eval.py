@@ -9,20 +9,8 @@ import sys
 
 import pytest
 
-TASK = """
-task: {name}
-dataset_path: json
-dataset_kwargs: {{data_files: {{test: {data}}}}}
-test_split: test
-output_type: {kind}
-doc_to_text: "The capital of {{{{country}}}} is"
-{extra}
-"""
-ROWS = [("Japan", "Tokyo", "Paris"), ("France", "Paris", "Oslo"), ("Norway", "Oslo", "Tokyo"), ("Peru", "Lima", "Rome")]
-CHOICE = """doc_to_choice: "{{[right, wrong]}}"
-doc_to_target: 0
-metric_list: [{metric: acc}]
-"""
+from tests.support.lm_eval import CHOICE, ROWS, TASK
+
 GENERATE = """doc_to_target: "{{right}}"
 generation_kwargs: {until: ["."], max_gen_toks: 8, do_sample: false}
 filter_list: [{name: trimmed, filter: [{function: remove_whitespace}, {function: take_first}]}]

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from trtnemo.cli import cli
@@ -40,6 +41,12 @@ def interruptible() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def trtnemo(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own, to its end."""
+    command = [sys.executable, "-m", "trtnemo", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
 
 
 def trtnemo_here(*arguments: object, cwd: Path | None = None, input: str = "") -> subprocess.CompletedProcess[str]:

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tests.launch.conftest import STAND_IN, free_port, write_program
+from tests.support.launch.machine import STAND_IN, free_port, write_program
 from trtnemo.engine.manifest import read_manifest
 
 
@@ -71,7 +71,7 @@ def test_a_server_is_started_watched_and_ended_with_a_signal(machine, served, re
             ["Known issue trtllm-13179", "enable_padding: false", "  | RuntimeError: run out of mamba cache blocks"],
         ),
         ("hang", ["is not healthy after 8 s (last stage: loading weights)"]),
-        ("mute", ["is healthy but gives no token: status 500"]),
+        ("mute", ["is healthy but does not generate a token: status 500"]),
     ],
 )
 def test_a_server_that_does_not_come_up_is_told_with_its_last_lines(machine, served, behaviour, words):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from tests.launch.conftest import card
-from tests.launch.test_recipes import EXTERNAL, meaning
+from tests.support.launch.machine import card
+from tests.support.launch.meaning import EXTERNAL, meaning
 from trtnemo.errors import UsageError
 from trtnemo.launch.from_recipe import to_invocation
 from trtnemo.launch.pasted.command import read_command
@@ -115,5 +115,5 @@ def test_a_file_that_was_not_read_is_said_to_be_left_out(tmp_path):
 
 
 def test_a_value_that_the_server_refuses_is_no_recipe():
-    with pytest.raises(UsageError, match="--port: 'x' is no whole number"):
+    with pytest.raises(UsageError, match="--port: 'x' is not a whole number"):
         recipe_text(read_command("vllm serve m --port x", "0.20.0"), "")

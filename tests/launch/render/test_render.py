@@ -15,7 +15,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.launch.test_recipes import EXTERNAL, meaning
+from tests.support.launch.meaning import EXTERNAL, meaning
 from trtnemo.checkpoint.family.card import card_suites
 from trtnemo.errors import RecipeError
 from trtnemo.launch.check import check_invocation

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import MakeCheckpoint
-from tests.launch.conftest import free_port, write_program
 from tests.support.copied import copy_package
+from tests.support.launch.machine import free_port, write_program
 
 LINE = '    "sglang": SglangSection,\n'
 DIALECT = """
@@ -190,7 +189,9 @@ def test_doctor_looks_for_its_package(start: Run) -> None:
     assert "quark" in json.loads(told(start("doctor", "--json")))["machine"]["packages"]
 
 
-def test_serve_starts_it_reads_its_log_and_asks_it_for_a_token(start: Run, make_checkpoint: MakeCheckpoint) -> None:
+def test_serve_starts_it_reads_its_log_and_asks_it_for_a_token(
+    start: Run, make_checkpoint: Callable[..., Path]
+) -> None:
     local = f"checkpoint={make_checkpoint('nvfp4')}"
     told(start("build", "--recipe", "q.yaml", "--output", "bundle", "--set", local))
     process = start("serve", "--engine", "bundle", "--start-timeout", "30")

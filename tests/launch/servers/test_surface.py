@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import pytest
+from packaging.version import Version
 
+from tests.support.paths import ROOT
 from trtnemo.errors import RecipeError
 from trtnemo.launch.servers.surface import choose_surface, load_surface, recorded_versions
+from trtnemo.recipe.external import EXTERNAL
 
-SERVERS = {"trtllm": ["1.3.0rc12", "1.4"], "vllm": ["0.20.0", "0.33.0"], "sglang": ["0.5.10", "0.5.23"]}
+# the files are the truth: what the package lists is compared with them
+SERVERS = {
+    server: sorted(
+        (path.stem.removeprefix("surface-") for path in (ROOT / "trtnemo/launch/servers" / server).glob("surface-*")),
+        key=Version,
+    )
+    for server in EXTERNAL
+}
 ALL = [(server, version) for server, versions in SERVERS.items() for version in versions]
 
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_every_server_is_recorded_in_two_versions_oldest_first(server):
     assert recorded_versions(server) == SERVERS[server]
+    assert len(SERVERS[server]) >= 2
 
 
 @pytest.mark.parametrize(("server", "version"), ALL)
@@ -54,7 +65,7 @@ def test_the_nearest_record_that_is_not_newer_speaks_for_a_version(server, asked
 
 
 def test_a_version_that_is_none_is_refused():
-    with pytest.raises(RecipeError, match=r"'vllm\.version' 'newest' is no version.*0\.20\.0, 0\.33\.0"):
+    with pytest.raises(RecipeError, match=r"'vllm\.version' 'newest' is not a version.*0\.20\.0, 0\.33\.0"):
         choose_surface("vllm", "newest")
 
 

@@ -38,7 +38,7 @@ def ask(wheel, cases, texts=()):
     return record.run_inside(wheel, "parse.py", wheel.partition("-")[0], text=json.dumps(question))
 
 
-@pytest.mark.parametrize("name", record.RECORDED)
+@pytest.mark.parametrize("name", record.recorded())
 def test_the_record_equals_the_wheel(name):
     recorded = record.record_of(name).read_text(encoding="utf-8")
     assert record.write(record.dump(name)) == recorded

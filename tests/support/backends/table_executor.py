@@ -66,5 +66,5 @@ class TableSnapshot:
     length: int
     nbytes: int
 
-    def park(self):
+    def swap_out(self):
         pass

@@ -109,7 +109,7 @@ def formats(config: dict[str, Any], precision: str, model: str = "super") -> dic
 
 
 def uniform(config: dict[str, Any], layers: str, excluded: list[str]) -> dict[str, str]:
-    """Return NVFP4 for every linear layer that is not excluded; router and convolution are no linear layers."""
+    """Return NVFP4 for every linear layer that is not excluded; router and convolution are not linear layers."""
     found = {}
     for index, kind in enumerate(layers):
         for name, shape in layer_shapes(config, kind).items():
