@@ -98,7 +98,7 @@ def main() -> None:
     for name in RECIPES:
         recipe = load_recipe(name)
         if not isinstance(recipe, TensorrtRecipe):
-            raise SystemExit(f"{name} is no recipe of runtime tensorrt")
+            raise SystemExit(f"{name} is not a recipe of runtime tensorrt")
         built.append((name, recipe, build_all(recipe)))
     for name, recipe, records in built:
         print_plans(name, recipe, records)

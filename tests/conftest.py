@@ -179,7 +179,7 @@ def make_plans(make_checkpoint: MakeCheckpoint, shared: Share) -> Callable[..., 
 
     def make(checkpoint: str, *settings: str) -> Path:
         name = checkpoint if checkpoint == "tiny" else str(make_checkpoint(checkpoint))
-        given = [f"checkpoint={name}", "limits.max_seq_len=2048", "tensorrt.products=float32", *settings]
+        given = [f"checkpoint={name}", "limits.max_seq_len=2048", "tensorrt.matmul_dtype=float32", *settings]
         recipe = load_recipe("rtx-pro-6000", given)
         label = f"plans-{checkpoint}-{_digest(*settings)}"
         return shared(label, lambda place: build_engine(recipe, "rtx-pro-6000", place))

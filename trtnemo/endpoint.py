@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from trtnemo.errors import ServerError
 
 # set for a server that is to stop when its stdin ends, as it does when who started it is no more
-LEASH = "TRTNEMO_STOP_WITH_STDIN"
+PARENT_WATCH = "TRTNEMO_STOP_WITH_STDIN"
 _STOP_SECONDS = 90.0
 _ANSWERS = re.compile(r" at (https?://\S+)$")
 
@@ -45,7 +45,7 @@ def served_models(base: str) -> list[str]:
         response = httpx.get(f"{base}/v1/models", headers=authorization(), timeout=30)
         response.raise_for_status()
         names = [str(item["id"]) for item in response.json()["data"]]
-        names[0]  # an empty list is no answer
+        names[0]  # an empty list is not an answer
         return names
     except (httpx.HTTPError, ValueError, LookupError, TypeError, httpx.InvalidURL) as error:
         raise ServerError(
@@ -61,7 +61,7 @@ def serving(arguments: Sequence[str], program: Sequence[str] = ()) -> Iterator[s
     It ends when this process does, however that ends.
     """
     command = [*(program or (sys.executable, "-m", "trtnemo")), "serve", "--port", str(free_port()), *arguments]
-    env = {**os.environ, LEASH: "1"}
+    env = {**os.environ, PARENT_WATCH: "1"}
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
     try:
         yield _wait_for_url(process)
@@ -79,7 +79,7 @@ def serving(arguments: Sequence[str], program: Sequence[str] = ()) -> Iterator[s
 
 def hold_leash() -> None:
     """Stop this process, as SIGTERM does, when its stdin ends, if who started it asks for that."""
-    if os.environ.pop(LEASH, None) is not None:
+    if os.environ.pop(PARENT_WATCH, None) is not None:
         threading.Thread(target=_stop_with_stdin, name="trtnemo-leash", daemon=True).start()
 
 

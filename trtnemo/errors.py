@@ -10,12 +10,15 @@
     │   └── StepError                     a caller broke the executor's contract
     ├── MachineError                  6   this machine lacks what the command needs
     ├── ServerError                   7   the server could not start or went away
+    │   ├── UnansweredError               no request of a load was answered
+    │   └── MeasurementError              the measurement failed, not the server
     └── RequestError                  -   one request is refused; the server lives on
         ├── ModelNotFoundError
         ├── PromptTooLongError
         └── BusyError
 
-Each error says what is wrong, where, and what to do next. This module imports nothing of the package.
+Commands also exit with 1 for findings, a failed comparison or a regression, and `bench gate` with 9 where the runs
+cannot decide. Each error says what is wrong, where, and what to do next. This module imports nothing of the package.
 """
 
 from __future__ import annotations
@@ -58,6 +61,10 @@ class RecipeError(TrtnemoError):
     """A recipe cannot be read, has an unknown key, a wrong type or a value out of range."""
 
     exit_code = 3
+
+
+class RenamedKeyWarning(FutureWarning):
+    """A recipe uses the old name of a key, which the next release no longer reads."""
 
 
 class CheckpointError(TrtnemoError):

@@ -190,7 +190,7 @@ void bind_executor(nb::module_& module) {
         .def_prop_ro("length", &Snapshot::length)
         .def_prop_ro("own_bytes", &Snapshot::own_bytes)
         .def_prop_ro("pages_to_restore", &Snapshot::pages_to_restore)
-        .def("park", &Snapshot::park)
+        .def("swap_out", &Snapshot::swap_out)
         .def_prop_ro("pages", &Snapshot::pages);
     nb::class_<BoundExecutor>(module, "Executor")
         .def(nb::init<const std::string&, const std::string&, std::size_t, std::size_t, std::size_t, std::size_t,

@@ -22,7 +22,7 @@ Snapshot::~Snapshot() {
     for (const std::uint32_t page : pages_) pool_->release(page);
 }
 
-void Snapshot::park() {
+void Snapshot::swap_out() {
     if (pages_.empty()) return;
     const std::size_t bytes = pool_->layout().page_bytes();
     std::vector<std::uint8_t> copy(pages_.size() * bytes);  // before a page is given back, for there may be no memory
@@ -30,7 +30,7 @@ void Snapshot::park() {
         std::memcpy(copy.data() + page * bytes, pool_->page(pages_[page]), bytes);
         pool_->release(pages_[page]);
     }
-    parked_.swap(copy);
+    swapped_.swap(copy);
     pages_.clear();
 }
 
@@ -43,7 +43,7 @@ void Snapshot::restore(Sequence& sequence) const {
     sequence.pages = pages_;
     for (std::size_t page = 0; page < pages_to_restore(); ++page) {
         sequence.pages.push_back(pool_->take());
-        std::memcpy(pool_->page(sequence.pages.back()), parked_.data() + page * page_bytes(), page_bytes());
+        std::memcpy(pool_->page(sequence.pages.back()), swapped_.data() + page * page_bytes(), page_bytes());
     }
     sequence.is_open = true;
     sequence.length = length_;
@@ -56,7 +56,7 @@ void Snapshot::restore(Sequence& sequence) const {
 }
 
 std::size_t Snapshot::own_bytes() const {
-    return (states_.size() + last_hidden_.size() + unfed_hidden_.size()) * sizeof(float) + parked_.size();
+    return (states_.size() + last_hidden_.size() + unfed_hidden_.size()) * sizeof(float) + swapped_.size();
 }
 
 }  // namespace trtnemo

@@ -34,7 +34,7 @@ struct Sequence {
     std::vector<float> unfed_hidden;  // [tokens][padded hidden]
 };
 
-// A sequence at its last commit. It shares the pages, until it is parked, and holds the rest; neither is ever written.
+// A sequence at its last commit. It shares the pages, until it is swapped out, and holds the rest; neither is ever written.
 class Snapshot {
   public:
     Snapshot(std::shared_ptr<PagePool> pool, const Sequence& sequence, std::size_t state_floats);
@@ -42,8 +42,8 @@ class Snapshot {
     Snapshot(const Snapshot&) = delete;
     Snapshot& operator=(const Snapshot&) = delete;
 
-    void park();  // copies the pages and gives them back
-    std::size_t pages_to_restore() const { return parked_.size() / page_bytes(); }
+    void swap_out();  // copies the pages and gives them back
+    std::size_t pages_to_restore() const { return swapped_.size() / page_bytes(); }
     void restore(Sequence& sequence) const;  // throws std::runtime_error when pages are missing
     std::size_t length() const { return length_; }
     std::size_t own_bytes() const;  // without pages
@@ -60,7 +60,7 @@ class Snapshot {
     std::vector<float> last_hidden_;
     std::vector<std::int64_t> unfed_tokens_;
     std::vector<float> unfed_hidden_;
-    std::vector<std::uint8_t> parked_;  // pages, one after the other
+    std::vector<std::uint8_t> swapped_;  // pages, one after the other
 };
 
 }  // namespace trtnemo

@@ -131,7 +131,7 @@ def test_a_config_that_is_no_file_is_refused_unread(copy_checkpoint, target):
         os.mkfifo(directory / "config.json")
     else:
         (directory / "config.json").symlink_to(target)
-    with pytest.raises(CheckpointError, match="no regular file"):
+    with pytest.raises(CheckpointError, match="not a regular file"):
         Checkpoint.survey(directory)
 
 

@@ -37,7 +37,7 @@ def test_ids_and_models_of_all_lines_are_known(tmp_path):
         ({"body": []}, "body"),
         ({"body": {"stream": True}}, "stream"),
         ({"body": {"model": 4}}, "model"),
-        ({"body": {"temperature": float("inf")}}, "none that JSON knows"),
+        ({"body": {"temperature": float("inf")}}, "which JSON does not allow"),
         ({"more": 1}, "more"),
     ],
 )

@@ -63,7 +63,7 @@ def test_failed_rows_stay_unless_they_are_to_be_sent_again(tmp_path):
 def test_a_file_of_something_else_is_left_alone(tmp_path, line):
     path = tmp_path / "out.jsonl"
     path.write_text(f"{line}\n")
-    with pytest.raises(UsageError, match=r"out\.jsonl:1: is no result"):
+    with pytest.raises(UsageError, match=r"out\.jsonl:1: is not a result"):
         ResultFile(path, IDS)
     assert path.read_text() == f"{line}\n"
 

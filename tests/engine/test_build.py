@@ -39,7 +39,7 @@ def test_an_engine_holds_packed_weights_and_no_second_copy(make_engine, make_che
         "tokenizer/tokenizer.json",
         "tokenizer/tokenizer_config.json",
     }
-    with pytest.raises(EngineError, match="packed weights, which are no checkpoint"):
+    with pytest.raises(EngineError, match="packed weights, which can no longer be read"):
         Engine.open(directory).checkpoint()
 
 
@@ -63,17 +63,17 @@ def test_two_builds_of_one_checkpoint_are_equal(make_checkpoint, make_engine, tm
     assert again == read_manifest(make_engine("mixed"))
 
 
-def test_a_sound_engine_opens_and_verifies(make_engine):
+def test_a_sound_engine_opens_and_verifies(make_engine, make_checkpoint):
     opened = Engine.open(make_engine("mixed"))
     assert verify_files(opened.directory, opened.manifest, thorough=True) == []
     assert opened.mtp is not None
-    assert opened.recipe.served_model_names == ("tiny", "nvidia/nemotron-3-super")
+    assert opened.recipe.served_model_names == (make_checkpoint("mixed").name,)
 
 
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda d: (d / "engine.json").unlink(), "is no engine"),
+        (lambda d: (d / "engine.json").unlink(), "is not an engine"),
         (lambda d: (d / "engine.json").write_text("{"), "cannot be read"),
         (lambda d: (d / "engine.json").write_text("[]"), "format None"),
         (lambda d: edit_json(d / "engine.json", format_version=2), "format 2"),

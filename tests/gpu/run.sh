@@ -57,7 +57,7 @@ measure_tiny() {
         --set speculation.draft_tokens=3 "$@"
     step "$bin/python" tests/gpu/measure.py "$engine" --report "$output/tiny-$name.json" || failed=5
 }
-measure_tiny float32 --set tensorrt.products=float32
+measure_tiny float32 --set tensorrt.matmul_dtype=float32
 measure_tiny bfloat16
 measure_tiny no-graphs --set tensorrt.cuda_graphs=false
 if $full; then

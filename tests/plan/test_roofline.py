@@ -46,7 +46,7 @@ def test_states_at_batch_64_move_the_published_21_gigabytes():
 
 def test_active_parameters_are_published():
     # 12,770,237,440 counts the whole embedding, of which a token reads a row, and norms, convolutions and vectors,
-    # which are no products (0.02 %)
+    # which are not products (0.02 %)
     active = sum(active_operations(super_network("BF16")).values())
     assert active + 131_072 * 4096 == pytest.approx(12_770_237_440, rel=3e-4)
     assert sum(active_operations(super_network("NVFP4")).values()) == active

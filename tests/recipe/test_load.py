@@ -157,6 +157,32 @@ def test_a_recipe_without_served_names_serves_the_checkpoints():
     assert validate(parse("runtime: cpu\ncheckpoint: a/b-c\n", "x")).served_model_names == ("b-c",)
 
 
+CARD = ("tiny", "nvidia/nemotron-3-super")
+
+
+@pytest.mark.parametrize(
+    ("settings", "checkpoint", "names"),
+    [
+        ([], None, CARD),
+        ([], "tiny", CARD),
+        ([], "/models/finetuned/", ("finetuned",)),
+        ([], "me/my-nemotron", ("my-nemotron",)),
+        (["checkpoint=me/my-nemotron"], None, ("my-nemotron",)),
+        (["checkpoint=me/a"], "me/b", ("b",)),
+        ([], "/copies/tiny", CARD),  # the same checkpoint, elsewhere
+        (["served_model_names=[chosen]"], "me/b", ("chosen",)),
+    ],
+)
+def test_another_checkpoint_is_announced_under_its_own_name(settings, checkpoint, names):
+    assert load_recipe("tiny", settings, checkpoint).served_model_names == names
+
+
+def test_names_of_an_external_server_stay_with_another_checkpoint():
+    own = load_recipe("b200").served_model_names
+    assert own
+    assert load_recipe("b200", [], "me/finetuned").served_model_names == own
+
+
 def test_a_loaded_recipe_is_frozen():
     with pytest.raises(ValueError, match="frozen"):
         load_recipe("tiny").limits.max_batch_size = 3  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Snapshots of prefixes: the longest known beginning is found, under a budget of bytes."""
+"""Snapshots of prefixes: the longest known prefix is found, under a budget of bytes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Kept:
     length: int
     nbytes: int = 10
 
-    def park(self):
+    def swap_out(self):
         pass
 
 
@@ -25,7 +25,7 @@ def store(cache, tokens, nbytes=10, **how):
     cache.store(cache.key_for(tokens), Kept(len(tokens), nbytes), **how)
 
 
-def test_the_longest_beginning_that_leaves_a_token_is_found():
+def test_the_longest_prefix_that_leaves_a_token_is_found():
     cache = PrefixCache(1000)
     for length in (100, 200, 300):
         store(cache, BASE[:length])

@@ -32,7 +32,7 @@ def run(step):
     """Pretend that the step ran and every sequence at its end sampled a token."""
     for segment, item in zip(step.batch.segments, step.sequences, strict=True):
         item.position += segment.length
-        if not item.unseen:
+        if not item.uncomputed:
             item.tokens.append(1)
 
 

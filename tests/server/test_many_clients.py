@@ -23,7 +23,7 @@ def url(tmp_path_factory, server_process):
     return server_process(output)[1]
 
 
-def beginning_of(pair):
+def prefix_of(pair):
     """Return what two clients have in common, a finished turn; some are long enough to be worth keeping."""
     return f"canary {pair}: the word of this client is {pair * 7919}. " * (2 + pair % 5) + "<|im_end|>"
 
@@ -32,7 +32,7 @@ async def ask(client, number, leave_early=False):
     """Return the text of one streamed completion, with the log probabilities of its tokens."""
     stream = await client.completions.create(
         model="tiny",
-        prompt=beginning_of(number // 2) + f"I am {number}.",
+        prompt=prefix_of(number // 2) + f"I am {number}.",
         max_tokens=24,
         temperature=0.7 if number % 2 else 0,
         seed=number,

@@ -285,7 +285,7 @@ def test_scores_of_a_token_id_prompt_equal_transformers(make_engine, make_checkp
         expected = oracle.logits(oracle.load_model(make_checkpoint(precision)), torch.tensor(prompt)).log_softmax(-1)
         for max_tokens in (0, 1):
             body = {
-                "model": "tiny",
+                "model": make_checkpoint(precision).name,
                 "prompt": prompt,
                 "max_tokens": max_tokens,
                 "echo": True,

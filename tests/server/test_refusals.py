@@ -98,7 +98,7 @@ def called(arguments):
             "'enable_thinking' must be true or false, not 'false'",
         ),
         (CHAT, {"model": "tiny", "messages": [*MESSAGES, called("{")]}, 400, "messages", "are not JSON"),
-        (CHAT, {"model": "tiny", "messages": [*MESSAGES, called("[1]")]}, 400, "messages", "are no object"),
+        (CHAT, {"model": "tiny", "messages": [*MESSAGES, called("[1]")]}, 400, "messages", "are not a JSON object"),
         (
             CHAT,
             {"model": "tiny", "messages": [*MESSAGES, {"role": "assistant", "tool_calls": [{}]}]},
@@ -181,10 +181,11 @@ def test_a_tokenizer_of_another_family_without_a_template_refuses_chats_only(cop
     tokenizer.save(str(checkpoint / "tokenizer.json"))
     build_engine(load_recipe("tiny", [f"checkpoint={checkpoint}"]), "tiny", tmp_path / "engine")
     _, url = server_process(tmp_path / "engine")
-    chat = httpx.post(url + CHAT, json={"model": "tiny", "messages": MESSAGES})
+    chat = httpx.post(url + CHAT, json={"model": checkpoint.name, "messages": MESSAGES})
     assert chat.status_code == 400
     assert "no chat template" in chat.json()["error"]["message"]
-    assert httpx.post(url + TEXT, json={"model": "tiny", "prompt": "Hi"}).status_code == 200
+    assert httpx.post(url + TEXT, json={"model": checkpoint.name, "prompt": "Hi"}).status_code == 200
+    assert httpx.post(url + TEXT, json={"model": "tiny", "prompt": "Hi"}).status_code == 404
 
 
 def test_stream_options_without_a_stream_are_refused(tiny_url):

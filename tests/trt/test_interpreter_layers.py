@@ -61,7 +61,7 @@ SUMS = {
 @pytest.mark.parametrize("name", SUMS)
 def test_products_of_bfloat16_are_summed_in_float32_and_rounded_once(name):
     write, exact = SUMS[name]
-    # 256 + 1 is no bfloat16 number: a sum kept in bfloat16 would stay at 256
+    # 256 + 1 is not a bfloat16 number: a sum kept in bfloat16 would stay at 256
     x, y = torch.ones(2, 640).bfloat16(), torch.ones(3, 640).bfloat16()
     assert torch.equal(out(write, x=x, y=y), torch.full((2, 3), 640.0).bfloat16())
     x, y = bfloat16(4, 512), bfloat16(5, 512)
@@ -246,7 +246,7 @@ def test_layers_that_our_networks_never_use_are_refused():
     def write(net, x):
         return net.name(net.network.add_softmax(x)).get_output(0)
 
-    with pytest.raises(EngineError, match="SOFTMAX is none that our networks use"):
+    with pytest.raises(EngineError, match="SOFTMAX is not one that our networks use"):
         interpret(write, {"x": (Element.FLOAT32, (2, 4))})
 
 
@@ -262,5 +262,5 @@ IMPOSSIBLE = {
 def test_the_writer_says_where_tensorrt_takes_no_layer(name):
     net = NetworkWriter(builder().library, builder().create_network())
     x = net.input("x", Element.FLOAT32, (2, 4), "value")
-    with net.scope("block"), pytest.raises(EngineError, match="block: TensorRT takes no such layer"):
+    with net.scope("block"), pytest.raises(EngineError, match="block: TensorRT rejected this layer"):
         IMPOSSIBLE[name](net, x)

@@ -53,7 +53,7 @@ def _score(llm: LLM, cases: list[Case]) -> dict[str, Any]:
     outputs = llm.generate([case.prompt for case in cases], GREEDY)
     right = [case.is_right(o.text) and o.finish_reason == "stop" for case, o in zip(cases, outputs, strict=True)]
     thoughts = [len(llm.tokenizer.encode(case.read(o.text).reasoning)) for case, o in zip(cases, outputs, strict=True)]
-    # the first token of each answer comes from the prompt's own step and is no verification
+    # the first token of each answer comes from the prompt's own step and is not a verification
     verified, verifications = sum(len(o.token_ids) - 1 for o in outputs), sum(o.verifications for o in outputs)
     return {
         "skill": cases[0].skill,

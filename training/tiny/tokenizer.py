@@ -61,7 +61,7 @@ def answers(token_ids: list[int]) -> list[bool]:
     """Tell of each token of a whole chat whether the assistant writes it, its end of turn included.
 
     The opening tag belongs to the prompt: an answer starts after `<think></think>`, or after `<think>` and the newline.
-    A turn of the history whose thought was cut out by the template is no answer: nobody writes it like that.
+    A turn of the history whose thought was cut out by the template is not an answer: nobody writes it like that.
     """
     marks = [False] * len(token_ids)
     for start in _answer_starts(token_ids):

@@ -45,7 +45,7 @@ class Snapshot(Protocol):
         """Bytes that the snapshot holds."""
         ...
 
-    def park(self) -> None:
+    def swap_out(self) -> None:
         """Copy what it shares with its executor, so that the executor has the room again."""
         ...
 

@@ -25,7 +25,7 @@ class StateCopy(Protocol):
         """Bytes held."""
         ...
 
-    def park(self) -> None:
+    def swap_out(self) -> None:
         """Copy what is shared with the executor, and give it back."""
         ...
 
@@ -43,9 +43,9 @@ class SlotSnapshot:
         """Bytes held."""
         return self.copy.nbytes
 
-    def park(self) -> None:
+    def swap_out(self) -> None:
         """Copy what is shared with the executor, and give it back."""
-        self.copy.park()
+        self.copy.swap_out()
 
 
 @dataclass

@@ -32,7 +32,7 @@ class BatchLine(BaseModel):
         try:
             json.dumps(body, allow_nan=False)
         except ValueError:
-            raise ValueError("a number in 'body' is none that JSON knows") from None
+            raise ValueError("'body' contains NaN or Infinity, which JSON does not allow") from None
         if not isinstance(body.get("model", ""), str):
             raise ValueError("'model' is a name")
         return body
@@ -60,7 +60,7 @@ def read_lines(path: Path) -> Iterator[BatchLine]:
 def count_lines(path: Path) -> InputSummary:
     """Read a whole file before anything is sent; raises UsageError on a bad line, an id that stands twice, no line."""
     if path.exists() and not path.is_file():
-        raise UsageError("is no regular file, and is read twice", where=str(path), remedy="Write it to a file first")
+        raise UsageError("is not a regular file, and is read twice", where=str(path), remedy="Write it to a file first")
     ids, models = set[str](), set[str]()
     for line in read_lines(path):
         if line.custom_id in ids:

@@ -120,7 +120,7 @@ class ResultFile:
                 return dict(row)
         except (ValueError, LookupError, TypeError):
             pass
-        raise UsageError("is no result of a batch", where=f"{self.path}:{number}", remedy="Name another output file")
+        raise UsageError("is not a result of a batch", where=f"{self.path}:{number}", remedy="Name another output file")
 
 
 def _is_success(row: dict[str, Any]) -> bool:

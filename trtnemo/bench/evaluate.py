@@ -35,7 +35,7 @@ def evaluate(
     if importlib.util.find_spec("lm_eval") is None:
         raise MachineError("lm-eval is not installed", remedy="pip install 'trtnemo[eval]'")
     if include_path is not None and not include_path.is_dir():
-        raise UsageError("is no directory", where=str(include_path))
+        raise UsageError("is not a directory", where=str(include_path))
     base = base_url(url)
     name = model or served_models(base)[0]
     chosen = tuple(tasks) or tuple(suite.lm_eval for suite in card_suites() if suite.lm_eval is not None)

@@ -1,4 +1,4 @@
-"""A directory of results: one writer at a time, and files that are there whole or not at all."""
+"""A directory of results: one writer at a time, and files that are written atomically."""
 
 from __future__ import annotations
 

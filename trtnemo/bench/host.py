@@ -111,7 +111,7 @@ def is_engine(directory: Path) -> bool:
 
 @contextmanager
 def host(place: Place) -> Iterator[Hosted]:
-    """Yield what is measured, served meanwhile where it is no address; raises UsageError, ServerError, RecipeError."""
+    """Yield what is measured, started first where it is not an address; raises UsageError, ServerError, RecipeError."""
     if place.url is not None:
         yield Hosted(Target(base_url(place.url), place.model, devices=place.devices))
         return

@@ -33,7 +33,7 @@ def fetch_checkpoint(
     """Download a hub id into the hub's cache, or `output`; a download that was cut off goes on where it stopped.
 
     The revision is pinned to its commit first, and headers and free disk are looked at before any weight is fetched;
-    `anyway` leaves the headers unseen. Raises CheckpointError, or MachineError where the disk is too small.
+    `anyway` skips the audit of the headers. Raises CheckpointError, or MachineError where the disk is too small.
     """
     listing = list_hub(name, revision)
     if not anyway:

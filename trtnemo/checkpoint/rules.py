@@ -49,7 +49,7 @@ _TABLE = (
     Rule("block-scale-zero", "warning", "a block scale is zero",
          "its 16 weights read as zero, which is right only where they were", _QUANTIZE, inferred=True),
     Rule("mtp-missing", "error", "config.json promises an MTP head, and no mtp.* tensor is there",
-         "a server told to draft refuses the load or drafts from unset weights",
+         "a server configured to draft fails to load or drafts from unset weights",
          "Carry the head over from the BF16 checkpoint: `check --repair OUT --source DIR`",
          "the head linked from --source, or num_nextn_predict_layers 0"),
     Rule("kv-scale-missing", "warning", "the map says FP8 KV cache, and some layers have scales and some have none",
@@ -88,7 +88,7 @@ _TABLE = (
     Rule("maps-disagree", "error", "hf_quant_config.json and config.json's quantization_config differ",
          "TensorRT-LLM and SGLang read the one, vLLM and transformers the other: one of them answers garbage",
          "Repair the map", "both as the tensors show it"),
-    Rule("map-names-nothing", "warning", "the map names a module that is no linear layer of the network",
+    Rule("map-names-nothing", "warning", "the map names a module that is not a linear layer of the network",
          "readers ignore it or stop at it; the map was written for another network, or by hand", "Compare the map with "
          "config.json", inferred=True),
     Rule("layers-spelling", "warning", "the layers are spelled as transformers 5 does (linear_attention, ...)",

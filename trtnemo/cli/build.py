@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 @click.option("--recipe", default="tiny", show_default=True, help="Name or path of a recipe.")
 @click.option("--checkpoint", help="Directory or hub id, instead of the recipe's checkpoint.")
 @click.option("--output", type=click.Path(path_type=Path), help="Engine directory.  [default: engines/RECIPE]")
-@click.option("--force", is_flag=True, help="Replace an engine that stands at --output.")
+@click.option("--force", is_flag=True, help="Overwrite --output if it holds an engine.")
 @click.option(
     "--interpret",
     is_flag=True,
-    help="Then run the TensorRT networks layer by layer on the CPU, beside torch: seconds for `tiny`, minutes for a "
-    "hundred megabytes. Exits 5 where they differ.",
+    help="Then run the TensorRT networks layer by layer on the CPU and compare with torch: seconds for `tiny`, "
+    "minutes for a hundred megabytes. Exits 5 where they differ.",
 )
 @set_option
 @json_option
@@ -47,8 +47,8 @@ def build(
 
     For our own runtimes that is a directory of weights, graph and (tensorrt) serialized plans, which need no GPU to
     compile; for trtllm, vLLM and SGLang a sealed bundle: audited checkpoint reference, rendered files, command and
-    environment. The recipe and the checkpoint are checked first. The engine appears whole or not at all; plans that an
-    interrupted build had finished are not built again.
+    environment. The recipe and the checkpoint are checked first. The engine is written atomically; plans that an
+    interrupted build had finished are reused.
     """
     started = time.monotonic()
     directory = output or default_engine(recipe)
@@ -127,9 +127,7 @@ def build_from_recipe(
     from trtnemo.engine import build_engine
     from trtnemo.recipe import ExternalRecipe, load_recipe
 
-    loaded = load_recipe(recipe, settings)
-    if checkpoint is not None:
-        loaded = loaded.model_copy(update={"checkpoint": checkpoint})
+    loaded = load_recipe(recipe, settings, checkpoint)
     if isinstance(loaded, ExternalRecipe):
         from trtnemo.launch.bundle.bundle import build_bundle
 

@@ -21,14 +21,16 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("checkpoint", required=False)
-@click.option("--headers-only", is_flag=True, help="Read no weights of a checkpoint, the values of scales neither.")
-@click.option("--modelopt", is_flag=True, help="Decode sampled weights by ModelOpt's classes too, and compare bits.")
-@click.option("--rules", "list_rules", is_flag=True, help="List what a checkpoint is held against.")
+@click.option("--headers-only", is_flag=True, help="Read headers only: no weights, no scale values.")
+@click.option(
+    "--modelopt", is_flag=True, help="Also decode sampled weights with ModelOpt's classes, and compare the bits."
+)
+@click.option("--rules", "list_rules", is_flag=True, help="List the rules that a checkpoint is checked by.")
 @click.option(
     "--repair", type=click.Path(path_type=Path), metavar="OUT", help="Write a corrected copy, weights linked."
 )
 @click.option("--source", help="With --repair: the BF16 checkpoint that a missing MTP head or tokenizer is taken from.")
-@click.option("--force", is_flag=True, help="Replace a checkpoint that stands at --repair OUT.")
+@click.option("--force", is_flag=True, help="Overwrite --repair OUT if it holds a checkpoint.")
 @click.option("--recipe", help="Name or path of a recipe.")
 @click.option(
     "--command", help="A pasted trtllm-serve, vllm serve, sglang or docker line, YAML included; - reads it from stdin."
@@ -61,7 +63,7 @@ def check(
     """Check a checkpoint, a recipe or a pasted server command.
 
     CHECKPOINT is a directory, a hub id, or `tiny`: every tensor and every scale; of a hub id only the headers are
-    fetched. A recipe or a command is held against the options of its server's version and the known issues. Exits 1
+    fetched. A recipe or a command is compared with the options of its server's version and with known issues. Exits 1
     when something is wrong.
     """
     if list_rules:
@@ -81,7 +83,7 @@ def check(
         raise UsageError("--compute-capability goes with a --command; a recipe has hardware.compute_capability")
     if compute_capability is not None and not re.fullmatch(r"\d+\.\d", compute_capability, re.ASCII):
         raise UsageError(
-            f"{compute_capability!r} is no compute capability",
+            f"{compute_capability!r} is not a compute capability",
             where="--compute-capability",
             remedy="Give one such as 10.0",
         )

@@ -6,14 +6,16 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
-from trtnemo.errors import TrtnemoError, UsageError
+from trtnemo.errors import RenamedKeyWarning, TrtnemoError, UsageError, one_line
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,13 @@ COMMANDS: dict[str, Entry] = {
     "chat": Entry("operate.chat:chat", "Talk to a running server."),
     "check": Entry("check:check", "Check a checkpoint, a recipe or a pasted server command."),
     "diff": Entry("diff:diff", "Compare two engines or bundles, key by key."),
-    "doctor": Entry("operate.doctor:doctor", "Say what this machine can build and serve, and why not the rest."),
+    "doctor": Entry(
+        "operate.doctor:doctor", "Show what this machine can build and serve, and what is missing for the rest."
+    ),
     "eval": Entry("operate.eval:eval_command", "Measure accuracy with lm-eval, beside the model card's table."),
     "fetch": Entry("weights.fetch:fetch", "Download a checkpoint at one commit, audited before and after."),
     "inspect": Entry("inspect:inspect", "Show what an engine is made of, and verify its files."),
-    "plan": Entry("plan:plan", "Plan a recipe's memory to the byte, and bound its speed."),
+    "plan": Entry("plan:plan", "Plan a recipe's memory to the byte, and give an upper bound of its speed."),
     "quantize": Entry("weights.quantize:quantize", "Quantize a BF16 checkpoint with ModelOpt."),
     "recipes": Entry("recipes:recipes", "List, show, describe and import recipes."),
     "render": Entry("render:render", "Write a recipe as a command, for Docker, Compose or Slurm, or for a client."),
@@ -85,7 +89,8 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
     # SIGTERM unwinds like Ctrl-C, so that a killed build removes what it has written.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        result = group.main(args=arguments, prog_name="trtnemo", standalone_mode=False)
+        with _plain_warnings():
+            result = group.main(args=arguments, prog_name="trtnemo", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except TrtnemoError as error:
         click.echo(f"trtnemo: error: {error}", err=True)
@@ -102,6 +107,30 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
         # The reader of our output left; say nothing, and keep Python from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Write a warning about a recipe's key as one line of ours; any other is shown as Python shows it."""
+    show_others = warnings.showwarning
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if issubclass(category, RenamedKeyWarning):
+            click.echo(f"trtnemo: warning: {one_line(str(message))}", err=True)
+        else:
+            show_others(message, category, filename, lineno, file, line)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", RenamedKeyWarning)
+        warnings.showwarning = show
+        yield
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -39,8 +39,12 @@ def place_options(function: Function) -> Function:
             "--model", help="Model to ask for.  [default: the server's first; of a batch, what its requests name]"
         ),
         set_option,
-        click.option("--engine", type=click.Path(path_type=Path), help="Engine to serve meanwhile."),
-        click.option("--recipe", help="Recipe to serve meanwhile; its engine is built first when it is not there."),
+        click.option(
+            "--engine", type=click.Path(path_type=Path), help="Engine to start for the duration of this command."
+        ),
+        click.option(
+            "--recipe", help="Recipe to start for the duration of this command; its engine is built if it is missing."
+        ),
         click.option("--url", help=url),
     ):
         function = option(function)

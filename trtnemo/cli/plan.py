@@ -40,7 +40,7 @@ def plan(
     settings: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Plan a recipe's memory to the byte, and bound its speed.
+    """Plan a recipe's memory to the byte, and give an upper bound of its speed.
 
     From the recipe and the checkpoint's config, no weights: what each device holds, what one sequence costs, how many
     of which length fit, and the best speed that bandwidth and arithmetic allow. Exits 1 when it does not fit.

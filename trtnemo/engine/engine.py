@@ -15,7 +15,7 @@ from trtnemo.errors import EngineError
 from trtnemo.files.json_file import read_json_object
 from trtnemo.graph import Graph
 from trtnemo.recipe import AnyRecipe
-from trtnemo.recipe.runtimes import ADAPTER
+from trtnemo.recipe.load import load_recorded
 from trtnemo.validation import first_fault
 
 # Files up to this size are hashed at every start; larger ones are compared by size.
@@ -32,7 +32,7 @@ class Engine:
         self.directory = directory
         self.manifest = manifest
         try:
-            self.recipe: AnyRecipe = ADAPTER.validate_python(manifest.recipe)
+            self.recipe: AnyRecipe = load_recorded(manifest.recipe)
         except ValidationError as error:
             fault = first_fault(error)
             field = ".".join(map(str, fault.path[1:]))
@@ -88,7 +88,7 @@ class Engine:
         """Return the weights in the hub's layout; raises EngineError where they are packed."""
         if self.is_packed:
             raise EngineError(
-                "holds packed weights, which are no checkpoint any more",
+                "holds packed weights, which can no longer be read as a checkpoint",
                 where=str(self.directory),
                 remedy="Build it with --set cpu.lowering=torch",
             )

@@ -119,7 +119,9 @@ def read_manifest(directory: Path) -> AnyManifest:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise EngineError(
-            f"is no engine: it has no {MANIFEST}", where=str(directory), remedy="`trtnemo build --output DIR` makes one"
+            f"is not an engine directory: {MANIFEST} is missing",
+            where=str(directory),
+            remedy="`trtnemo build --output DIR` makes one",
         ) from None
     except (OSError, ValueError) as error:
         raise EngineError(f"cannot be read: {error}", where=str(path), remedy="Rebuild the engine") from None

@@ -32,7 +32,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file; raises CheckpointError."""
     try:
         if path.exists() and not path.is_file():
-            raise CheckpointError("is no regular file", where=str(path))
+            raise CheckpointError("is not a regular file", where=str(path))
         if path.stat().st_size > MAXIMUM_BYTES:
             raise CheckpointError(f"is larger than {MAXIMUM_BYTES} bytes", where=str(path))
         value = json.loads(path.read_bytes().decode("utf-8"), object_pairs_hook=_unique)

@@ -1,4 +1,4 @@
-"""A directory that appears whole or not at all."""
+"""A directory that is written atomically."""
 
 from __future__ import annotations
 

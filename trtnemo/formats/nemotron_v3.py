@@ -27,7 +27,7 @@ class ReasoningSplitter:
         self._drop_newlines = True
 
     def push(self, text: str) -> Iterator[Piece]:
-        """Yield what is certain so far; a possible beginning of a tag is held back."""
+        """Yield what is certain so far; a possible prefix of a tag is held back."""
         self._held += text
         while True:
             found = self._next_tag()

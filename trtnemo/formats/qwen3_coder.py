@@ -17,7 +17,7 @@ PARAMETER, END_PARAMETER = "<parameter=", "</parameter>"
 class ToolSplitter:
     """Splits the answer's text at tool calls, whatever chunks it comes in.
 
-    White space beside a call belongs to the format and is dropped. What stands between the tags and is no call comes
+    White space beside a call belongs to the format and is dropped. What stands between the tags and is not a call comes
     back as text, and so does a call that was cut off.
     """
 

@@ -58,14 +58,14 @@ class Graph(Record):
             missing = [name for name in node.inputs if name not in known]
             unknown = [name for name in node.parameters.values() if name not in self.parameters]
             if missing or unknown:
-                raise ValueError(f"node {node.name} reads {(missing + unknown)[0]}, which nothing gives")
+                raise ValueError(f"node {node.name} reads {(missing + unknown)[0]}, which nothing computes")
             expected = node.op.infer([self._type(name) for name in node.inputs])
             if self.values.get(node.output) != expected:
                 raise ValueError(f"node {node.name} yields {expected}, recorded as {self.values.get(node.output)}")
             known.add(node.output)
         for output, value in self.outputs.items():
             if value not in known:
-                raise ValueError(f"output {output} is {value}, which nothing gives")
+                raise ValueError(f"output {output} is {value}, which nothing computes")
         return self
 
     def _type(self, name: str) -> ValueType:

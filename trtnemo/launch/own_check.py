@@ -1,4 +1,4 @@
-"""A recipe of our own runtimes held against what can be known before a build: fields, builder, device, memory."""
+"""A recipe of our own runtimes compared with what can be known before a build: fields, builder, device, memory."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def to_deployment(recipe: AnyRecipe, network: Network) -> Deployment:
 def _own_cache_type(recipe: AnyRecipe) -> str:
     dtype = recipe.kv_cache.dtype
     if isinstance(recipe, TensorrtRecipe):
-        return recipe.tensorrt.products if dtype == "auto" else dtype
+        return recipe.tensorrt.matmul_dtype if dtype == "auto" else dtype
     return "float16" if _is_native(recipe) and dtype == "auto" else "float32" if dtype == "auto" else dtype
 
 

@@ -76,7 +76,9 @@ def find_device(name: str) -> Device:
     catalogue = read_json_object(CATALOGUE)
     if name not in catalogue or name == "_":
         known = catalogue_names()
-        raise UsageError(f"'{name}' is no hardware{suggestion(name, known)}", remedy=f"Known: {', '.join(known)}")
+        raise UsageError(
+            f"'{name}' is not a known device{suggestion(name, known)}", remedy=f"Known: {', '.join(known)}"
+        )
     return Device(name=name, **catalogue[name])
 
 

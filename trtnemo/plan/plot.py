@@ -16,7 +16,7 @@ def plot_frontier(plan: Plan, path: Path) -> None:
     except ImportError:
         raise MachineError("plots need matplotlib", remedy="pip install 'trtnemo[plot]'") from None
     if path.suffix not in (".png", ".svg", ".pdf"):
-        raise UsageError("is no .png, .svg or .pdf file", where=str(path))
+        raise UsageError("is not a .png, .svg or .pdf file", where=str(path))
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.add_subplot()
     batches, contexts = zip(*plan.frontier, strict=True) if plan.frontier else ((), ())

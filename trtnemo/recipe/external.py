@@ -21,7 +21,7 @@ def is_secret(name: str) -> bool:
 def _environment(variables: dict[str, str | None]) -> dict[str, str | None]:
     for name, value in variables.items():
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            raise ValueError(f"{name!r} is no name of an environment variable")
+            raise ValueError(f"{name!r} is not a name of an environment variable")
         if value is not None and is_secret(name):
             raise ValueError(f"{name} is a secret: give its name alone (null), its value is passed on from your shell")
     return variables

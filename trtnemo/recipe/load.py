@@ -3,31 +3,57 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from trtnemo.errors import RecipeError
+from trtnemo.errors import RecipeError, RenamedKeyWarning
 from trtnemo.recipe.nearest import suggestion
 from trtnemo.recipe.override import apply_overrides
+from trtnemo.recipe.renamed import find_renamed, with_new_names
 from trtnemo.recipe.runtimes import ADAPTER, RECIPE_TYPES, AnyRecipe, ExternalRecipe
 from trtnemo.recipe.source import KeyPath, RecipeSource, locate, read
 from trtnemo.validation import Fault, first_fault
 
 
-def load_recipe(name: str | Path, settings: Iterable[str] = ()) -> AnyRecipe:
-    """Return the recipe of that name or path with `--set` values applied.
+def load_recipe(name: str | Path, settings: Iterable[str] = (), checkpoint: str | None = None) -> AnyRecipe:
+    """Return the recipe of that name or path with `--set` values applied, and with `checkpoint` in place of its own.
 
-    Raises RecipeError with file, line, key and the nearest valid key; UsageError on a bad `--set`.
+    Our own server announces another checkpoint under that checkpoint's name, unless `--set` names it. Raises
+    RecipeError with file, line, key and the nearest valid key; UsageError on a bad `--set`.
     """
     source = read(locate(str(name)))
-    return validate(apply_overrides(source, settings))
+    written = source.data.get("checkpoint")
+    changed = apply_overrides(source, settings)
+    if checkpoint is not None:
+        changed.data["checkpoint"] = checkpoint
+    if changed.lines.get(("served_model_names",)):  # its line in the file; 0 for one of --set
+        _drop_names_of(written, changed)
+    return validate(changed)
+
+
+def _drop_names_of(written: object, source: RecipeSource) -> None:
+    """Leave out the names that a recipe gives to its own checkpoint where another one takes its place."""
+    given, runtime = source.data.get("checkpoint"), RECIPE_TYPES.get(str(source.data.get("runtime")))
+    is_ours = runtime is not None and not issubclass(runtime, ExternalRecipe)  # others: names belong to the deployment
+    if is_ours and Path(str(given)).name != Path(str(written)).name:
+        del source.data["served_model_names"]
+
+
+def load_recorded(data: Mapping[str, Any]) -> AnyRecipe:
+    """Return the recipe that an engine or bundle recorded, by this version or the last; raises ValidationError."""
+    return ADAPTER.validate_python(with_new_names(data))
 
 
 def validate(source: RecipeSource) -> AnyRecipe:
-    """Return the typed recipe; the first thing wrong with it is raised as RecipeError."""
+    """Return the typed recipe; the first thing wrong with it is raised as RecipeError.
+
+    Warns of keys under their old names.
+    """
+    source = _with_new_names(source)
     try:
         # Through JSON, because strict JSON mode takes lists for tuples yet never "8" for 8.
         text = json.dumps(source.data, allow_nan=False)
@@ -38,6 +64,16 @@ def validate(source: RecipeSource) -> AnyRecipe:
     except ValidationError as error:
         raise _explain(error, source) from None
     return _with_served_name(recipe)
+
+
+def _with_new_names(source: RecipeSource) -> RecipeSource:
+    lines = dict(source.lines)
+    for section, old, new in find_renamed(source.data):
+        where = source.position((section, old))
+        message = f"{where}: '{section}.{old}' is now called '{section}.{new}'; the next release drops the old name"
+        warnings.warn(message, RenamedKeyWarning, stacklevel=4)
+        lines[section, new] = lines.pop((section, old), 0)
+    return RecipeSource(source.name, with_new_names(source.data), lines)
 
 
 def _with_served_name(recipe: AnyRecipe) -> AnyRecipe:

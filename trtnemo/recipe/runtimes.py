@@ -42,13 +42,13 @@ class CpuSection(RecipePart):
         description="whole numbers that activations become, block by block, where they meet NVFP4 weights",
     )
     ssm_state: Literal["float32", "float16"] = Field(
-        "float32", description="element type of recurrent states; float16 is rounded by chance at each token"
+        "float32", description="element type of recurrent states; float16 uses stochastic rounding at each token"
     )
     kv_tokens: PositiveInt | None = Field(
         None, description="tokens of KV cache over all sequences; absent means max_batch_size x max_seq_len"
     )
     prefix_cache_mib: Annotated[int, Field(ge=0)] = Field(
-        100, description="memory for the states of prompts' beginnings, which later prompts may share; 0 is off"
+        100, description="MiB for states of prompt prefixes that later prompts may share; 0 turns it off"
     )
     max_waiting: PositiveInt = Field(256, description="requests that may wait for a slot; more are refused with 429")
 
@@ -58,10 +58,11 @@ class TensorrtSection(RecipePart):
 
     flavor: Literal["auto", "rtx", "full"] = Field("auto", description="TensorRT for RTX or full TensorRT")
     compute: Literal["native", "weight_only"] = Field(
-        "native", description="products of a prefill: in the weights' own format, or with activations as they are"
+        "native",
+        description="matrix products of a prefill: in the weights' format, or dequantized to the activations' type",
     )
-    products: Literal["bfloat16", "float16", "float32"] = Field(
-        "bfloat16", description="element type of what is multiplied as matrices"
+    matmul_dtype: Literal["bfloat16", "float16", "float32"] = Field(
+        "bfloat16", description="element type of matrix products, and of the KV cache where that is auto"
     )
     cuda_graphs: bool = Field(True, description="capture decode steps of TensorRT for RTX as CUDA graphs")
     prefill_rows: PositiveInt = Field(512, description="prompt tokens in one run of a plan")

@@ -16,7 +16,7 @@ from trtnemo.runtime.options import LoopOptions
 from trtnemo.runtime.sampling_params import SamplingParams
 from trtnemo.runtime.scheduler import CHUNK_UNIT
 
-# Shorter beginnings are run in one piece with the rest: up to a turn's end, and without turns.
+# Shorter prefixes are run in one piece with the rest: up to a turn's end, and without turns.
 LEAST_TURN = 128
 LEAST_PLAIN = 512
 Handler = Callable[[Event], None]

@@ -195,8 +195,8 @@ class EngineLoop:
             self._counts["prompt_tokens"] += length
         sequence.position += length
         if was_prompt:
-            self._keep_beginning(sequence)
-        if sequence.unseen:
+            self._keep_prefix(sequence)
+        if sequence.uncomputed:
             return
         if was_prompt and sequence.wants_prompt_logits:
             self._emit(PromptScored(sequence.id, tuple(sequence.prompt_logprobs)))
@@ -262,11 +262,11 @@ class EngineLoop:
             self._executor.release(sequence.slot)
         return sequence is not None
 
-    def _keep_beginning(self, sequence: Sequence) -> None:
+    def _keep_prefix(self, sequence: Sequence) -> None:
         """Keep a prompt's state after its last finished turn, and where other prompts are cut as well."""
         if sequence.position == sequence.request.kept_end:
             self._keep(sequence)
-        elif sequence.unseen and sequence.position % CHUNK_UNIT == 0:
+        elif sequence.uncomputed and sequence.position % CHUNK_UNIT == 0:
             self._keep(sequence, on_trial=True)
 
     def _keep(self, sequence: Sequence, *, on_trial: bool = False) -> None:

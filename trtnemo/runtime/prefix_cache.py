@@ -1,4 +1,4 @@
-"""Snapshots of prompts' beginnings, found again by their tokens: a hybrid's state is there whole or not at all."""
+"""Snapshots of prompt prefixes, found by their tokens: a hybrid's state exists only where it was copied."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PrefixCache:
         return self._proven.held_bytes + self._trial.held_bytes
 
     def find(self, tokens: Sequence[int]) -> Snapshot | None:
-        """Return the snapshot of the longest known beginning that leaves at least one token to run."""
+        """Return the snapshot of the longest known prefix that leaves at least one token to run."""
         found = None
         for length, key in _keys(tokens, sorted(self._lengths)):
             if length < len(tokens) and (key in self._proven or key in self._trial):
@@ -100,7 +100,7 @@ def _key(tokens: Sequence[int]) -> bytes:
 
 
 def _keys(tokens: Sequence[int], lengths: Sequence[int]) -> list[tuple[int, bytes]]:
-    """Return the key of each beginning of one of the lengths, in one pass."""
+    """Return the key of each prefix of one of the lengths, in one pass."""
     data = np.asarray(tokens, np.int64)
     running, start, found = hashlib.blake2b(digest_size=16), 0, []
     for length in lengths:

@@ -23,17 +23,17 @@ class Residency:
         """Give free slots to who waits, first come first served; return those that start after a known prefix."""
         reused = []
         while (sequence := self._scheduler.next_waiting()) is not None:
-            parked, running = sequence.parked, len(self._scheduler.running)
+            preempted, running = sequence.preempted, len(self._scheduler.running)
             # who gave way waits until one of those who ran on has ended, or both would take turns at every step
-            if sequence.crowd and running >= sequence.crowd:
+            if sequence.running_then and running >= sequence.running_then:
                 break
-            if parked is not None and not self._free_for(sequence):
+            if preempted is not None and not self._free_for(sequence):
                 break
             self._scheduler.admit(sequence)
-            sequence.crowd = 0
-            if parked is not None:
-                self._executor.restore(sequence.slot, parked)
-                sequence.parked = None
+            sequence.running_then = 0
+            if preempted is not None:
+                self._executor.restore(sequence.slot, preempted)
+                sequence.preempted = None
             elif self._start_from_prefix(sequence):
                 reused.append(sequence)
         return reused
@@ -70,7 +70,7 @@ class Residency:
         return True
 
     def _free_for(self, sequence: Sequence) -> bool:
-        while sequence.parked is not None and not self._executor.can_restore(sequence.parked):
+        while sequence.preempted is not None and not self._executor.can_restore(sequence.preempted):
             if not self.prefixes.evict():
                 return False
         return True
@@ -78,9 +78,9 @@ class Residency:
     def _preempt(self, sequence: Sequence) -> None:
         """Move a sequence's state out of the way; it goes on from there when there is room again."""
         if sequence.position:
-            sequence.parked = self._executor.snapshot(sequence.slot)
-            sequence.parked.park()
+            sequence.preempted = self._executor.snapshot(sequence.slot)
+            sequence.preempted.swap_out()
         self._executor.release(sequence.slot)
         self._scheduler.preempt(sequence)
-        sequence.crowd = len(self._scheduler.running)
+        sequence.running_then = len(self._scheduler.running)
         self.preemptions += 1

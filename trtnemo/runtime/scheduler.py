@@ -10,7 +10,7 @@ import numpy as np
 from trtnemo.backends import Budget, Segment, StepBatch
 from trtnemo.runtime.sequence import Sequence
 
-# Chunks end at multiples of this where they can, so that prompts with one beginning are cut alike.
+# Chunks end at multiples of this where they can, so that prompts with one prefix are cut alike.
 CHUNK_UNIT = 128
 
 
@@ -83,11 +83,11 @@ class Scheduler:
         prompts = [sequence for sequence in self.running.values() if not sequence.is_decoding]
         room, chosen = self.budget.max_num_tokens, []
         for sequence in self.decoding():
-            length = min(sequence.unseen + len(sequence.drafts), room)
+            length = min(sequence.uncomputed + len(sequence.drafts), room)
             if length:
                 chosen.append((sequence, length))
                 room -= length
-        for place, sequence in enumerate(sorted(prompts, key=lambda item: item.unseen)):
+        for place, sequence in enumerate(sorted(prompts, key=lambda item: item.uncomputed)):
             length = _chunk(sequence, room // (len(prompts) - place))
             if length:
                 chosen.append((sequence, length))
@@ -118,12 +118,12 @@ class Scheduler:
 
 def _chunk(sequence: Sequence, room: int) -> int:
     """Return how much of a prompt runs now: to its end, to where its state is kept, or to a round number of tokens."""
-    length = min(sequence.unseen, room)
+    length = min(sequence.uncomputed, room)
     end = sequence.position + length
     kept_end = sequence.request.kept_end
     if sequence.position < kept_end < end:
         return kept_end - sequence.position
-    if length < sequence.unseen and end // CHUNK_UNIT * CHUNK_UNIT > sequence.position:
+    if length < sequence.uncomputed and end // CHUNK_UNIT * CHUNK_UNIT > sequence.position:
         return end // CHUNK_UNIT * CHUNK_UNIT - sequence.position
     return length
 

@@ -13,8 +13,8 @@ from trtnemo.runtime.sampler import Float32, Sampler, TokenLogprob
 class Sequence:
     """A request's tokens, how many of them the executor has seen, its sampler, and the drafts under verification.
 
-    cached: prompt tokens that a kept prefix spared; parked: the state of a sequence that was preempted; crowd: how many
-    ran on when that happened.
+    cached: prompt tokens that a kept prefix spared; preempted: the state of a sequence that was preempted;
+    running_then: how many sequences kept running when that happened.
     """
 
     request: Submit
@@ -26,8 +26,8 @@ class Sequence:
     drafts: list[int] = field(default_factory=list)
     has_thought: bool = False
     cached: int = 0
-    parked: Snapshot | None = None
-    crowd: int = 0
+    preempted: Snapshot | None = None
+    running_then: int = 0
     sampler: Sampler = field(init=False)
 
     def __post_init__(self) -> None:
@@ -45,7 +45,7 @@ class Sequence:
         return len(self.tokens) - len(self.request.prompt)
 
     @property
-    def unseen(self) -> int:
+    def uncomputed(self) -> int:
         """Tokens that the executor has not run yet: the rest of the prompt, or the one just sampled."""
         return len(self.tokens) - self.position
 
@@ -57,7 +57,7 @@ class Sequence:
     @property
     def room_for_drafts(self) -> int:
         """Drafts that could all be accepted, with the token after them, before the sequence is full."""
-        return max(0, self.token_limit - self.generated - 1) if self.is_decoding and self.unseen == 1 else 0
+        return max(0, self.token_limit - self.generated - 1) if self.is_decoding and self.uncomputed == 1 else 0
 
     def append_next(self, logits: Float32) -> int:
         """Append the next token and return it: drawn, or forced where the thinking budget is used up."""

@@ -56,11 +56,13 @@ def _call(call: Any) -> dict[str, Any]:
                 f"the arguments of the call of '{function['name']}' are not JSON: {error}", parameter="messages"
             ) from None
     if not isinstance(arguments, dict):
-        raise RequestError(f"the arguments of the call of '{function['name']}' are no object", parameter="messages")
+        raise RequestError(
+            f"the arguments of the call of '{function['name']}' are not a JSON object", parameter="messages"
+        )
     return {**call, "function": {**function, "arguments": arguments}}
 
 
 def _list(value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise RequestError("'tool_calls' of a message is no list", parameter="messages")
+        raise RequestError("'tool_calls' of a message is not a list", parameter="messages")
     return value

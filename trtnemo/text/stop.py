@@ -8,7 +8,7 @@ from trtnemo.formats.overlap import overlap
 
 
 class StopMatcher:
-    """Passes text through until a stop string appears; a possible beginning of one is held back."""
+    """Passes text through until a stop string appears; a possible prefix of one is held back."""
 
     def __init__(self, stops: Sequence[str], include: bool = False) -> None:
         self._stops = [stop for stop in stops if stop]

@@ -21,7 +21,7 @@ class TemplateError(Exception):
 
 
 class TemplateEngine:
-    """One compiled template. Raises TemplateError when the text is no template."""
+    """One compiled template. Raises TemplateError when the text is not a template."""
 
     def __init__(self, text: str) -> None:
         environment = ImmutableSandboxedEnvironment(

@@ -23,7 +23,7 @@ TIME_LIMIT = 5.0  # seconds for one rendering; a start takes a fraction of one
 class TemplateProcess:
     """Renders in a worker that is killed when it overstays, and started again for the next request.
 
-    Raises TemplateError when the text is no template.
+    Raises TemplateError when the text is not a template.
     """
 
     def __init__(self, text: str, time_limit: float = TIME_LIMIT) -> None:

@@ -42,6 +42,6 @@ def open_layer(module: Any, layer: Any) -> tuple[str, Any]:
     """Return a layer's kind and the layer under its own class; raises EngineError on a kind that we never write."""
     kind = str(layer.type.name)  # read first: some classes have a `type` of their own
     if kind not in CLASSES:
-        raise EngineError(f"layer {kind} is none that our networks use", where=layer.name)
+        raise EngineError(f"layer {kind} is not one that our networks use", where=layer.name)
     layer.__class__ = getattr(module, CLASSES[kind])
     return kind, layer

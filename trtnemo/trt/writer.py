@@ -254,7 +254,7 @@ class NetworkWriter:
     def _taken(self, layer: Any) -> Any:
         if layer is None:
             where = "/".join(self._scopes) or None
-            raise EngineError("TensorRT takes no such layer; its log says why", where=where)
+            raise EngineError("TensorRT rejected this layer; see its log", where=where)
         return layer
 
     def _out(self, layer: Any) -> ITensor:

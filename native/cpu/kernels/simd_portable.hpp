@@ -1,4 +1,4 @@
-// Sixteen lanes in plain C++: what other architectures get, and what the vector forms are held against, bit by bit.
+// Sixteen lanes in plain C++: what other architectures get, and what the vector forms are compared with, bit by bit.
 #pragma once
 
 #include <cmath>

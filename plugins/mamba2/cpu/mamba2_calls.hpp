@@ -32,7 +32,7 @@ struct ScanCall {
     void* state;     // [padded(head_dim) / 16][state_size][16]
     float* scratch;  // [tokens][16]
     bool keeps_state;
-    bool is_half;  // the state is float16, rounded by chance at each token
+    bool is_half;  // the state is float16, stochastically rounded at each token
     std::uint32_t position, head, layer;
 };
 

@@ -1,4 +1,4 @@
-"""Recurrent states in float16, rounded by chance: no drift over thousands of steps, and every bit a sequence's own."""
+"""float16 recurrent states, stochastically rounded: no drift over thousands of steps, every bit a sequence's own."""
 
 from __future__ import annotations
 

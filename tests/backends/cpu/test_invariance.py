@@ -135,11 +135,11 @@ class Run:
             self.position[number] = snapshot.length
             self.drafts[number] = 0
 
-    def park(self):
+    def swap_out(self):
         """Move a kept state out of the pages, as a sequence that gives way is."""
         if self.snapshots:
             number, snapshot = self.snapshots[self.draw(st.integers(0, len(self.snapshots) - 1))]
-            snapshot.park()
+            snapshot.swap_out()
             self.leave(number)
 
     def draft(self):
@@ -161,7 +161,7 @@ class Run:
         self.position[number] = self.drafts[number] = 0
 
 
-ACTIONS = ["step", "step", "step", "keep", "go_back", "park", "draft", "restart"]
+ACTIONS = ["step", "step", "step", "keep", "go_back", "swap_out", "draft", "restart"]
 
 
 @settings(max_examples=40)

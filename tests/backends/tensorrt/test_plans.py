@@ -1,4 +1,4 @@
-"""Plans of an engine: shared, resumable, held against their records, refused where they do not belong."""
+"""Plans of an engine: shared, resumable, compared with their records, refused where they do not belong."""
 
 from __future__ import annotations
 

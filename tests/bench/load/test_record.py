@@ -19,7 +19,7 @@ def test_a_run_comes_back_as_it_was_saved(tmp_path):
 def test_a_half_written_run_is_none(tmp_path):
     run_record([request(0, sent=0.0)]).save(tmp_path)
     (tmp_path / RUN).unlink()
-    with pytest.raises(UsageError, match="is no finished run"):
+    with pytest.raises(UsageError, match="is not a finished run"):
         RunRecord.load(tmp_path)
     with pytest.raises(UsageError, match="holds no finished run"):
         find_runs(tmp_path)

@@ -60,10 +60,10 @@ def test_prompts_are_cut_or_filled_to_the_length_that_is_asked_for():
     assert max(lengths) > 2 * min(lengths)
 
 
-def test_prompts_of_different_loads_share_no_beginning_unless_they_may():
+def test_prompts_of_different_loads_share_no_prefix_unless_they_may():
     shapes = [LoadShape(concurrency=number, requests=40) for number in (1, 2)]
-    beginnings = [prompt.text[:20] for shape in shapes for prompt in draw_prompts(shape)]
-    assert len(set(beginnings)) == len(beginnings)
+    prefixes = [prompt.text[:20] for shape in shapes for prompt in draw_prompts(shape)]
+    assert len(set(prefixes)) == len(prefixes)
     first, second = (draw_prompts(shape.model_copy(update={"fresh": False})) for shape in shapes)
     assert first == second
 
@@ -72,10 +72,10 @@ def test_prompts_of_different_loads_share_no_beginning_unless_they_may():
     ("content", "message"),
     [
         ("", "holds no prompt"),
-        ("{", "line 1: is no prompt"),
-        ('{"messages": []}', "line 1: is no prompt"),
-        ('{"messages": [{"role": "user", "content": null}]}', "line 1: is no prompt"),
-        ('{"messages": [{"role": "user", "content": "a"}]}\n[1]', "line 2: is no prompt"),
+        ("{", "line 1: is not a prompt"),
+        ('{"messages": []}', "line 1: is not a prompt"),
+        ('{"messages": [{"role": "user", "content": null}]}', "line 1: is not a prompt"),
+        ('{"messages": [{"role": "user", "content": "a"}]}\n[1]', "line 2: is not a prompt"),
     ],
 )
 def test_a_bad_file_of_prompts_is_refused_with_its_line(tmp_path, content, message):

@@ -1,4 +1,4 @@
-"""Numbers of a run: what counts, by which clock, and what is no run at all."""
+"""Numbers of a run: what counts, by which clock, and what is not a run at all."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def test_names_that_modelopt_spoiled_are_read_without_the_damage(tmp_path):
         ({"quant_algo": "MIXED_PRECISION", "quantized_layers": {IN: 3}}, "not an object"),
         ({"quant_algo": "MIXED_PRECISION", "quantized_layers": {IN: {"quant_algo": "X"}}}, "'X' is unknown"),
         ({"quant_algo": "NVFP4", "group_size": 32}, "group_size 32"),
-        ({"quant_algo": "NVFP4", "exclude_modules": [3]}, "no list of names"),
+        ({"quant_algo": "NVFP4", "exclude_modules": [3]}, "not a list of names"),
     ],
 )
 def test_a_map_that_cannot_be_read_is_refused(tmp_path, quantization, message):

@@ -70,7 +70,7 @@ def test_what_cannot_be_quantized_is_refused(make_checkpoint, tmp_path):
     bf16, output = make_checkpoint("bf16"), tmp_path / "out"
     with pytest.raises(CheckpointError, match="quantized already"):
         quantize_checkpoint(make_checkpoint("nvfp4"), output, PRESETS["nvfp4"], CALIBRATION)
-    with pytest.raises(UsageError, match="'int3' is no format"):
+    with pytest.raises(UsageError, match="'int3' is not a known format"):
         quantize_checkpoint(bf16, output, {"*": "int3"}, CALIBRATION)
     with pytest.raises(UsageError, match="at least one text"):
         quantize_checkpoint(bf16, output, PRESETS["super"], [])

@@ -115,7 +115,7 @@ def test_any_words_are_read_without_breaking(words):
         assert parsed.values.keys() <= {option.name for option in surface.by_name.values()}
         assert set(parsed.positional) <= set(words)
         assert all(finding.rule and finding.subject and finding.message for finding in findings)
-        # what is no option's value, and no word by itself, is reported
+        # what is not an option's value, and no word by itself, is reported
         assert findings or not parsed.unknown
         if not findings and not any(word.startswith("-") for word in words):
             assert parsed.positional == words

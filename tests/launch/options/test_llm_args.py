@@ -1,4 +1,4 @@
-"""TensorRT-LLM's YAML is held against its classes, at every depth."""
+"""TensorRT-LLM's YAML is compared with its classes, at every depth."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.launch.conftest import card
+from tests.support.launch.machine import card
 from trtnemo.errors import TrtnemoError, UsageError
 from trtnemo.launch.check import check_invocation
 from trtnemo.launch.pasted.command import read_command
@@ -51,7 +51,7 @@ def test_a_known_issue_never_hides_what_the_parser_refuses():
 def test_the_cards_spark_line_passes_and_its_quantization_is_ignored():
     findings = found(card("vllm-spark"))
     assert {severity for severity, _ in findings} == {"note"}
-    assert "'fp4', which is no method that vLLM knows" in findings["note", "vllm-quantization"].message
+    assert "'fp4', which is not a method that vLLM knows" in findings["note", "vllm-quantization"].message
 
 
 def test_the_cards_tensorrt_llm_block_meets_13179():
@@ -78,7 +78,7 @@ def test_the_cards_sglang_line_keeps_its_flag_and_says_that_no_image_was_read():
             ("error", "vllm-tool-parser"),
             "qwen3_coder",
         ),
-        ("vllm serve m stray", ("error", "stray-word"), "no option's value"),
+        ("vllm serve m stray", ("error", "stray-word"), "not an option's value"),
         ("docker run -e HF_TOKEN=hf_abc vllm/vllm-openai:v0.20.0 m", ("warning", "secret-in-command"), "-e HF_TOKEN"),
         ("docker run -e VLLM_USE_FLASHINFER=1 vllm/vllm-openai:v0.20.0 m", ("warning", "unknown-variable"), "VLLM_"),
         (
@@ -86,7 +86,7 @@ def test_the_cards_sglang_line_keeps_its_flag_and_says_that_no_image_was_read():
             ("warning", "container-host"),
             "--host 0.0.0.0",
         ),
-        ("vllm serve m --cpu-offload-gb much", ("error", "option-value"), "no number"),
+        ("vllm serve m --cpu-offload-gb much", ("error", "option-value"), "not a number"),
     ],
 )
 def test_mistakes_are_found(text, key, words):
@@ -275,7 +275,7 @@ def test_every_way_of_starting_is_known(text, server, model):
         ("vllm serve $(cat model)", "command substitution is not evaluated"),
         ("trtllm-serve m --config <(echo a)", "command substitution is not evaluated"),
         ("vllm serve `id`", "command substitution is not evaluated"),
-        ("vllm serve 'm", "no shell text"),
+        ("vllm serve 'm", "not valid shell text"),
         ("cat > a << EOF\nx", "not closed by EOF"),
         ("docker run --rm", "names no image"),
         ("vllm serve --port 8000", "names no model"),

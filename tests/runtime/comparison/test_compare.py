@@ -86,7 +86,7 @@ def test_quantized_products_choose_the_same_tokens(make_plans, checkpoint):
 
 
 def test_products_in_bfloat16_stay_within_their_tolerance(make_plans):
-    found = compare(Engine.open(make_plans("mixed", "tensorrt.products=bfloat16")), steps=4)
+    found = compare(Engine.open(make_plans("mixed", "tensorrt.matmul_dtype=bfloat16")), steps=4)
     assert found.passed
     assert 1e-4 < found.worst.relative < found.tolerance == 0.05
 

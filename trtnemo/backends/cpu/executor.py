@@ -46,9 +46,9 @@ class NativeCopy:
         """Bytes held, shared pages included."""
         return int(self.native.own_bytes) + int(self.native.pages) * self.page_bytes
 
-    def park(self) -> None:
+    def swap_out(self) -> None:
         """Copy the shared pages and give them back."""
-        self.native.park()
+        self.native.swap_out()
 
 
 class CpuExecutor:
@@ -178,7 +178,7 @@ class CpuExecutor:
         return int(self._executor.missing_pages(_segment_table(segments))) <= self.free_pages
 
     def can_restore(self, snapshot: Snapshot) -> bool:
-        """Return whether there are pages for a parked snapshot; any other brings its own."""
+        """Return whether there are pages for a swapped-out snapshot; any other brings its own."""
         copy = snapshot.copy if isinstance(snapshot, SlotSnapshot) else None
         return not isinstance(copy, NativeCopy) or copy.native.pages_to_restore <= self.free_pages
 

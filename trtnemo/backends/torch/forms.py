@@ -40,7 +40,7 @@ class StepContext:
 
 
 def single_weight(weights: Weights, node: Node, role: str) -> Weight:
-    """Return a weight of a node that is no bank; raises EngineError."""
+    """Return a weight of a node that is not a bank; raises EngineError."""
     found = weights[node.parameters[role]]
     if isinstance(found, tuple):
         raise EngineError(f"{node.name}: {role} is a bank, not one weight")

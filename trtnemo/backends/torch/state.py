@@ -68,7 +68,7 @@ class SlotState:
         caches = {name: cache.copy(length) for name, cache in self.caches.items()}
         return SlotState(dict(self.recurrent), caches, self.last_hidden)
 
-    def park(self) -> None:
+    def swap_out(self) -> None:
         """Do nothing: a copied state shares nothing."""
 
     @property

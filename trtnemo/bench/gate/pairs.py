@@ -110,8 +110,8 @@ def require_one_server(runs: Iterable[RunRecord], where: Path) -> None:
     """Raise UsageError unless all runs are of one server in one state."""
     if len({_identity(run.server) for run in runs}) > 1:
         raise UsageError(
-            "the runs are of different servers (code, version, recipe, engine or model), which are no one side of a "
-            "comparison",
+            "the runs are of different servers (code, version, recipe, engine or model), so they cannot "
+            "be one side of a comparison",
             where=str(where),
         )
 

@@ -1,4 +1,4 @@
-"""Two sets of stored runs: read, and held against each other before anybody compares their numbers."""
+"""Two sets of stored runs: read, and compared with each other before anybody compares their numbers."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def read_stored(before: Path, after: Path) -> StoredRuns:
     for runs, directory in zip(sides, (before, after), strict=True):
         require_one_server(runs, directory)
         if mixed := _differences(runs, runs):
-            raise UsageError(f"the runs are no one side of a comparison: {mixed[0]}", where=str(directory))
+            raise UsageError(f"the runs cannot be one side of a comparison: {mixed[0]}", where=str(directory))
     kinds = {(run.shape.model_copy(update={"seed": 0}), run.server.model) for runs in sides for run in runs}
     if len(kinds) > 1:
         loads = sorted({f"{shape.title()} of {model}" for shape, model in kinds})
         raise UsageError(
-            f"the runs are of different loads, which nothing compares: {'; '.join(loads[:3])}",
+            f"the runs have different loads and cannot be compared: {'; '.join(loads[:3])}",
             where=f"{before} and {after}",
         )
     first, second = ([summarize(run) for run in runs] for runs in sides)

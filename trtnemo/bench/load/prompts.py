@@ -98,11 +98,11 @@ def _read_line(line: str, number: int, name: str) -> tuple[Message, ...]:
     except (ValueError, KeyError, TypeError, RecursionError):
         pass
     example = '{"messages": [{"role": "user", "content": "..."}]}'
-    raise UsageError("is no prompt", where=f"{name}, line {number}", remedy=f"Write {example}")
+    raise UsageError("is not a prompt", where=f"{name}, line {number}", remedy=f"Write {example}")
 
 
 def _marked(messages: tuple[Message, ...], mark: str) -> tuple[Message, ...]:
-    """Return messages whose first begins with a mark, so that they share no beginning with others."""
+    """Return messages whose first begins with a mark, so that they share no prefix with others."""
     return ({**messages[0], "content": f"[{mark}] {messages[0]['content']}"}, *messages[1:])
 
 

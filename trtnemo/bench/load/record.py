@@ -136,7 +136,7 @@ class RunRecord(Part):
             lines = (directory / REQUESTS).read_text(encoding="utf-8").splitlines()
             return cls.model_validate({**data, "requests": [json.loads(line) for line in lines]})
         except FileNotFoundError:
-            raise UsageError("is no finished run", where=str(directory), remedy="Run it again") from None
+            raise UsageError("is not a finished run", where=str(directory), remedy="Run it again") from None
         except (OSError, ValueError, TypeError, ValidationError) as error:
             detail = str(error).splitlines()[0]
             raise UsageError(f"cannot be read as a run: {detail}", where=str(where), remedy="Run it again") from None

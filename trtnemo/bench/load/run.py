@@ -83,7 +83,7 @@ def _run_load(generator: Generator, target: Target, shape: LoadShape, predict: P
         nonce=nonce,
         requests=tuple(requests),
     )
-    summarize(record)  # a run without an answer is no run
+    summarize(record)  # a run without an answer is not a run
     return record if predict is None else record.model_copy(update={"prediction": _predicted(record, predict)})
 
 

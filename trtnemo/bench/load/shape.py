@@ -40,10 +40,10 @@ class LoadShape(RecipePart):
     seconds: Annotated[float, Field(gt=0)] | None = Field(None, description="end after so long, done or not")
     warmup: Annotated[int, Field(ge=0)] = Field(4, description="requests before the measured ones")
     input_tokens: Lengths | None = Field(
-        None, description="cut and repeat prompts to about so many tokens; absent means as they are"
+        None, description="cut or repeat prompts to about this many tokens; absent leaves them unchanged"
     )
     output_tokens: Lengths = Field(Lengths(low=64, high=64), description="tokens of the answers")
-    ends_free: bool = Field(False, description="let answers end by themselves, at `output_tokens` at the latest")
+    ends_free: bool = Field(False, description="stop at end-of-sequence; `output_tokens` is then a maximum")
     thinking: bool | None = Field(None, description="ask for thinking or for none; absent asks for neither")
     temperature: Annotated[float, Field(ge=0)] = Field(0.0, description="of sampling")
     api: Literal["chat", "completions"] = Field("chat", description="endpoint that is asked")

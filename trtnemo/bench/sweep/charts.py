@@ -143,7 +143,7 @@ def _draw_times(axes: Axes, times: Sequence[Sequence[float]], label: str) -> Non
 
 def _draw_bars(axes: Axes, values: Sequence[float | None], label: str, form: str) -> None:
     bars = axes.barh(range(len(values)), [value or 0 for value in values], 0.62, color=GREEN)
-    texts = ["not told" if value is None else form.format(value) for value in values]
+    texts = ["not reported" if value is None else form.format(value) for value in values]
     axes.bar_label(bars, labels=texts, padding=3, fontsize=9)
     axes.set_xlabel(label)
     axes.set_xlim(0, 1.3 * max((value or 0 for value in values), default=0) or 1)

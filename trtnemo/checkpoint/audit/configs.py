@@ -58,7 +58,7 @@ def _file(quantization: QuantizationMap) -> str:
 
 
 def _disagreement(checkpoint: Checkpoint, expected: dict[str, ExpectedTensor]) -> Iterator[Finding]:
-    """Yield one finding for each layer that two maps see differently; weight-only and not is no difference in bits."""
+    """Yield one finding for each layer that two maps see differently; weight-only is the same format."""
     if len(checkpoint.quantizations) < 2:
         return
     first, second = checkpoint.quantizations
@@ -79,10 +79,10 @@ def _said(one: QuantizationMap) -> tuple[object, ...]:
 
 
 def _unknown_names(one: QuantizationMap, expected: dict[str, ExpectedTensor]) -> Iterator[Finding]:
-    """Yield the names of a map that are no linear layer of the network, nor a part of it that holds some."""
+    """Yield the names of a map that are not linear layers of the network, nor a part of it that holds some."""
     known = {name.removesuffix(".weight") for name, item in expected.items() if item.weight_format is not None}
     strange = one.layers.keys() - known
     # thousands of modules have few parents, and a map made by an attacker may have any number of names
     parents = {parent for module in known for parent in self_and_parents(module)} if strange else set()
     for name in sorted(strange - parents):
-        yield found("map-names-nothing", name, f"is in {_file(one)} and is no linear layer of this network")
+        yield found("map-names-nothing", name, f"is in {_file(one)} and is not a linear layer of this network")

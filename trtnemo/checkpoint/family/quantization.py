@@ -120,7 +120,7 @@ def _parse(block: dict[str, Any], exclusions: Any, producer: str | None, where: 
     algorithm = block.get("quant_algo")
     names = exclusions if exclusions is not None else []
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise CheckpointError("its exclusions are no list of names", where=where)
+        raise CheckpointError("its exclusions are not a list of names", where=where)
     clean = [name.replace(SENTINEL, "") for name in names]
     mixed = algorithm == "MIXED_PRECISION"
     named = block.get("quantized_layers") if mixed else None

@@ -78,7 +78,7 @@ def _decode(text: bytes, path: Path) -> dict[str, Any]:
 def _tensor(name: str, entry: Any, data_bytes: int, data_start: int, file: str) -> TensorInfo:
     where = f"{file}: tensor {name}"
     if not name.isprintable():
-        raise HeaderError("has a tensor whose name is no text", where=f"{file}: {name!r}")
+        raise HeaderError("has a tensor whose name is not text", where=f"{file}: {name!r}")
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise HeaderError("its entry is not {dtype, shape, data_offsets}", where=where)
     try:

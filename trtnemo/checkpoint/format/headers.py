@@ -103,7 +103,7 @@ def _target_outside(path: Path) -> Path | None:
 def survey_headers(directory: Path, shards: Shards | None = None) -> Headers:
     """Return the tensors of a single or sharded checkpoint and what is wrong with them.
 
-    `directory` holds the index. Raises CheckpointError where there are no weights, or the index is no index.
+    `directory` holds the index. Raises CheckpointError where there are no weights, or the index is not an index.
     """
     shards = shards or LocalShards(directory)
     present, index = shards.names(), directory / INDEX

@@ -142,7 +142,7 @@ def read_range(client: httpx.Client, url: str, start: int, length: int) -> tuple
                 raise CheckpointError(
                     "the endpoint answers without ranges, so headers cannot be read alone",
                     where=name,
-                    remedy="Fetch it unseen (`trtnemo fetch --anyway`) and check the directory",
+                    remedy="Skip the audit (`trtnemo fetch --anyway`) and check the directory",
                 )
             if response.status_code != httpx.codes.PARTIAL_CONTENT:
                 raise CheckpointError(f"the hub answers {response.status_code}", where=name)
@@ -159,7 +159,7 @@ def read_range(client: httpx.Client, url: str, start: int, length: int) -> tuple
 def _content_range(text: str, name: str) -> tuple[int, int, int]:
     match = _RANGE.fullmatch(text)
     if match is None:
-        raise CheckpointError(f"the hub's Content-Range {text!r} is none", where=name)
+        raise CheckpointError(f"the hub sent an invalid Content-Range: {text!r}", where=name)
     begin, end, size = (int(part) for part in match.groups())
     return begin, end, size
 

@@ -43,9 +43,9 @@ def download_weights(listing: HubListing, snapshot: Path, output: Path | None) -
 
 
 def require_etag(etag: str | None, name: str) -> str:
-    """Return a hub's entity tag, which names a file of the cache; raises CheckpointError where it is no plain name."""
+    """Return a hub's ETag, which names a file of the cache; raises CheckpointError where it is not a plain name."""
     if etag is None or re.fullmatch(r"\w[\w.-]*", etag, re.ASCII) is None:
-        raise CheckpointError(f"the hub's etag {etag!r} is no name", where=name)
+        raise CheckpointError(f"the hub sent an ETag that cannot name a file: {etag!r}", where=name)
     return etag
 
 

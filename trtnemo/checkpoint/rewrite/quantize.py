@@ -80,7 +80,7 @@ def _check_request(checkpoint: Checkpoint, formats: FormatMap, calibration: Sequ
                               where=str(checkpoint.directory))  # fmt: skip
     unknown = sorted(set(formats.values()) - {"nvfp4", "fp8", "bf16"})
     if unknown:
-        raise UsageError(f"'{unknown[0]}' is no format (nvfp4, fp8, bf16)")
+        raise UsageError(f"'{unknown[0]}' is not a known format (nvfp4, fp8, bf16)")
     modules = linear_modules(checkpoint.config)
     if not any(fnmatch.fnmatchcase(module, f"{pattern}*") for pattern in formats for module in modules):
         raise UsageError(f"no pattern fits a linear layer: {', '.join(formats)}", remedy=f"Such as {modules[0]}")

@@ -96,7 +96,7 @@ def _head(checkpoint: Checkpoint, source: Checkpoint | None) -> dict[str, Tensor
 
 
 def _copy_small_files(directory: Path, new: Path) -> None:
-    """Copy all that is no weight file: tokenizers and the code that config.json names among it."""
+    """Copy all that is not a weight file: tokenizers and the code that config.json names among it."""
     for path in sorted(directory.iterdir()):
         if path.is_file() and path.suffix not in _WEIGHTS and path.name != INDEX:
             shutil.copyfile(path, new / path.name)

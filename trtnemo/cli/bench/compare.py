@@ -28,17 +28,21 @@ def _options(function: Any) -> Any:
         click.option("--gate-file", type=click.Path(path_type=Path), help="Thresholds by metric, YAML."),
         load_options,
         click.option(
-            "--keep", type=click.Path(path_type=Path), help="Directory for the runs; those it has are not taken again."
+            "--keep",
+            type=click.Path(path_type=Path),
+            help="Directory for the runs; runs that it already holds are reused.",
         ),
         click.option("--pairs", type=click.IntRange(5), default=40, show_default=True, help="Pairs of runs to take."),
-        click.option("--base-devices", type=click.IntRange(1), default=1, help="The same of BEFORE."),
+        click.option("--base-devices", type=click.IntRange(1), default=1, help="Devices that BEFORE runs on."),
         click.option(
-            "--devices", type=click.IntRange(1), default=1, help="Accelerators of AFTER; a recipe says its own."
+            "--devices", type=click.IntRange(1), default=1, help="Devices that AFTER runs on; a recipe names its own."
         ),
-        click.option("--base-model", help="The same of BEFORE."),
+        click.option("--base-model", help="Model to ask BEFORE for.  [default: the server's first]"),
         click.option("--model", help="Model to ask AFTER for.  [default: the server's first]"),
-        click.option("--base-program", help="The same where BEFORE is served: another checkout's, say."),
-        click.option("--program", help="Command that stands for `trtnemo` where AFTER is served."),
+        click.option(
+            "--base-program", help="Command to use instead of `trtnemo` to serve BEFORE, such as another checkout's."
+        ),
+        click.option("--program", help="Command to use instead of `trtnemo` to serve AFTER."),
         set_option,
         click.argument("after", required=False),
         click.argument("before"),

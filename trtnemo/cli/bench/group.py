@@ -12,7 +12,7 @@ COMMANDS = {
     "gate": Entry("bench.compare:gate", "Compare like `compare`, and fail when the second is slower."),
     "profile": Entry("bench.profile:profile", "Show where a token's time goes, op by op, on the native CPU runtime."),
     "report": Entry("bench.report:report", "Write the runs below a directory as one HTML page and PNGs."),
-    "run": Entry("bench.run:run", "Measure one load against an endpoint, or a recipe served meanwhile."),
+    "run": Entry("bench.run:run", "Measure one load against an endpoint, or against a recipe started for it."),
     "sweep": Entry("bench.sweep:sweep", "Measure every point of a spec, or search the largest load within limits."),
 }
 

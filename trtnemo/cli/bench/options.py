@@ -28,16 +28,26 @@ _LOAD_OPTIONS = (
     click.option(
         "--requests", type=click.IntRange(1), help="Requests measured.  [default: 64, or as many as --seconds allow]"
     ),
-    click.option("--seconds", type=click.FloatRange(0, min_open=True), help="End after so long, done or not."),
-    click.option("--warmup", type=click.IntRange(0), default=4, show_default=True, help="Requests before those."),
-    click.option("--input-tokens", metavar="N|LOW-HIGH", help="About so long prompts.  [default: as they are]"),
+    click.option(
+        "--seconds", type=click.FloatRange(0, min_open=True), help="Stop after this many seconds, whatever is left."
+    ),
+    click.option(
+        "--warmup", type=click.IntRange(0), default=4, show_default=True, help="Requests before the measured ones."
+    ),
+    click.option(
+        "--input-tokens", metavar="N|LOW-HIGH", help="Approximate prompt length in tokens.  [default: unchanged]"
+    ),
     click.option("--output-tokens", default="64", show_default=True, metavar="N|LOW-HIGH", help="Length of answers."),
-    click.option("--ends-free", is_flag=True, help="Let answers end by themselves, at --output-tokens at the latest."),
-    click.option("--thinking/--no-thinking", default=None, help="Ask for thinking or for none.  [default: neither]"),
-    click.option("--temperature", type=click.FloatRange(0), default=0.0, show_default=True, help="Of sampling."),
+    click.option("--ends-free", is_flag=True, help="Stop at end-of-sequence; --output-tokens is then a maximum."),
+    click.option("--thinking/--no-thinking", default=None, help="Turn thinking on or off.  [default: the server's]"),
+    click.option(
+        "--temperature", type=click.FloatRange(0), default=0.0, show_default=True, help="Sampling temperature."
+    ),
     click.option("--completions", is_flag=True, help="Ask /v1/completions instead of the chat endpoint."),
     click.option(
-        "--fresh/--repeated", default=True, help="Begin each prompt with a mark of its own.  [default: fresh]"
+        "--fresh/--repeated",
+        default=True,
+        help="Begin each prompt with a unique mark, so that no prefix is cached.  [default: fresh]",
     ),
     click.option(
         "--patience",
@@ -46,7 +56,9 @@ _LOAD_OPTIONS = (
         show_default=True,
         help="Seconds without a byte before a request fails.",
     ),
-    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of prompts and lengths."),
+    click.option(
+        "--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed for prompts and lengths."
+    ),
 )
 
 

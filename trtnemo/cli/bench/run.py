@@ -19,7 +19,7 @@ from trtnemo.cli.options import json_option, place_options, print_json
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Accelerators of the server at --url or --engine, for rates by device; a recipe says its own.",
+    help="Devices of the server at --url or --engine, for rates per device; a recipe names its own.",
 )
 @click.option("--output", type=click.Path(path_type=Path), help="Directory for run.json and requests.jsonl.")
 @json_option
@@ -34,10 +34,10 @@ def run(
     as_json: bool,
     **load: Any,
 ) -> None:
-    """Measure one load against an endpoint, or a recipe served meanwhile.
+    """Measure one load against an endpoint, or against a recipe started for it.
 
     Prompts are real text, drawn with a seed; answers have the lengths that are asked for. Needs the extra [bench].
-    Exits 7 when no request is answered, when the server is started anew meanwhile, and when the clock jumps.
+    Exits 7 when no request is answered, when the server restarts during the run, and when the clock jumps.
     """
     from trtnemo.bench.host import Place, host
     from trtnemo.bench.load.generator import Generator

@@ -31,7 +31,7 @@ def sweep(
     """Measure every point of a spec, or search the largest load within limits.
 
     The server is started anew for each setting of the recipe. Points that the plan says cannot fit are recorded as
-    such. A sweep that was stopped goes on where it stood. Exits 1 when a point failed; the next run tries it again.
+    such. A sweep that was stopped resumes. Exits 1 when a point failed; the next run tries it again.
     """
     from trtnemo.bench.sweep.sweep import found_limits, run_sweep
     from trtnemo.bench.sweep.sweep_spec import load_spec, points, require_recipes

@@ -22,16 +22,16 @@ from trtnemo.cli.views.progress import count_progress
     type=click.FloatRange(0),
     default=120.0,
     show_default=True,
-    help="Seconds that the server may be away, or answer everything with 429, before the run ends.",
+    help="Seconds that the server may be unreachable, or answer every request with 429, before the run ends.",
 )
 @click.option(
     "--timeout",
     type=click.FloatRange(0, min_open=True),
     default=3600.0,
     show_default=True,
-    help="Seconds without a byte of an answer; the request is then a failed one.",
+    help="Seconds without a byte of an answer before a request fails.",
 )
-@click.option("--retry-failed", is_flag=True, help="Send again what an earlier run got no 2xx answer for.")
+@click.option("--retry-failed", is_flag=True, help="Retry requests that failed in an earlier run.")
 @json_option
 @click.pass_context
 def batch(
@@ -51,7 +51,7 @@ def batch(
 ) -> None:
     """Answer a file of requests in OpenAI's batch format, resumable.
 
-    Results are appended as they come, each in one piece: a run that was killed goes on where it stood when the command
+    Results are appended as they come, each in one piece: a run that was killed resumes when the command
     is given again. Exits 1 when a request got no 2xx answer.
     """
     from trtnemo.batch import BatchOptions, count_lines, run_batch

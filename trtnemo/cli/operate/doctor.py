@@ -12,7 +12,7 @@ from trtnemo.cli.options import json_option, print_json
 @click.command()
 @json_option
 def doctor(as_json: bool) -> None:
-    """Say what this machine can build and serve, and why not the rest.
+    """Show what this machine can build and serve, and what is missing for the rest.
 
     Three words are kept apart: compiled (a compiler took it), interpreted (its numbers were checked on a CPU), run (on
     the real device).

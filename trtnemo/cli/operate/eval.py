@@ -23,15 +23,17 @@ if TYPE_CHECKING:
 @click.option(
     "--task", "tasks", multiple=True, help="lm-eval task. Repeatable.  [default: those with a row on the card]"
 )
-@click.option("--chat/--completions", default=False, help="Ask /v1/chat/completions, which scores no likelihoods.")
-@click.option("--limit", type=click.IntRange(1), help="Questions of each task.")
+@click.option(
+    "--chat/--completions", default=False, help="Use /v1/chat/completions, which cannot run log-likelihood tasks."
+)
+@click.option("--limit", type=click.IntRange(1), help="Questions per task.")
 @click.option("--include-path", type=click.Path(path_type=Path), help="Directory of further task files.")
 @click.option(
     "--precision",
     type=click.Choice(["bf16", "fp8", "nvfp4"]),
     default="nvfp4",
     show_default=True,
-    help="Column of the card.",
+    help="Column of the model card's table.",
 )
 @click.option(
     "--fail-below", is_flag=True, help="Exit 1 when a score lies below the card's by more than the tolerance."

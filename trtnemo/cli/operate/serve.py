@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--recipe", help="Name or path of a recipe; its engine is built first when it is not there.")
+@click.option("--recipe", help="Name or path of a recipe; its engine is built if it is missing.")
 @click.option("--engine", type=click.Path(path_type=Path), help="Engine directory.")
 @click.option("--host", help="Address to bind.  [default: the recipe's]")
 @click.option(
@@ -128,10 +128,10 @@ def _require_current(directory: Path, recipe: str, settings: tuple[str, ...]) ->
     """Return the manifest if the engine is still the recipe's; raises EngineError."""
     from trtnemo.engine.manifest import read_manifest
     from trtnemo.recipe import load_recipe
-    from trtnemo.recipe.runtimes import ADAPTER
+    from trtnemo.recipe.load import load_recorded
 
     manifest = read_manifest(directory)
-    if load_recipe(recipe, settings) != ADAPTER.validate_python(manifest.recipe):
+    if load_recipe(recipe, settings) != load_recorded(manifest.recipe):
         raise EngineError(
             f"was built from another form of recipe '{recipe}'",
             where=str(directory),

@@ -14,7 +14,7 @@ from trtnemo.cli.views.audit import audit_json, print_audit
 @click.argument("checkpoint")
 @click.option("--revision", help="Branch, tag or commit.  [default: main]")
 @click.option("--output", type=click.Path(path_type=Path), help="Directory, instead of the hub's cache.")
-@click.option("--anyway", is_flag=True, help="Do not look at the headers first, and fetch what is unfit too.")
+@click.option("--anyway", is_flag=True, help="Skip the audit and download even if it would fail.")
 @json_option
 @click.pass_context
 def fetch(
@@ -23,7 +23,7 @@ def fetch(
     """Download a checkpoint at one commit, audited before and after.
 
     CHECKPOINT is a hub id. Its revision is pinned to the commit that it means now; headers are audited and the free
-    disk is compared before any weight is fetched; a download that was cut off goes on; then every scale is read. Prints
+    disk is compared before any weight is fetched; an interrupted download resumes; then every scale is read. Prints
     the recipe lines that name exactly what was fetched. Exits 1 when something is wrong with it.
     """
     from trtnemo.checkpoint.fetch import fetch_checkpoint, pinned

@@ -19,7 +19,7 @@ from trtnemo.errors import UsageError
 @click.option("--map", "map_file", type=click.Path(path_type=Path), help="YAML file of `module pattern: format`.")
 @click.option("--calibration", type=click.Path(path_type=Path), required=True, help="Text file, one text per line.")
 @click.option("--fp8-kv-cache/--no-fp8-kv-cache", default=True, show_default=True, help="Write KV cache scales.")
-@click.option("--force", is_flag=True, help="Replace a checkpoint that stands at OUTPUT.")
+@click.option("--force", is_flag=True, help="Overwrite OUTPUT if it holds a checkpoint.")
 @json_option
 def quantize(
     source: Path,

@@ -20,7 +20,7 @@ from trtnemo.launch.servers.registry import find_server
 from trtnemo.launch.servers.server import Server, StartFile
 from trtnemo.launch.servers.surface import Surface, choose_surface
 from trtnemo.recipe import AnyRecipe
-from trtnemo.recipe.runtimes import ADAPTER
+from trtnemo.recipe.load import load_recorded
 
 BUNDLED = "@bundle/"  # begins words that stand for files of the bundle; a start puts their paths in
 _CACHE = CACHE_MOUNT.partition(":")[0]
@@ -38,7 +38,7 @@ def docker_words(invocation: Invocation) -> list[str]:
 
 def recipe_of(manifest: BundleManifest) -> AnyRecipe:
     """Return the recipe that a bundle was built from."""
-    return ADAPTER.validate_python(manifest.recipe)
+    return load_recorded(manifest.recipe)
 
 
 @dataclass(frozen=True)

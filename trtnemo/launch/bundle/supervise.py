@@ -58,7 +58,7 @@ class SupervisedServer:
         self._output.report(self._stamped("healthy"))
         problem = _one_token(url, model, max(5.0, deadline - time.monotonic()))
         if problem is not None:
-            self._fail(f"is healthy but gives no token: {problem}")
+            self._fail(f"is healthy but does not generate a token: {problem}")
         self._output.report(self._stamped("first token"))
 
     def wait(self) -> None:

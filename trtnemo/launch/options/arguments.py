@@ -81,7 +81,7 @@ class _Reader:
         return option
 
     def _abbreviated(self, name: str) -> Option | None:
-        """Return the option that argparse takes an unambiguous beginning for."""
+        """Return the option that argparse takes an unambiguous prefix for."""
         written = name.replace("_", "-") if self.dialect.dashes_for_underscores else name
         found = {known: option for known, option in self.surface.by_name.items() if known.startswith(written)}
         options = {id(option): option for option in found.values()}
@@ -118,7 +118,7 @@ class _Reader:
             return
         if not option.takes_value:
             if texts:
-                self._add("error", "option-value", written, f"takes no value, not {texts[0]!r}")
+                self._add("error", "option-value", written, f"does not take a value, but was given {texts[0]!r}")
             self.parsed.values[option.name] = not written.startswith("--no-")
             return
         if not texts and option.kind in ("value", "list"):
@@ -134,7 +134,7 @@ class _Reader:
         """Lay `--option.key value` into the option's object, where the server does so."""
         if not self.dialect.dotted_objects:
             self._add(
-                "error", "unknown-option", f"{option.name}.{key}", f"{self.surface.title} takes no dotted options"
+                "error", "unknown-option", f"{option.name}.{key}", f"{self.surface.title} does not take dotted options"
             )
             return
 

@@ -13,7 +13,7 @@ from trtnemo.recipe.nearest import suggestion
 
 _IGNORED = {
     "build_config": "is dropped for the PyTorch backend",
-    "quant_config": "is no field of the PyTorch backend's arguments; that it has any effect was not confirmed",
+    "quant_config": "is not a field of the PyTorch backend's arguments; that it has any effect was not confirmed",
 }
 _TYPES: dict[str, tuple[type, ...]] = {
     "int": (int,),

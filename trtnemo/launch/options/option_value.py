@@ -11,7 +11,7 @@ from trtnemo.launch.servers.option_type import CONVERTERS
 from trtnemo.launch.servers.surface import Option, Surface
 from trtnemo.recipe.nearest import suggestion
 
-_WORDS = {"int": "whole number", "float": "number", "json": "JSON", "human_readable_int": "whole number"}
+_WORDS = {"int": "a whole number", "float": "a number", "json": "valid JSON", "human_readable_int": "a whole number"}
 
 
 def check_value(surface: Surface, option: Option, text: str) -> tuple[Any, list[Finding]]:
@@ -20,7 +20,7 @@ def check_value(surface: Surface, option: Option, text: str) -> tuple[Any, list[
         value = _read(option, text)
     except ValueError:
         kind = option.type.removeprefix("optional ")
-        return text, [_wrong(option, text, f"is no {_WORDS.get(kind, kind)}")]
+        return text, [_wrong(option, text, f"is not {_WORDS.get(kind, f'a value of type {kind}')}")]
     if value is None:
         return None, []
     outside = out_of_range(option.name, value)
@@ -52,7 +52,7 @@ def _read(option: Option, text: str) -> Any:
 def check_data(surface: Surface, option: Option, value: Any) -> list[Finding]:
     """Return what is wrong with a value that is given as data."""
     if not option.takes_value:
-        return [] if isinstance(value, bool) else [_wrong_data(option, f"is on or off (true, false), not {value!r}")]
+        return [] if isinstance(value, bool) else [_wrong_data(option, f"must be true or false, not {value!r}")]
     if value is True and option.kind == "optional":
         return []
     if isinstance(value, bool):

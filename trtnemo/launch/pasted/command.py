@@ -95,7 +95,7 @@ def _known(server: str, version: str | None) -> str | None:
     try:
         choose_surface(server, version)
     except RecipeError as error:
-        raise UsageError(f"{version!r} is no version", where="--server-version", remedy=error.remedy) from None
+        raise UsageError(f"{version!r} is not a version", where="--server-version", remedy=error.remedy) from None
     return version
 
 
@@ -138,7 +138,7 @@ def _invocation(script: Script, start: _Start, version: str | None) -> Invocatio
     if model is None:
         raise UsageError("the command names no model", where="--command")
     stray = [
-        Finding("error", "stray-word", word, "is no option's value; the server stops at it")
+        Finding("error", "stray-word", word, "is not an option's value; the server stops at it")
         for word in parsed.positional[1:]
     ]
     container = docker.container if docker else None

@@ -41,7 +41,7 @@ def _parsed(path: str, text: str) -> tuple[dict[str, Any] | None, list[Finding]]
     except yaml.YAMLError as error:
         return None, [Finding("error", "file-root", path, f"is not YAML: {str(error).splitlines()[0]}")]
     if not isinstance(data, dict):
-        return None, [Finding("error", "file-root", path, "is no mapping of keys to values")]
+        return None, [Finding("error", "file-root", path, "is not a mapping of keys to values")]
     return data, []
 
 

@@ -107,7 +107,7 @@ def _read_commands(script: Script, line: str) -> None:
     try:
         words = list(lexer)
     except ValueError as error:
-        raise UsageError(f"the command is no shell text: {error}") from None
+        raise UsageError(f"the command is not valid shell text: {error}") from None
     command: list[str] = []
     for word in [*words, ";"]:
         if word not in _SEPARATORS:

@@ -25,7 +25,7 @@ class Dialect:
     """How a server is called, and how it reads words and variables.
 
     `variable_prefixes`: how the names of variables begin that only this server reads. `parser`: click reads names as
-    they are; argparse also takes unambiguous beginnings and splits `-x=1`. `rewrites`: (pattern, replacement) for
+    they are; argparse also takes unambiguous prefixes and splits `-x=1`. `rewrites`: (pattern, replacement) for
     words that the server changes before its parser sees them. `series`: releases (major, minor) whose record speaks
     for every version of theirs.
     """
@@ -136,7 +136,7 @@ def choose_surface(server: str, version: str | None) -> SurfaceChoice:
         asked = Version(version)
     except InvalidVersion:
         raise RecipeError(
-            f"'{server}.version' {version!r} is no version", remedy=f"Recorded are: {', '.join(versions)}"
+            f"'{server}.version' {version!r} is not a version", remedy=f"Recorded are: {', '.join(versions)}"
         ) from None
     # A release's record speaks for its own pre-releases too: 1.4's for 1.4.0rc1.
     fitting = [name for name in versions if Version(f"{Version(name)}.dev0") <= asked] or versions[:1]

@@ -70,7 +70,7 @@ def _limits(engine: Engine) -> tuple[float, float]:
     recipe = engine.recipe
     if not isinstance(recipe, TensorrtRecipe):
         raise EngineError("holds no TensorRT plans to compare", where=str(engine.directory))
-    if recipe.tensorrt.products != "float32":
+    if recipe.tensorrt.matmul_dtype != "float32":
         return SIXTEEN_BITS
     return EXACT if recipe.tensorrt.compute == "weight_only" else ROUNDED
 

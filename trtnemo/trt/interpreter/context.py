@@ -1,6 +1,6 @@
 """The calls of ICudaEngine and IExecutionContext that our runtime uses, over an interpreted network.
 
-Addresses are of host memory. Shapes are held against the optimization profile, as a deserialized plan holds them.
+Addresses are of host memory. Shapes are compared with the optimization profile, as a deserialized plan holds them.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def _sort(instructions: Sequence[Instruction]) -> list[Instruction]:
 
 
 def _before(item: Instruction, place: int, instructions: Sequence[Instruction], maker: dict[str, int]) -> set[int]:
-    # what a recurrence takes from the trip before is no wait
+    # what a recurrence takes from the trip before is not a wait
     names = item.inputs[:1] if item.kind == "RECURRENCE" else item.inputs
     wanted = {maker[name] for name in names if name in maker}
     if item.kind == "KV_CACHE_UPDATE":  # written in place, so after all that read what was there

@@ -103,7 +103,7 @@ def split(graph: Graph, phase: Phase) -> list[Block]:
     for index, (kind, path, nodes) in enumerate(cuts):
         written = {node.output for node in nodes}
         later = {name for _, _, following in cuts[index + 1 :] for node in following for name in node.inputs}
-        # a step's indices are no values: they have inputs of their own
+        # a step's indices are not values: they have inputs of their own
         read = [name for node in nodes for name in node.inputs if name not in written and name not in _INDICES]
         block = Block(
             kind=kind,

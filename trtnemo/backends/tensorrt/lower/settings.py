@@ -42,7 +42,7 @@ class Settings(BaseModel):
     def from_recipe(cls, recipe: TensorrtRecipe) -> Settings:
         """Return what a recipe asks for; a grid's empty cells may write up to CHUNK rows behind a sequence's end."""
         section, limits = recipe.tensorrt, recipe.limits
-        products = Element(section.products)
+        products = Element(section.matmul_dtype)
         return cls(
             slots=limits.max_batch_size,
             capacity=limits.max_seq_len + CHUNK,

@@ -18,7 +18,7 @@ _ELEMENTS = {
 
 
 def stored_elements(checkpoint: Checkpoint, graphs: Iterable[Graph]) -> dict[str, Element]:
-    """Return the element type of every unquantized parameter; raises CheckpointError on one that is no float."""
+    """Return the element type of every unquantized parameter; raises CheckpointError on one that is not a float."""
     found = {}
     for graph in graphs:
         for name, spec in graph.parameters.items():

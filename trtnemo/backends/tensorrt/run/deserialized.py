@@ -67,7 +67,7 @@ class DeserializedPlans:
         else:
             context = engine.create_execution_context(strategy)
         if context is None:
-            raise MachineError("the device gives no memory for an execution context")
+            raise MachineError("the device has no memory left for an execution context")
         if engine.device_memory_size_v2 > self._scratch[-1].nbytes:  # more than the build said: inferred, never seen
             self._scratch.append(self._allocate(engine.device_memory_size_v2))
         context.set_device_memory(self._scratch[-1].data_ptr(), self._scratch[-1].nbytes)

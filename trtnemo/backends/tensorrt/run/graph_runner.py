@@ -83,7 +83,7 @@ class GraphRunner:
 
     def _logits_of(self, rows: Tensor) -> Tensor:
         if self._logits is None:
-            raise ValueError("the graph gives no logits")
+            raise ValueError("the graph has no logits")
         count = len(rows)
         numbers = torch.arange(count, dtype=torch.int32, device=rows.device)
         grid = Grid(0, {"logit_rows": numbers}, {"T": count, "N": count, "B": 1, "R": 1})

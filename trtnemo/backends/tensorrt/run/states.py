@@ -40,7 +40,7 @@ class DeviceCopy:
         """Bytes held."""
         return sum(state.nbytes for state in self.states.values())
 
-    def park(self) -> None:
+    def swap_out(self) -> None:
         """Do nothing: a copied state shares nothing."""
 
 

@@ -19,7 +19,7 @@ def _own_quantization(case: Case) -> tuple[str, str] | None:
     given, known = case.option("--quantization"), case.invocation.surface.surface.late_choices
     if given is None or not case.is_nvfp4:
         return None
-    unknown = "" if given in known.get("--quantization", ()) else ", which is no method that vLLM knows"
+    unknown = "" if given in known.get("--quantization", ()) else ", which is not a method that vLLM knows"
     return "--quantization", f"{given!r}{unknown}"
 
 
