@@ -1,1 +1,1 @@
-"""Measuring servers: accuracy now; load, sweeps and gates are later work."""
+"""Measuring servers: loads, sweeps, comparisons and gates, and accuracy."""

@@ -30,7 +30,7 @@ class Fetched:
 def fetch_checkpoint(
     name: str, revision: str | None = None, output: Path | None = None, *, anyway: bool = False
 ) -> Fetched:
-    """Download a hub id into the hub's cache, or `output`; a download that was cut off goes on where it stopped.
+    """Download a hub id into the hub's cache, or `output`; an interrupted download resumes.
 
     The revision is pinned to its commit first, and headers and free disk are looked at before any weight is fetched;
     `anyway` skips the audit of the headers. Raises CheckpointError, or MachineError where the disk is too small.

@@ -1,4 +1,4 @@
-"""Findings that say the same of many tensors, told once."""
+"""Findings that say the same of many tensors, reported once."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _FIRST_BYTES = 256 << 10
 _CONNECTIONS = 8
 _SECONDS = httpx.Timeout(30.0, connect=10.0)
 _MOST_FILES = 1000
-# a server that drips must not hold us for ever: a minute, and what 100 kB a second need
+# bounds the time spent on a slow server: a minute, and what 100 kB a second need
 _SLOWEST = 100_000
 _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", re.ASCII)
 
