@@ -1,4 +1,4 @@
-"""latent_moe as the native executor is told of it; the op itself is cpu/latent_moe_op.cpp."""
+"""latent_moe as the native executor is given it; the op itself is cpu/latent_moe_op.cpp."""
 
 from __future__ import annotations
 

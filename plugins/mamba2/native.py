@@ -1,4 +1,4 @@
-"""mamba2 as the native executor is told of it; the op itself is cpu/mamba2_op.cpp."""
+"""mamba2 as the native executor is given it; the op itself is cpu/mamba2_op.cpp."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def make_batch(
     logit_rows: list[int] | None = None,
     hidden_rows: list[int] | None = None,
 ) -> StepBatch:
-    """Return a batch of (slot, position, token ids, speculative) parts; logits of all rows unless told otherwise."""
+    """Return a batch of (slot, position, token ids, speculative) parts; logits of all rows by default."""
     segments: list[Segment] = []
     tokens: list[int] = []
     for slot, position, ids, speculative in parts:

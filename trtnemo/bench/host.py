@@ -93,7 +93,7 @@ class Place:
         return ["--recipe", str(self.recipe), *(word for item in self.settings for word in ("--set", item))]
 
     def facts(self) -> dict[str, Any]:
-        """Return what tells places apart, as JSON: a recipe by what it says now; no password of an address."""
+        """Return what distinguishes places, as JSON: a recipe by what it says now; no password of an address."""
         loaded = load_recipe(self.recipe, self.settings) if self.recipe is not None else None
         return {
             **asdict(self),
@@ -159,6 +159,6 @@ def _is_current(engine: Path, note: Path) -> bool:
 
 
 def recipe_digest(recipe: AnyRecipe) -> str:
-    """Return what tells two recipes apart, settings applied."""
+    """Return what distinguishes two recipes, settings applied."""
     data = json.dumps(recipe.model_dump(mode="json"), sort_keys=True)
     return hashlib.sha256(data.encode()).hexdigest()

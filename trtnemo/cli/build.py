@@ -56,14 +56,14 @@ def build(
         _require_plans(recipe, settings)
     manifest = build_from_recipe(recipe, checkpoint, directory, force, settings)
     seconds = time.monotonic() - started
-    told: dict[str, Any] = {
+    report: dict[str, Any] = {
         "engine": str(directory),
         "seconds": round(seconds, 3),
         **manifest.model_dump(mode="json"),
     }
     plans = _read_plans(directory, manifest)
     if plans is not None:
-        told["plans"] = plans.summary()
+        report["plans"] = plans.summary()
     if not as_json:
         click.echo(f"Built {directory} in {seconds:.1f} s {_summary(manifest)}")
         if plans is not None:
@@ -71,12 +71,12 @@ def build(
     passed = True
     if interpret:
         comparison = _interpret(directory)
-        told["interpreted"] = comparison_json(comparison)
+        report["interpreted"] = comparison_json(comparison)
         passed = comparison.passed
         if not as_json:
             print_comparison(comparison)
     if as_json:
-        print_json(told)
+        print_json(report)
     if not passed:
         context.exit(EngineError.exit_code)
 
@@ -116,8 +116,8 @@ def _summary(manifest: AnyManifest) -> str:
     reference = manifest.checkpoint
     audited = "audited" if reference.audited else f"not audited: {reference.reason}"
     warnings = sum(finding["severity"] == "warning" for finding in manifest.findings)
-    told = f"; {warnings} known issue{'s' if warnings > 1 else ''}: see `trtnemo check`" if warnings else ""
-    return f"for {manifest.checked_against}, checkpoint {checkpoint.name} ({audited}){told}"
+    issues = f"; {warnings} known issue{'s' if warnings > 1 else ''}: see `trtnemo check`" if warnings else ""
+    return f"for {manifest.checked_against}, checkpoint {checkpoint.name} ({audited}){issues}"
 
 
 def build_from_recipe(

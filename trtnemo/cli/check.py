@@ -159,13 +159,13 @@ def _check_own(recipe: AnyRecipe, as_json: bool) -> bool:
     """Check a recipe of our own runtimes; raises RecipeError or MachineError for what cannot work."""
     from trtnemo.launch.own_check import check_own
 
-    told = check_own(recipe)
+    checked = check_own(recipe)
     if as_json:
         found: dict[str, Any] = {"passed": True, "server": recipe.runtime, "model": recipe.checkpoint, "findings": []}
-        print_json({**found, "checked": list(told)})
+        print_json({**found, "checked": list(checked)})
     else:
-        click.echo(f"{recipe.checkpoint}: {told[0]}")
-        for sentence in told[1:]:
+        click.echo(f"{recipe.checkpoint}: {checked[0]}")
+        for sentence in checked[1:]:
             click.echo(f"  {sentence}")
         print_verdict(True, ())
     return True

@@ -68,7 +68,7 @@ class LazyGroup(click.Group):
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """Find the command; an unknown one is told with the nearest name."""
+        """Find the command; an unknown one is reported with the nearest name."""
         if args and args[0] not in self._table and not args[0].startswith("-"):
             from trtnemo.recipe.nearest import suggestion
 

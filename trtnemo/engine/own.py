@@ -1,4 +1,4 @@
-"""What our own runtimes honour of a recipe, told before anything is built."""
+"""What our own runtimes honour of a recipe, checked before anything is built."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def file_sha256(path: Path) -> str:
 
 @cache
 def code_digest() -> str:
-    """Return what tells this state of the code from another: Python files, chat template and the native module."""
+    """Return a digest of this state of the code: Python files, chat template and the native module."""
     package = Path(__file__).parent.parent
     # glob follows the link to the plugins, which rglob does not
     files = [name for kind in ("py", "jinja") for name in glob.glob(f"{package}/**/*.{kind}", recursive=True)]

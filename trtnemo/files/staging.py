@@ -16,7 +16,7 @@ from trtnemo.errors import TrtnemoError
 def staged_directory(output: Path, force: bool, marker: str, failure: type[TrtnemoError]) -> Iterator[Path]:
     """Yield a sibling directory that becomes `output` when the block ends well, and vanishes when it does not.
 
-    `marker` is the file that tells a directory of this kind, which alone `force` replaces. Raises `failure` when
+    `marker` is the file that marks a directory of this kind, which alone `force` replaces. Raises `failure` when
     `output` is in the way.
     """
     check_output(output, force, marker, failure)

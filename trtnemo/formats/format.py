@@ -46,7 +46,7 @@ class Reader(Protocol[Item]):
 
 
 class ReasoningFormat:
-    """How thinking is told apart from the answer.
+    """How thinking is separated from the answer.
 
     names: what recipes and servers call it. tags: texts that decoding must keep. end_tag: what ends thinking.
     template_switches: variables of the chat template that are true or false. own_switches: those that only this reader

@@ -51,7 +51,7 @@ def _require_startable(recipe: ExternalRecipe) -> None:
         raise RecipeError("'checkpoint' has no name", where=_RECIPE, remedy="Give a directory or a hub id")
     if recipe.server.port == 0:
         raise RecipeError(
-            "'server.port' 0 lets the system choose, which no external server tells us",
+            "'server.port' 0 lets the system choose, which no external server reports",
             where=_RECIPE,
             remedy="Give a port",
         )

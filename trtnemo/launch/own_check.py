@@ -17,10 +17,10 @@ from trtnemo.trt.element import Element
 def check_own(recipe: AnyRecipe) -> tuple[str, ...]:
     """Return what was checked, a sentence each; raises RecipeError or MachineError for the first that cannot work."""
     own = require_own(recipe)
-    told = [f"runtime '{own.runtime}' honours every field of the recipe"]
+    checked = [f"runtime '{own.runtime}' honours every field of the recipe"]
     if isinstance(own, TensorrtRecipe):
-        told += check_tensorrt(own)
-    return tuple(told)
+        checked += check_tensorrt(own)
+    return tuple(checked)
 
 
 def check_tensorrt(recipe: TensorrtRecipe) -> list[str]:

@@ -83,7 +83,7 @@ def find_device(name: str) -> Device:
 
 
 def this_cpu() -> Device:
-    """Return this machine: its memory as the system tells it, bandwidth and peak as numpy reaches them now."""
+    """Return this machine: its memory as the system reports it, bandwidth and peak as numpy reaches them now."""
     reached = "bandwidth of a sum and peak of a float32 product in numpy"
     return cpu_device(reached, bandwidth_gbs=_measure_bandwidth(), bf16=_measure_peak())
 

@@ -97,11 +97,11 @@ def fullest(fits: list[Fit]) -> Fit:
 
 
 def _batches(deployment: Deployment) -> list[int]:
-    """Return the batches of all replicas together that the roofline is told for, the deployment's own last."""
+    """Return the batches of all replicas together that the roofline is given for, the deployment's own last."""
     own = deployment.max_batch_size * deployment.replicas
     return [size for size in _BATCHES if size < own] + [own]
 
 
 def _chunks(deployment: Deployment) -> list[int]:
-    """Return the prompt chunks that the roofline is told for, the deployment's own last."""
+    """Return the prompt chunks that the roofline is given for, the deployment's own last."""
     return [size for size in _CHUNKS if size < deployment.max_num_tokens] + [deployment.max_num_tokens]

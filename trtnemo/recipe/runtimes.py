@@ -1,4 +1,4 @@
-"""One recipe type per runtime, told apart by the field `runtime`."""
+"""One recipe type per runtime, distinguished by the field `runtime`."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class BatchChoice:
         return self._costs[count] * self._unit if count in self._costs else None
 
     def choose(self, most: int, tokens: Callable[[int], float]) -> int:
-        """Return how many drafts run next; `tokens` tells what a round of so many gives."""
+        """Return how many drafts run next; `tokens` says how many tokens a round yields."""
         for count in range(most + 1):
             if count not in self._costs:
                 return count

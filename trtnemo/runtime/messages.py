@@ -75,7 +75,7 @@ class PromptScored:
 class TokenGenerated:
     """One more token of a sequence.
 
-    drafted: drafts that were verified with this token, told with the first of them; accepted: whether it was drafted.
+    drafted: drafts that were verified with this token, on the first of them; accepted: whether it was drafted.
     """
 
     request_id: str

@@ -1,4 +1,4 @@
-"""How many sequences may run or wait at once; who comes later is told so before an answer begins."""
+"""How many sequences may run or wait at once; who comes later is refused before an answer begins."""
 
 from __future__ import annotations
 

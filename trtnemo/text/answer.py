@@ -1,4 +1,4 @@
-"""What a model wrote, told apart: thinking, answer and tool calls, in one way for streams and whole texts."""
+"""What a model wrote, separated: thinking, answer and tool calls, in one way for streams and whole texts."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class AnswerParser:
 
 @dataclass
 class Answer:
-    """A whole output, told apart."""
+    """A whole output, separated."""
 
     reasoning: str = ""
     content: str = ""
@@ -91,7 +91,7 @@ class Answer:
 
 
 def read_answer(text: str, form: AnswerFormat) -> Answer:
-    """Return a whole output, told apart."""
+    """Return a whole output, separated."""
     parser, answer = AnswerParser(form), Answer()
     for part in (*parser.push(text), *parser.finish()):
         answer.add(part)

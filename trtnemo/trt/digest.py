@@ -10,7 +10,7 @@ import numpy as np
 
 from trtnemo.trt.layer_class import open_layer
 
-# Attributes that say nothing of what a layer computes, or that are told apart below
+# Attributes that say nothing of what a layer computes, or that are distinguished below
 _SKIPPED = {"metadata", "name", "num_inputs", "num_outputs", "num_ranks", "loop", "attention", "weights"}
 
 

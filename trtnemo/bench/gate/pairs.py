@@ -39,7 +39,7 @@ def measure_pairs(
     """
     with held(output), ExitStack() as stack:
         _claim(output, before, after, shape)
-        # first, for it is told here where it is missing
+        # first, for a missing one is reported here
         generator = generator or stack.enter_context(Generator())
         hosted = {BEFORE: stack.enter_context(host(before)), AFTER: stack.enter_context(host(after))}
         kept = {name: _read(output / name) for name in SIDES}

@@ -106,7 +106,7 @@ class Generator:
             self._process.stdin.write(json.dumps(job) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            pass  # told by the answer that does not come
+            pass  # the missing answer is reported
         return self._read()
 
     def _read(self) -> dict[str, Any]:

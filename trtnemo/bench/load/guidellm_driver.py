@@ -83,7 +83,7 @@ def main() -> None:
         job = json.loads(line)
         try:
             answer = run(job["spec"])
-        except Exception as error:  # told to the caller, who knows what was asked
+        except Exception as error:  # raised by the caller, who knows what was asked
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), file=answers, flush=True)
 
@@ -92,7 +92,7 @@ def preload() -> None:
     """Import guidellm here and where workers come from, both at once, while the caller starts a server."""
     multiprocessing.get_context("forkserver").set_forkserver_preload(_PRELOADED)
     forkserver.ensure_running()
-    with contextlib.suppress(ImportError):  # told by the first run
+    with contextlib.suppress(ImportError):  # reported by the first run
         import guidellm.benchmark.entrypoints  # noqa: F401
 
 

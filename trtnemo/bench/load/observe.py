@@ -19,7 +19,7 @@ _LLAMACPP = {"prompt_tokens": "llamacpp:prompt_tokens_total"}
 
 
 class Observation:
-    """A server's counters when this was made; later ones are told as differences."""
+    """A server's counters when this was made; later ones are reported as differences."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -56,9 +56,9 @@ def describe(url: str, model: str | None) -> Server:
     names = served_models(url)
     if model is not None and model not in names:
         raise ServerError(f"serves {', '.join(names)}, not {model}", where=shown(url), remedy="Give --model NAME")
-    told = _get(url, "/version") or {}
-    props = {} if told else _get(url, "/props") or {}
-    software, version = told.get("software"), told.get("version")
+    reported = _get(url, "/version") or {}
+    props = {} if reported else _get(url, "/props") or {}
+    software, version = reported.get("software"), reported.get("version")
     if "build_info" in props:
         software, version = "llama.cpp", props["build_info"]
     return Server(
@@ -66,9 +66,9 @@ def describe(url: str, model: str | None) -> Server:
         model=model or names[0],
         software=_text(software),
         version=_text(version),
-        recipe=_text(told.get("recipe")),
-        engine_digest=_text(told.get("engine_digest")),
-        code_digest=_text(told.get("code_digest")),
+        recipe=_text(reported.get("recipe")),
+        engine_digest=_text(reported.get("engine_digest")),
+        code_digest=_text(reported.get("code_digest")),
     )
 
 

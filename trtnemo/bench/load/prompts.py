@@ -67,7 +67,7 @@ def draw_prompts(shape: LoadShape, nonce: str = "") -> list[Prompt]:
 
 
 def prompts_digest(prompts: list[Prompt]) -> str:
-    """Return what tells two lists of prompts apart."""
+    """Return what distinguishes two lists of prompts."""
     data = json.dumps([(prompt.messages, prompt.output_tokens) for prompt in prompts], ensure_ascii=False)
     return hashlib.sha256(data.encode("utf-8", "surrogatepass")).hexdigest()
 

@@ -45,7 +45,7 @@ class RequestRecord(Part):
 
 
 class Server(Part):
-    """What ran: version as the server says it, recipe, engine and code where it tells, flags that changed it."""
+    """What ran: version as the server says it, recipe, engine and code where it reports them, flags that changed it."""
 
     url: str
     model: str

@@ -35,9 +35,9 @@ class Target:
 
     def server(self) -> Server:
         """Return what serves there; raises ServerError."""
-        told = describe(self.url, self.model)
-        own = {"recipe": self.recipe or told.recipe, "settings": self.settings, "recipe_digest": self.recipe_digest}
-        return told.model_copy(update=own)
+        reported = describe(self.url, self.model)
+        own = {"recipe": self.recipe or reported.recipe, "settings": self.settings, "recipe_digest": self.recipe_digest}
+        return reported.model_copy(update=own)
 
 
 def new_nonce() -> str:

@@ -51,7 +51,7 @@ def group_findings(findings: Iterable[Finding]) -> list[FindingGroup]:
 def _group(
     severity: Severity, rule: str, tail: str, message: str, who: str | None, places: list[tuple[_Place | None, int]]
 ) -> FindingGroup:
-    """Return one group; a missing tensor is told of its owner: `expert 17 of layer 23 lacks up_proj.weight_scale_2`."""
+    """Return one group; a missing tensor is one of its owner: `expert 17 of layer 23 lacks up_proj.weight_scale_2`."""
     owner, count = _owner(who, [place for place, _ in places]), sum(number for _, number in places)
     if owner is None:
         return FindingGroup(severity, rule, tail, message, count)

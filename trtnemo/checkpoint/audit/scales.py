@@ -25,7 +25,7 @@ def never_written(checkpoint: Checkpoint) -> Iterator[Finding]:
 
 
 def scale_findings(checkpoint: Checkpoint, expected: dict[str, ExpectedTensor]) -> Iterator[Finding]:
-    """Yield the scales with values that no scale can have; those of wrong type or shape are told elsewhere."""
+    """Yield the scales with values that no scale can have; those of wrong type or shape are reported elsewhere."""
     for item in expected.values():
         info = checkpoint.tensors.get(item.name)
         if item.is_scale and info is not None and info.storage in item.storages and info.shape == item.shape:

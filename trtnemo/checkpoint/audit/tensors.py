@@ -19,7 +19,7 @@ _STORED = {StorageType.U8: WeightFormat.NVFP4, StorageType.F8_E4M3: WeightFormat
 def settle_formats(checkpoint: Checkpoint) -> tuple[Expected, list[Finding]]:
     """Return what must be there in the formats that the weights are stored in, and where the map says otherwise.
 
-    So a layer that the map names wrongly is told once, not once for each of its scales.
+    So a layer that the map names wrongly is reported once, not once for each of its scales.
     """
     expected = {item.name: item for item in expected_tensors(checkpoint.config, checkpoint.quantization)}
     stored, mismatches = {}, []

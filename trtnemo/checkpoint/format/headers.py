@@ -1,4 +1,4 @@
-"""The tensors of all shards, compared with the index; what is wrong is collected, so that all of it can be told."""
+"""The tensors of all shards, compared with the index; what is wrong is collected, so that all of it can be reported."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def _compare(context: click.Context, words: dict[str, Any], *, gates: bool) -> N
 
     as_json, markdown, gate_file = (words.pop(name) for name in ("as_json", "markdown", "gate_file"))
     if markdown is not None:
-        write_text(markdown, "")  # what cannot be written is told before minutes of measuring
+        write_text(markdown, "")  # what cannot be written is reported before minutes of measuring
     thresholds = GateFile() if gate_file is None else GateFile.load(gate_file)
     stored = _are_stored(context, words)
     if stored:
@@ -152,7 +152,7 @@ def _take_runs(words: dict[str, Any], directory: Path) -> None:
     )
     shape = read_shape(words)
     places = Place.named(before, **first), Place.named(after or before, settings=settings, **second)
-    read_set(shape.prompts)  # told before a server starts
+    read_set(shape.prompts)  # reported before a server starts
     with count_progress("runs") as report:
         measure_pairs(*places, shape, pairs, directory, report)
 

@@ -46,7 +46,7 @@ def run(
     from trtnemo.bench.load.summary import summarize
 
     shape, place = read_shape(load), Place(url, recipe, engine, settings, model, devices=devices)
-    read_set(shape.prompts)  # told before a server starts
+    read_set(shape.prompts)  # reported before a server starts
     if output is not None:
         require_empty(output, "--output")
     with Generator() as generator, host(place) as hosted:

@@ -62,7 +62,7 @@ def batch(
     place = Place(url, recipe, engine, settings, model)
     if recipe is not None:
         load_recipe(recipe, settings)
-    requests = count_lines(source)  # what is wrong with the file is told before a server starts
+    requests = count_lines(source)  # what is wrong with the file is reported before a server starts
     options = BatchOptions(concurrency, model, patience, timeout, retry_failed)
     with ExitStack() as stack:
         base = base_url(url) if url is not None else stack.enter_context(serving(place.words()))

@@ -68,16 +68,16 @@ def _serve_engine(directory: Path, host: str | None, port: int | None, interpret
     opened = Engine.open(directory)
     address = opened.recipe.server
     bound_host, bound_port = host or address.host, address.port if port is None else port
-    bind(bound_host, bound_port).close()  # a port in use is told before weights are loaded
+    bind(bound_host, bound_port).close()  # a port in use is reported before weights are loaded
     names = ", ".join(opened.recipe.served_model_names)
-    told = ", interpreted on the CPU," if interpret else ""
+    how = ", interpreted on the CPU," if interpret else ""
     if opened.manifest.runtime == "cpu" and not opened.is_packed:
         click.echo(
             "This engine runs in torch, the slow reference: its weights are not packed for the native runtime.",
             err=True,
         )
     serve_engine(
-        opened, bound_host, bound_port, lambda url: click.echo(f"Serving {names}{told} at {url}"), interpret=interpret
+        opened, bound_host, bound_port, lambda url: click.echo(f"Serving {names}{how} at {url}"), interpret=interpret
     )
 
 

@@ -1,4 +1,4 @@
-"""How `trtnemo check` tells what an audit found."""
+"""How `trtnemo check` prints what an audit found."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def print_verdict(passed: bool, severities: Iterable[str]) -> None:
     """Print the last line: passed or not, and how many findings of each kind."""
     given = list(severities)
     counts = {kind: given.count(kind) for kind in ("error", "warning", "note")}
-    told = ", ".join(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items())
-    click.echo(f"{'passed' if passed else 'FAILED'}: {told}")
+    summary = ", ".join(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items())
+    click.echo(f"{'passed' if passed else 'FAILED'}: {summary}")
 
 
 def print_rules(as_json: bool) -> None:

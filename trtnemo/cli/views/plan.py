@@ -1,4 +1,4 @@
-"""How `trtnemo plan` tells a plan."""
+"""How `trtnemo plan` prints a plan."""
 
 from __future__ import annotations
 
@@ -76,12 +76,12 @@ def _print_sequence(plan: Plan) -> None:
 
 def _print_speed(plan: Plan) -> None:
     drafts = plan.deployment.draft_tokens
-    told = ""
+    note = ""
     if drafts:
-        told = (
+        note = (
             f", {tokens_per_step(drafts, plan.acceptance):.2f} tokens a step ({plan.acceptance:g} of drafts accepted)"
         )
-    click.echo(f"\nupper bounds of speed (roofline, no forecast) at {plan.decode[0].context:,} tokens of context{told}")
+    click.echo(f"\nupper bounds of speed (roofline, no forecast) at {plan.decode[0].context:,} tokens of context{note}")
     click.echo(f"  {'sequences':>9} {'experts':>8} {'step':>10} {'tokens/s':>10} {'each':>8}  bound by")
     for speed in plan.decode:
         step, rate, each = speed.seconds * 1e3, speed.tokens_per_second, speed.tokens_per_second_each

@@ -1,4 +1,4 @@
-"""How plans, and a comparison of their interpretation with torch, are told."""
+"""How plans, and a comparison of their interpretation with torch, are printed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a supervised start tells what happens."""
+"""Where a supervised start reports what happens."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def serve_bundle(
     Raises TrtnemoError of what is wrong before anything is started, ServerError afterwards.
     """
     if port == 0:
-        raise RecipeError("port 0 lets the system choose, which no external server tells us", remedy="Give a port")
+        raise RecipeError("port 0 lets the system choose, which no external server reports", remedy="Give a port")
     problems = verify_files(directory, manifest, thorough=True)
     if problems:
         raise EngineError(problems[0], where=str(directory), remedy="Rebuild the bundle")

@@ -62,7 +62,7 @@ class SupervisedServer:
         self._output.report(self._stamped("first token"))
 
     def wait(self) -> None:
-        """Return when the server has ended because we were told to; raises ServerError when it ends by itself."""
+        """Return when the server has ended because we were asked to; raises ServerError when it ends by itself."""
         code = self._process.wait()
         self._pump.join(5)
         if not self._stopping:

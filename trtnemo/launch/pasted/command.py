@@ -148,7 +148,7 @@ def _invocation(script: Script, start: _Start, version: str | None) -> Invocatio
     problems: list[Finding] = []
     if named is not None and path:
         llm_args, problems = read_config(named, str(path), script.files, container, start.inside)
-    env, told = _environment(surface, start.command, docker)
+    env, secrets = _environment(surface, start.command, docker)
     return Invocation(
         server=start.server,
         version=version,
@@ -157,7 +157,7 @@ def _invocation(script: Script, start: _Start, version: str | None) -> Invocatio
         llm_args=llm_args,
         env=env,
         container=container,
-        findings=(*(docker.findings if docker else ()), *parsed.findings, *stray, *problems, *told),
+        findings=(*(docker.findings if docker else ()), *parsed.findings, *stray, *problems, *secrets),
         is_pasted=True,
         unknown=parsed.unknown,
         config_path=None if path is None else str(path),

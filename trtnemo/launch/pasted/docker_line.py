@@ -1,4 +1,4 @@
-"""The words of `docker run`, told apart: what the engine is to do, the image, and the words for the image."""
+"""The words of `docker run`, separated: what the engine is to do, the image, and the words for the image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Redirections of a shell line, told apart from its words."""
+"""Redirections of a shell line, separated from its words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""super_v3 for vLLM: tells thinking from the answer in what Nemotron-3 Super writes.
+"""super_v3 for vLLM: separates thinking from the answer in what Nemotron-3 Super writes.
 
     vllm serve MODEL --reasoning-parser-plugin super_v3_reasoning_parser.py --reasoning-parser super_v3
 
