@@ -7,8 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.support.distribution import distribution
 from trtnemo.runtime import SamplingParams
-from trtnemo.runtime.sampler import Sampler, distribution, draw, draw_in_numpy, log_softmax, noise, token_logprob
+from trtnemo.runtime.sampler import Sampler, draw, draw_in_numpy, log_softmax, noise, token_logprob
 
 LOGITS = np.array([1.0, 3.0, 2.0, -1.0, 0.0], np.float32)
 

@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.backends.table_executor import TableExecutor
+from tests.support.distribution import distribution
 from training.tiny.held_out import held_out_prompts
 from trtnemo import LLM, SamplingParams
 from trtnemo.runtime import EngineClient, LoopOptions, sampler
 from trtnemo.runtime.client import iterate
 from trtnemo.runtime.messages import Failed, Finished, ThinkingBudget, TokenGenerated
-from trtnemo.runtime.sampler import distribution, noise
+from trtnemo.runtime.sampler import noise
 
 SAMPLES = 10_000
 # upper 0.1 % point of chi-square with 26 degrees of freedom

@@ -78,9 +78,7 @@ def test_unknown_tensors_are_answered_with_false():
 def test_an_engine_tells_its_tensors_inputs_first():
     made = make_product()
     names = [made.engine.get_tensor_name(index) for index in range(made.engine.num_io_tensors)]
-    modes = [made.engine.get_tensor_mode(name).name for name in names]
-    assert dict(zip(names, modes, strict=True)) == {"x": "INPUT", "y": "INPUT", "out": "OUTPUT"}
-    assert names[-1] == "out"
+    assert names == ["x", "y", "out"]
     assert made.engine.get_tensor_profile_shape("x", 0) == [(2, 4), (5, 4), (5, 4)]
     assert made.engine.get_tensor_profile_shape("y", 0) == [(1, 4)] * 3
     assert made.engine.get_aliased_input_tensor("out") == ""

@@ -118,14 +118,6 @@ def draw_in_numpy(row: Float64, params: SamplingParams, seed: int, place: int) -
     return int(ids[np.argmax(np.log(probabilities) + noise(seed, place, ids))])
 
 
-def distribution(logits: Float64, params: SamplingParams) -> Float64:
-    """Return the probabilities of all tokens that temperature, top_k, top_p and min_p leave, in that order."""
-    probabilities = np.zeros_like(logits)
-    ids, kept = candidates(logits, params)
-    probabilities[ids] = kept
-    return probabilities
-
-
 def candidates(logits: Float64, params: SamplingParams) -> tuple[Int64, Float64]:
     """Return the tokens that temperature, top_k, top_p and min_p leave, and their probabilities, all above zero.
 

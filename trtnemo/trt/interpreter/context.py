@@ -21,7 +21,6 @@ class InterpretedEngine:
     """A network as if it had been built and deserialized; `profile` is what it would have been built for."""
 
     def __init__(self, library: Library, network: Any, profile: Profile) -> None:
-        self._module = library.module
         self._network = network  # layers live as long as their network
         self.program = Program(library.module, network)
         self.profile = profile
@@ -38,11 +37,6 @@ class InterpretedEngine:
     def get_tensor_name(self, index: int) -> str:
         """Return the name of one of them, inputs first."""
         return [*self.inputs, *self.outputs][index]
-
-    def get_tensor_mode(self, name: str) -> Any:
-        """Return the library's INPUT or OUTPUT."""
-        modes = self._module.TensorIOMode
-        return modes.INPUT if name in self.inputs else modes.OUTPUT
 
     def get_tensor_profile_shape(self, name: str, profile_index: int) -> list[tuple[int, ...]]:
         """Return the shapes at least, best and most of an input."""

@@ -13,9 +13,6 @@ from trtnemo.checkpoint.format.codecs import decode_plain
 from trtnemo.checkpoint.format.storage import RawTensor
 from trtnemo.graph import ParameterSpec
 
-# part of a parameter, as plans call it: "" is a small vector in float32
-PARTS = ("", "weight", "block_scale", "scale", "input_scale")
-
 
 class DeviceWeights:
     """Parameters of a checkpoint by name and part, loaded when first asked for; banks lie as one tensor."""
