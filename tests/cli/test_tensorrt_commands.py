@@ -115,7 +115,7 @@ def test_serving_plans_without_a_gpu_is_this_machines_lack(make_plans):
 def test_openais_client_gets_of_interpreted_plans_what_the_torch_runtime_says(make_plans, tiny_url, server_process):
     _, url = server_process(make_plans("tiny", "tensorrt.compute=weight_only"), "--interpret")
     question = [{"role": "user", "content": "What is the capital of Japan?"}]
-    common = {"model": "nvidia/nemotron-3-super", "messages": question, "temperature": 0, "max_tokens": 200}
+    common = {"model": "tiny", "messages": question, "temperature": 0, "max_tokens": 200}
     answers, details = [], []
     for base in (url, tiny_url):
         with openai.OpenAI(base_url=f"{base}/v1", api_key="none") as client:

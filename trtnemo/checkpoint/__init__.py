@@ -5,8 +5,8 @@ from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.family.config import LayerKind, ModelConfig, parse_config
 from trtnemo.checkpoint.family.expected import ExpectedTensor, expected_tensors
 from trtnemo.checkpoint.family.quantization import QuantizationMap, WeightFormat
-from trtnemo.checkpoint.finding import Finding
 from trtnemo.checkpoint.hub.source import locate_checkpoint
+from trtnemo.findings import Finding
 
 __all__ = [
     "AuditReport",

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-# error: unfit to serve; warning: some server stumbles over it; note: worth knowing
-Severity = Literal["error", "warning", "note"]
+from trtnemo.findings import Finding, Severity
 
 
 @dataclass(frozen=True)
@@ -107,3 +105,13 @@ _TABLE = (
          "such a token reads outside the embedding", "Compare vocab_size with where the tokenizer is from"),
 )  # fmt: skip
 RULES: dict[str, Rule] = {rule.name: rule for rule in _TABLE}
+
+
+def finding_json(finding: Finding) -> dict[str, str]:
+    """Return an audit's finding as data, without a remedy: its rule has that."""
+    return {"severity": finding.severity, "rule": finding.rule, "subject": finding.subject, "message": finding.message}
+
+
+def found(rule: str, subject: str, message: str) -> Finding:
+    """Return a finding of a rule, as bad as its rule says; raises KeyError for a rule that is not in the table."""
+    return Finding(RULES[rule].severity, rule, subject, message)

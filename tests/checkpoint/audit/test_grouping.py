@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trtnemo.checkpoint.audit.grouping import group_findings
-from trtnemo.checkpoint.finding import Finding
+from trtnemo.findings import Finding
 
 
 def missing(name):

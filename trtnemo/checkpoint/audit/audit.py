@@ -13,8 +13,8 @@ from trtnemo.checkpoint.audit.tokenizer import tokenizer_findings
 from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.collector import paused_collector
 from trtnemo.checkpoint.family.expected import ExpectedTensor
-from trtnemo.checkpoint.finding import Finding
 from trtnemo.errors import CheckpointError
+from trtnemo.findings import Finding
 
 
 @dataclass(frozen=True)

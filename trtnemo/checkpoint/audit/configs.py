@@ -10,7 +10,8 @@ from typing import Any
 from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.family.expected import ExpectedTensor
 from trtnemo.checkpoint.family.quantization import QuantizationMap, self_and_parents
-from trtnemo.checkpoint.finding import Finding, found
+from trtnemo.checkpoint.rules import found
+from trtnemo.findings import Finding
 
 TRANSFORMERS_WORDS = frozenset({"linear_attention", "full_attention"})
 _SENSITIVE = re.compile(r"backbone\.layers\.\d+\.mixer\.([qkvo]_proj|fc[12]_latent_proj)\.weight")

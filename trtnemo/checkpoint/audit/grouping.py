@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from trtnemo.checkpoint.finding import Finding
-from trtnemo.checkpoint.rules import Severity
+from trtnemo.findings import Finding, Severity
 
 _EXPERT = re.compile(r"(backbone|mtp)\.layers\.(\d+)\.mixer\.experts\.(\d+)\.(.+)")
 _LAYER = re.compile(r"(backbone|mtp)\.layers\.(\d+)\.(.+)")

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from trtnemo.checkpoint.checkpoint import Checkpoint
-from trtnemo.checkpoint.finding import Finding, found
 from trtnemo.checkpoint.format.codecs import decode_e4m3, decode_nvfp4, decode_plain
 from trtnemo.checkpoint.format.storage import StorageType
+from trtnemo.checkpoint.rules import found
 from trtnemo.errors import MachineError
+from trtnemo.findings import Finding
 
 SAMPLES = 8
 # a tensor of more elements is left out: an oracle must not need the memory of a lm_head

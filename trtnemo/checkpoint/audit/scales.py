@@ -8,9 +8,10 @@ import numpy as np
 
 from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.family.expected import ExpectedTensor
-from trtnemo.checkpoint.finding import Finding, found
 from trtnemo.checkpoint.format.codecs import decode_e4m3, decode_plain
 from trtnemo.checkpoint.format.storage import StorageType, TensorInfo
+from trtnemo.checkpoint.rules import found
+from trtnemo.findings import Finding
 
 _SPARSE_BYTES = 1 << 20
 

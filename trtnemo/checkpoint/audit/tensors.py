@@ -9,8 +9,9 @@ from pathlib import Path
 from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.family.expected import EMBEDDINGS, ExpectedTensor, expected_tensors
 from trtnemo.checkpoint.family.quantization import WeightFormat
-from trtnemo.checkpoint.finding import Finding, found
 from trtnemo.checkpoint.format.storage import StorageType, TensorInfo
+from trtnemo.checkpoint.rules import found
+from trtnemo.findings import Finding
 
 Expected = dict[str, ExpectedTensor]
 _STORED = {StorageType.U8: WeightFormat.NVFP4, StorageType.F8_E4M3: WeightFormat.FP8}

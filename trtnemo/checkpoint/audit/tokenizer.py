@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trtnemo.checkpoint.checkpoint import Checkpoint
-from trtnemo.checkpoint.finding import Finding, found
+from trtnemo.checkpoint.rules import found
 from trtnemo.files.json_file import read_json_object
+from trtnemo.findings import Finding
 
 
 def tokenizer_findings(checkpoint: Checkpoint) -> Iterator[Finding]:

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from trtnemo.checkpoint.finding import Finding, found
 from trtnemo.checkpoint.format.storage import StorageType, TensorInfo
+from trtnemo.checkpoint.rules import found
 from trtnemo.errors import HeaderError
+from trtnemo.findings import Finding
 
 MAXIMUM_HEADER_BYTES = 100_000_000
 MAXIMUM_DIMENSION = 1 << 48

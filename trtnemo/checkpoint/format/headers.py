@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from trtnemo.checkpoint.collector import paused_collector
-from trtnemo.checkpoint.finding import Finding, found
 from trtnemo.checkpoint.format.header import read_header
 from trtnemo.checkpoint.format.storage import TensorInfo
+from trtnemo.checkpoint.rules import found
 from trtnemo.errors import CheckpointError, HeaderError
 from trtnemo.files.json_file import read_json_object
+from trtnemo.findings import Finding
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import httpx
 
-from trtnemo.checkpoint.finding import Finding
 from trtnemo.checkpoint.format.header import MAXIMUM_HEADER_BYTES, parse_header
 from trtnemo.checkpoint.format.headers import ShardHeader, read_shard
 from trtnemo.checkpoint.format.storage import TensorInfo
 from trtnemo.errors import CheckpointError, HeaderError
 from trtnemo.files.json_file import MAXIMUM_BYTES
+from trtnemo.findings import Finding
 
 _FIRST_BYTES = 256 << 10
 _CONNECTIONS = 8

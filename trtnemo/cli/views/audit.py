@@ -21,12 +21,13 @@ SHOWN = 40
 def audit_json(report: AuditReport) -> dict[str, Any]:
     """Return a report as JSON: its findings, the same in groups, and the rules that they are by."""
     from trtnemo.checkpoint.audit.grouping import group_findings
-    from trtnemo.checkpoint.rules import RULES
+    from trtnemo.checkpoint.rules import RULES, finding_json
 
     names = sorted({finding.rule for finding in report.findings})
     return {
         "passed": report.passed,
         **dataclasses.asdict(report),
+        "findings": [finding_json(finding) for finding in report.findings],
         "groups": [dataclasses.asdict(group) for group in group_findings(report.findings)],
         "rules": {name: dataclasses.asdict(RULES[name]) for name in names},
     }
