@@ -1,0 +1,150 @@
+"""A server in this process over an executor that says what a test tells it to."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import uvicorn
+
+from tests.support.formats import REASONING, TOOLS
+from trtnemo.backends import Budget, Segment, Snapshot, StepBatch, StepResult
+from trtnemo.checkpoint.hub.source import EMBEDDED
+from trtnemo.recipe.shared import Sampling
+from trtnemo.runtime import EngineClient, LoopOptions
+from trtnemo.server.admission import Admission
+from trtnemo.server.app import create_app
+from trtnemo.server.context import ServerContext
+from trtnemo.server.metrics import ServerMetrics
+from trtnemo.server.serve import bind
+from trtnemo.text import ChatTemplate, TextTokenizer
+
+TOKENIZER = TextTokenizer(EMBEDDED, 2)
+END = 11  # <|im_end|>
+# for all tests: a client of its own takes each request 50 ms, for certificates that nobody asks for
+HTTP = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0), timeout=30)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A snapshot: how far a sequence was."""
+
+    length: int
+    nbytes: int = 1
+
+    def park(self) -> None:
+        """Share nothing."""
+
+
+class Speaker:
+    """Says `text` after every prompt and ends the turn, or breaks when it has said `breaks_after` tokens of it."""
+
+    computes_here = True
+
+    def __init__(self, text: str, breaks_after: int | None = None, slots: int = 8, max_seq_len: int = 512) -> None:
+        self.script = [*TOKENIZER.encode(text), END]
+        self.breaks_after = breaks_after
+        self.budget = Budget(slots, max_seq_len, 512, 0, 2048)
+        self.said: dict[int, int] = defaultdict(int)
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
+
+    def forward(self, batch: StepBatch) -> StepResult:
+        """Return logits that leave no choice."""
+        batch.validate()
+        self.may_go_on.wait(60)
+        logits = np.full((len(batch.logit_rows), self.budget.vocab_size), -50, np.float32)
+        for number, row in enumerate(batch.logit_rows):
+            slot = next(segment.slot for segment in batch.segments if row in range(*segment.rows.indices(1 << 30)))
+            place = self.said[slot]
+            if place == self.breaks_after:
+                raise RuntimeError("the machine caught fire")
+            logits[number, self.script[min(place, len(self.script) - 1)]] = 50
+            self.said[slot] += 1
+        return StepResult(logits, np.empty((0, 1), np.float32))
+
+    def release(self, slot: int) -> None:
+        """Begin anew in this slot."""
+        self.said.pop(slot, None)
+
+    def snapshot(self, slot: int) -> Standing:
+        """Return nothing that would bring a text back: it depends on the slot alone."""
+        return Standing(0)
+
+    def restore(self, slot: int, snapshot: Snapshot) -> None:
+        """Take anything."""
+
+    def has_room(self, segments: list[Segment]) -> bool:
+        """Return True."""
+        return True
+
+    def can_restore(self, snapshot: Snapshot) -> bool:
+        """Return True."""
+        return True
+
+
+@contextmanager
+def context_over(
+    speaker: Speaker, most: int | None = None, options: LoopOptions | None = None, **changes: Any
+) -> Iterator[ServerContext]:
+    """Yield a server's context over a speaker, with `most` places, and fields of it changed."""
+    client = EngineClient(speaker, TOKENIZER.stop_token_ids, options)
+    fields = {
+        "client": client,
+        "admission": Admission(most),
+        "tokenizer": TOKENIZER,
+        "chat_template": ChatTemplate(Path("/nowhere"), TOKENIZER, reasoning=REASONING),
+        "model_names": ("speaker", "its-other-name"),
+        "sampling": Sampling(),
+        "reasoning": REASONING,
+        "tools": TOOLS,
+        "metrics": ServerMetrics(client),
+        "started": 1_700_000_000,
+        "identity": {"recipe": "speaker"},
+    }
+    try:
+        yield ServerContext(**{**fields, **changes})
+    finally:
+        speaker.may_go_on.set()
+        client.close()
+
+
+@contextmanager
+def serving(context: ServerContext) -> Iterator[str]:
+    """Yield the URL of a server of this process."""
+    ready = threading.Event()
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: Any = None) -> None:
+            await super().startup(sockets)
+            ready.set()
+
+        async def main_loop(self) -> None:  # uvicorn's own looks ten times a second whether it is to end
+            while not self.should_exit:
+                await asyncio.sleep(0.01)
+
+    with bind("127.0.0.1", 0) as listener:
+        server = Server(uvicorn.Config(create_app(context), log_level="critical", timeout_graceful_shutdown=5))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        assert ready.wait(30)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(30)
+
+
+@contextmanager
+def speaking(text: str, most: int | None = None, **changes: Any) -> Iterator[str]:
+    """Yield the URL of a server that says a text."""
+    with context_over(Speaker(text), most, **changes) as context, serving(context) as url:
+        yield url
