@@ -1,0 +1,176 @@
+"""What a client checks before the loop hears of a request, and what its handler hears."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from tests.support.backends.table_executor import TableExecutor
+from trtnemo import SamplingParams
+from trtnemo.errors import EngineError, PromptTooLongError, RequestError
+from trtnemo.runtime import EngineClient
+from trtnemo.runtime.client import LEAST_PLAIN, LEAST_TURN, iterate, reusable_end
+from trtnemo.runtime.messages import Finished, Shutdown, TokenGenerated
+
+# always the next of 0, 1, 2; the context has 64 tokens
+CYCLE = np.roll(np.eye(3), 1, axis=1) * 20
+CONTEXT = 64
+
+
+def open_client(stops=frozenset(), executor=None):
+    return EngineClient(executor or TableExecutor(CYCLE, CYCLE), frozenset(stops))
+
+
+@pytest.fixture
+def client():
+    opened = open_client({2})
+    yield opened
+    opened.close()
+
+
+def said(client, prompt, **params):
+    events = list(iterate(client, client.check(prompt, SamplingParams(temperature=0, **params))))
+    return [event.token_id for event in events if isinstance(event, TokenGenerated)], events[-1].reason
+
+
+@pytest.mark.parametrize("length", [1, 40, CONTEXT - 1])
+def test_a_request_that_fills_the_context_to_the_token_runs(client, length):
+    rest = CONTEXT - length
+    tokens, reason = said(client, [0] * length, max_tokens=rest, ignore_eos=True)
+    assert (len(tokens), reason) == (rest, "length")
+    with pytest.raises(PromptTooLongError, match=f"{length} tokens and max_tokens {rest + 1} exceed the 64") as caught:
+        client.check([0] * length, SamplingParams(max_tokens=rest + 1))
+    assert caught.value.parameter == "max_tokens"
+
+
+def test_a_prompt_leaves_room_for_a_token_unless_none_is_wanted(client):
+    assert said(client, [0] * CONTEXT, max_tokens=0) == ([], "length")
+    for limit in (None, 1):
+        with pytest.raises(PromptTooLongError, match="64 tokens; this engine holds 64") as caught:
+            client.check([0] * CONTEXT, SamplingParams(max_tokens=limit))
+        assert caught.value.parameter == "prompt"
+    with pytest.raises(PromptTooLongError, match="65 tokens; this engine"):
+        client.check([0] * (CONTEXT + 1), SamplingParams(max_tokens=0))
+    tokens, reason = said(client, [0] * 60, ignore_eos=True)  # no limit: as many as there is room for
+    assert (len(tokens), reason) == (4, "length")
+
+
+@pytest.mark.parametrize(("token", "is_known"), [(-1, False), (0, True), (2, True), (3, False)])
+def test_tokens_of_the_vocabulary_alone_are_taken(client, token, is_known):
+    given = [
+        ([1, token], SamplingParams()),
+        ([1], SamplingParams(logit_bias={token: 1})),
+        ([1], SamplingParams(stop_token_ids=(token,))),
+    ]
+    for prompt, params in given:
+        if is_known:
+            client.check(prompt, params)
+        else:
+            with pytest.raises(RequestError, match=f"token id {token} is outside the vocabulary of 3"):
+                client.check(prompt, params)
+
+
+def test_an_empty_prompt_is_refused(client):
+    with pytest.raises(RequestError, match="empty") as caught:
+        client.check([], SamplingParams())
+    assert caught.value.parameter == "prompt"
+
+
+@pytest.mark.parametrize(
+    ("params", "tokens", "reason"),
+    [
+        ({}, [1, 2], "stop"),
+        ({"ignore_eos": True}, [1, 2, 0, 1, 2], "length"),
+        ({"stop_token_ids": (0,), "ignore_eos": True}, [1, 2, 0], "stop"),
+        ({"stop_token_ids": (1,)}, [1], "stop"),
+    ],
+)
+def test_a_request_ends_at_the_checkpoints_stop_tokens_and_its_own(client, params, tokens, reason):
+    assert said(client, [0], max_tokens=5, **params) == (tokens, reason)
+
+
+TURN = 7
+ENDS = frozenset({TURN})
+
+
+@pytest.mark.parametrize(
+    ("prompt", "end"),
+    [
+        ([TURN] * LEAST_TURN, 0),  # its last token must run, and what is before it is too short
+        ([TURN] * (LEAST_TURN + 1), LEAST_TURN),
+        ([1] * (LEAST_TURN - 1) + [TURN, 1], LEAST_TURN),
+        ([1] * (LEAST_TURN - 2) + [TURN, 1, 1], 0),
+        ([TURN, *[1] * 300, TURN, 1, 1, TURN], 302),  # the last turn that another prompt can go on from
+        ([1] * LEAST_PLAIN, 0),
+        ([1] * (LEAST_PLAIN + 1), LEAST_PLAIN),
+        ([1] * (LEAST_PLAIN + 128), LEAST_PLAIN),
+        ([1] * (LEAST_PLAIN + 129), LEAST_PLAIN + 128),
+        ([], 0),
+    ],
+)
+def test_what_is_kept_of_a_prompt_ends_with_its_last_turn_or_at_a_round_place(prompt, end):
+    assert reusable_end(prompt, ENDS) == end
+    assert end < max(1, len(prompt))
+
+
+class Gate(TableExecutor):
+    """Runs a step when it may, and breaks where the prompt holds a 2."""
+
+    def __init__(self):
+        super().__init__(CYCLE, CYCLE)
+        self.runs, self.may_go_on = threading.Event(), threading.Event()
+
+    def forward(self, batch):
+        self.runs.set()
+        self.may_go_on.wait(30)
+        if 2 in batch.token_ids:
+            raise RuntimeError("broken")
+        return super().forward(batch)
+
+
+def test_a_handler_hears_nothing_after_its_request_is_aborted():
+    executor, heard, other = Gate(), [], []
+    client = open_client(executor=executor)
+    params = SamplingParams(temperature=0, max_tokens=1)
+    name = client.submit(client.check([0], params), heard.append)
+    assert executor.runs.wait(30)
+    client.abort(name)
+    client.abort(name)
+    assert client.submit(client.check([0], params), other.append) != name
+    executor.may_go_on.set()
+    client.close(drain=True)
+    assert heard == []
+    assert [type(event) for event in other] == [TokenGenerated, Finished]
+
+
+@pytest.mark.parametrize(("drain", "reason", "count"), [(False, "abort", 1), (True, "length", 2)])
+def test_a_client_that_closes_ends_what_runs_unless_it_drains(drain, reason, count):
+    executor, heard, late = Gate(), [], []
+    client = open_client(executor=executor)
+    params = SamplingParams(temperature=0, max_tokens=2)
+    client.submit(client.check([0], params), heard.append)
+    assert executor.runs.wait(30)
+    client._loop.send(Shutdown(drain))  # as close does, which waits too
+    client.submit(client.check([0], params), late.append)
+    executor.may_go_on.set()
+    client.close(drain)
+    assert [type(event) for event in heard] == [TokenGenerated] * count + [Finished]
+    assert heard[-1].reason == reason
+    assert [event.message for event in late] == ["the server is shutting down"]
+
+
+def test_an_iterator_raises_what_broke_and_leaving_it_ends_the_request():
+    executor = Gate()
+    executor.may_go_on.set()
+    client = open_client(executor=executor)
+    with pytest.raises(EngineError, match="the engine failed: broken"):
+        list(iterate(client, client.check([2], SamplingParams())))
+    assert client._handlers == {}
+    events = iterate(client, client.check([0], SamplingParams(temperature=0, ignore_eos=True)))
+    next(events)
+    events.close()
+    assert client._handlers == {}
+    client.close(drain=True)
+    assert (client.statistics.running, client.statistics.waiting) == (0, 0)
