@@ -11,8 +11,10 @@ import httpx
 import pytest
 
 from tests.support.speaker import HTTP, TOKENIZER, Speaker, context_over, serving, speaking
+from trtnemo.errors import BusyError, RequestError
 from trtnemo.formats.registry import tool_formats
 from trtnemo.server import app
+from trtnemo.server.admission import Admission
 
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
 MESSAGES = [{"role": "user", "content": "Hi"}]
@@ -248,3 +250,18 @@ def test_tools_stay_text_where_the_recipe_reads_none():
         message = HTTP.post(url + CHAT, json=body).json()["choices"][0]["message"]
         assert message["content"].startswith("<tool_call>")
         assert "tool_calls" not in message
+
+
+def test_places_are_given_back_once():
+    admission = Admission(3)
+    first, second = admission.take(2), admission.take(1)
+    for _ in range(2):
+        first.give_back()
+    assert admission.taken == 1
+    with pytest.raises(BusyError, match="1 requests run or wait already"):
+        admission.take(3)
+    with pytest.raises(RequestError, match="4 choices at once; this server holds 3"):
+        admission.take(4)
+    second.give_back()
+    assert (admission.take(3)._count, admission.taken) == (3, 3)
+    assert Admission(None).take(10_000)
