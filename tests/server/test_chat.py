@@ -178,6 +178,23 @@ def test_log_probabilities_come_with_every_token_where_they_are_asked_for(asks):
 
 
 @BOTH
+def test_what_a_stop_string_held_back_comes_at_once_with_each_score_once(asks):
+    with speaking("one</think>two three four") as url:
+        (choice,), usage = asks(url, stop=["one</think>two three!"], logprobs=True)
+    scores = choice["logprobs"]["content"] if isinstance(choice["logprobs"], dict) else choice["logprobs"]
+    assert len(scores) == usage["completion_tokens"]
+    assert (choice["message"]["reasoning"], choice["message"]["content"]) == ("one", "two three four")
+
+
+@BOTH
+def test_two_calls_that_come_at_once_are_numbered(asks):
+    text = f"{call_of('Rome')}\n{call_of('Oslo')}"
+    with speaking(text) as url:
+        (choice,), _ = asks(url, tools=[TOOL], stop=[text + "!"], **OFF)
+    assert calls(choice["message"]) == ["Rome", "Oslo"]
+
+
+@BOTH
 @pytest.mark.parametrize(
     ("limits", "count"),
     [
