@@ -13,6 +13,7 @@ import pytest
 from tests.support.speaker import HTTP, TOKENIZER, Speaker, context_over, serving, speaking
 from trtnemo.errors import BusyError, RequestError
 from trtnemo.formats.registry import tool_formats
+from trtnemo.runtime import LoopOptions
 from trtnemo.server import app
 from trtnemo.server.admission import Admission
 
@@ -240,6 +241,32 @@ def test_a_stop_string_ends_the_engines_work_too():
         assert (choice["text"], choice["finish_reason"]) == ("one", "stop")
         wait_until(lambda: context.client.statistics.running == 0)
         assert context.client.statistics.generated_tokens < 1000
+
+
+def test_a_choice_that_hit_its_stop_string_ends_before_the_others():
+    speaker = Speaker("one two", others="three " * 200, max_seq_len=4096)
+    with context_over(speaker) as context, serving(context) as url:
+        body = {**BODIES[TEXT], "n": 2, "stop": " two", "max_tokens": 300, "ignore_eos": True}
+        first, second = HTTP.post(url + TEXT, json=body).json()["choices"]
+        assert (first["text"], first["finish_reason"], second["finish_reason"]) == ("one", "stop", "length")
+        assert context.client.statistics.generated_tokens < 400
+
+
+@pytest.mark.parametrize("path", BODIES)
+@pytest.mark.parametrize("stream", [False, True])
+def test_usage_says_what_of_a_prompt_was_known(path, stream):
+    text = "word " * 150 + "<|im_end|>next"
+    body = {"model": "speaker", "prompt": text, "messages": [{"role": "user", "content": text}], "stream": stream}
+    body.pop("messages" if path == TEXT else "prompt")
+    body |= {"stream_options": {"include_usage": True}} if stream else {}
+    with context_over(Speaker("fine"), options=LoopOptions(prefix_bytes=1000)) as context, serving(context) as url:
+        found = []
+        for _ in range(2):
+            answer = HTTP.post(url + path, json=body)
+            found.append(json.loads(events(answer)[-2])["usage"] if stream else answer.json()["usage"])
+        assert "prompt_tokens_details" not in found[0]
+        cached = found[1]["prompt_tokens_details"]["cached_tokens"]
+        assert 64 <= cached == context.client.statistics.cached_tokens < found[1]["prompt_tokens"]
 
 
 def test_tools_stay_text_where_the_recipe_reads_none():

@@ -45,12 +45,23 @@ class Standing:
 
 
 class Speaker:
-    """Says `text` after every prompt and ends the turn, or breaks when it has said `breaks_after` tokens of it."""
+    """Says `text` after every prompt and ends the turn, or breaks when it has said `breaks_after` tokens of it.
+
+    `others`: what sequences say that run beside the first one.
+    """
 
     computes_here = True
 
-    def __init__(self, text: str, breaks_after: int | None = None, slots: int = 8, max_seq_len: int = 512) -> None:
-        self.script = [*TOKENIZER.encode(text), END]
+    def __init__(
+        self,
+        text: str,
+        breaks_after: int | None = None,
+        slots: int = 8,
+        max_seq_len: int = 512,
+        others: str | None = None,
+    ) -> None:
+        self.scripts = [[*TOKENIZER.encode(said), END] for said in (text, text if others is None else others)]
+        self.lengths: dict[int, int] = {}
         self.breaks_after = breaks_after
         self.budget = Budget(slots, max_seq_len, 512, 0, 2048)
         self.said: dict[int, int] = defaultdict(int)
@@ -61,13 +72,15 @@ class Speaker:
         """Return logits that leave no choice."""
         batch.validate()
         self.may_go_on.wait(60)
+        self.lengths |= {segment.slot: segment.position + segment.length for segment in batch.segments}
         logits = np.full((len(batch.logit_rows), self.budget.vocab_size), -50, np.float32)
         for number, row in enumerate(batch.logit_rows):
             slot = next(segment.slot for segment in batch.segments if row in range(*segment.rows.indices(1 << 30)))
             place = self.said[slot]
             if place == self.breaks_after:
                 raise RuntimeError("the machine caught fire")
-            logits[number, self.script[min(place, len(self.script) - 1)]] = 50
+            script = self.scripts[slot > 0]
+            logits[number, script[min(place, len(script) - 1)]] = 50
             self.said[slot] += 1
         return StepResult(logits, np.empty((0, 1), np.float32))
 
@@ -76,8 +89,8 @@ class Speaker:
         self.said.pop(slot, None)
 
     def snapshot(self, slot: int) -> Standing:
-        """Return nothing that would bring a text back: it depends on the slot alone."""
-        return Standing(0)
+        """Return how far a sequence is; what it says depends on its slot alone."""
+        return Standing(self.lengths[slot])
 
     def restore(self, slot: int, snapshot: Snapshot) -> None:
         """Take anything."""
