@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import resource
 import signal
 
@@ -173,3 +174,14 @@ def test_a_file_that_is_refused_is_not_kept_locked(tmp_path):
     with ResultFile(path, IDS), pytest.raises(UsageError, match="another run"):
         ResultFile(path, IDS)
     ResultFile(path, IDS).__exit__(None, None, None)
+
+
+def test_no_file_stays_open_whatever_was_refused(tmp_path):
+    path = tmp_path / "out.jsonl"
+    fill(path, 2)
+    before = sorted(os.listdir("/proc/self/fd"))
+    with pytest.raises(UsageError, match="is not in the input"):
+        ResultFile(path, frozenset({"0"}))
+    with ResultFile(path, IDS, retry_failed=True), pytest.raises(UsageError, match="another run"):
+        ResultFile(path, IDS)
+    assert sorted(os.listdir("/proc/self/fd")) == before

@@ -107,6 +107,7 @@ def test_a_cache_has_blobs_by_etag_and_links_in_its_snapshot(served, tmp_path):
     assert blob.read_bytes() == CONTENT
     assert os.readlink(snapshot / FILE) == f"../../blobs/{DIGEST}"
     assert (snapshot / FILE).read_bytes() == CONTENT
+    download_weights(served.listing, snapshot, None)  # whole ones stay
     (snapshot / FILE).unlink()
     download_weights(served.listing, snapshot, None)  # of another snapshot, say
     assert (snapshot / FILE).read_bytes() == CONTENT
