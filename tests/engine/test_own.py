@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +26,7 @@ CPU, TENSORRT = "tiny", "rtx-pro-6000"
     ("name", "honoured"),
     [(CPU, {"auto", "float16", "float32"}), (TENSORRT, {"auto", "bfloat16", "float16", "float32"})],
 )
-def test_each_runtime_keeps_caches_in_its_types_alone(name, honoured):
+def test_each_runtime_keeps_caches_in_its_types_alone(name: Any, honoured: Any) -> None:
     for dtype in ("auto", "bfloat16", "float16", "float32", "fp8"):
         recipe = load_recipe(name, [f"kv_cache.dtype={dtype}"])
         if dtype in honoured:
@@ -34,7 +36,7 @@ def test_each_runtime_keeps_caches_in_its_types_alone(name, honoured):
                 require_own(recipe)
 
 
-def test_why_tensorrt_keeps_no_fp8_is_told():
+def test_why_tensorrt_keeps_no_fp8_is_told() -> None:
     with pytest.raises(RecipeError, match="TensorRT updates no FP8 cache in place"):
         require_own(load_recipe(TENSORRT, ["kv_cache.dtype=fp8"]))
     with pytest.raises(RecipeError, match="runtime 'cpu' does not do that yet"):
@@ -43,7 +45,7 @@ def test_why_tensorrt_keeps_no_fp8_is_told():
 
 @pytest.mark.parametrize("size", ["tensor", "expert", "pipeline", "data"])
 @pytest.mark.parametrize("name", [CPU, TENSORRT])
-def test_no_runtime_of_ours_runs_on_several_devices(name, size):
+def test_no_runtime_of_ours_runs_on_several_devices(name: Any, size: str) -> None:
     require_own(load_recipe(name, [f"parallel.{size}=1"]))
     with pytest.raises(RecipeError, match="'parallel' asks for what runtime"):
         require_own(load_recipe(name, [f"parallel.{size}=2"]))
@@ -60,7 +62,9 @@ def test_no_runtime_of_ours_runs_on_several_devices(name, size):
         ("native", False, None),
     ],
 )
-def test_weights_are_packed_where_the_native_runtime_reads_them(monkeypatch, lowering, is_compiled, layout):
+def test_weights_are_packed_where_the_native_runtime_reads_them(
+    monkeypatch: pytest.MonkeyPatch, lowering: str, is_compiled: bool, layout: str | None
+) -> None:
     if not is_compiled:
         for place in ("trtnemo.engine.build.find_native", "trtnemo.native.find_native"):
             monkeypatch.setattr(place, lambda: None)
@@ -74,7 +78,9 @@ def test_weights_are_packed_where_the_native_runtime_reads_them(monkeypatch, low
 
 
 @pytest.mark.parametrize(("spare", "fits"), [(64 << 20, True), ((64 << 20) - 1, False)])
-def test_a_disk_has_64_mebibytes_to_spare(tmp_path, monkeypatch, spare, fits):
+def test_a_disk_has_64_mebibytes_to_spare(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spare: Any, fits: bool
+) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=1000 + spare)
     monkeypatch.setattr(build_module.shutil, "disk_usage", lambda place: usage)
     if fits:
@@ -87,7 +93,7 @@ def test_a_disk_has_64_mebibytes_to_spare(tmp_path, monkeypatch, spare, fits):
 SIDE = ["tokenizer_config.json", "special_tokens_map.json", "generation_config.json", "chat_template.jinja"]
 
 
-def test_everything_that_a_tokenizer_needs_goes_with_an_engine(copy_checkpoint, tmp_path):
+def test_everything_that_a_tokenizer_needs_goes_with_an_engine(copy_checkpoint: Any, tmp_path: Path) -> None:
     checkpoint = copy_checkpoint("bf16")
     for name in SIDE:
         (checkpoint / name).write_text("{}")
@@ -114,23 +120,23 @@ def test_everything_that_a_tokenizer_needs_goes_with_an_engine(copy_checkpoint, 
     assert engine.tokenizer_directory == tmp_path / "engine" / "tokenizer"
 
 
-def test_a_head_that_no_recipe_asks_for_stays_on_disk(make_engine):
+def test_a_head_that_no_recipe_asks_for_stays_on_disk(make_engine: Any) -> None:
     engine = Engine.open(make_engine("mixed"))
     assert engine.mtp is not None
     assert engine.drafter is None
 
 
-def test_weights_in_the_hubs_layout_are_a_checkpoint(make_engine):
+def test_weights_in_the_hubs_layout_are_a_checkpoint(make_engine: Any) -> None:
     engine = Engine.open(make_engine("mixed", "cpu.lowering=torch"))
     assert not engine.is_packed
     assert engine.checkpoint().config.vocab_size == engine.vocab_size
 
 
 @pytest.fixture
-def spoiled(make_engine, tmp_path):
+def spoiled(make_engine: Any, tmp_path: Path) -> Any:
     """Return a function that gives a copy of an engine whose manifest was changed and sealed again."""
 
-    def change(**fields):
+    def change(**fields: Any) -> Any:
         directory = shutil.copytree(make_engine("mixed"), tmp_path / "engine", dirs_exist_ok=True)
         data = json.loads((directory / "engine.json").read_text())
         manifest = Manifest.model_validate({**data, **fields}).sealed()
@@ -140,14 +146,16 @@ def spoiled(make_engine, tmp_path):
     return change
 
 
-def test_a_recipe_that_this_version_does_not_read_is_told_with_its_field(spoiled, make_engine):
+def test_a_recipe_that_this_version_does_not_read_is_told_with_its_field(spoiled: Any, make_engine: Any) -> None:
     recipe = read_manifest(make_engine("mixed")).recipe
     assert Engine.open(spoiled(recipe=recipe)).recipe.runtime == "cpu"
     with pytest.raises(EngineError, match=r"does not read: cpu\.surprise: .*Rebuild the engine"):
         Engine.open(spoiled(recipe={**recipe, "cpu": {**recipe["cpu"], "surprise": 1}}))
 
 
-def test_a_small_file_is_hashed_up_to_its_very_size(make_engine, tmp_path, monkeypatch):
+def test_a_small_file_is_hashed_up_to_its_very_size(
+    make_engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     directory = shutil.copytree(make_engine("mixed"), tmp_path / "engine")
     manifest, graph = read_manifest(directory), directory / "graph.json"
     content = bytearray(graph.read_bytes())
@@ -159,7 +167,7 @@ def test_a_small_file_is_hashed_up_to_its_very_size(make_engine, tmp_path, monke
     assert len(verify_files(directory, manifest, thorough=True)) == 1
 
 
-def test_every_problem_of_an_engines_files_is_told(make_engine, tmp_path):
+def test_every_problem_of_an_engines_files_is_told(make_engine: Any, tmp_path: Path) -> None:
     directory = shutil.copytree(make_engine("mixed"), tmp_path / "engine")
     manifest = read_manifest(directory)
     (directory / "tokenizer" / "tokenizer.json").unlink()
@@ -179,7 +187,7 @@ BUNDLE = {
 }  # fmt: skip
 
 
-def test_a_field_that_older_bundles_lack_does_not_change_their_digest():
+def test_a_field_that_older_bundles_lack_does_not_change_their_digest() -> None:
     old, new = (BundleManifest.model_validate({**BUNDLE, **more}) for more in ({}, {"docker": ["docker", "run"]}))
     plain = old.model_dump(mode="json", exclude={"digest"})
     assert plain.pop("docker") is None
@@ -189,7 +197,7 @@ def test_a_field_that_older_bundles_lack_does_not_change_their_digest():
     assert old.compute_digest() == hashlib.sha256(text.encode()).hexdigest()
 
 
-def test_a_bundle_is_read_and_no_engine_of_ours(tmp_path):
+def test_a_bundle_is_read_and_no_engine_of_ours(tmp_path: Path) -> None:
     manifest = BundleManifest.model_validate(BUNDLE).sealed()
     (tmp_path / "engine.json").write_text(manifest.model_dump_json())
     assert read_manifest(tmp_path) == manifest
@@ -197,7 +205,7 @@ def test_a_bundle_is_read_and_no_engine_of_ours(tmp_path):
         Engine.open(tmp_path)
 
 
-def test_differences_are_told_by_dotted_key():
+def test_differences_are_told_by_dotted_key() -> None:
     one = BundleManifest.model_validate({**BUNDLE, "env": {"A": "1", "B": None}, "versions": {"numpy": "1"}})
     other = BundleManifest.model_validate({**BUNDLE, "env": {"A": "2"}, "versions": {}, "command": ["vllm", "é"]})
     found = [(item.key, item.first, item.second) for item in differences(one.sealed(), other.sealed())]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +29,7 @@ from trtnemo.files.lock import LockedError, locked
         (b'{"c": {"x": 1, "x": 2}}', "names the key 'x' twice"),
     ],
 )
-def test_a_file_that_is_no_json_object_is_refused_with_its_name(tmp_path, content, told):
+def test_a_file_that_is_no_json_object_is_refused_with_its_name(tmp_path: Path, content: Any, told: str) -> None:
     path = tmp_path / "config.json"
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match=told) as caught:
@@ -35,7 +37,7 @@ def test_a_file_that_is_no_json_object_is_refused_with_its_name(tmp_path, conten
     assert caught.value.where == str(path)
 
 
-def test_an_infinity_is_read_as_it_is_written(tmp_path):
+def test_an_infinity_is_read_as_it_is_written(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"limit": [0.0, float("inf")], "text": "é"})
     text = (tmp_path / "a.json").read_text()
     assert "Infinity" in text
@@ -43,7 +45,7 @@ def test_an_infinity_is_read_as_it_is_written(tmp_path):
     assert read_json_object(tmp_path / "a.json") == {"limit": [0.0, float("inf")], "text": "é"}
 
 
-def test_a_file_is_read_up_to_its_largest_size(tmp_path, monkeypatch):
+def test_a_file_is_read_up_to_its_largest_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.json"
     path.write_text('{"a": 1}')
     assert json_file.MAXIMUM_BYTES == 256 << 20
@@ -54,7 +56,7 @@ def test_a_file_is_read_up_to_its_largest_size(tmp_path, monkeypatch):
         read_json_object(path)
 
 
-def test_what_is_no_file_is_refused(tmp_path):
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="is no regular file"):
         read_json_object(tmp_path)
     with pytest.raises(CheckpointError, match="cannot be read: No such file"):
@@ -62,14 +64,14 @@ def test_what_is_no_file_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("size", [0, 1, 9, 10, 11, 35])
-def test_a_digest_is_of_the_whole_file_in_pieces(tmp_path, monkeypatch, size):
+def test_a_digest_is_of_the_whole_file_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     monkeypatch.setattr(digest, "_CHUNK", 10)
     path = tmp_path / "file"
     path.write_bytes(bytes(range(size)))
     assert file_sha256(path) == hashlib.sha256(bytes(range(size))).hexdigest()
 
 
-def test_the_codes_digest_changes_with_every_file_of_it(monkeypatch):
+def test_the_codes_digest_changes_with_every_file_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """The plugins' too, which lie behind a link, and the chat template."""
     seen = []
     monkeypatch.setattr(digest, "file_sha256", lambda path: seen.append(str(path)) or "0")
@@ -90,7 +92,7 @@ with locked(Path(sys.argv[1])):
 """
 
 
-def test_one_process_holds_a_lock_until_it_ends(tmp_path):
+def test_one_process_holds_a_lock_until_it_ends(tmp_path: Path) -> None:
     path = tmp_path / ".lock"
     command = [sys.executable, "-c", HOLD, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:

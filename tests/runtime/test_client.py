@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,24 +21,24 @@ CYCLE = np.roll(np.eye(3), 1, axis=1) * 20
 CONTEXT = 64
 
 
-def open_client(stops=frozenset(), executor=None):
+def open_client(stops: Any = frozenset(), executor: Any = None) -> Any:
     return EngineClient(executor or TableExecutor(CYCLE, CYCLE), frozenset(stops))
 
 
 @pytest.fixture
-def client():
+def client() -> Iterator[Any]:
     opened = open_client({2})
     yield opened
     opened.close()
 
 
-def said(client, prompt, **params):
+def said(client: Any, prompt: Any, **params: Any) -> Any:
     events = list(iterate(client, client.check(prompt, SamplingParams(temperature=0, **params))))
     return [event.token_id for event in events if isinstance(event, TokenGenerated)], events[-1].reason
 
 
 @pytest.mark.parametrize("length", [1, 40, CONTEXT - 1])
-def test_a_request_that_fills_the_context_to_the_token_runs(client, length):
+def test_a_request_that_fills_the_context_to_the_token_runs(client: Any, length: Any) -> None:
     rest = CONTEXT - length
     tokens, reason = said(client, [0] * length, max_tokens=rest, ignore_eos=True)
     assert (len(tokens), reason) == (rest, "length")
@@ -45,7 +47,7 @@ def test_a_request_that_fills_the_context_to_the_token_runs(client, length):
     assert caught.value.parameter == "max_tokens"
 
 
-def test_a_prompt_leaves_room_for_a_token_unless_none_is_wanted(client):
+def test_a_prompt_leaves_room_for_a_token_unless_none_is_wanted(client: Any) -> None:
     assert said(client, [0] * CONTEXT, max_tokens=0) == ([], "length")
     for limit in (None, 1):
         with pytest.raises(PromptTooLongError, match="64 tokens; this engine holds 64") as caught:
@@ -58,7 +60,7 @@ def test_a_prompt_leaves_room_for_a_token_unless_none_is_wanted(client):
 
 
 @pytest.mark.parametrize(("token", "is_known"), [(-1, False), (0, True), (2, True), (3, False)])
-def test_tokens_of_the_vocabulary_alone_are_taken(client, token, is_known):
+def test_tokens_of_the_vocabulary_alone_are_taken(client: Any, token: int, is_known: bool) -> None:
     given = [
         ([1, token], SamplingParams()),
         ([1], SamplingParams(logit_bias={token: 1})),
@@ -72,7 +74,7 @@ def test_tokens_of_the_vocabulary_alone_are_taken(client, token, is_known):
                 client.check(prompt, params)
 
 
-def test_an_empty_prompt_is_refused(client):
+def test_an_empty_prompt_is_refused(client: Any) -> None:
     with pytest.raises(RequestError, match="empty") as caught:
         client.check([], SamplingParams())
     assert caught.value.parameter == "prompt"
@@ -87,7 +89,9 @@ def test_an_empty_prompt_is_refused(client):
         ({"stop_token_ids": (1,)}, [1], "stop"),
     ],
 )
-def test_a_request_ends_at_the_checkpoints_stop_tokens_and_its_own(client, params, tokens, reason):
+def test_a_request_ends_at_the_checkpoints_stop_tokens_and_its_own(
+    client: Any, params: dict[str, Any], tokens: list[Any], reason: str
+) -> None:
     assert said(client, [0], max_tokens=5, **params) == (tokens, reason)
 
 
@@ -110,7 +114,7 @@ ENDS = frozenset({TURN})
         ([], 0),
     ],
 )
-def test_what_is_kept_of_a_prompt_ends_with_its_last_turn_or_at_a_round_place(prompt, end):
+def test_what_is_kept_of_a_prompt_ends_with_its_last_turn_or_at_a_round_place(prompt: Any, end: Any) -> None:
     assert reusable_end(prompt, ENDS) == end
     assert end < max(1, len(prompt))
 
@@ -118,11 +122,11 @@ def test_what_is_kept_of_a_prompt_ends_with_its_last_turn_or_at_a_round_place(pr
 class Gate(TableExecutor):
     """Runs a step when it may, and breaks where the prompt holds a 2."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(CYCLE, CYCLE)
         self.runs, self.may_go_on = threading.Event(), threading.Event()
 
-    def forward(self, batch):
+    def forward(self, batch: Any) -> Any:
         self.runs.set()
         self.may_go_on.wait(30)
         if 2 in batch.token_ids:
@@ -130,7 +134,7 @@ class Gate(TableExecutor):
         return super().forward(batch)
 
 
-def test_a_handler_hears_nothing_after_its_request_is_aborted():
+def test_a_handler_hears_nothing_after_its_request_is_aborted() -> None:
     executor, heard, other = Gate(), [], []
     client = open_client(executor=executor)
     params = SamplingParams(temperature=0, max_tokens=1)
@@ -146,7 +150,7 @@ def test_a_handler_hears_nothing_after_its_request_is_aborted():
 
 
 @pytest.mark.parametrize(("drain", "reason", "count"), [(False, "abort", 1), (True, "length", 2)])
-def test_a_client_that_closes_ends_what_runs_unless_it_drains(drain, reason, count):
+def test_a_client_that_closes_ends_what_runs_unless_it_drains(drain: bool, reason: str, count: int) -> None:
     executor, heard, late = Gate(), [], []
     client = open_client(executor=executor)
     params = SamplingParams(temperature=0, max_tokens=2)
@@ -161,7 +165,7 @@ def test_a_client_that_closes_ends_what_runs_unless_it_drains(drain, reason, cou
     assert [event.message for event in late] == ["the server is shutting down"]
 
 
-def test_an_iterator_raises_what_broke_and_leaving_it_ends_the_request():
+def test_an_iterator_raises_what_broke_and_leaving_it_ends_the_request() -> None:
     executor = Gate()
     executor.may_go_on.set()
     client = open_client(executor=executor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from trtnemo.runtime import draft_length
 from trtnemo.runtime.draft_length import BatchChoice, DraftLength
 
 
-def learn(policy, costs, sequences=1, accepted=None):
+def learn(policy: Any, costs: Any, sequences: Any = 1, accepted: Any = None) -> None:
     """Bring a policy past its first tries, at these costs of 0, 1, ... drafts."""
     for count, cost in enumerate(costs):
         for _ in range(draft_length._FIRST_TRIES):
@@ -18,7 +19,7 @@ def learn(policy, costs, sequences=1, accepted=None):
 
 
 @pytest.mark.parametrize(("room", "most"), [(None, 4), (9, 4), (4, 4), (3, 3), (1, 1), (0, 0), (-2, 0)])
-def test_no_more_drafts_than_there_is_room_for(room, most):
+def test_no_more_drafts_than_there_is_room_for(room: int | None, most: int) -> None:
     """Before anything is known, while numbers are tried, and when the best is more than fits."""
     policy, seen = DraftLength(4), set()
     for _ in range(6 * draft_length._FIRST_TRIES):
@@ -34,7 +35,7 @@ def test_no_more_drafts_than_there_is_room_for(room, most):
     assert known.choose(1) == 4  # full steps are no reason to settle for less
 
 
-def test_a_trial_of_more_than_there_is_room_for_waits():
+def test_a_trial_of_more_than_there_is_room_for_waits() -> None:
     choice = BatchChoice()
     for count, cost in enumerate([1.0, 1.0, 1.0]):
         for _ in range(6):
@@ -44,7 +45,7 @@ def test_a_trial_of_more_than_there_is_room_for_waits():
     assert choice.choose(2, lambda count: 1.0) == 2
 
 
-def settled(gain):
+def settled(gain: Any) -> Any:
     """Return what runs where one draft gives so much more a second than none."""
     choice = BatchChoice()
     for count in (0, 1):
@@ -53,13 +54,13 @@ def settled(gain):
     return choice.choose(1, lambda count: 1 + count * gain)
 
 
-def test_a_tie_changes_nothing():
+def test_a_tie_changes_nothing() -> None:
     assert [settled(gain) for gain in (-0.1, 0.0, 0.02, 0.039)] == [0] * 4
     assert [settled(gain) for gain in (0.041, 0.1, 1.0)] == [1] * 3
 
 
 @pytest.mark.parametrize(("none", "expected"), [(0.99, 1), (1.0, 0), (1.02, 0)])
-def test_drafting_ends_where_none_are_no_worse(none, expected):
+def test_drafting_ends_where_none_are_no_worse(none: float, expected: int) -> None:
     choice = BatchChoice()
     for count in (0, 1):
         for _ in range(6):
@@ -68,7 +69,7 @@ def test_drafting_ends_where_none_are_no_worse(none, expected):
     assert choice.choose(1, lambda count: 1.0 if count else none) == expected
 
 
-def test_the_first_rounds_of_a_number_and_its_slowest_say_nothing_of_its_cost():
+def test_the_first_rounds_of_a_number_and_its_slowest_say_nothing_of_its_cost() -> None:
     choice = BatchChoice()
     for seconds in (900.0, 500.0, 1.0, 3.0, 2.0):
         choice.record(0, seconds)
@@ -77,7 +78,7 @@ def test_the_first_rounds_of_a_number_and_its_slowest_say_nothing_of_its_cost():
     assert choice.seconds(0) == 2.0
 
 
-def test_a_trials_first_round_does_not_count():
+def test_a_trials_first_round_does_not_count() -> None:
     choice = BatchChoice()
     for count in (0, 1):
         for _ in range(6):
@@ -92,7 +93,7 @@ def test_a_trials_first_round_does_not_count():
     assert choice.seconds(1) == pytest.approx(2**0.2)
 
 
-def trial_length(cost, gain, pause=0):
+def trial_length(cost: Any, gain: Any, pause: Any = 0) -> Any:
     """Return for how many rounds one draft is tried that costs and gives so much more."""
     choice = BatchChoice()
     for count, seconds in enumerate((1.0, cost)):
@@ -107,14 +108,14 @@ def trial_length(cost, gain, pause=0):
     return rounds
 
 
-def test_a_trial_lasts_as_long_as_it_can_be_afforded():
+def test_a_trial_lasts_as_long_as_it_can_be_afforded() -> None:
     assert trial_length(1.0, 0.01) == 1 + 8  # one cold round, and eight
     assert trial_length(1.4, 0.01) == 0  # 1 % of 128 rounds do not pay the cold one
     assert trial_length(1.4, 0.01, pause=480) == 1 + 7  # (4.8 - 2) / 0.39
     assert trial_length(3.0, 0.0, pause=300) == 0  # (3 - 2) / 2 is less than one round
 
 
-def test_pauses_between_trials_grow_to_their_longest():
+def test_pauses_between_trials_grow_to_their_longest() -> None:
     choice = BatchChoice()
     for count in (0, 1):
         for _ in range(6):
@@ -129,7 +130,7 @@ def test_pauses_between_trials_grow_to_their_longest():
     assert [round(gap / 128) for gap in gaps[:6]] == [2, 4, 8, 16, 16, 16]
 
 
-def test_trials_take_every_other_number_in_turn():
+def test_trials_take_every_other_number_in_turn() -> None:
     choice = BatchChoice()
     for count in range(4):
         for _ in range(6):
@@ -143,7 +144,7 @@ def test_trials_take_every_other_number_in_turn():
     assert tried[:6] == [3, 0, 2, 3, 0, 2]  # 2 was the first in turn, when no trial could be afforded yet
 
 
-def test_cost_of_what_runs_moves_all_and_of_what_is_tried_its_own_alone():
+def test_cost_of_what_runs_moves_all_and_of_what_is_tried_its_own_alone() -> None:
     choice = BatchChoice()
     for count in (0, 1):
         for _ in range(6):
@@ -158,7 +159,7 @@ def test_cost_of_what_runs_moves_all_and_of_what_is_tried_its_own_alone():
     assert choice.seconds(1) == pytest.approx(before)
 
 
-def test_tokens_expected_follow_what_passed():
+def test_tokens_expected_follow_what_passed() -> None:
     policy = DraftLength(3)
     assert policy.tokens(0) == 1
     assert policy.tokens(2) == pytest.approx(1 + 0.7 + 0.49)
@@ -179,7 +180,7 @@ def test_tokens_expected_follow_what_passed():
     ("one", "other", "are_alike"),
     [(1, 2, False), (2, 3, False), (3, 4, True), (4, 5, False), (5, 8, True), (0, 1, True)],
 )
-def test_batches_are_known_by_the_power_of_two_above(one, other, are_alike):
+def test_batches_are_known_by_the_power_of_two_above(one: int, other: int, are_alike: bool) -> None:
     policy = DraftLength(1)
     if one:
         learn(policy, [2.0, 3.0], sequences=one)
@@ -189,7 +190,7 @@ def test_batches_are_known_by_the_power_of_two_above(one, other, are_alike):
     assert policy.seconds(other, 0) == (2.0 if are_alike else None)
 
 
-def test_a_number_is_thought_over_at_the_first_round_and_every_fourth():
+def test_a_number_is_thought_over_at_the_first_round_and_every_fourth() -> None:
     choice = BatchChoice()
     for count in (0, 1):
         for _ in range(6):

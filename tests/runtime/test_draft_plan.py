@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from trtnemo.backends import Budget
@@ -11,15 +13,15 @@ from trtnemo.runtime.scheduler import Scheduler
 from trtnemo.runtime.sequence import Sequence
 
 
-def prompt(name, length):
+def prompt(name: Any, length: Any) -> Any:
     return Sequence(Submit(name, tuple(range(length)), SamplingParams(), frozenset()), 5)
 
 
-def parts(step):
+def parts(step: Any) -> Any:
     return [(item.id, segment.length) for segment, item in zip(step.batch.segments, step.sequences, strict=True)]
 
 
-def decoding_plan(budget, names, draft_tokens=0, tokens=5):
+def decoding_plan(budget: Any, names: Any, draft_tokens: Any = 0, tokens: Any = 5) -> Any:
     """Return a scheduler whose sequences stand after a prompt of one token and have sampled one."""
     plan = Scheduler(budget, draft_tokens)
     for name in names:
@@ -33,7 +35,7 @@ def decoding_plan(budget, names, draft_tokens=0, tokens=5):
 @pytest.mark.parametrize(
     ("sequences", "room"), [(1, 23), (2, 11), (5, 3), (8, 2), (12, 1), (13, 0), (24, 0), (25, 0), (100, 0)]
 )
-def test_a_step_verifies_as_many_drafts_as_it_has_tokens(sequences, room):
+def test_a_step_verifies_as_many_drafts_as_it_has_tokens(sequences: int, room: int) -> None:
     plan = decoding_plan(Budget(3, 1000, 24, 6, 100), "ab")
     assert plan.room_for_drafts(sequences) == room
     plan.add(prompt("prompt", 9))
@@ -57,13 +59,15 @@ def test_a_step_verifies_as_many_drafts_as_it_has_tokens(sequences, room):
         (6, None, 50, 2, 0),
     ],
 )
-def test_drafts_are_as_many_as_asked_known_verified_and_still_wanted(asked, most, tokens, budget, planned):
+def test_drafts_are_as_many_as_asked_known_verified_and_still_wanted(
+    asked: int, most: int | None, tokens: int, budget: int, planned: int
+) -> None:
     plan = decoding_plan(Budget(2, 1000, budget, 6, 100), "ab", asked, tokens)
     expected = [("a", planned), ("b", planned)] if planned else []
     assert [(item.id, count) for item, count in plan.plan_drafts(most)] == expected
 
 
-def test_nobody_drafts_before_its_prompt_is_done():
+def test_nobody_drafts_before_its_prompt_is_done() -> None:
     plan = Scheduler(Budget(2, 1000, 24, 6, 100), 3)
     plan.add(prompt("a", 4))
     plan.admit(plan.next_waiting())
@@ -72,7 +76,7 @@ def test_nobody_drafts_before_its_prompt_is_done():
     assert plan.plan_drafts() == []
 
 
-def test_drafts_are_verified_with_the_token_before_them_and_every_row_is_wanted():
+def test_drafts_are_verified_with_the_token_before_them_and_every_row_is_wanted() -> None:
     plan = decoding_plan(Budget(2, 1000, 24, 6, 100), "ab")
     plan.running["a"].drafts = [7, 8]
     step = plan.next_step()
@@ -85,7 +89,7 @@ def test_drafts_are_verified_with_the_token_before_them_and_every_row_is_wanted(
     ]
 
 
-def test_a_step_holds_no_more_tokens_than_the_budget():
+def test_a_step_holds_no_more_tokens_than_the_budget() -> None:
     plan = decoding_plan(Budget(4, 1000, 3, 0, 100), "abcd")
     assert parts(plan.next_step()) == [("a", 1), ("b", 1), ("c", 1)]
     plan.running["a"].drafts = [7, 8, 9]
@@ -94,7 +98,7 @@ def test_a_step_holds_no_more_tokens_than_the_budget():
     assert parts(step) == [("a", 3)]
 
 
-def test_a_sequence_drafts_no_more_than_it_may_still_say():
+def test_a_sequence_drafts_no_more_than_it_may_still_say() -> None:
     item = Sequence(Submit("a", (0, 1), SamplingParams(), frozenset()), 5)
     assert item.room_for_drafts == 0
     item.position = 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -20,27 +22,27 @@ CYCLE = np.roll(np.eye(3), 1, axis=1) * 20
 class Tight(TableExecutor):
     """Has KV cache for `capacity` tokens of running sequences; a parked snapshot holds none."""
 
-    def __init__(self, capacity, slots=4):
+    def __init__(self, capacity: Any, slots: Any = 4) -> None:
         super().__init__(CYCLE, CYCLE, slots)
         self.capacity = capacity
         self.restored: list[tuple[int, int]] = []
 
-    def has_room(self, segments):
+    def has_room(self, segments: Any) -> Any:
         held = dict(self.lengths)
         for segment in segments:
             held[segment.slot] = segment.position + segment.length
         return sum(held.values()) <= self.capacity
 
-    def can_restore(self, snapshot):
+    def can_restore(self, snapshot: Any) -> Any:
         return sum(self.lengths.values()) + snapshot.length <= self.capacity
 
-    def restore(self, slot, snapshot):
+    def restore(self, slot: Any, snapshot: Any) -> None:
         self.restored.append((slot, snapshot.length))
         super().restore(slot, snapshot)
 
 
 @pytest.mark.parametrize("count", [2, 4])
-def test_who_gave_way_waits_until_one_has_ended(count):
+def test_who_gave_way_waits_until_one_has_ended(count: int) -> None:
     """And not only until the next step, when it would take the room again: one preemption, not one a step."""
     client = EngineClient(Tight(60), frozenset())
     params = SamplingParams(temperature=0, max_tokens=40, ignore_eos=True)
@@ -52,27 +54,27 @@ def test_who_gave_way_waits_until_one_has_ended(count):
     assert 1 <= client.statistics.preemptions <= 2 * count
 
 
-def make(capacity=100, slots=3, prefix_bytes=0):
+def make(capacity: Any = 100, slots: Any = 3, prefix_bytes: Any = 0) -> Any:
     executor = Tight(capacity, slots)
     scheduler = Scheduler(executor.budget)
     return executor, scheduler, Residency(executor, scheduler, prefix_bytes)
 
 
-def sequence(name, length, position=0, **params):
+def sequence(name: Any, length: Any, position: Any = 0, **params: Any) -> Any:
     made = Sequence(Submit(name, tuple([0] * length), SamplingParams(**params), frozenset()), 50)
     made.position = position
     return made
 
 
-def run(executor, item, length):
+def run(executor: Any, item: Any, length: Any) -> None:
     executor.lengths[item.slot] = item.position = length
 
 
-def segments_of(scheduler):
+def segments_of(scheduler: Any) -> Any:
     return scheduler.next_step().batch.segments
 
 
-def test_prefixes_go_before_any_sequence_and_then_the_youngest():
+def test_prefixes_go_before_any_sequence_and_then_the_youngest() -> None:
     executor, scheduler, residency = make(capacity=70, prefix_bytes=1000)
     for name in ("old", "young"):
         scheduler.add(sequence(name, 70))
@@ -92,7 +94,7 @@ def test_prefixes_go_before_any_sequence_and_then_the_youngest():
     assert residency.preemptions == 1
 
 
-def test_nobody_gives_way_where_there_is_room_or_only_one():
+def test_nobody_gives_way_where_there_is_room_or_only_one() -> None:
     executor, scheduler, residency = make(capacity=70, prefix_bytes=1000)
     scheduler.add(sequence("only", 60))
     residency.admit()
@@ -103,7 +105,7 @@ def test_nobody_gives_way_where_there_is_room_or_only_one():
     assert scheduler.running == {"only": only}
 
 
-def test_a_sequence_that_has_not_begun_gives_way_without_a_state():
+def test_a_sequence_that_has_not_begun_gives_way_without_a_state() -> None:
     executor, scheduler, residency = make(capacity=20)
     for name in ("old", "young"):
         scheduler.add(sequence(name, 20))
@@ -115,7 +117,7 @@ def test_a_sequence_that_has_not_begun_gives_way_without_a_state():
     assert scheduler.next_waiting() is young
 
 
-def test_who_gave_way_is_let_in_when_fewer_run_than_did():
+def test_who_gave_way_is_let_in_when_fewer_run_than_did() -> None:
     executor, scheduler, residency = make(capacity=40)
     for name in ("a", "b", "c"):
         scheduler.add(sequence(name, 90))
@@ -139,7 +141,7 @@ def test_who_gave_way_is_let_in_when_fewer_run_than_did():
     assert executor.restored == [(c.slot, 15)]
 
 
-def test_a_parked_state_waits_for_its_room_and_prefixes_are_dropped_for_it():
+def test_a_parked_state_waits_for_its_room_and_prefixes_are_dropped_for_it() -> None:
     executor, scheduler, residency = make(capacity=10, prefix_bytes=1000)
     parked = sequence("parked", 90, position=40)
     parked.parked = TableSnapshot(40, 1)
@@ -161,7 +163,7 @@ def test_a_parked_state_waits_for_its_room_and_prefixes_are_dropped_for_it():
         ({"prompt_logprobs": 1}, 0),
     ],
 )
-def test_a_sequence_starts_after_a_known_prefix_unless_all_of_it_must_run(change, starts):
+def test_a_sequence_starts_after_a_known_prefix_unless_all_of_it_must_run(change: dict[str, Any], starts: int) -> None:
     executor, scheduler, residency = make(prefix_bytes=1000)
     residency.prefixes.store(residency.prefixes.key_for([0] * 70), TableSnapshot(70, 1))
     item = sequence("a", 90, **change)
@@ -170,7 +172,7 @@ def test_a_sequence_starts_after_a_known_prefix_unless_all_of_it_must_run(change
     assert (item.position, item.cached, executor.lengths) == (starts, starts, {item.slot: starts} if starts else {})
 
 
-def test_a_prefix_for_which_there_is_no_room_is_run_again():
+def test_a_prefix_for_which_there_is_no_room_is_run_again() -> None:
     _, scheduler, residency = make(capacity=69, prefix_bytes=1000)
     residency.prefixes.store(residency.prefixes.key_for([0] * 70), TableSnapshot(70, 1))
     item = sequence("a", 90)
@@ -180,7 +182,7 @@ def test_a_prefix_for_which_there_is_no_room_is_run_again():
     assert list(scheduler.running) == ["a"]
 
 
-def test_states_of_scored_prompts_and_known_places_are_not_kept():
+def test_states_of_scored_prompts_and_known_places_are_not_kept() -> None:
     executor, scheduler, residency = make(capacity=1000, prefix_bytes=1000)
     for item in (sequence("scored", 90, prompt_logprobs=1), sequence("plain", 90), sequence("again", 90)):
         scheduler.add(item)
@@ -191,7 +193,7 @@ def test_states_of_scored_prompts_and_known_places_are_not_kept():
         assert len(residency.prefixes) - before == (item.id == "plain")
 
 
-def test_a_loop_tells_of_reused_prefixes_and_counts_them():
+def test_a_loop_tells_of_reused_prefixes_and_counts_them() -> None:
     executor = Tight(1000)
     executor.budget = Budget(4, 200, 64, 0, 3)
     client = EngineClient(executor, frozenset({2}), LoopOptions(prefix_bytes=1000))

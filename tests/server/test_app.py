@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
@@ -22,7 +23,7 @@ MESSAGES = [{"role": "user", "content": "Hi"}]
 BODIES = {TEXT: {"model": "speaker", "prompt": "Hi"}, CHAT: {"model": "speaker", "messages": MESSAGES}}
 
 
-def events(response):
+def events(response: Any) -> Any:
     """Return the data of server-sent events."""
     lines = [line for line in response.text.split("\n\n") if line]
     assert all(line.startswith("data: ") for line in lines)
@@ -31,7 +32,7 @@ def events(response):
 
 
 @pytest.mark.parametrize("path", BODIES)
-def test_an_engine_that_breaks_is_told_whole_and_in_a_stream(path):
+def test_an_engine_that_breaks_is_told_whole_and_in_a_stream(path: Any) -> None:
     """And its places are given back: three of two places break, and the next is still answered as the first."""
     with context_over(Speaker("one two three four", breaks_after=3), 2) as context, serving(context) as url:
         for _ in range(3):
@@ -53,7 +54,7 @@ def test_an_engine_that_breaks_is_told_whole_and_in_a_stream(path):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_request_that_is_refused_takes_no_place(stream):
+def test_a_request_that_is_refused_takes_no_place(stream: bool) -> None:
     with context_over(Speaker("x"), 1) as context, serving(context) as url:
         for _ in range(2):
             refused = HTTP.post(url + TEXT, json={**BODIES[TEXT], "prompt": "", "stream": stream})
@@ -61,7 +62,7 @@ def test_a_request_that_is_refused_takes_no_place(stream):
         assert HTTP.post(url + TEXT, json=BODIES[TEXT]).status_code == 200
 
 
-def test_a_body_beyond_the_limit_is_refused(monkeypatch):
+def test_a_body_beyond_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     body = json.dumps(BODIES[TEXT]).encode()
     assert app.MAXIMUM_BODY == 64 << 20
     monkeypatch.setattr(app, "MAXIMUM_BODY", len(body))
@@ -75,19 +76,19 @@ def test_a_body_beyond_the_limit_is_refused(monkeypatch):
 class Slow:
     """A template, or a tokenizer, that waits."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.asked, self.may_go_on = threading.Event(), threading.Event()
 
-    def render(self, *_):
+    def render(self, *_: Any) -> Any:
         self.asked.set()
         self.may_go_on.wait(30)
         return "text"
 
-    def encode(self, text):
+    def encode(self, text: Any) -> Any:
         self.render()
         return TOKENIZER.encode(text)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: Any) -> Any:
         return getattr(TOKENIZER, name)
 
 
@@ -99,7 +100,7 @@ class Slow:
         ("tokenizer", TEXT, BODIES[TEXT]),
     ],
 )
-def test_health_answers_while_a_prompt_is_slowly_made(part, path, body):
+def test_health_answers_while_a_prompt_is_slowly_made(part: str, path: Any, body: Any) -> None:
     slow = Slow()
     with context_over(Speaker("x"), **{part: slow}) as context, serving(context) as url, ThreadPoolExecutor(1) as pool:
         asked = pool.submit(HTTP.post, url + path, json=body, timeout=30)
@@ -112,7 +113,7 @@ def test_health_answers_while_a_prompt_is_slowly_made(part, path, body):
 
 
 @pytest.mark.parametrize(("part", "path"), [("chat_template", CHAT), ("tokenizer", TEXT)])
-def test_no_prompt_is_made_for_a_request_that_has_no_place(part, path):
+def test_no_prompt_is_made_for_a_request_that_has_no_place(part: str, path: Any) -> None:
     slow, speaker = Slow(), Speaker("one two")
     speaker.may_go_on.clear()
     with context_over(speaker, 1) as context, serving(context) as url, ThreadPoolExecutor(1) as pool:
@@ -128,7 +129,7 @@ def test_no_prompt_is_made_for_a_request_that_has_no_place(part, path):
         assert first.result().status_code == 200
 
 
-def wait_until(condition, seconds=20):
+def wait_until(condition: Any, seconds: Any = 20) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -136,7 +137,7 @@ def wait_until(condition, seconds=20):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_client_that_leaves_ends_its_request(stream):
+def test_a_client_that_leaves_ends_its_request(stream: bool) -> None:
     speaker = Speaker("one two " * 300, max_seq_len=4096)
     with context_over(speaker, 1) as context, serving(context) as url:
         body = {**BODIES[TEXT], "max_tokens": 1000, "stream": stream}
@@ -149,9 +150,9 @@ def test_a_client_that_leaves_ends_its_request(stream):
         assert context.client.statistics.generated_tokens < 10
 
 
-def test_a_defect_of_ours_is_told_without_its_words(monkeypatch):
+def test_a_defect_of_ours_is_told_without_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken:
-        def render(self, *_):
+        def render(self, *_: Any) -> None:
             raise ValueError("a secret of the server")
 
     with speaking("x", chat_template=Broken()) as url:
@@ -163,7 +164,7 @@ def test_a_defect_of_ours_is_told_without_its_words(monkeypatch):
         assert HTTP.get(f"{url}/health").status_code == 200
 
 
-def test_what_the_server_says_of_itself():
+def test_what_the_server_says_of_itself() -> None:
     with context_over(Speaker("x", max_seq_len=300)) as context, serving(context) as url:
         models = HTTP.get(f"{url}/v1/models").json()
         common = {"object": "model", "created": 1_700_000_000, "owned_by": "trtnemo", "max_model_len": 300}
@@ -176,11 +177,11 @@ def test_what_the_server_says_of_itself():
         assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
 
 
-def test_tokenize_takes_a_text_or_messages_with_tools():
+def test_tokenize_takes_a_text_or_messages_with_tools() -> None:
     tool = {"type": "function", "function": {"name": "look_around"}}
     with speaking("x") as url:
 
-        def ask(status=200, **body):
+        def ask(status: Any = 200, **body: Any) -> Any:
             found = HTTP.post(f"{url}/tokenize", json=body)
             assert found.status_code == status, found.text
             return found.json()
@@ -200,7 +201,7 @@ def test_tokenize_takes_a_text_or_messages_with_tools():
         assert ask(model="its-other-name", prompt="a")["count"] == 1
 
 
-def test_detokenize_keeps_special_tokens_up_to_the_vocabularys_last():
+def test_detokenize_keeps_special_tokens_up_to_the_vocabularys_last() -> None:
     with speaking("x") as url:
         found = HTTP.post(f"{url}/detokenize", json={"tokens": [1, 11, 2047]})
         assert found.json()["prompt"] == TOKENIZER.decode([1, 11, 2047], skip_special_tokens=False)
@@ -209,13 +210,13 @@ def test_detokenize_keeps_special_tokens_up_to_the_vocabularys_last():
         assert HTTP.post(f"{url}/detokenize", json={"model": "gpt", "tokens": []}).status_code == 404
 
 
-def value(url, name):
+def value(url: Any, name: Any) -> Any:
     lines = HTTP.get(f"{url}/metrics").text.splitlines()
     return float(next(line for line in lines if line.startswith(f"{name} ")).split()[1])
 
 
 @pytest.mark.parametrize("path", BODIES)
-def test_times_are_observed_once_a_request(path):
+def test_times_are_observed_once_a_request(path: Any) -> None:
     """Of two choices too, whole and streamed."""
     with speaking("one two three four") as url:
         for number, more in enumerate(({"stream": True}, {"n": 2}, {"n": 2, "stream": True}), 1):
@@ -226,7 +227,7 @@ def test_times_are_observed_once_a_request(path):
         assert 0 < first <= whole
 
 
-def test_a_request_without_a_token_has_no_time_to_its_first():
+def test_a_request_without_a_token_has_no_time_to_its_first() -> None:
     with speaking("one") as url:
         body = {**BODIES[TEXT], "max_tokens": 0, "echo": True}
         assert HTTP.post(url + TEXT, json=body).json()["choices"][0]["text"] == "Hi"
@@ -234,7 +235,7 @@ def test_a_request_without_a_token_has_no_time_to_its_first():
         assert value(url, "trtnemo_request_seconds_count") == 1
 
 
-def test_a_stop_string_ends_the_engines_work_too():
+def test_a_stop_string_ends_the_engines_work_too() -> None:
     with context_over(Speaker("one two three four five six", max_seq_len=4096)) as context, serving(context) as url:
         body = {**BODIES[TEXT], "stop": " two", "max_tokens": 4000, "ignore_eos": True}
         choice = HTTP.post(url + TEXT, json=body).json()["choices"][0]
@@ -243,7 +244,7 @@ def test_a_stop_string_ends_the_engines_work_too():
         assert context.client.statistics.generated_tokens < 1000
 
 
-def test_a_choice_that_hit_its_stop_string_ends_before_the_others():
+def test_a_choice_that_hit_its_stop_string_ends_before_the_others() -> None:
     speaker = Speaker("one two", others="three " * 200, max_seq_len=4096)
     with context_over(speaker) as context, serving(context) as url:
         body = {**BODIES[TEXT], "n": 2, "stop": " two", "max_tokens": 300, "ignore_eos": True}
@@ -254,7 +255,7 @@ def test_a_choice_that_hit_its_stop_string_ends_before_the_others():
 
 @pytest.mark.parametrize("path", BODIES)
 @pytest.mark.parametrize("stream", [False, True])
-def test_usage_says_what_of_a_prompt_was_known(path, stream):
+def test_usage_says_what_of_a_prompt_was_known(path: Any, stream: bool) -> None:
     text = "word " * 150 + "<|im_end|>next"
     body = {"model": "speaker", "prompt": text, "messages": [{"role": "user", "content": text}], "stream": stream}
     body.pop("messages" if path == TEXT else "prompt")
@@ -269,7 +270,7 @@ def test_usage_says_what_of_a_prompt_was_known(path, stream):
         assert 64 <= cached == context.client.statistics.cached_tokens < found[1]["prompt_tokens"]
 
 
-def test_tools_stay_text_where_the_recipe_reads_none():
+def test_tools_stay_text_where_the_recipe_reads_none() -> None:
     assert tool_formats()
     with speaking("<tool_call>\n<function=f>\n</function>\n</tool_call>", tools=None) as url:
         body = {**BODIES[CHAT], "tools": [{"type": "function", "function": {"name": "f"}}]}
@@ -279,7 +280,7 @@ def test_tools_stay_text_where_the_recipe_reads_none():
         assert "tool_calls" not in message
 
 
-def test_places_are_given_back_once():
+def test_places_are_given_back_once() -> None:
     admission = Admission(3)
     first, second = admission.take(2), admission.take(1)
     for _ in range(2):

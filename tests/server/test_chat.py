@@ -12,14 +12,14 @@ from tests.support.speaker import HTTP, TOKENIZER, Speaker, context_over, servin
 MESSAGES = [{"role": "user", "content": "Hi"}]
 
 
-def call_of(city):
+def call_of(city: Any) -> Any:
     return f"<tool_call>\n<function=weather>\n<parameter=city>\n{city}\n</parameter>\n</function>\n</tool_call>"
 
 
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
 
 
-def ask(url, **body):
+def ask(url: Any, **body: Any) -> Any:
     """Return (choices, usage) of a whole answer."""
     found = HTTP.post(f"{url}/v1/chat/completions", json={"model": "speaker", "messages": MESSAGES, **body})
     assert found.status_code == 200, found.text
@@ -28,7 +28,7 @@ def ask(url, **body):
     return answer["choices"], answer["usage"]
 
 
-def ask_streamed(url, **body) -> tuple[list[dict[str, Any]], Any]:
+def ask_streamed(url: Any, **body: Any) -> tuple[list[dict[str, Any]], Any]:
     """Return (choices as a whole answer has them, the last usage) of a stream."""
     body = {"model": "speaker", "messages": MESSAGES, "stream": True, "stream_options": {"include_usage": True}, **body}
     found = HTTP.post(f"{url}/v1/chat/completions", json=body)
@@ -62,13 +62,13 @@ BOTH = pytest.mark.parametrize("asks", [ask, ask_streamed], ids=["whole", "strea
 OFF = {"chat_template_kwargs": {"enable_thinking": False}}
 
 
-def calls(message):
+def calls(message: Any) -> Any:
     return [json.loads(call["function"]["arguments"])["city"] for call in message.get("tool_calls", [])]
 
 
 @BOTH
 @pytest.mark.parametrize(("parallel", "count"), [(False, 1), (True, 2), (None, 2)])
-def test_one_call_where_parallel_calls_are_off(asks, parallel, count):
+def test_one_call_where_parallel_calls_are_off(asks: Any, parallel: bool | None, count: int) -> None:
     with speaking(f"hm</think>\n{call_of('Rome')}\n{call_of('Oslo')}") as url:
         (choice,), _ = asks(url, tools=[TOOL], parallel_tool_calls=parallel)
     assert calls(choice["message"]) == ["Rome", "Oslo"][:count]
@@ -87,7 +87,9 @@ def test_one_call_where_parallel_calls_are_off(asks, parallel, count):
         ({}, "hm", None),
     ],
 )
-def test_thinking_off_gives_content_even_of_thoughts(asks, switches, thoughts, content):
+def test_thinking_off_gives_content_even_of_thoughts(
+    asks: Any, switches: dict[str, Any], thoughts: str | None, content: str | None
+) -> None:
     """A model that opens a block all the same and never closes it."""
     text = "<think>hm" if switches.get("enable_thinking") is False else "hm"
     with speaking(text) as url:
@@ -96,7 +98,7 @@ def test_thinking_off_gives_content_even_of_thoughts(asks, switches, thoughts, c
 
 
 @BOTH
-def test_the_prompt_says_whether_thinking_has_begun(asks):
+def test_the_prompt_says_whether_thinking_has_begun(asks: Any) -> None:
     with speaking("fine") as url:
         (on,), _ = asks(url)
         (off,), _ = asks(url, **OFF)
@@ -105,7 +107,7 @@ def test_the_prompt_says_whether_thinking_has_begun(asks):
 
 
 @BOTH
-def test_a_cut_after_a_whole_call_is_length(asks):
+def test_a_cut_after_a_whole_call_is_length(asks: Any) -> None:
     text = call_of("Rome") + "\nand then some more words that are never said"
     length = len(TOKENIZER.encode(call_of("Rome"))) + 3
     with speaking(text) as url:
@@ -116,7 +118,7 @@ def test_a_cut_after_a_whole_call_is_length(asks):
 
 
 @BOTH
-def test_an_end_without_calls_is_stop(asks):
+def test_an_end_without_calls_is_stop(asks: Any) -> None:
     with speaking("fine") as url:
         (choice,), _ = asks(url, tools=[TOOL], **OFF)
         assert choice["finish_reason"] == "stop"
@@ -125,7 +127,7 @@ def test_an_end_without_calls_is_stop(asks):
 
 
 @BOTH
-def test_calls_are_not_read_where_they_may_not_be_made(asks):
+def test_calls_are_not_read_where_they_may_not_be_made(asks: Any) -> None:
     with speaking(call_of("Rome")) as url:
         (none,), _ = asks(url, tools=[TOOL], tool_choice="none", **OFF)
         (without,), _ = asks(url, **OFF)
@@ -137,7 +139,7 @@ def test_calls_are_not_read_where_they_may_not_be_made(asks):
 
 
 @BOTH
-def test_arguments_take_the_types_of_the_tools_schema(asks):
+def test_arguments_take_the_types_of_the_tools_schema(asks: Any) -> None:
     schema = {"type": "object", "properties": {"city": {"type": "integer"}}}
     typed = {"type": "function", "function": {"name": "weather", "parameters": schema}}
     with speaking(call_of("12")) as url:
@@ -146,7 +148,7 @@ def test_arguments_take_the_types_of_the_tools_schema(asks):
 
 
 @BOTH
-def test_every_choice_is_an_answer_of_its_own_and_all_tokens_are_counted(asks):
+def test_every_choice_is_an_answer_of_its_own_and_all_tokens_are_counted(asks: Any) -> None:
     with speaking("one two three") as url:
         choices, usage = asks(url, n=3, **OFF)
         _, single = asks(url, **OFF)
@@ -160,7 +162,7 @@ def test_every_choice_is_an_answer_of_its_own_and_all_tokens_are_counted(asks):
 
 
 @BOTH
-def test_log_probabilities_come_with_every_token_where_they_are_asked_for(asks):
+def test_log_probabilities_come_with_every_token_where_they_are_asked_for(asks: Any) -> None:
     with speaking("hm</think>\n\nfine é") as url:
         (choice,), usage = asks(url, logprobs=True, top_logprobs=2)
         (bare,), _ = asks(url, logprobs=True)
@@ -178,7 +180,7 @@ def test_log_probabilities_come_with_every_token_where_they_are_asked_for(asks):
 
 
 @BOTH
-def test_what_a_stop_string_held_back_comes_at_once_with_each_score_once(asks):
+def test_what_a_stop_string_held_back_comes_at_once_with_each_score_once(asks: Any) -> None:
     with speaking("one</think>two three four") as url:
         (choice,), usage = asks(url, stop=["one</think>two three!"], logprobs=True)
     scores = choice["logprobs"]["content"] if isinstance(choice["logprobs"], dict) else choice["logprobs"]
@@ -187,7 +189,7 @@ def test_what_a_stop_string_held_back_comes_at_once_with_each_score_once(asks):
 
 
 @BOTH
-def test_two_calls_that_come_at_once_are_numbered(asks):
+def test_two_calls_that_come_at_once_are_numbered(asks: Any) -> None:
     text = f"{call_of('Rome')}\n{call_of('Oslo')}"
     with speaking(text) as url:
         (choice,), _ = asks(url, tools=[TOOL], stop=[text + "!"], **OFF)
@@ -205,7 +207,7 @@ def test_two_calls_that_come_at_once_are_numbered(asks):
         ({"max_tokens": 3, "max_completion_tokens": 0}, 0),
     ],
 )
-def test_the_newer_name_of_the_limit_goes_before_the_older(asks, limits, count):
+def test_the_newer_name_of_the_limit_goes_before_the_older(asks: Any, limits: dict[str, Any], count: int) -> None:
     with speaking("one two three four five six") as url:
         _, usage = asks(url, **limits, **OFF)
     assert usage["completion_tokens"] == count
@@ -213,7 +215,7 @@ def test_the_newer_name_of_the_limit_goes_before_the_older(asks, limits, count):
 
 @BOTH
 @pytest.mark.parametrize(("budget", "thoughts"), [(0, 0), (2, 2)])
-def test_a_budget_ends_thinking_where_the_prompt_thinks(asks, budget, thoughts):
+def test_a_budget_ends_thinking_where_the_prompt_thinks(asks: Any, budget: int, thoughts: int) -> None:
     with speaking("a b c d e f g h") as url:
         (choice,), _ = asks(url, thinking_token_budget=budget)
         (off,), _ = asks(url, thinking_token_budget=budget, **OFF)
@@ -224,7 +226,7 @@ def test_a_budget_ends_thinking_where_the_prompt_thinks(asks, budget, thoughts):
 
 
 @BOTH
-def test_a_call_ends_thinking_within_its_budget(asks):
+def test_a_call_ends_thinking_within_its_budget(asks: Any) -> None:
     """What follows the budget is forced to close thinking only where no call has ended it."""
     with speaking(f"hm\n{call_of('Rome')}") as url:
         (choice,), _ = asks(url, thinking_token_budget=len(TOKENIZER.encode("hm\n<tool_call>")) + 1, tools=[TOOL])
@@ -232,12 +234,12 @@ def test_a_call_ends_thinking_within_its_budget(asks):
     assert choice["finish_reason"] == "tool_calls"
 
 
-def test_a_budget_needs_a_tokenizer_that_can_end_thinking():
+def test_a_budget_needs_a_tokenizer_that_can_end_thinking() -> None:
     class Without:
-        def id_of(self, token):
+        def id_of(self, token: Any) -> Any:
             return None
 
-        def __getattr__(self, name):
+        def __getattr__(self, name: Any) -> Any:
             return getattr(TOKENIZER, name)
 
     with context_over(Speaker("a"), tokenizer=Without()) as context, serving(context) as url:
@@ -246,16 +248,16 @@ def test_a_budget_needs_a_tokenizer_that_can_end_thinking():
         assert (found.status_code, found.json()["error"]["param"]) == (400, "thinking_token_budget")
 
 
-def test_without_formats_the_text_stays_as_it_is():
+def test_without_formats_the_text_stays_as_it_is() -> None:
     with speaking("hm</think>\nfine", reasoning=None, tools=None) as url:
         (choice,), _ = ask(url, thinking_token_budget=1)
     assert choice["message"] == {"role": "assistant", "content": "hm</think>\nfine"}
 
 
-def test_a_stream_counts_as_it_goes_where_asked_and_ends_with_usage_where_asked():
+def test_a_stream_counts_as_it_goes_where_asked_and_ends_with_usage_where_asked() -> None:
     with speaking("one two three") as url:
 
-        def chunks(**options):
+        def chunks(**options: Any) -> Any:
             body = {"model": "speaker", "messages": MESSAGES, "stream": True, "stream_options": options, **OFF}
             text = HTTP.post(f"{url}/v1/chat/completions", json=body).text
             return [json.loads(line[6:]) for line in text.split("\n\n") if line and "[DONE]" not in line]
@@ -269,7 +271,7 @@ def test_a_stream_counts_as_it_goes_where_asked_and_ends_with_usage_where_asked(
         assert chunks()[0]["choices"][0]["delta"] == {"role": "assistant", "content": ""}
 
 
-def test_alternatives_without_log_probabilities_are_refused():
+def test_alternatives_without_log_probabilities_are_refused() -> None:
     with speaking("a") as url:
         for body in ({"top_logprobs": 0}, {"top_logprobs": 2, "logprobs": False}):
             found = HTTP.post(f"{url}/v1/chat/completions", json={"model": "speaker", "messages": MESSAGES, **body})

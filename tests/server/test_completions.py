@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ PROMPT = "Hello there"
 LAST = TOKENIZER.decode([END], False)
 
 
-def ask(url, **body):
+def ask(url: Any, **body: Any) -> Any:
     """Return (choices, usage) of a whole answer."""
     found = HTTP.post(f"{url}/v1/completions", json={"model": "speaker", "prompt": PROMPT, **body})
     assert found.status_code == 200, found.text
@@ -22,7 +23,7 @@ def ask(url, **body):
     return answer["choices"], answer["usage"]
 
 
-def ask_streamed(url, **body):
+def ask_streamed(url: Any, **body: Any) -> Any:
     """Return (choices as a whole answer has them, usage) of a stream."""
     options = {"stream": True, "stream_options": {"include_usage": True}}
     found = HTTP.post(f"{url}/v1/completions", json={"model": "speaker", "prompt": PROMPT, **options, **body})
@@ -48,7 +49,7 @@ BOTH = pytest.mark.parametrize("asks", [ask, ask_streamed], ids=["whole", "strea
 
 @BOTH
 @pytest.mark.parametrize(("echo", "text"), [(False, TEXT), (True, PROMPT + TEXT)])
-def test_a_prompt_is_echoed_where_it_is_asked_for(asks, echo, text):
+def test_a_prompt_is_echoed_where_it_is_asked_for(asks: Any, echo: bool, text: Any) -> None:
     with speaking(TEXT) as url:
         (choice,), usage = asks(url, echo=echo, max_tokens=50)
     spoken = len(TOKENIZER.encode(TEXT)) + 1
@@ -59,7 +60,7 @@ def test_a_prompt_is_echoed_where_it_is_asked_for(asks, echo, text):
 
 @BOTH
 @pytest.mark.parametrize("echo", [False, True])
-def test_scores_stand_where_their_text_does(asks, echo):
+def test_scores_stand_where_their_text_does(asks: Any, echo: bool) -> None:
     with speaking(TEXT) as url:
         (choice,), usage = asks(url, echo=echo, logprobs=2, max_tokens=50)
     scores, text = choice["logprobs"], choice["text"]
@@ -76,7 +77,7 @@ def test_scores_stand_where_their_text_does(asks, echo):
 
 
 @BOTH
-def test_the_chosen_token_is_among_its_alternatives(asks):
+def test_the_chosen_token_is_among_its_alternatives(asks: Any) -> None:
     with speaking(TEXT) as url:
         (none,), _ = asks(url, logprobs=0)
         (two,), _ = asks(url, logprobs=2)
@@ -94,7 +95,7 @@ def test_the_chosen_token_is_among_its_alternatives(asks):
         ([[5, 6], [7]], [[5, 6], [7]]),
     ],
 )
-def test_prompts_in_every_form_are_counted_and_numbered_with_their_choices(asks, prompt, tokens):
+def test_prompts_in_every_form_are_counted_and_numbered_with_their_choices(asks: Any, prompt: Any, tokens: Any) -> None:
     lengths = [len(TOKENIZER.encode(item) if isinstance(item, str) else item) for item in tokens]
     with speaking(TEXT) as url:
         choices, usage = asks(url, prompt=prompt, n=2, echo=True, max_tokens=2)
@@ -106,7 +107,7 @@ def test_prompts_in_every_form_are_counted_and_numbered_with_their_choices(asks,
 
 
 @BOTH
-def test_a_completion_has_16_tokens_where_nothing_is_said(asks):
+def test_a_completion_has_16_tokens_where_nothing_is_said(asks: Any) -> None:
     with speaking("word " * 40) as url:
         (choice,), usage = asks(url)
     assert (usage["completion_tokens"], choice["finish_reason"]) == (16, "length")
@@ -115,7 +116,7 @@ def test_a_completion_has_16_tokens_where_nothing_is_said(asks):
 @pytest.mark.parametrize(
     ("body", "status"), [({"best_of": 2, "n": 2}, 200), ({"best_of": 1}, 200), ({"best_of": 2}, 400)]
 )
-def test_the_best_of_as_many_as_are_asked_for_is_all_of_them(body, status):
+def test_the_best_of_as_many_as_are_asked_for_is_all_of_them(body: dict[str, Any], status: int) -> None:
     with speaking(TEXT) as url:
         found = HTTP.post(f"{url}/v1/completions", json={"model": "speaker", "prompt": "x", **body})
     assert found.status_code == status
@@ -123,7 +124,7 @@ def test_the_best_of_as_many_as_are_asked_for_is_all_of_them(body, status):
         assert found.json()["error"]["param"] == "best_of"
 
 
-def test_a_stream_counts_with_every_chunk_where_asked():
+def test_a_stream_counts_with_every_chunk_where_asked() -> None:
     with context_over(Speaker(TEXT)) as context, serving(context) as url:
         for options, always in (({}, False), ({"continuous_usage_stats": True}, True)):
             body = {"model": "speaker", "prompt": "x", "stream": True, "stream_options": options, "echo": True}

@@ -38,7 +38,9 @@ def text(**body: Any) -> CompletionRequest:
         ({"top_k": -1}, (0.6, 0.7, 0)),
     ],
 )
-def test_the_recipes_sampling_holds_where_a_request_says_nothing(make, body, expected):
+def test_the_recipes_sampling_holds_where_a_request_says_nothing(
+    make: Any, body: dict[str, Any], expected: Any
+) -> None:
     params = make(**body).sampling_params(RECIPE)
     assert (params.temperature, params.top_p, params.top_k) == expected
 
@@ -63,14 +65,14 @@ FIELDS = {
 
 
 @pytest.mark.parametrize("make", [chat, text])
-def test_every_sampling_parameter_reaches_the_sampler_under_its_name(make):
+def test_every_sampling_parameter_reaches_the_sampler_under_its_name(make: Any) -> None:
     params = make(**FIELDS).sampling_params(RECIPE, max_tokens=21, logprobs=2, prompt_logprobs=1).model_dump()
     read = {**FIELDS, "logit_bias": {7: -3.5, 9: 100}, "stop": ("a", "b"), "stop_token_ids": (4, 6)}
     assert params == {**read, "max_tokens": 21, "logprobs": 2, "prompt_logprobs": 1}
 
 
 @pytest.mark.parametrize("make", [chat, text])
-def test_what_a_request_leaves_out_changes_nothing(make):
+def test_what_a_request_leaves_out_changes_nothing(make: Any) -> None:
     params = make().sampling_params(Sampling())
     plain = {
         "min_tokens": 0, "min_p": 0, "presence_penalty": 0, "frequency_penalty": 0, "repetition_penalty": 1,
@@ -81,7 +83,7 @@ def test_what_a_request_leaves_out_changes_nothing(make):
     assert params.model_dump() == plain
 
 
-def test_a_completion_has_16_tokens_unless_told_and_a_chat_any_number():
+def test_a_completion_has_16_tokens_unless_told_and_a_chat_any_number() -> None:
     assert text().max_tokens == 16
     assert text(max_tokens=None).max_tokens is None
     assert chat().max_tokens is None
@@ -93,13 +95,13 @@ def test_a_completion_has_16_tokens_unless_told_and_a_chat_any_number():
 
 
 @pytest.mark.parametrize(("seed", "seeds"), [(5, [5, 6, 7]), (-1, [2**63 - 1, 0, 1]), (2**63 - 1, [2**63 - 1, 0, 1])])
-def test_each_choice_has_a_seed_of_its_own(seed, seeds):
+def test_each_choice_has_a_seed_of_its_own(seed: Any, seeds: Any) -> None:
     request = text(seed=seed, n=3)
     assert [request.sampling_params(RECIPE, number).seed for number in range(3)] == seeds
     assert text(n=3).sampling_params(RECIPE, 2).seed is None
 
 
-def test_a_stop_string_may_stand_alone():
+def test_a_stop_string_may_stand_alone() -> None:
     assert text(stop="ab").stop_strings == ("ab",)
     assert text(stop=["ab", "c"]).stop_strings == ("ab", "c")
     assert text(stop=None).stop_strings == text().stop_strings == ()
@@ -125,7 +127,7 @@ EDGES: list[tuple[str, list[Any], list[Any]]] = [
 
 
 @pytest.mark.parametrize(("name", "taken", "refused"), EDGES)
-def test_values_are_taken_up_to_their_edges(name, taken, refused):
+def test_values_are_taken_up_to_their_edges(name: str, taken: Any, refused: Any) -> None:
     for make in (chat, text):
         for value in taken:
             assert getattr(make(**{name: value}), name) is not None
@@ -134,7 +136,7 @@ def test_values_are_taken_up_to_their_edges(name, taken, refused):
                 make(**{name: value})
 
 
-def test_log_probabilities_are_asked_for_up_to_20_alternatives():
+def test_log_probabilities_are_asked_for_up_to_20_alternatives() -> None:
     for value in (0, 20):
         assert text(logprobs=value).logprobs == value
         assert chat(logprobs=True, top_logprobs=value).top_logprobs == value
@@ -149,7 +151,7 @@ def test_log_probabilities_are_asked_for_up_to_20_alternatives():
             chat(**{name: -1})
 
 
-def test_an_answer_may_be_exactly_as_long_as_it_must():
+def test_an_answer_may_be_exactly_as_long_as_it_must() -> None:
     assert text(min_tokens=8, max_tokens=8).min_tokens == 8
     assert chat(min_tokens=8).max_tokens is None
     with pytest.raises(ValidationError, match="'min_tokens' 9 exceeds 'max_tokens' 8"):
@@ -165,7 +167,7 @@ def test_an_answer_may_be_exactly_as_long_as_it_must():
         ({"continuous_usage_stats": True}, (False, True)),
     ],
 )
-def test_counts_in_a_stream_come_where_they_are_asked_for(options, expected):
+def test_counts_in_a_stream_come_where_they_are_asked_for(options: dict[str, Any] | None, expected: Any) -> None:
     for make in (chat, text):
         request = make(stream=True, stream_options=options)
         assert (request.include_usage, request.counts_always) == expected
@@ -173,13 +175,13 @@ def test_counts_in_a_stream_come_where_they_are_asked_for(options, expected):
         text(stream=True, stream_options={"chunk_size": 1})
 
 
-def test_null_in_place_of_tools_or_variables_is_none_of_them():
+def test_null_in_place_of_tools_or_variables_is_none_of_them() -> None:
     request = chat(tools=None, chat_template_kwargs=None)
     assert (request.tools, request.chat_template_kwargs) == ([], {})
 
 
 @pytest.mark.parametrize(("name", "values"), sorted(NEUTRAL_VALUES.items()))
-def test_a_parameter_that_is_not_built_is_taken_at_its_neutral_values_alone(name, values):
+def test_a_parameter_that_is_not_built_is_taken_at_its_neutral_values_alone(name: str, values: Any) -> None:
     for value in values:
         assert drop_neutral({"model": "m", name: value}) == {"model": "m"}
     with pytest.raises(RequestError, match=f"'{name}' is not supported yet") as caught:
@@ -197,17 +199,17 @@ NEUTRAL = {
 }  # fmt: skip
 
 
-def test_neutral_values_are_those_at_which_openais_parameters_do_nothing():
+def test_neutral_values_are_those_at_which_openais_parameters_do_nothing() -> None:
     assert NEUTRAL_VALUES == NEUTRAL
 
 
 @pytest.mark.parametrize(("name", "value"), [("store", 0), ("use_beam_search", 0), ("parallel_tool_calls", 1)])
-def test_a_number_is_no_switch(name, value):
+def test_a_number_is_no_switch(name: str, value: int) -> None:
     with pytest.raises(RequestError, match=name):
         drop_neutral({name: value})
 
 
-def test_what_is_no_parameter_is_refused():
+def test_what_is_no_parameter_is_refused() -> None:
     for make in (chat, text):
         with pytest.raises(ValidationError, match="surprise"):
             make(surprise=1)

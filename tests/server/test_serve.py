@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +25,7 @@ from trtnemo.server.serve import _url, bind, load_context
     ("host", "url"),
     [("127.0.0.1", "http://127.0.0.1:80"), ("::1", "http://[::1]:80"), ("::", "http://[::]:80"), ("h", "http://h:80")],
 )
-def test_an_address_is_one_that_a_client_can_open(host, url):
+def test_an_address_is_one_that_a_client_can_open(host: str, url: str) -> None:
     assert _url(host, 80) == url
 
 
@@ -30,11 +33,11 @@ def test_an_address_is_one_that_a_client_can_open(host, url):
     ("host", "reachable"),
     [("0.0.0.0", "127.0.0.1"), ("localhost", "127.0.0.1"), ("::", "[::]"), ("10.0.0.7", "10.0.0.7")],  # noqa: S104
 )
-def test_a_server_that_listens_everywhere_is_reached_here(host, reachable):
+def test_a_server_that_listens_everywhere_is_reached_here(host: str, reachable: str) -> None:
     assert _reachable(host) == reachable
 
 
-def test_an_address_is_bound_once_and_free_again_when_it_is_closed():
+def test_an_address_is_bound_once_and_free_again_when_it_is_closed() -> None:
     listener = bind("127.0.0.1", 0)
     port = listener.getsockname()[1]
     socket.create_connection(("127.0.0.1", port), timeout=5).close()
@@ -47,7 +50,7 @@ def test_an_address_is_bound_once_and_free_again_when_it_is_closed():
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 on this machine")
-def test_an_ipv6_address_is_bound():
+def test_an_ipv6_address_is_bound() -> None:
     try:
         listener = bind("::1", 0)
     except ServerError as error:
@@ -57,11 +60,11 @@ def test_an_ipv6_address_is_bound():
 
 
 @pytest.fixture
-def opened(make_engine):
+def opened(make_engine: Any) -> Iterator[Any]:
     """Return a function of settings that gives the context of an engine, closed at the end."""
     contexts = []
 
-    def load(*settings, engine=None):
+    def load(*settings: Any, engine: Any = None) -> Any:
         contexts.append(load_context(engine or Engine.open(make_engine("bf16", *settings))))
         return contexts[-1]
 
@@ -70,7 +73,7 @@ def opened(make_engine):
         context.client.close()
 
 
-def test_what_a_recipe_says_reaches_the_endpoints(opened):
+def test_what_a_recipe_says_reaches_the_endpoints(opened: Any) -> None:
     said = ["sampling.temperature=0.25", "sampling.top_p=0.5", "sampling.top_k=7", "limits.max_batch_size=3"]
     context = opened(*said, "limits.max_seq_len=300", "cpu.max_waiting=4")
     assert context.sampling == Sampling(temperature=0.25, top_p=0.5, top_k=7)
@@ -84,12 +87,12 @@ def test_what_a_recipe_says_reaches_the_endpoints(opened):
     assert context.client.stop_token_ids == context.tokenizer.stop_token_ids
 
 
-def test_a_recipe_without_parsers_leaves_answers_as_they_are(opened):
+def test_a_recipe_without_parsers_leaves_answers_as_they_are(opened: Any) -> None:
     context = opened("parsers.reasoning=null", "parsers.tool=null")
     assert (context.reasoning, context.tools) == (None, None)
 
 
-def test_a_template_that_is_none_is_refused_before_anything_is_loaded(make_engine, tmp_path):
+def test_a_template_that_is_none_is_refused_before_anything_is_loaded(make_engine: Any, tmp_path: Path) -> None:
     directory = shutil.copytree(make_engine("bf16"), tmp_path / "engine")
     (directory / "tokenizer" / "chat_template.jinja").write_text("{% if %}")
     data = json.loads((directory / "engine.json").read_text())

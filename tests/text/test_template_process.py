@@ -7,7 +7,9 @@ import resource
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,15 +21,15 @@ from trtnemo.text.template_process import TemplateProcess
 SLOW = "{% for a in range(99999) %}{% if a == 7 %}{{ messages[0].content }}{% endif %}{% endfor %}"
 
 
-def ask(process, text):
+def ask(process: Any, text: Any) -> Any:
     return process.render({"messages": [{"content": text}]})
 
 
 @pytest.fixture
-def start():
+def start() -> Iterator[Any]:
     opened = []
 
-    def make(text, limit=2.0):
+    def make(text: Any, limit: Any = 2.0) -> Any:
         opened.append(TemplateProcess(text, limit))
         return opened[-1]
 
@@ -36,10 +38,10 @@ def start():
         process.close()
 
 
-def test_requests_at_once_get_their_own_prompts(start):
+def test_requests_at_once_get_their_own_prompts(start: Any) -> None:
     process, said = start(SLOW), {}
 
-    def work(mine):
+    def work(mine: Any) -> None:
         for text in mine:
             said[text] = ask(process, text)
 
@@ -53,7 +55,7 @@ def test_requests_at_once_get_their_own_prompts(start):
     assert said == {text: text for text in texts}
 
 
-def test_a_worker_is_used_again_and_begun_anew_after_it_has_died(start):
+def test_a_worker_is_used_again_and_begun_anew_after_it_has_died(start: Any) -> None:
     process = start("{{ messages[0].content }}")
     first = process._worker._process
     assert ask(process, "a") == "a"
@@ -64,7 +66,7 @@ def test_a_worker_is_used_again_and_begun_anew_after_it_has_died(start):
     assert process._worker._process.pid != first.pid
 
 
-def test_a_worker_that_overstays_is_killed_and_its_late_answer_is_nobodys(start):
+def test_a_worker_that_overstays_is_killed_and_its_late_answer_is_nobodys(start: Any) -> None:
     process = start("{% if messages[0].content == 'slow' %}" + "{% for a in range(99999) %}" * 2 + "{% endfor %}" * 2
                     + "{% endif %}{{ messages[0].content }}", 0.5)  # fmt: skip
     first = process._worker._process
@@ -74,7 +76,7 @@ def test_a_worker_that_overstays_is_killed_and_its_late_answer_is_nobodys(start)
     assert ask(process, "next") == "next"
 
 
-def test_a_refusal_of_the_template_ends_no_worker(start):
+def test_a_refusal_of_the_template_ends_no_worker(start: Any) -> None:
     process = start("{{ raise_exception('no ' ~ messages[0].content) }}")
     worker = process._worker
     for text in ("a", "b"):
@@ -83,7 +85,7 @@ def test_a_refusal_of_the_template_ends_no_worker(start):
     assert process._worker is worker
 
 
-def test_messages_that_no_json_can_hold_are_refused_and_the_worker_lives(start):
+def test_messages_that_no_json_can_hold_are_refused_and_the_worker_lives(start: Any) -> None:
     process = start("{{ messages[0].content }}")
     worker, deep = process._worker, []
     for _ in range(100_000):
@@ -94,11 +96,11 @@ def test_messages_that_no_json_can_hold_are_refused_and_the_worker_lives(start):
     assert ask(process, "next") == "next"
 
 
-def test_variables_of_the_text_are_known_from_the_start(start):
+def test_variables_of_the_text_are_known_from_the_start(start: Any) -> None:
     assert start("{{ messages }}{{ flavour }}").variables == {"messages", "flavour"}
 
 
-def test_a_closed_process_has_no_worker(start):
+def test_a_closed_process_has_no_worker(start: Any) -> None:
     process = start("x")
     worker = process._worker._process
     process.close()
@@ -106,7 +108,9 @@ def test_a_closed_process_has_no_worker(start):
     assert worker.poll() is not None
 
 
-def test_a_worker_has_its_limits_a_session_of_its_own_and_little_of_our_environment(start, monkeypatch):
+def test_a_worker_has_its_limits_a_session_of_its_own_and_little_of_our_environment(
+    start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HF_TOKEN", "secret")
     monkeypatch.setenv("LD_LIBRARY_PATH", "/tmp")
     process = start("x", 3.0)
@@ -124,11 +128,11 @@ def test_a_worker_has_its_limits_a_session_of_its_own_and_little_of_our_environm
     assert "LD_LIBRARY_PATH" in names
 
 
-def test_a_compilation_that_overstays_ends_its_worker(monkeypatch):
+def test_a_compilation_that_overstays_ends_its_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = []
 
     class Silent(template_process._Worker):
-        def ask(self, message, seconds):
+        def ask(self, message: Any, seconds: Any) -> None:
             ended.append(self._process)
             assert seconds == 4 * 0.25
             raise TimeoutError
@@ -139,7 +143,7 @@ def test_a_compilation_that_overstays_ends_its_worker(monkeypatch):
     assert ended[0].poll() is not None
 
 
-def test_a_worker_ends_with_its_parents_end_of_the_line(start):
+def test_a_worker_ends_with_its_parents_end_of_the_line(start: Any) -> None:
     process = start("x")
     worker = process._worker
     worker._ours.close()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,13 +17,13 @@ TAGS = ["<think>", "</think>", "<tool_call>", "</tool_call>"]
 
 
 @pytest.fixture
-def files(tmp_path):
+def files(tmp_path: Path) -> Any:
     """Return a directory with tiny's tokenizer.json alone."""
     shutil.copy(EMBEDDED / "tokenizer.json", tmp_path)
     return tmp_path
 
 
-def mark_special(directory, tokens):
+def mark_special(directory: Any, tokens: Any) -> None:
     path = directory / "tokenizer.json"
     content = json.loads(path.read_text())
     for token in content["added_tokens"]:
@@ -29,7 +31,7 @@ def mark_special(directory, tokens):
     path.write_text(json.dumps(content))
 
 
-def test_tags_that_a_file_marks_special_are_kept(files):
+def test_tags_that_a_file_marks_special_are_kept(files: Any) -> None:
     """Thinking and calls are read from the text; what is special and no tag is dropped as ever."""
     mark_special(files, TAGS)
     tokenizer = TextTokenizer(files)
@@ -41,7 +43,7 @@ def test_tags_that_a_file_marks_special_are_kept(files):
 
 
 @pytest.mark.parametrize("tag", TAGS)
-def test_one_tag_that_is_marked_special_is_enough(files, tag):
+def test_one_tag_that_is_marked_special_is_enough(files: Any, tag: Any) -> None:
     mark_special(files, [tag])
     assert TextTokenizer(files).decode([*TextTokenizer(files).encode(tag), 11]) == tag
 
@@ -55,7 +57,9 @@ def test_one_tag_that_is_marked_special_is_enough(files, tag):
         ({"bos_token": None, "eos_token": 3}, "", ""),
     ],
 )
-def test_special_tokens_of_templates_are_read_in_either_spelling(files, settings, bos, eos):
+def test_special_tokens_of_templates_are_read_in_either_spelling(
+    files: Any, settings: dict[str, Any], bos: str, eos: str
+) -> None:
     (files / "tokenizer_config.json").write_text(json.dumps(settings))
     tokenizer = TextTokenizer(files)
     assert (tokenizer.bos_token, tokenizer.eos_token) == (bos, eos)
@@ -65,18 +69,18 @@ def test_special_tokens_of_templates_are_read_in_either_spelling(files, settings
     ("given", "expected"),
     [("{{ x }}", "{{ x }}"), ("", None), ([{"name": "default", "template": "t"}], None), (None, None)],
 )
-def test_a_template_may_stand_in_the_tokenizers_settings(files, given, expected):
+def test_a_template_may_stand_in_the_tokenizers_settings(files: Any, given: Any, expected: str | None) -> None:
     (files / "tokenizer_config.json").write_text(json.dumps({"chat_template": given}))
     assert TextTokenizer(files).chat_template == expected
 
 
-def test_an_unknown_eos_token_ends_nothing(files):
+def test_an_unknown_eos_token_ends_nothing(files: Any) -> None:
     (files / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<nothing>"}))
     assert TextTokenizer(files).stop_token_ids == {11}
 
 
 @pytest.mark.parametrize("name", ["tokenizer_config.json", "generation_config.json"])
-def test_neighbours_that_are_no_json_are_refused_and_other_values_say_nothing(files, name):
+def test_neighbours_that_are_no_json_are_refused_and_other_values_say_nothing(files: Any, name: str) -> None:
     (files / name).write_text("[1]")
     assert TextTokenizer(files).stop_token_ids == {11}
     (files / name).write_text("{")
@@ -84,12 +88,12 @@ def test_neighbours_that_are_no_json_are_refused_and_other_values_say_nothing(fi
         TextTokenizer(files)
 
 
-def test_a_tokenizer_that_is_not_there_is_refused(tmp_path):
+def test_a_tokenizer_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="cannot be read"):
         TextTokenizer(tmp_path)
 
 
-def test_nothing_is_added_in_front_of_a_text(files):
+def test_nothing_is_added_in_front_of_a_text(files: Any) -> None:
     """Where a file asks for a beginning of sequence, too: chats of the family carry none."""
     path = files / "tokenizer.json"
     content = json.loads(path.read_text())
@@ -103,12 +107,12 @@ def test_nothing_is_added_in_front_of_a_text(files):
     assert TextTokenizer(files).encode("") == []
 
 
-def test_half_a_surrogate_pair_is_refused_with_its_place(files):
+def test_half_a_surrogate_pair_is_refused_with_its_place(files: Any) -> None:
     with pytest.raises(RequestError, match="lone surrogate at character 2"):
         TextTokenizer(files).encode("ab\ud800")
 
 
-def test_a_token_that_is_half_a_character_is_told_by_its_entry(files):
+def test_a_token_that_is_half_a_character_is_told_by_its_entry(files: Any) -> None:
     tokenizer = TextTokenizer(files)
     half = tokenizer.encode("日")[0]
     assert "\ufffd" in tokenizer.decode([half])
@@ -119,11 +123,11 @@ def test_a_token_that_is_half_a_character_is_told_by_its_entry(files):
     assert (tokenizer.id_of("<|im_end|>"), tokenizer.id_of("<nothing>")) == (11, None)
 
 
-def test_an_answer_is_read_as_its_request_asks(files):
+def test_an_answer_is_read_as_its_request_asks(files: Any) -> None:
     tokenizer = TextTokenizer(files)
     ids = [*tokenizer.encode("one two"), 1, 11]
 
-    def read(**options):
+    def read(**options: Any) -> Any:
         stream = TextStream(tokenizer, **options)
         return "".join([*map(stream.push, ids), stream.finish()]), stream.hit_stop
 

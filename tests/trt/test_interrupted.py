@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -13,13 +15,13 @@ BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 
 
 @pytest.fixture(autouse=True)
-def heard():
+def heard() -> Iterator[Any]:
     """Take both signals as the command line does, and put back what was there."""
 
     class SignalError(Exception):
         pass
 
-    def hear(number, frame):
+    def hear(number: Any, frame: Any) -> None:
         raise SignalError(number)
 
     before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -29,10 +31,10 @@ def heard():
 
 
 @BOTH
-def test_a_signal_during_a_plan_is_raised_after_it(heard, number):
+def test_a_signal_during_a_plan_is_raised_after_it(heard: Any, number: int) -> None:
     done = []
 
-    def compile_plan():
+    def compile_plan() -> None:
         with _interrupted_after():
             signal.raise_signal(number)
             done.append("plan")
@@ -44,8 +46,8 @@ def test_a_signal_during_a_plan_is_raised_after_it(heard, number):
         signal.raise_signal(number)
 
 
-def test_the_first_of_two_signals_counts(heard):
-    def compile_plan():
+def test_the_first_of_two_signals_counts(heard: Any) -> None:
+    def compile_plan() -> None:
         with _interrupted_after():
             signal.raise_signal(signal.SIGTERM)
             signal.raise_signal(signal.SIGINT)
@@ -54,7 +56,7 @@ def test_the_first_of_two_signals_counts(heard):
         compile_plan()
 
 
-def test_handlers_are_put_back_after_a_plan_that_fails_and_one_that_does_not(heard):
+def test_handlers_are_put_back_after_a_plan_that_fails_and_one_that_does_not(heard: Any) -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with _interrupted_after():
         assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] != before
@@ -64,10 +66,10 @@ def test_handlers_are_put_back_after_a_plan_that_fails_and_one_that_does_not(hea
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-def test_another_thread_than_the_main_one_has_no_handlers_to_set():
+def test_another_thread_than_the_main_one_has_no_handlers_to_set() -> None:
     done = []
 
-    def work():
+    def work() -> None:
         with _interrupted_after():
             done.append("plan")
 
@@ -78,9 +80,9 @@ def test_another_thread_than_the_main_one_has_no_handlers_to_set():
 
 
 @BOTH
-def test_a_build_holds_signals_back_while_the_builder_runs(heard, number):
+def test_a_build_holds_signals_back_while_the_builder_runs(heard: Any, number: int) -> None:
     class Builder:
-        def build_serialized_network(self, network, config):
+        def build_serialized_network(self, network: Any, config: Any) -> Any:
             signal.raise_signal(number)
             built.append(network)
             return b"plan"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,7 @@ LENGTH = 2 * PAGE + 6
 
 
 @pytest.fixture
-def executors(make_checkpoint):
+def executors(make_checkpoint: Any) -> Any:
     """Return one with six pages, and one with plenty, whose two sequences stand alike."""
     made = [
         make_native(make_checkpoint("mixed"), slots=4, max_seq_len=512, kv_tokens=pages * PAGE) for pages in (6, 40)
@@ -28,11 +30,11 @@ def executors(make_checkpoint):
     return made
 
 
-def draft(executor, *slots):
+def draft(executor: Any, *slots: Any) -> Any:
     return executor.draft([DraftToken(slot, TOKENS[200 + slot]) for slot in slots])
 
 
-def test_drafts_that_are_refused_change_nothing(executors):
+def test_drafts_that_are_refused_change_nothing(executors: Any) -> None:
     """The second sequence's pages are shared with a snapshot, and the head has still to write into them."""
     tight, roomy = executors
     kept = tight.snapshot(1)
@@ -46,7 +48,7 @@ def test_drafts_that_are_refused_change_nothing(executors):
     assert np.array_equal(draft(tight, 1), draft(roomy, 1))
 
 
-def test_a_draft_that_begins_a_page_needs_one(executors):
+def test_a_draft_that_begins_a_page_needs_one(executors: Any) -> None:
     tight, roomy = executors
     ends = 3 * PAGE
     for executor in executors:
@@ -62,7 +64,7 @@ def test_a_draft_that_begins_a_page_needs_one(executors):
     assert np.array_equal(draft(tight, 0), draft(roomy, 0))
 
 
-def test_a_step_that_is_refused_changes_nothing(executors):
+def test_a_step_that_is_refused_changes_nothing(executors: Any) -> None:
     tight, roomy = executors
     more = [(0, LENGTH, TOKENS[:10], False), (1, LENGTH, TOKENS[:40], False)]
     segments = [Segment(0, 0, 10, LENGTH), Segment(1, 10, 40, LENGTH)]
@@ -78,7 +80,7 @@ def test_a_step_that_is_refused_changes_nothing(executors):
     assert np.array_equal(draft(tight, 0), draft(roomy, 0))
 
 
-def test_drafts_before_a_step_have_their_room_counted(executors):
+def test_drafts_before_a_step_have_their_room_counted(executors: Any) -> None:
     """A segment under verification writes the head's pages too, which a plain one leaves alone."""
     tight, _ = executors
     kept = tight.snapshot(0)
@@ -96,7 +98,7 @@ def test_drafts_before_a_step_have_their_room_counted(executors):
     del kept
 
 
-def test_a_parked_copy_that_has_no_room_is_refused_and_taken_when_it_has(executors):
+def test_a_parked_copy_that_has_no_room_is_refused_and_taken_when_it_has(executors: Any) -> None:
     tight, roomy = executors
     copies = [executor.snapshot(1) for executor in executors]
     for copy in copies:

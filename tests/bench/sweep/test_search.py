@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -19,7 +22,7 @@ from trtnemo.bench.sweep.sweep_spec import Limits, SweepSpec, points
 from trtnemo.errors import MachineError, RecipeError, ServerError, UnansweredError, UsageError
 
 
-def summary(lost=0, **metrics):
+def summary(lost: Any = 0, **metrics: Any) -> Any:
     given = dict.fromkeys(("requests", "failed", "unfinished", "empty", "thinking_only"), 1)
     rest = {"seconds": 1.0, "acceptance": None, "tokens_per_verification": None, "cache_hits": None}
     return Summary(**given, **rest, lost=lost, metrics=metrics)
@@ -35,29 +38,29 @@ def summary(lost=0, **metrics):
         (summary(ttft_p99=0.1, itl_p90=0.1, lost=1), False),
     ],
 )
-def test_a_run_keeps_its_limits_or_does_not(found, expected):
+def test_a_run_keeps_its_limits_or_does_not(found: Any, expected: bool) -> None:
     assert keeps(Limits(ttft_p99=0.5, itl_p90=0.1), found) is expected
 
 
 class Server:
     """Answers within a tenth of a second up to `limit` streams; `loads` are those that were sent."""
 
-    def __init__(self, limit=5, alive=True):
+    def __init__(self, limit: Any = 5, alive: Any = True) -> None:
         self.limit, self.alive, self.loads, self.titles = limit, alive, [], []
 
-    def run(self, generator, target, shape, predict):
+    def run(self, generator: Any, target: Any, shape: Any, predict: Any) -> Any:
         self.loads.append((shape.concurrency, shape.requests))
         first = 0.1 if shape.concurrency <= self.limit else 9.0
         return run_record([request(0, sent=0.0, first=first)], shape=shape)
 
-    def server(self):
+    def server(self) -> None:
         if not self.alive:
             raise ServerError("no server answers")
 
 
 @pytest.fixture
-def hosted(monkeypatch):
-    def make(**settings):
+def hosted(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def make(**settings: Any) -> Any:
         server = Server(**settings)
         monkeypatch.setattr(search_module, "run_load", lambda *given: server.run(*given))
         monkeypatch.setattr(sweep_module, "run_load", lambda *given: server.run(*given))
@@ -66,11 +69,11 @@ def hosted(monkeypatch):
     return make
 
 
-def point(**load):
+def point(**load: Any) -> Any:
     return points(SweepSpec(url="http://x", limits=Limits(ttft_p99=0.2), load=load))[0]
 
 
-def test_a_search_keeps_every_load_and_writes_what_it_found(hosted, tmp_path):
+def test_a_search_keeps_every_load_and_writes_what_it_found(hosted: Any, tmp_path: Path) -> None:
     server, target = hosted(limit=5)
     limits = Limits(ttft_p99=0.2, most=64)
     assert search(limits, point(requests=10), None, target, tmp_path / "p") == 5
@@ -85,7 +88,7 @@ def test_a_search_keeps_every_load_and_writes_what_it_found(hosted, tmp_path):
     assert (kept.title, kept.shape.concurrency) == ("chat, concurrency 1, concurrency=4", 4)
 
 
-def test_a_search_goes_on_with_the_loads_that_an_earlier_one_left(hosted, tmp_path):
+def test_a_search_goes_on_with_the_loads_that_an_earlier_one_left(hosted: Any, tmp_path: Path) -> None:
     server, target = hosted(limit=5)
     limits = Limits(ttft_p99=0.2, most=64)
     search(limits, point(), None, target, tmp_path)
@@ -96,15 +99,17 @@ def test_a_search_goes_on_with_the_loads_that_an_earlier_one_left(hosted, tmp_pa
 
 
 @pytest.mark.parametrize(("limit", "most", "found"), [(0, 8, 0), (1, 8, 1), (99, 8, 8), (99, 1, 1)])
-def test_a_search_finds_nothing_one_or_all(hosted, tmp_path, limit, most, found):
+def test_a_search_finds_nothing_one_or_all(hosted: Any, tmp_path: Path, limit: int, most: int, found: int) -> None:
     _, target = hosted(limit=limit)
     assert search(Limits(ttft_p99=0.2, most=most), point(), None, target, tmp_path) == found
 
 
-def test_a_server_that_dies_ends_a_search_and_no_limit_is_written(hosted, tmp_path, monkeypatch):
+def test_a_server_that_dies_ends_a_search_and_no_limit_is_written(
+    hosted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, target = hosted(alive=False)
 
-    def unanswered(*given):
+    def unanswered(*given: Any) -> None:
         raise UnansweredError("none of 9 requests was answered")
 
     monkeypatch.setattr(search_module, "run_load", unanswered)
@@ -116,13 +121,13 @@ def test_a_server_that_dies_ends_a_search_and_no_limit_is_written(hosted, tmp_pa
 
 
 @pytest.fixture
-def swept(hosted, monkeypatch, tmp_path):
+def swept(hosted: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Return a function that runs a sweep over the server, and the places where one was begun."""
     server, target = hosted(limit=5)
     places, said = [], []
 
     @contextmanager
-    def host(place):
+    def host(place: Any) -> Iterator[Any]:
         places.append(place)
         server.server()
         yield target
@@ -130,7 +135,7 @@ def swept(hosted, monkeypatch, tmp_path):
     monkeypatch.setattr(sweep_module, "host", host)
     monkeypatch.setattr(sweep_module, "_why_not", lambda spec, settings: None)
 
-    def run(spec):
+    def run(spec: Any) -> Any:
         return run_sweep(spec, tmp_path / "out", lambda *what: said.append(what), SimpleNamespace())
 
     run.server, run.places, run.said, run.output = server, places, said, tmp_path / "out"
@@ -140,11 +145,11 @@ def swept(hosted, monkeypatch, tmp_path):
 SPEC = SweepSpec(recipe="tiny", settings={"speculation.draft_tokens": [0, 3]}, grid={"concurrency": [1, 2]}, devices=2)
 
 
-def counts(summary):
+def counts(summary: Any) -> Any:
     return summary.measured, summary.resumed, summary.unfit, summary.failed
 
 
-def test_each_setting_has_one_server_and_each_point_a_run(swept):
+def test_each_setting_has_one_server_and_each_point_a_run(swept: Any) -> None:
     assert counts(swept(SPEC)) == (4, 0, 0, 0)
     assert [(place.recipe, place.settings, place.devices) for place in swept.places] == [
         ("tiny", ("speculation.draft_tokens=0",), 2),
@@ -157,7 +162,7 @@ def test_each_setting_has_one_server_and_each_point_a_run(swept):
     assert ("starting the server", 0, 4) in swept.said
 
 
-def test_what_is_done_stays_done_and_what_is_half_done_is_not(swept):
+def test_what_is_done_stays_done_and_what_is_half_done_is_not(swept: Any) -> None:
     swept(SPEC)
     first = points(SPEC)[0]
     (swept.output / first.name / "run.json").write_text("{")
@@ -171,7 +176,7 @@ def test_what_is_done_stays_done_and_what_is_half_done_is_not(swept):
     assert swept.places == []
 
 
-def test_a_server_that_does_not_start_fails_its_points_and_the_next_run_tries_them_again(swept):
+def test_a_server_that_does_not_start_fails_its_points_and_the_next_run_tries_them_again(swept: Any) -> None:
     swept.server.alive = False
     assert counts(swept(SPEC)) == (0, 0, 0, 4)
     assert [reason for _, reason in not_run(swept.output)] == ["failed: no server answers"] * 4
@@ -181,10 +186,10 @@ def test_a_server_that_does_not_start_fails_its_points_and_the_next_run_tries_th
     assert not_run(swept.output) == []
 
 
-def test_a_point_that_fails_does_not_fail_the_others_of_its_server(swept, monkeypatch):
+def test_a_point_that_fails_does_not_fail_the_others_of_its_server(swept: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     run = swept.server.run
 
-    def broken(generator, target, shape, predict):
+    def broken(generator: Any, target: Any, shape: Any, predict: Any) -> Any:
         if shape.concurrency == 1:
             raise UnansweredError("none of 9 requests was answered")
         return run(generator, target, shape, predict)
@@ -195,9 +200,9 @@ def test_a_point_that_fails_does_not_fail_the_others_of_its_server(swept, monkey
 
 
 @pytest.mark.parametrize("error", [RecipeError("contradicts itself"), MachineError("no GPU")])
-def test_what_is_no_servers_failure_ends_the_sweep(swept, monkeypatch, error):
+def test_what_is_no_servers_failure_ends_the_sweep(swept: Any, monkeypatch: pytest.MonkeyPatch, error: Any) -> None:
     @contextmanager
-    def host(place):
+    def host(place: Any) -> Iterator[Any]:
         raise error
         yield
 
@@ -206,7 +211,7 @@ def test_what_is_no_servers_failure_ends_the_sweep(swept, monkeypatch, error):
         swept(SPEC)
 
 
-def test_what_cannot_fit_is_written_down_and_not_tried(swept, monkeypatch):
+def test_what_cannot_fit_is_written_down_and_not_tried(swept: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     why = {("speculation.draft_tokens=0",): "does not fit"}
     monkeypatch.setattr(sweep_module, "_why_not", lambda spec, settings: why.get(settings))
     assert counts(swept(SPEC)) == (2, 0, 2, 0)
@@ -214,7 +219,7 @@ def test_what_cannot_fit_is_written_down_and_not_tried(swept, monkeypatch):
     assert [reason for _, reason in not_run(swept.output)] == ["cannot fit: does not fit"] * 2
 
 
-def test_searches_of_a_sweep_are_told_and_resumed(swept):
+def test_searches_of_a_sweep_are_told_and_resumed(swept: Any) -> None:
     spec = SweepSpec(url="http://x", limits=Limits(ttft_p99=0.2), grid={"output_tokens": [4, 8]})
     assert counts(swept(spec)) == (2, 0, 0, 0)
     assert sorted(found_limits(swept.output)) == [("output_tokens=4", 5), ("output_tokens=8", 5)]
@@ -225,7 +230,7 @@ def test_searches_of_a_sweep_are_told_and_resumed(swept):
         assert counts(swept(spec)) == (1, 1, 0, 0)
 
 
-def test_a_second_writer_is_kept_out(swept):
+def test_a_second_writer_is_kept_out(swept: Any) -> None:
     with sweep_module.held(swept.output), pytest.raises(UsageError, match="another command is writing here"):
         swept(SPEC)
 
@@ -239,8 +244,10 @@ def test_a_second_writer_is_kept_out(swept):
         (MachineError("nothing known"), None),
     ],
 )
-def test_a_plan_says_why_a_setting_cannot_fit(monkeypatch, found, expected):
-    def plan(loaded):
+def test_a_plan_says_why_a_setting_cannot_fit(
+    monkeypatch: pytest.MonkeyPatch, found: Any, expected: str | None
+) -> None:
+    def plan(loaded: Any) -> Any:
         if isinstance(found, Exception):
             raise found
         return found

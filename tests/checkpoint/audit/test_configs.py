@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -10,12 +11,12 @@ from trtnemo.checkpoint.audit.configs import config_findings, has_written_infini
 from trtnemo.checkpoint.family.quantization import WeightFormat
 
 
-def findings(raw=None, expected=None, quantizations=()):
+def findings(raw: Any = None, expected: Any = None, quantizations: Any = ()) -> Any:
     checkpoint = SimpleNamespace(raw_config=raw or {}, quantizations=list(quantizations))
     return [(item.rule, item.subject) for item in config_findings(checkpoint, expected or {})]
 
 
-def stored(name, form):
+def stored(name: Any, form: Any) -> Any:
     return findings(expected={name: SimpleNamespace(weight_format=form)})
 
 
@@ -24,7 +25,7 @@ SENSITIVE = ["q_proj", "k_proj", "v_proj", "o_proj", "fc1_latent_proj", "fc2_lat
 
 @pytest.mark.parametrize("part", SENSITIVE)
 @pytest.mark.parametrize("form", [WeightFormat.NVFP4, WeightFormat.NVFP4_WEIGHT_ONLY])
-def test_every_layer_that_the_release_keeps_wide_is_named_in_nvfp4(part, form):
+def test_every_layer_that_the_release_keeps_wide_is_named_in_nvfp4(part: Any, form: Any) -> None:
     name = f"backbone.layers.17.mixer.{part}.weight"
     assert stored(name, form) == [("sensitive-quantized", name)]
 
@@ -41,7 +42,7 @@ def test_every_layer_that_the_release_keeps_wide_is_named_in_nvfp4(part, form):
         ("backbone.layers.3.mixer.o_proj.weight", None),
     ],
 )
-def test_no_other_layer_or_type_is_named(name, form):
+def test_no_other_layer_or_type_is_named(name: Any, form: Any) -> None:
     assert stored(name, form and WeightFormat[form]) == []
 
 
@@ -57,7 +58,7 @@ def test_no_other_layer_or_type_is_named(name, form):
         ({}, False),
     ],
 )
-def test_layers_as_transformers_5_spells_them_are_told(raw, expected):
+def test_layers_as_transformers_5_spells_them_are_told(raw: dict[str, Any], expected: bool) -> None:
     assert spelled_by_transformers(raw) is expected
     assert (("layers-spelling", "config.json") in findings(raw)) is expected
 
@@ -73,7 +74,7 @@ def test_layers_as_transformers_5_spells_them_are_told(raw, expected):
         ({"__float__": "Infinity"}, False),
     ],
 )
-def test_an_infinity_that_is_written_as_an_object_is_told(limit, expected):
+def test_an_infinity_that_is_written_as_an_object_is_told(limit: Any, expected: bool) -> None:
     assert has_written_infinity(limit) is expected
     assert (("time-step-limit", "config.json") in findings({"time_step_limit": limit})) is expected
 
@@ -81,12 +82,14 @@ def test_an_infinity_that_is_written_as_an_object_is_told(limit, expected):
 class Map(SimpleNamespace):
     """What one file says of the layers."""
 
-    def __init__(self, source="hf_quant_config.json", damaged=False, fused=False, **formats):
+    def __init__(
+        self, source: Any = "hf_quant_config.json", damaged: Any = False, fused: Any = False, **formats: Any
+    ) -> None:
         layers = {name.replace("__", "."): form for name, form in formats.items()}
         fields = {"damaged_names": damaged, "fused_experts": fused, "layers": layers}
         super().__init__(source=source, uniform=None, excluded=(), excluded_patterns=(), **fields)
 
-    def format_of(self, module):
+    def format_of(self, module: Any) -> Any:
         return self.layers.get(module, WeightFormat.PLAIN)
 
 
@@ -96,7 +99,7 @@ EXPECTED = {
 }
 
 
-def test_a_map_is_read_without_its_damage_which_is_told():
+def test_a_map_is_read_without_its_damage_which_is_told() -> None:
     assert findings(quantizations=[Map()]) == []
     assert findings(quantizations=[Map(damaged=True)]) == [("names-damaged", "hf_quant_config.json")]
     assert findings(quantizations=[Map("dir/config.json: quantization_config", fused=True)]) == [
@@ -104,7 +107,7 @@ def test_a_map_is_read_without_its_damage_which_is_told():
     ]
 
 
-def test_names_that_are_no_layer_nor_a_part_that_holds_some_are_told_in_order():
+def test_names_that_are_no_layer_nor_a_part_that_holds_some_are_told_in_order() -> None:
     strange = Map(
         z=WeightFormat.FP8, a=WeightFormat.FP8, a__b=WeightFormat.FP8, norm=WeightFormat.FP8, a__d=WeightFormat.FP8
     )
@@ -122,6 +125,6 @@ def test_names_that_are_no_layer_nor_a_part_that_holds_some_are_told_in_order():
         (WeightFormat.PLAIN, WeightFormat.FP8, ["a.b.weight"]),
     ],
 )
-def test_two_maps_that_see_a_layer_differently_are_told(one, other, told):
+def test_two_maps_that_see_a_layer_differently_are_told(one: Any, other: Any, told: list[Any]) -> None:
     maps = [Map(a__b=one), Map("config.json", a__b=other)]
     assert findings(expected=EXPECTED, quantizations=maps) == [("maps-disagree", name) for name in told]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import huggingface_hub
@@ -27,7 +29,7 @@ DATA = bytes(range(250))
 FIRST = hub_client._FIRST_BYTES
 
 
-def answering(status=206, content=DATA, **headers):
+def answering(status: Any = 206, content: Any = DATA, **headers: Any) -> Any:
     """Return a client of a hub that gives one answer to everything."""
     return httpx.Client(
         transport=httpx.MockTransport(lambda _: httpx.Response(status, stream=Pieces([content]), headers=headers))
@@ -37,23 +39,23 @@ def answering(status=206, content=DATA, **headers):
 class Pieces(httpx.SyncByteStream):
     """A body in pieces; what is called between two is the time that passes."""
 
-    def __init__(self, pieces, between=lambda: None):
+    def __init__(self, pieces: Any, between: Any = lambda: None) -> None:
         self.pieces, self.between = pieces, between
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         for piece in self.pieces:
             self.between()
             yield piece
 
 
-def content_range(begin, end, size):
+def content_range(begin: Any, end: Any, size: Any) -> Any:
     return {"Content-Range": f"bytes {begin}-{end}/{size}"}
 
 
-def test_a_range_is_asked_for_and_no_byte_more():
+def test_a_range_is_asked_for_and_no_byte_more() -> None:
     asked = []
 
-    def answer(request):
+    def answer(request: Any) -> Any:
         asked.append(request.headers["Range"])
         return httpx.Response(206, stream=Pieces([DATA[10:20]]), headers=content_range(10, 19, 250))
 
@@ -62,7 +64,7 @@ def test_a_range_is_asked_for_and_no_byte_more():
     assert asked == ["bytes=10-19"]
 
 
-def test_a_range_beyond_the_end_is_what_there_is():
+def test_a_range_beyond_the_end_is_what_there_is() -> None:
     with answering(content=DATA[240:], **content_range(240, 249, 250)) as client:
         assert read_range(client, URL, 240, 1000) == (DATA[240:], 250)
 
@@ -86,16 +88,16 @@ def test_a_range_beyond_the_end_is_what_there_is():
         ({"content": b"", **content_range(0, 249, 300)}, "ended after 0 of 250 bytes"),
     ],
 )
-def test_an_answer_that_is_not_what_was_asked_for_is_refused(answer, told):
+def test_an_answer_that_is_not_what_was_asked_for_is_refused(answer: Any, told: str) -> None:
     with answering(**answer) as client, pytest.raises(CheckpointError, match=told) as caught:
         read_range(client, URL, 0, 250)
     assert caught.value.where == "model.safetensors"
 
 
-def test_a_connection_that_fails_is_told_with_its_reason():
+def test_a_connection_that_fails_is_told_with_its_reason() -> None:
     for error, told in ((httpx.ReadError("cut"), "failed: cut"), (httpx.ReadTimeout(""), "failed: ReadTimeout")):
 
-        def fail(_, error=error):
+        def fail(_: Any, error: Any = error) -> None:
             raise error
 
         with httpx.Client(transport=httpx.MockTransport(fail)) as client, pytest.raises(CheckpointError, match=told):
@@ -103,12 +105,12 @@ def test_a_connection_that_fails_is_told_with_its_reason():
 
 
 @pytest.mark.parametrize(("seconds", "is_given_up"), [(15.6, False), (15.7, True), (1000.0, True)])
-def test_a_hub_that_drips_is_given_up(monkeypatch, seconds, is_given_up):
+def test_a_hub_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch, seconds: float, is_given_up: bool) -> None:
     """A minute, and what 100 kB a second need: here two seconds and a half; it drips in four pieces."""
     now = [1000.0]
     monkeypatch.setattr(hub_client, "time", SimpleNamespace(monotonic=lambda: now[0]))
 
-    def wait():
+    def wait() -> None:
         now[0] += seconds
 
     pieces = Pieces([b"x" * 62_500] * 4, wait)
@@ -122,17 +124,17 @@ def test_a_hub_that_drips_is_given_up(monkeypatch, seconds, is_given_up):
             assert len(read_range(client, URL, 0, 250_000)[0]) == 250_000
 
 
-def shard(size, name="a"):
+def shard(size: Any, name: Any = "a") -> Any:
     """Return a safetensors file whose header is padded to a size."""
     entry = json.dumps({name: {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}}).encode()
     return size.to_bytes(8, "little") + entry.ljust(size) + b"1234"
 
 
-def header_of(content, monkeypatch, size=None):
+def header_of(content: Any, monkeypatch: pytest.MonkeyPatch, size: Any = None) -> Any:
     """Return (the tensors of a file whose header is read by ranges, the ranges asked for)."""
     asked = []
 
-    def answer(request):
+    def answer(request: Any) -> Any:
         first, last = (int(part) for part in request.headers["Range"].removeprefix("bytes=").split("-"))
         last = min(last, (size or len(content)) - 1)
         asked.append((first, last))
@@ -157,7 +159,9 @@ def header_of(content, monkeypatch, size=None):
         (3 * FIRST, [(0, FIRST - 1), (FIRST, 3 * FIRST + 7)]),
     ],
 )
-def test_a_header_is_read_with_as_few_bytes_as_it_needs(monkeypatch, size, ranges):
+def test_a_header_is_read_with_as_few_bytes_as_it_needs(
+    monkeypatch: pytest.MonkeyPatch, size: Any, ranges: Any
+) -> None:
     found, asked = header_of(shard(size), monkeypatch)
     assert asked == ranges
     assert "a" in found.tensors
@@ -171,7 +175,9 @@ def test_a_header_is_read_with_as_few_bytes_as_it_needs(monkeypatch, size, range
         ((100_000_001).to_bytes(8, "little"), 1 << 30, "claims a header of 100000001 bytes in a file of 1073741824"),
     ],
 )
-def test_a_file_without_a_whole_header_is_a_problem(monkeypatch, content, size, told):
+def test_a_file_without_a_whole_header_is_a_problem(
+    monkeypatch: pytest.MonkeyPatch, content: Any, size: Any, told: str
+) -> None:
     found, asked = header_of(content, monkeypatch, size)
     assert found.tensors == {}
     assert [(item.rule, item.message) for item in found.problems] == [("header-unreadable", told)]
@@ -186,7 +192,7 @@ class Api:
     error: Exception | None = None
     asked: tuple[object, ...] = ()
 
-    def model_info(self, name, revision, files_metadata, timeout):
+    def model_info(self, name: Any, revision: Any, files_metadata: Any, timeout: Any) -> Any:
         Api.asked = (name, revision, files_metadata)
         assert timeout
         if self.error is not None:
@@ -196,13 +202,13 @@ class Api:
 
 
 @pytest.fixture
-def api(monkeypatch):
+def api(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(huggingface_hub, "HfApi", type("Own", (Api,), {}))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     return huggingface_hub.HfApi
 
 
-def test_a_listing_names_the_commit_and_the_files(api):
+def test_a_listing_names_the_commit_and_the_files(api: Any) -> None:
     api.files = (("b.safetensors", 5), ("a.safetensors", None), ("sub/c.safetensors", 1), ("config.json", 9))
     found = list_hub("owner/model", "main")
     assert (found.name, found.commit) == ("owner/model", "abc")
@@ -215,7 +221,7 @@ def test_a_listing_names_the_commit_and_the_files(api):
     assert list_hub("owner/model").weight_files == []
 
 
-def test_as_many_weight_files_and_as_large_json_as_the_limits_say(api):
+def test_as_many_weight_files_and_as_large_json_as_the_limits_say(api: Any) -> None:
     most = hub_client._MOST_FILES
     api.files = tuple((f"{number}.safetensors", 1) for number in range(most))
     assert len(list_hub("o/m").weight_files) == most
@@ -230,14 +236,14 @@ def test_as_many_weight_files_and_as_large_json_as_the_limits_say(api):
         list_hub("o/m")
 
 
-def test_a_hub_that_cannot_be_asked_is_told_in_a_line(api):
+def test_a_hub_that_cannot_be_asked_is_told_in_a_line(api: Any) -> None:
     api.error = RuntimeError("\nno such thing\nat all")
     with pytest.raises(CheckpointError, match=r"from the hub: no such thing\. Give"):
         list_hub("o/m")
     assert str(hub_error("o/m", ValueError(""))).startswith("o/m: cannot be had from the hub: ValueError")
 
 
-def test_nothing_is_asked_offline(api, monkeypatch):
+def test_nothing_is_asked_offline(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     require_online("o/m")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(CheckpointError, match="the hub is offline"):
@@ -245,7 +251,7 @@ def test_nothing_is_asked_offline(api, monkeypatch):
     assert api.asked is Api.asked
 
 
-def test_a_client_sends_the_token_and_takes_no_packed_bytes(monkeypatch):
+def test_a_client_sends_the_token_and_takes_no_packed_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_mine")
     with connect() as client:
         assert client.headers["authorization"] == "Bearer hf_mine"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from huggingface_hub import constants
@@ -21,25 +23,25 @@ SMALL = InstalledDevice("Small", 1000, "10.0")
 
 
 @pytest.fixture
-def recipe():
+def recipe() -> Any:
     return load_recipe("b200")
 
 
-def kinds(steps):
+def kinds(steps: Any) -> Any:
     return [(step.name, type(step.failure) if step.failure else None) for step in steps]
 
 
-def devices(recipe, *found):
+def devices(recipe: Any, *found: Any) -> Any:
     return list(looks._device_steps(recipe, list(found)))
 
 
 @pytest.fixture
-def unplanned(monkeypatch):
+def unplanned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the plan out, which takes a second."""
     monkeypatch.setattr(looks, "_memory_step", lambda recipe, devices: Step("memory", f"{len(devices)} devices"))
 
 
-def test_as_many_devices_as_the_recipe_names_are_enough(recipe, unplanned):
+def test_as_many_devices_as_the_recipe_names_are_enough(recipe: Any, unplanned: Any) -> None:
     assert kinds(devices(recipe, B200)) == [("devices", None), ("memory", None)]
     assert devices(recipe, B200)[0].text == "found: NVIDIA B200 (183359 MiB)"
     (none,) = devices(recipe)
@@ -53,7 +55,9 @@ def test_as_many_devices_as_the_recipe_names_are_enough(recipe, unplanned):
 
 
 @pytest.mark.parametrize(("capability", "told"), [("10.0", False), ("12.0", True), (None, False)])
-def test_another_compute_capability_is_told_and_no_failure(recipe, unplanned, capability, told):
+def test_another_compute_capability_is_told_and_no_failure(
+    recipe: Any, unplanned: Any, capability: str | None, told: bool
+) -> None:
     hardware = recipe.hardware.model_copy(update={"compute_capability": capability})
     steps = devices(recipe.model_copy(update={"hardware": hardware}), B200)
     found = [step for step in steps if step.name == "compute capability"]
@@ -62,7 +66,7 @@ def test_another_compute_capability_is_told_and_no_failure(recipe, unplanned, ca
         assert found[0].text == "10.0, the recipe is written for 12.0"
 
 
-def test_memory_is_planned_on_the_smallest_of_the_devices_that_are_used(recipe):
+def test_memory_is_planned_on_the_smallest_of_the_devices_that_are_used(recipe: Any) -> None:
     eight = load_recipe("b200x8-throughput")
     assert looks._memory_step(eight, [B200] * 8).failure is None
     memory = looks._memory_step(eight, [*[B200] * 4, SMALL, *[B200] * 3])
@@ -70,7 +74,7 @@ def test_memory_is_planned_on_the_smallest_of_the_devices_that_are_used(recipe):
     assert memory.text.startswith("does not fit: 8x Small")
 
 
-def test_memory_that_cannot_be_planned_stops_only_a_recipe_that_contradicts_itself(recipe):
+def test_memory_that_cannot_be_planned_stops_only_a_recipe_that_contradicts_itself(recipe: Any) -> None:
     unknown = devices(recipe.model_copy(update={"checkpoint": "owner/none-such"}), B200)[-1]
     assert (unknown.text.startswith("not planned: "), unknown.failure) == (True, None)
     split = recipe.model_copy(update={"parallel": recipe.parallel.model_copy(update={"tensor": 2})})
@@ -78,7 +82,7 @@ def test_memory_that_cannot_be_planned_stops_only_a_recipe_that_contradicts_itse
 
 
 @pytest.fixture
-def programs(tmp_path, monkeypatch):
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that puts programs on an otherwise empty PATH."""
     place = tmp_path / "bin"
     place.mkdir()
@@ -86,13 +90,13 @@ def programs(tmp_path, monkeypatch):
     return lambda **scripts: [write_program(place / name, text) for name, text in scripts.items()]
 
 
-def starter(image):
+def starter(image: Any) -> Any:
     manifest = SimpleNamespace(image=image)
     found = looks._starter(manifest, "vllm")
     return found, looks._starter_step(manifest, "vllm", found)
 
 
-def test_a_program_on_path_goes_before_docker_and_docker_needs_an_image(programs):
+def test_a_program_on_path_goes_before_docker_and_docker_needs_an_image(programs: Any) -> None:
     for image, told in (
         (None, "vllm is not on PATH, and the recipe names no image"),
         ("i:1", "neither vllm nor docker is on PATH"),
@@ -119,14 +123,16 @@ def test_a_program_on_path_goes_before_docker_and_docker_needs_an_image(programs
         ("exec /bin/sleep 5", "docker's daemon does not answer", True),
     ],
 )
-def test_docker_is_asked_for_its_daemon_and_the_image(programs, monkeypatch, script, told, fails):
+def test_docker_is_asked_for_its_daemon_and_the_image(
+    programs: Any, monkeypatch: pytest.MonkeyPatch, script: str, told: str, fails: bool
+) -> None:
     monkeypatch.setattr(looks, "DOCKER_SECONDS", 0.3 if "sleep" in script else 30)
     programs(docker=script)
     step = starter("i:1")[1]
     assert (step.name, step.text, step.failure is not None) == ("image", told, fails)
 
 
-def test_a_port_is_free_or_somebodys():
+def test_a_port_is_free_or_somebodys() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -137,7 +143,7 @@ def test_a_port_is_free_or_somebodys():
 
 
 @pytest.fixture
-def token(tmp_path, monkeypatch):
+def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     path = tmp_path / "hf" / "token"
@@ -147,7 +153,7 @@ def token(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o620, 0o610, 0o604, 0o602, 0o601, 0o644, 0o666, 0o700, 0o600, 0o400])
-def test_a_token_that_others_can_read_is_refused(recipe, token, mode):
+def test_a_token_that_others_can_read_is_refused(recipe: Any, token: Any, mode: int) -> None:
     """Or the group, or whoever may write or run it."""
     token.chmod(mode)
     (step,) = looks._token_step(recipe)
@@ -158,7 +164,9 @@ def test_a_token_that_others_can_read_is_refused(recipe, token, mode):
         assert step == Step("token", "the token file is its owner's alone")
 
 
-def test_the_token_is_where_the_hubs_client_looks_for_it(recipe, token, tmp_path, monkeypatch):
+def test_the_token_is_where_the_hubs_client_looks_for_it(
+    recipe: Any, token: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other, home = tmp_path / "other", tmp_path / "home" / ".cache" / "huggingface"
     other.write_text("x")
     other.chmod(0o644)
@@ -177,7 +185,7 @@ def test_the_token_is_where_the_hubs_client_looks_for_it(recipe, token, tmp_path
     assert next(looks._token_step(recipe)).failure is not None
 
 
-def test_a_local_checkpoint_needs_no_token(recipe, token, tmp_path):
+def test_a_local_checkpoint_needs_no_token(recipe: Any, token: Any, tmp_path: Path) -> None:
     token.chmod(0o644)
     for name in ("tiny", str(tmp_path), "./model", "/nowhere", "~/model"):
         assert list(looks._token_step(recipe.model_copy(update={"checkpoint": name}))) == []
@@ -185,8 +193,8 @@ def test_a_local_checkpoint_needs_no_token(recipe, token, tmp_path):
 
 @pytest.mark.parametrize(("offline", "fails"), [(True, True), (False, False)])
 def test_a_checkpoint_that_nobody_read_is_left_to_the_server_unless_the_hub_is_offline(
-    recipe, monkeypatch, offline, fails
-):
+    recipe: Any, monkeypatch: pytest.MonkeyPatch, offline: bool, fails: bool
+) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
     unread = CheckpointReference(name="o/m", revision=None, audited=False, reason="the connection failed")
     step = looks._checkpoint_step(recipe, unread)
@@ -195,7 +203,7 @@ def test_a_checkpoint_that_nobody_read_is_left_to_the_server_unless_the_hub_is_o
         assert step.text == "not audited: the connection failed; the server is left to fetch it"
 
 
-def test_a_checkpoint_is_audited_here_unless_it_just_was(recipe, tmp_path):
+def test_a_checkpoint_is_audited_here_unless_it_just_was(recipe: Any, tmp_path: Path) -> None:
     audited = CheckpointReference(name="o/m", revision=None, audited=True)
     assert looks._checkpoint_step(recipe, audited) == Step("checkpoint", "its headers were audited")
     here = recipe.model_copy(update={"checkpoint": "tiny"})
@@ -204,7 +212,7 @@ def test_a_checkpoint_is_audited_here_unless_it_just_was(recipe, tmp_path):
     assert isinstance(looks._checkpoint_step(nowhere, None).failure, CheckpointError)
 
 
-def test_the_first_failure_is_raised():
+def test_the_first_failure_is_raised() -> None:
     first, second = MachineError("first"), UsageError("second")
     steps = (Step("a", "fine"), Step("b", "x", first), Step("c", "y", second))
     with pytest.raises(MachineError, match="first"):
