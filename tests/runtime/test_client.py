@@ -11,10 +11,11 @@ import pytest
 
 from tests.support.backends.table_executor import TableExecutor
 from trtnemo import SamplingParams
+from trtnemo.backends import StepBatch, StepResult
 from trtnemo.errors import EngineError, PromptTooLongError, RequestError
 from trtnemo.runtime import EngineClient
 from trtnemo.runtime.client import LEAST_PLAIN, LEAST_TURN, iterate, reusable_end
-from trtnemo.runtime.messages import Finished, Shutdown, TokenGenerated
+from trtnemo.runtime.messages import Finished, TokenGenerated
 
 # always the next of 0, 1, 2; the context has 64 tokens
 CYCLE = np.roll(np.eye(3), 1, axis=1) * 20
@@ -120,61 +121,79 @@ def test_what_is_kept_of_a_prompt_ends_with_its_last_turn_or_at_a_round_place(pr
 
 
 class Gate(TableExecutor):
-    """Runs a step when it may, and breaks where the prompt holds a 2."""
+    """Runs as many steps as it may; `runs` is set when one is asked for."""
 
     def __init__(self) -> None:
         super().__init__(CYCLE, CYCLE)
-        self.runs, self.may_go_on = threading.Event(), threading.Event()
+        self.runs, self.steps = threading.Event(), threading.Semaphore(0)
 
-    def forward(self, batch: Any) -> Any:
+    def forward(self, batch: StepBatch) -> StepResult:
         self.runs.set()
-        self.may_go_on.wait(30)
-        if 2 in batch.token_ids:
-            raise RuntimeError("broken")
+        assert self.steps.acquire(timeout=30)
         return super().forward(batch)
 
 
-def test_a_handler_hears_nothing_after_its_request_is_aborted() -> None:
+LONG = SamplingParams(temperature=0, max_tokens=30)
+
+
+def test_a_handler_hears_nothing_after_its_request_is_aborted_and_the_engine_stops_it() -> None:
     executor, heard, other = Gate(), [], []
     client = open_client(executor=executor)
-    params = SamplingParams(temperature=0, max_tokens=1)
-    name = client.submit(client.check([0], params), heard.append)
+    name = client.submit(client.check([0], LONG), heard.append)
     assert executor.runs.wait(30)
     client.abort(name)
     client.abort(name)
-    assert client.submit(client.check([0], params), other.append) != name
-    executor.may_go_on.set()
+    assert client.submit(client.check([0], LONG.model_copy(update={"max_tokens": 1})), other.append) != name
+    executor.steps.release(100)
     client.close(drain=True)
     assert heard == []
     assert [type(event) for event in other] == [TokenGenerated, Finished]
+    assert client.statistics.generated_tokens == 2  # one of each: the step that ran when it was aborted
+    assert client._handlers == {}
 
 
-@pytest.mark.parametrize(("drain", "reason", "count"), [(False, "abort", 1), (True, "length", 2)])
+@pytest.mark.parametrize(("drain", "reason", "count"), [(False, "abort", 1), (True, "length", 30)])
 def test_a_client_that_closes_ends_what_runs_unless_it_drains(drain: bool, reason: str, count: int) -> None:
     executor, heard, late = Gate(), [], []
     client = open_client(executor=executor)
-    params = SamplingParams(temperature=0, max_tokens=2)
-    client.submit(client.check([0], params), heard.append)
+    client.submit(client.check([0], LONG), heard.append)
     assert executor.runs.wait(30)
-    client._loop.send(Shutdown(drain))  # as close does, which waits too
-    client.submit(client.check([0], params), late.append)
-    executor.may_go_on.set()
-    client.close(drain)
+    closing = threading.Thread(target=client.close, args=(drain,), daemon=True)
+    closing.start()
+    while client._loop._commands.empty():
+        pass
+    client.submit(client.check([0], LONG), late.append)
+    executor.steps.release(100)
+    closing.join(30)
     assert [type(event) for event in heard] == [TokenGenerated] * count + [Finished]
     assert heard[-1].reason == reason
     assert [event.message for event in late] == ["the server is shutting down"]
-
-
-def test_an_iterator_raises_what_broke_and_leaving_it_ends_the_request() -> None:
-    executor = Gate()
-    executor.may_go_on.set()
-    client = open_client(executor=executor)
-    with pytest.raises(EngineError, match="the engine failed: broken"):
-        list(iterate(client, client.check([2], SamplingParams())))
     assert client._handlers == {}
-    events = iterate(client, client.check([0], SamplingParams(temperature=0, ignore_eos=True)))
+
+
+class Broken(TableExecutor):
+    """Breaks at its first step."""
+
+    def forward(self, batch: StepBatch) -> StepResult:
+        raise RuntimeError("broken")
+
+
+def test_an_iterator_raises_what_broke() -> None:
+    client = open_client(executor=Broken(CYCLE, CYCLE))
+    with pytest.raises(EngineError, match="the engine failed: broken"):
+        list(iterate(client, client.check([0], LONG)))
+    assert client._handlers == {}
+    client.close()
+
+
+def test_leaving_an_iterator_early_ends_its_request() -> None:
+    executor = Gate()
+    client = open_client(executor=executor)
+    events = iterate(client, client.check([0], LONG))
+    executor.steps.release()
     next(events)
     events.close()
     assert client._handlers == {}
+    executor.steps.release(100)
     client.close(drain=True)
-    assert (client.statistics.running, client.statistics.waiting) == (0, 0)
+    assert client.statistics.generated_tokens < 4
