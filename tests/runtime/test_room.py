@@ -209,3 +209,29 @@ def test_a_loop_tells_of_reused_prefixes_and_counts_them() -> None:
     assert client.statistics.cached_tokens == 141
     assert client.statistics.prompt_tokens == 142 + 1
     assert executor.restored == [(executor.restored[0][0], 141)]
+
+
+def test_the_state_of_who_gives_way_shares_nothing_with_the_executor(monkeypatch: pytest.MonkeyPatch) -> None:
+    parked: list[int] = []
+    monkeypatch.setattr(TableSnapshot, "park", lambda self: parked.append(self.length))
+    executor, scheduler, residency = make(capacity=70)
+    for name in ("old", "young"):
+        scheduler.add(sequence(name, 70))
+    residency.admit()
+    run(executor, scheduler.running["old"], 40)
+    run(executor, scheduler.running["young"], 30)
+    assert residency.make_room(segments_of(scheduler))
+    assert parked == [30]
+
+
+@pytest.mark.parametrize("on_trial", [True, False])
+def test_ends_of_chunks_are_kept_on_trial_and_ends_of_turns_are_not(on_trial: bool) -> None:
+    executor, scheduler, residency = make(capacity=1000, prefix_bytes=2)
+    scheduler.add(sequence("a", 90))
+    residency.admit()
+    run(executor, scheduler.running["a"], 80)
+    residency.keep(scheduler.running["a"], on_trial=on_trial)
+    for first in (1, 2):  # two more on trial push out one on trial, and nothing that is kept for good
+        cache = residency.prefixes
+        cache.store(cache.key_for([first] * 70), TableSnapshot(70, 1), on_trial=True)
+    assert (residency.prefixes.find([0] * 90) is None) is on_trial
