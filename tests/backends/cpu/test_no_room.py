@@ -80,6 +80,21 @@ def test_a_step_that_is_refused_changes_nothing(executors: Any) -> None:
     assert np.array_equal(draft(tight, 0), draft(roomy, 0))
 
 
+def test_a_refused_step_takes_no_page_and_forgets_no_draft(executors: Any) -> None:
+    """Neither of a sequence that would begin with it, nor of one that could have gone on."""
+    tight, roomy = executors
+    for executor in executors:
+        executor.release(1)
+        draft(executor, 0)
+    free = tight.free_pages
+    parts = [(0, LENGTH, TOKENS[:10], False), (2, 0, TOKENS[:PAGE], False), (3, 0, TOKENS[: 3 * PAGE], False)]
+    for _ in range(2):
+        with pytest.raises(StepError, match="no page"):
+            tight.forward(make_batch(parts))
+        assert tight.free_pages == free
+    assert np.array_equal(draft(tight, 0), draft(roomy, 0))
+
+
 def test_drafts_before_a_step_have_their_room_counted(executors: Any) -> None:
     """A segment under verification writes the head's pages too, which a plain one leaves alone."""
     tight, _ = executors
