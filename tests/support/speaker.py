@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -130,9 +130,22 @@ def context_over(
         client.close()
 
 
-@contextmanager
-def serving(context: ServerContext) -> Iterator[str]:
-    """Yield the URL of a server of this process."""
+class Stage:
+    """The one application that this process serves now."""
+
+    app: Any = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Let it answer."""
+        await self.app(scope, receive, send)
+
+
+STAGE = Stage()
+
+
+@cache
+def stage_url() -> str:
+    """Start this process's server, which ends with it, and return its URL: to stop one takes uvicorn 0.1 seconds."""
     ready = threading.Event()
 
     class Server(uvicorn.Server):
@@ -140,20 +153,22 @@ def serving(context: ServerContext) -> Iterator[str]:
             await super().startup(sockets)
             ready.set()
 
-        async def main_loop(self) -> None:  # uvicorn's own looks ten times a second whether it is to end
-            while not self.should_exit:
-                await asyncio.sleep(0.01)
+    listener = bind("127.0.0.1", 0)
+    server = Server(uvicorn.Config(STAGE, log_level="critical", lifespan="off"))
+    threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True).start()
+    assert ready.wait(30)
+    return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
-    with bind("127.0.0.1", 0) as listener:
-        server = Server(uvicorn.Config(create_app(context), log_level="critical", timeout_graceful_shutdown=5))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        assert ready.wait(30)
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join(30)
+
+@contextmanager
+def serving(context: ServerContext) -> Iterator[str]:
+    """Yield the URL of a server of this process; one is served at a time."""
+    assert STAGE.app is None
+    STAGE.app = create_app(context)
+    try:
+        yield stage_url()
+    finally:
+        STAGE.app = None
 
 
 @contextmanager
