@@ -32,6 +32,7 @@ def test_no_more_drafts_than_there_is_room_for(room: int | None, most: int) -> N
     learn(known, [1.0] * 5)
     assert known.choose(1) == 4
     assert [known.choose(1, room) for _ in range(9)] == [most] * 9
+    assert known._batch(1).current == 4
     assert known.choose(1) == 4  # full steps are no reason to settle for less
 
 
