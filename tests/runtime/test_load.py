@@ -44,7 +44,8 @@ def test_the_loop_runs_as_the_recipe_says() -> None:
     said = ["speculation.draft_tokens=3", "speculation.adaptive=false", "cpu.prefix_cache_mib=7"]
     assert loop_options(engine("tiny", *said)) == LoopOptions(3, False, 7 << 20)
     assert loop_options(engine("tiny", "speculation.draft_tokens=2")).adapts_drafts
-    assert loop_options(engine("rtx-pro-6000")).prefix_bytes == 0
+    drafting = ["speculation.draft_tokens=2", "speculation.adaptive=true"]
+    assert loop_options(engine("rtx-pro-6000", *drafting)) == LoopOptions(2, True, 0)
     with pytest.raises(EngineError, match="runtime 'trtllm' is not our own"):
         loop_options(engine("b200"))
 
