@@ -99,7 +99,13 @@ def test_eight_devices_are_advised_where_four_do_not_do(device, precision, chang
 def test_a_context_too_short_to_be_of_use_is_no_advice():
     """256 sequences leave less than a thousand tokens to each."""
     assert advice_of("b200", max_batch_size=256) == ["batch 18 at 1,048,576 tokens"]
-    assert advice_of("h100", max_batch_size=256) == ["2x H100, tensor parallel 2, batch 14 at 1,048,576 tokens"]
+    assert advice_of("b200", max_batch_size=247) == ["batch 18 at 1,048,576 tokens"]  # 736 tokens to each
+    assert len(advice_of("b200", max_batch_size=246)) == 2
+    assert (
+        advice_of("h100", max_batch_size=185)
+        == advice_of("h100", max_batch_size=256)
+        == ["2x H100, tensor parallel 2, batch 14 at 1,048,576 tokens"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -113,3 +119,13 @@ def test_more_devices_share_the_experts_as_before(monkeypatch, changes, expert):
     assert seen[0].expert == expert
     assert [item.devices for item in seen] == [count for count in (2, 4, 8) if count > changes.get("devices", 1)]
     assert [item.tensor for item in seen] == [item.devices for item in seen]
+
+
+@pytest.mark.parametrize("name", ["pipeline", "data"])
+def test_more_devices_go_to_tensor_parallel_groups_of_every_stage_and_replica(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    seen = []
+    monkeypatch.setattr(advice_module, "_splits", lambda network, deployment: seen.append(deployment) or False)
+    list(advice_module._doubled(super_network(), deployment(**{**SPARK, name: 2}), find_device("b200")))
+    assert [(item.devices, item.tensor) for item in seen] == [(4, 2), (8, 4)]
