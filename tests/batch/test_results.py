@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import resource
+import signal
 
 import pytest
 
 from trtnemo.batch import ResultFile
-from trtnemo.errors import UsageError
+from trtnemo.errors import MachineError, UsageError
 
 IDS = frozenset(str(number) for number in range(10))
 
@@ -94,3 +98,90 @@ def test_a_link_stays_one_and_permissions_stay(tmp_path):
     assert link.is_symlink()
     assert target.stat().st_mode & 0o777 == 0o600
     assert json.loads(target.read_text())["response"] == answer()
+
+
+@contextlib.contextmanager
+def full_after(size):
+    """Let no file of this process grow beyond a size, as on a disk that is full."""
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.parametrize(("room", "told"), [(30, "the disk is full"), (0, "cannot be written: File too large")])
+def test_a_full_disk_ends_the_run_and_no_row_is_half(tmp_path, room, told):
+    path = tmp_path / "out.jsonl"
+    fill(path, 2)
+    size = path.stat().st_size
+    with ResultFile(path, IDS) as results:
+        with full_after(size + room), pytest.raises(MachineError, match=told):
+            results.append("2", answer(500))
+        assert (results.done, results.failed) == ({"0", "1"}, 0)
+    assert path.stat().st_size == size + room
+    with ResultFile(path, IDS) as results:
+        assert results.done == {"0", "1"}
+        results.append("2", answer())
+    assert [json.loads(line)["custom_id"] for line in path.read_text().splitlines()] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(("status", "failed"), [(199, 1), (200, 0), (299, 0), (300, 1), (404, 1)])
+def test_a_row_has_failed_unless_its_status_is_2xx(tmp_path, status, failed):
+    with ResultFile(tmp_path / "out.jsonl", IDS) as results:
+        results.append("0", answer(status))
+        assert (results.failed, results.done) == (failed, {"0"})
+    with ResultFile(tmp_path / "out.jsonl", IDS, retry_failed=True) as results:
+        assert (results.failed, results.done) == (0, set() if failed else {"0"})
+
+
+def test_a_half_line_longer_than_what_is_read_at_once_is_cut(tmp_path):
+    path = tmp_path / "out.jsonl"
+    fill(path, 1)
+    whole = path.read_bytes()
+    for rest in (65_535, 65_536, 65_537, 200_000):
+        path.write_bytes(whole + b"x" * rest)
+        with ResultFile(path, IDS) as results:
+            assert results.done == {"0"}
+        assert path.read_bytes() == whole
+    path.write_bytes(b"x" * 200_000)
+    with ResultFile(path, IDS) as results:
+        assert results.done == set()
+    assert path.read_bytes() == b""
+
+
+def test_an_answer_too_deep_to_be_written_is_a_failed_row(tmp_path):
+    deep = {}
+    for _ in range(100_000):
+        deep = {"a": deep}
+    with ResultFile(tmp_path / "out.jsonl", IDS) as results:
+        results.append("0", {"status_code": 200, "request_id": "", "body": deep})
+        assert results.failed == 1
+    row = json.loads((tmp_path / "out.jsonl").read_text())
+    assert (row["custom_id"], row["response"]["status_code"]) == ("0", 502)
+    while deep:
+        deep = deep.pop("a")
+
+
+def test_a_file_that_is_refused_is_not_kept_locked(tmp_path):
+    path = tmp_path / "out.jsonl"
+    fill(path, 2)
+    for _ in range(2):
+        with pytest.raises(UsageError, match="is not in the input"):
+            ResultFile(path, frozenset({"0"}))
+    with ResultFile(path, IDS), pytest.raises(UsageError, match="another run"):
+        ResultFile(path, IDS)
+    ResultFile(path, IDS).__exit__(None, None, None)
+
+
+def test_no_file_stays_open_whatever_was_refused(tmp_path):
+    path = tmp_path / "out.jsonl"
+    fill(path, 2)
+    before = sorted(os.listdir("/proc/self/fd"))
+    with pytest.raises(UsageError, match="is not in the input"):
+        ResultFile(path, frozenset({"0"}))
+    with ResultFile(path, IDS, retry_failed=True), pytest.raises(UsageError, match="another run"):
+        ResultFile(path, IDS)
+    assert sorted(os.listdir("/proc/self/fd")) == before

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.checkpoints.spoil import edit_config
 from tests.support.commands import trtnemo, trtnemo_here
+from trtnemo.plan import network as network_module
 
 KEYS = {
     "verdict": {"kind", "sentence", "resident"},
@@ -128,3 +129,54 @@ def test_a_config_that_no_network_has_is_refused(copy_checkpoint, changes):
     result = trtnemo_here("plan", "--recipe", "tiny", "--checkpoint", directory)
     assert result.returncode == 4
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Return the (checkpoint, revision) of every network that is looked for; a released one is planned in its place."""
+    found, names = network_module.find_network, []
+
+    def find(name, revision):
+        names.append((name, revision))
+        return found("nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-NVFP4")
+
+    monkeypatch.setattr(network_module, "find_network", find)
+    return names
+
+
+def test_a_recipes_revision_is_asked_of_its_own_checkpoint_alone(asked):
+    given = ("plan", "--recipe", "b200", "--set", "revision=v7")
+    assert trtnemo_here(*given, "--set", "checkpoint=owner/own").returncode == 0
+    assert trtnemo_here(*given, "--checkpoint", "owner/other").returncode == 0
+    assert asked == [("owner/own", "v7"), ("owner/other", None)]
+
+
+@pytest.mark.parametrize(
+    ("hardware", "name", "count"),
+    [(None, "b200", 8), ("h200", "h200", 8), ("h200x4", "h200", 4), ("2xh200", "h200", 2)],
+)
+def test_hardware_takes_the_recipes_count_unless_it_gives_one(asked, hardware, name, count):
+    """Tensor parallel groups follow the recipe, so that only what names as many is planned."""
+    words = ["plan", "--recipe", "b200x8-throughput", "--json", "--set", "parallel.expert=1"]
+    words += ["--set", f"parallel.tensor={count}"] if count != 8 else []
+    words += ["--hardware", hardware] if hardware else []
+    plan = json.loads(trtnemo_here(*words).stdout)
+    assert plan["device"]["name"] == name
+    assert plan["deployment"]["devices"] == count
+
+
+@pytest.mark.parametrize(("acceptance", "told"), [("0", "1.00 tokens a step (0 of"), (None, "(0.735 of")])
+def test_no_acceptance_at_all_is_an_acceptance(asked, acceptance, told):
+    words = ["--acceptance", acceptance] if acceptance else []
+    assert told in trtnemo_here("plan", "--recipe", "b200", *words).stdout
+
+
+@pytest.mark.parametrize("value", ["nan", "-0.1", "1.01", "much"])
+def test_an_acceptance_is_a_share(asked, value):
+    done = trtnemo_here("plan", "--recipe", "b200", "--acceptance", value)
+    assert (done.returncode, done.stdout, asked) == (2, "", [])
+
+
+def test_what_does_not_fit_exits_1_as_json_too():
+    words = ["plan", "--recipe", "b200", "--hardware", "rtx-5090"]
+    assert [trtnemo_here(*words, *more).returncode for more in ((), ("--json",))] == [1, 1]

@@ -141,3 +141,16 @@ def test_a_call_cut_off_inside_code_that_holds_its_own_tags_is_no_call():
     answer = read_answer(text, AnswerFormat(REASONING, tools=TOOLS, schemas=CODE))
     assert answer.tool_calls == []
     assert answer.content.strip() == text.strip()
+
+
+@pytest.mark.parametrize(
+    ("kind", "make"),
+    [("array", lambda length: repr(["x" * (length - 4)])), ("object", lambda length: repr({"k": "y" * (length - 9)}))],
+)
+def test_a_long_literal_in_pythons_spelling_stays_text(kind, make):
+    """Up to 4,096 characters are parsed, JSON of any length."""
+    for length in (4095, 4096, 4097):
+        text = make(length)[:-1].ljust(length - 1) + make(length)[-1]
+        assert len(text) == length
+        assert (typed(text, {"type": kind}) == text) is (length > 4096)
+    assert typed(json.dumps(["x" * 10_000]), {"type": "array"}) == ["x" * 10_000]

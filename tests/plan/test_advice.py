@@ -7,6 +7,7 @@ import re
 import pytest
 
 from tests.support.plan.deploy import deployment, super_network
+from trtnemo.plan import advice as advice_module
 from trtnemo.plan.advice import advise
 from trtnemo.plan.hardware import find_device
 from trtnemo.plan.plan import make_plan
@@ -84,3 +85,47 @@ def test_where_no_single_change_does_two_together_are_tried():
     assert not is_fit("rtx-5090", **four, max_batch_size=batch + 1)
     assert is_fit("rtx-5090", **four, max_seq_len=context)
     assert not is_fit("rtx-5090", **{**four, "devices": 2, "tensor": 2, "expert": 2}, max_seq_len=1024)
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "changes"),
+    [("h100", "BF16", {}), ("b200", "NVFP4", {"max_batch_size": 64}), ("h100", "BF16", {"devices": 2, "tensor": 2})],
+)
+def test_eight_devices_are_advised_where_four_do_not_do(device, precision, changes):
+    title = find_device(device).title
+    assert advice_of(device, precision, **changes)[-1] == f"8x {title}, tensor parallel 8"
+
+
+def test_a_context_too_short_to_be_of_use_is_no_advice():
+    """256 sequences leave less than a thousand tokens to each."""
+    assert advice_of("b200", max_batch_size=256) == ["batch 18 at 1,048,576 tokens"]
+    assert advice_of("b200", max_batch_size=247) == ["batch 18 at 1,048,576 tokens"]  # 736 tokens to each
+    assert len(advice_of("b200", max_batch_size=246)) == 2
+    assert (
+        advice_of("h100", max_batch_size=185)
+        == advice_of("h100", max_batch_size=256)
+        == ["2x H100, tensor parallel 2, batch 14 at 1,048,576 tokens"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "expert"),
+    [({}, 2), ({"devices": 2, "tensor": 2, "expert": 2}, 4), ({"devices": 2, "tensor": 2, "expert": 1}, 1)],
+)
+def test_more_devices_share_the_experts_as_before(monkeypatch, changes, expert):
+    seen = []
+    monkeypatch.setattr(advice_module, "_splits", lambda network, deployment: seen.append(deployment) or False)
+    list(advice_module._doubled(super_network(), deployment(**{**SPARK, **changes}), find_device("b200")))
+    assert seen[0].expert == expert
+    assert [item.devices for item in seen] == [count for count in (2, 4, 8) if count > changes.get("devices", 1)]
+    assert [item.tensor for item in seen] == [item.devices for item in seen]
+
+
+@pytest.mark.parametrize("name", ["pipeline", "data"])
+def test_more_devices_go_to_tensor_parallel_groups_of_every_stage_and_replica(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    seen = []
+    monkeypatch.setattr(advice_module, "_splits", lambda network, deployment: seen.append(deployment) or False)
+    list(advice_module._doubled(super_network(), deployment(**{**SPARK, name: 2}), find_device("b200")))
+    assert [(item.devices, item.tensor) for item in seen] == [(4, 2), (8, 4)]

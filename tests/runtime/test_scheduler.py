@@ -164,3 +164,53 @@ def test_drafts_leave_room_to_a_prompt():
         item.drafts = [1] * count
     segments = {segment.slot: segment.length for segment in plan.next_step().batch.segments}
     assert segments[plan.running["late"].slot] == 4
+
+
+def test_prompts_share_to_the_last_token():
+    plan = scheduler(slots=3, max_num_tokens=10)
+    for name, length in (("a", 50), ("b", 40), ("c", 2)):
+        plan.add(sequence(name, length))
+    assert parts(next_step(plan)) == [("c", 2), ("b", 4), ("a", 4)]
+
+
+@pytest.mark.parametrize(
+    ("position", "room", "kept", "length"),
+    [
+        (0, 128, 0, 128),
+        (0, 127, 0, 127),  # no round place within reach
+        (0, 255, 0, 128),
+        (100, 28, 0, 28),
+        (100, 27, 0, 27),
+        (100, 200, 0, 156),
+        (0, 400, 300, 300),
+        (0, 300, 300, 256),
+        (0, 299, 300, 256),
+        (300, 200, 300, 84),
+        (0, 1000, 0, 600),
+        (512, 88, 0, 88),
+        (512, 87, 0, 87),
+    ],
+)
+def test_a_chunk_ends_at_a_kept_or_a_round_place_within_reach(position, room, kept, length):
+    item = Sequence(Submit("a", tuple(range(600)), SamplingParams(), frozenset(), kept_end=kept), 5)
+    item.position = position
+    plan = scheduler(max_num_tokens=room)
+    plan.add(item)
+    assert parts(next_step(plan)) == [("a", length)]
+
+
+def test_slots_are_all_given_out_once_and_a_preempted_one_comes_back():
+    plan = scheduler(slots=3)
+    for name in "abcd":
+        plan.add(sequence(name, 3))
+    next_step(plan)
+    assert {item.slot for item in plan.running.values()} == {0, 1, 2}
+    assert plan.next_waiting() is None
+    plan.running["c"].drafts = [1]
+    c, slot = plan.running["c"], plan.running["c"].slot
+    plan.preempt(c)
+    assert (c.slot, c.drafts) == (-1, [])
+    assert [item.id for item in plan.waiting] == ["c", "d"]
+    plan.admit(plan.next_waiting())
+    assert (plan.next_waiting(), c.slot) == (None, slot)
+    assert not plan.is_idle

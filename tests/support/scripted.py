@@ -37,7 +37,7 @@ def scripted(**answer):
     """Yield the URL of a server whose handler has these attributes."""
     handler = type("Handler", (Scripted,), answer)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         try:
             yield f"http://127.0.0.1:{server.server_port}"
         finally:

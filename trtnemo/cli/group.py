@@ -91,6 +91,7 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
     try:
         with _plain_warnings():
             result = group.main(args=arguments, prog_name="trtnemo", standalone_mode=False)
+        sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except TrtnemoError as error:
         click.echo(f"trtnemo: error: {error}", err=True)
@@ -104,9 +105,18 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
         click.echo("trtnemo: interrupted", err=True)
         return 130
     except BrokenPipeError:
-        # The reader of our output left; say nothing, and keep Python from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _reader_left()
+    except SystemExit as ended:
+        # click catches a broken pipe before us and exits with 1; a shell's completion ends here too
+        if isinstance(ended.__context__, BrokenPipeError):
+            return _reader_left()
+        raise
+
+
+def _reader_left() -> int:
+    """Say nothing where the reader of our output left, and keep Python from complaining at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 @contextmanager

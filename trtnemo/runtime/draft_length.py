@@ -93,7 +93,7 @@ class BatchChoice:
         current = min(self.current, most)
         if self._rounds >= self._pause:
             self._plan_trial(current, most, tokens)
-        return self._trial if self._trial_rounds > 0 else current
+        return self._trial if self._trial_rounds > 0 and self._trial <= most else current
 
     def record(self, count: int, seconds: float) -> None:
         """Take in how long a round took."""
