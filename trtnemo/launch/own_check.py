@@ -9,7 +9,7 @@ from trtnemo.errors import RecipeError
 from trtnemo.launch.plan_input import to_deployment
 from trtnemo.plan.hardware import find_device
 from trtnemo.plan.network import Network, find_network
-from trtnemo.plan.plan import make_plan
+from trtnemo.plan.plan import judge_deployment
 from trtnemo.recipe import AnyRecipe, TensorrtRecipe
 from trtnemo.trt.element import Element
 
@@ -33,13 +33,13 @@ def check_tensorrt(recipe: TensorrtRecipe) -> list[str]:
             f"'hardware.count' is {recipe.hardware.count}: our TensorRT runtime uses one device", remedy="Set it to 1"
         )
     named = find_device(recipe.hardware.name)
-    plan = make_plan(network, to_deployment(recipe, network), named)
-    if plan.verdict.kind != "fits":  # every slot is allocated whole when the engine is loaded
+    verdict = judge_deployment(network, to_deployment(recipe, network), named)
+    if verdict.kind != "fits":  # every slot is allocated whole when the engine is loaded
         raise RecipeError(
-            plan.verdict.sentence, where="hardware", remedy="`trtnemo plan --recipe` shows what would fit"
+            verdict.sentence, where="hardware", remedy="`trtnemo plan --recipe` shows what would fit"
         )
     library, device = target.library, target.device
-    checked = [f"{library.product} {library.version} compiles for compute capability {device}", plan.verdict.sentence]
+    checked = [f"{library.product} {library.version} compiles for compute capability {device}", verdict.sentence]
     if named.compute_capability != device:
         has = named.compute_capability or "none"
         checked.append(f"note: {named.title} has {has}, these plans run on {device} only")
