@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -161,7 +162,7 @@ def test_a_client_that_closes_ends_what_runs_unless_it_drains(drain: bool, reaso
     closing = threading.Thread(target=client.close, args=(drain,), daemon=True)
     closing.start()
     while client._loop._commands.empty():
-        pass
+        time.sleep(0.001)
     client.submit(client.check([0], LONG), late.append)
     executor.steps.release(100)
     closing.join(30)

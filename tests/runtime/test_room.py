@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -205,7 +206,7 @@ def test_a_loop_tells_of_reused_prefixes_and_counts_them() -> None:
         done = len([event for event in heard if isinstance(event, Finished)])
         client.submit(client.check(prompt, params), heard.append)
         while len([event for event in heard if isinstance(event, Finished)]) == done:
-            pass
+            time.sleep(0.001)
     client.close(drain=True)
     assert client.statistics.cached_tokens == 141
     assert client.statistics.prompt_tokens == 142 + 1
@@ -214,7 +215,7 @@ def test_a_loop_tells_of_reused_prefixes_and_counts_them() -> None:
 
 def test_the_state_of_who_gives_way_shares_nothing_with_the_executor(monkeypatch: pytest.MonkeyPatch) -> None:
     preempted: list[int] = []
-    monkeypatch.setattr(TableSnapshot, "park", lambda self: preempted.append(self.length))
+    monkeypatch.setattr(TableSnapshot, "swap_out", lambda self: preempted.append(self.length))
     executor, scheduler, residency = make(capacity=70)
     for name in ("old", "young"):
         scheduler.add(sequence(name, 70))

@@ -93,7 +93,7 @@ ASK = [{"role": "user", "content": "What is the weather in Osaka?"}]
 
 @pytest.mark.parametrize("on", [True, False])
 def test_a_tool_round_trip(client, tiny_url, on):
-    """The call names a city that training left out, its result is read back, and both history spellings of thinking are taken."""
+    """The call names a city that training left out; its result is read back, with both spellings of thinking."""
     request = {"model": MODEL, "tools": [WEATHER], "temperature": 0, "extra_body": thinking(on)}
     first = client.chat.completions.create(messages=ASK, **request).choices[0]
     (call,) = first.message.tool_calls

@@ -85,7 +85,7 @@ def test_what_a_recipe_says_reaches_the_endpoints(opened: Any) -> None:
     assert context.sampling == Sampling(temperature=0.25, top_p=0.5, top_k=7)
     assert context.admission.most == 3 + 4
     assert (context.client.budget.slots, context.client.budget.max_seq_len) == (3, 300)
-    assert context.model_names == ("tiny", "nvidia/nemotron-3-super")
+    assert context.model_names == ("micro-bf16-0",)
     assert context.reasoning is reasoning_formats()["super_v3"]
     assert context.tools is tool_formats()["qwen3_coder"]
     assert context.identity["recipe"] == "tiny"

@@ -35,9 +35,7 @@ def check_tensorrt(recipe: TensorrtRecipe) -> list[str]:
     named = find_device(recipe.hardware.name)
     verdict = judge_deployment(network, to_deployment(recipe, network), named)
     if verdict.kind != "fits":  # every slot is allocated whole when the engine is loaded
-        raise RecipeError(
-            verdict.sentence, where="hardware", remedy="`trtnemo plan --recipe` shows what would fit"
-        )
+        raise RecipeError(verdict.sentence, where="hardware", remedy="`trtnemo plan --recipe` shows what would fit")
     library, device = target.library, target.device
     checked = [f"{library.product} {library.version} compiles for compute capability {device}", verdict.sentence]
     if named.compute_capability != device:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.commands import interruptible
 from tests.support.scripted import scripted
 from trtnemo.errors import ServerError
 from trtnemo.launch.bundle import supervise
@@ -37,7 +38,8 @@ def start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
         told, log = [], []
         output = Output(told.append, log.append)
         words = more.pop("words", ["sh", "-c", script])
-        server = SupervisedServer(words, {**os.environ, **more}, str(tmp_path), output, LogReader())
+        with interruptible():
+            server = SupervisedServer(words, {**os.environ, **more}, str(tmp_path), output, LogReader())
         server.told, server.log = told, log
         running.append(server)
         return server
@@ -95,7 +97,7 @@ def test_a_server_without_a_first_token_is_not_serving_and_is_ended(start: Any, 
     server = start()
     with scripted(do_GET=healthy, **answer) as url, pytest.raises(ServerDiedError) as caught:
         server.wait_until_ready(url, "m", 20)
-    assert caught.value.what.startswith(f"is healthy but gives no token: {told}")
+    assert caught.value.what.startswith(f"is healthy but does not generate a token: {told}")
     assert "x" * 201 not in caught.value.what
     assert server._process.poll() == -signal.SIGTERM
 
