@@ -114,6 +114,9 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=recorded(), metavar="SERVER-VERSION")
     parser.add_argument("--check", action="store_true", help="compare with the record instead of writing it")
     options = parser.parse_args()
+    unknown = [name for name in options.names if name.partition("-")[0] not in ("vllm", "sglang")]
+    if unknown:
+        parser.error(f"{unknown[0]} is not vllm-VERSION or sglang-VERSION: no other server has a wheel here")
     different = []
     for name in options.names:
         text, path = write(dump(name)), record_of(name)

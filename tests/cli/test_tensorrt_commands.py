@@ -106,7 +106,7 @@ def test_check_names_builder_device_and_memory():
 
 
 def test_serving_plans_without_a_gpu_is_this_machines_lack(make_plans):
-    result = trtnemo("serve", "--engine", make_plans("mixed"))
+    result = trtnemo("serve", "--engine", make_plans("mixed"), "--port", "0")
     assert result.returncode == 6
     assert "compiled and interpreted, never run" in result.stderr
     assert "--interpret" in result.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -37,11 +38,16 @@ def test_the_index_lists_what_was_planned_for_the_build(opened):
     assert {record.name for record in index.plans} == {block["plan"] for _, _, block in as_listed(planned)}
 
 
-def test_an_engine_loads_without_planning_anew(opened, monkeypatch):
-    index, graphs = opened
+def test_an_engine_loads_without_planning_anew(opened, make_plans, monkeypatch):
+    index, _ = opened
     # a later version would cut and name its networks otherwise: what this engine lists must not depend on that
     monkeypatch.setattr(load_tensorrt, "plan_networks", lambda *_: pytest.fail("planned anew"))
-    assert as_listed(find_programs(index, graphs))
+    monkeypatch.setattr(load_tensorrt.torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(load_tensorrt, "DeserializedPlans", lambda *_: SimpleNamespace(open=None))
+    programs = []
+    monkeypatch.setattr(load_tensorrt, "assemble", lambda graphs, found, *_: programs.append(found))
+    load_tensorrt.load_tensorrt(Engine.open(make_plans("mixed")), None, interpret=False)
+    assert as_listed(programs[0]) == as_listed(index.programs)
 
 
 def test_blocks_of_the_index_know_their_nodes_parameters_and_types(opened):

@@ -30,6 +30,9 @@ def test_every_server_is_recorded_in_two_versions_oldest_first(server):
 @pytest.mark.parametrize(("server", "version"), ALL)
 def test_a_record_holds_together(server, version):
     surface = load_surface(server, version)
+    assert (surface.server, surface.version) == (server, version)
+    if "published wheel" in surface.evidence:
+        assert surface.evidence.endswith(f" {server}-{version}")
     names = [name for option in surface.options for name in option.names]
     assert len(names) == len(set(names)) > 30
     assert surface.environment

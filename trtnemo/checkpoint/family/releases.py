@@ -1,6 +1,6 @@
 """The released family, as its public json files have it: enough to plan and audit without the hub.
 
-Each json file says where it is from. What nobody has published (Super's FP8 map) follows a rule and is marked inferred.
+Each map says where it is from. What nobody has published (Super's FP8 map) follows a rule and is marked inferred.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 from trtnemo.checkpoint.family.config import ModelConfig, parse_config
 from trtnemo.checkpoint.family.quantization import QuantizationMap, WeightFormat
+from trtnemo.errors import CheckpointError
 from trtnemo.files.json_file import read_json_object
 
 FOLDER = Path(__file__).resolve().parent
@@ -66,6 +67,8 @@ def release_named(name: str) -> Release | None:
 def _read_map(path: Path, config: ModelConfig) -> QuantizationMap:
     """Read the compact form: module below `mixer.` to layer numbers, by format; `{0..511}` stands for all experts."""
     content = read_json_object(path)
+    if "source" not in content:
+        raise CheckpointError("names no 'source', so it is not in the compact form of the maps here", where=str(path))
     layers = {module: WeightFormat(kind) for module, kind in content.get("modules", {}).items()}
     for kind in WeightFormat:
         for module, numbers in content.get(kind.value, {}).items():

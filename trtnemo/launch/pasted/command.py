@@ -95,7 +95,8 @@ def _known(server: str, version: str | None) -> str | None:
     try:
         choose_surface(server, version)
     except RecipeError as error:
-        raise UsageError(f"{version!r} is not a version", where="--server-version", remedy=error.remedy) from None
+        what = error.what.removeprefix(f"'{server}.version' ")
+        raise UsageError(what, where="--server-version", remedy=error.remedy) from None
     return version
 
 
