@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 from pydantic import Field, ValidationError, field_serializer, model_validator
@@ -70,6 +71,11 @@ class Graph(Record):
 
     def _type(self, name: str) -> ValueType:
         return self.inputs.get(name) or self.values[name]
+
+    @cached_property
+    def by_name(self) -> dict[str, Node]:
+        """Every node by its name."""
+        return {node.name: node for node in self.nodes}
 
     def states(self) -> Iterator[tuple[Node, StateSpec]]:
         """Yield every piece of per-sequence memory with the node that owns it."""

@@ -98,12 +98,11 @@ def find_programs(index: PlanIndex, graphs: Sequence[Graph]) -> Programs:
     plans = {record.name for record in index.plans}
     programs: Programs = {}
     for graph in graphs:
-        names = {node.name for node in graph.nodes}
         for phase, blocks in listed.get(graph.name, {}).items():
             for block in blocks:
                 if block.plan not in plans:
                     raise EngineError(f"has no plan '{block.plan}'", where=PLAN_INDEX, remedy=_REBUILD)
-                if not names.issuperset(block.names):
+                if not graph.by_name.keys() >= set(block.names):
                     raise EngineError(
                         f"runs nodes that '{graph.name}' does not have", where=PLAN_INDEX, remedy=_REBUILD
                     )

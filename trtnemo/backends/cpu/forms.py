@@ -8,6 +8,7 @@ from typing import Any
 
 from trtnemo.backends.cpu.packed import PackedIndex
 from trtnemo.backends.cpu.precision import Precision
+from trtnemo.backends.op_table import OpTable
 from trtnemo.graph import Graph, Node
 from trtnemo.native import require_native
 
@@ -67,11 +68,5 @@ class Site:
 
 # (site, node, op, numbers of the inputs' values, number of the output's)
 OpFunction = Callable[[Site, Node, Any, list[int], int], None]
-FORMS: dict[str, OpFunction] = {}
-
-
-def register(kind: str, emit: OpFunction) -> None:
-    """Add how an op is emitted; raises ValueError where the kind has a form."""
-    if kind in FORMS:
-        raise ValueError(f"op '{kind}' has a native form already")
-    FORMS[kind] = emit
+FORMS: OpTable[OpFunction] = OpTable("native", "native")
+register = FORMS.register

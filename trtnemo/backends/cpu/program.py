@@ -8,24 +8,19 @@ from trtnemo.backends.cpu.buffers import LISTS, assign_buffers
 from trtnemo.backends.cpu.forms import FORMS, Site, register
 from trtnemo.backends.cpu.packed import PackedIndex
 from trtnemo.backends.cpu.precision import Precision
-from trtnemo.errors import EngineError
 from trtnemo.graph import ROWS, Graph, Node, ValueType
 from trtnemo.graph.ops import Attention, RmsNorm
-from trtnemo.plugins import load_forms
 
 
 def add_graph(builder: Any, graph: Graph, index: PackedIndex, precision: Precision, *, first_layer: int = 0) -> int:
     """Emit a whole graph; return how many attention layers it has. Raises EngineError on an unknown op."""
-    load_forms("native")
     site, buffers = Site(builder, graph, index, precision, first_layer), assign_buffers(graph)
     for name, type in {**graph.inputs, **graph.values}.items():
         if name not in LISTS:
             site.values[name] = builder.value(_width(type), buffers[name], type.shape[0] == ROWS)
     for node in graph.nodes:
-        function = FORMS.get(node.op.kind)
-        if function is None:
-            raise EngineError(f"op '{node.op.kind}' has no native form", where=node.name)
-        function(site, node, node.op, [site.values.get(name, -1) for name in node.inputs], site.values[node.output])
+        emit = FORMS.find(node)
+        emit(site, node, node.op, [site.values.get(name, -1) for name in node.inputs], site.values[node.output])
     builder.outputs(
         hidden=site.values[graph.outputs["hidden_states"]],
         logits=site.values[graph.outputs["logits"]],

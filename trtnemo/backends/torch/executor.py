@@ -11,8 +11,8 @@ from torch import Tensor
 from trtnemo.backends.executor import Budget, DraftToken, Snapshot
 from trtnemo.backends.slots import Slot, SlotBook, SlotSnapshot
 from trtnemo.backends.step import Float32, Segment, StepBatch, StepResult
-from trtnemo.backends.torch.forms import StepContext, single_weight
-from trtnemo.backends.torch.program import Watch, find_form, run_graph
+from trtnemo.backends.torch.forms import FORMS, StepContext, single_weight
+from trtnemo.backends.torch.program import Watch, run_graph
 from trtnemo.backends.torch.state import Pending, SlotState, State
 from trtnemo.backends.torch.weights import Weights
 from trtnemo.errors import EngineError, StepError
@@ -31,7 +31,6 @@ class TorchExecutor:
         self._budget = budget
         self.slots: SlotBook[SlotState] = SlotBook(budget, SlotState, has_mtp=mtp is not None)
         self.watch: Watch | None = None
-        self._nodes = {node.name: node for node in target.nodes}
 
     @property
     def computes_here(self) -> bool:
@@ -84,7 +83,9 @@ class TorchExecutor:
             raise StepError(f"slot {slot} has no tokens under verification")
         state.pending = None
         for name, rows in pending.kept_rows.items() if accepted else ():
-            state.recurrent[name] = self._advanced(self._nodes[name], rows[:accepted], state.recurrent.get(name))
+            state.recurrent[name] = self._advanced(
+                self.target.by_name[name], rows[:accepted], state.recurrent.get(name)
+            )
         self._advance(slot, standing, pending.token_ids[:accepted], pending.hidden_states[:accepted])
         self.slots.commit(slot, accepted)
 
@@ -150,7 +151,7 @@ class TorchExecutor:
         return run_graph(self.mtp, context, inputs, self.watch)
 
     def _advanced(self, node: Node, rows: Tensor, before: State | None) -> State:
-        form = find_form(node)
+        form = FORMS.find(node)
         if form.advance is None:
             raise EngineError(f"op '{node.op.kind}' keeps rows and cannot advance", where=node.name)
         parameters = {role: single_weight(self.weights, node, role).values for role in node.parameters}

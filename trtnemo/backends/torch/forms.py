@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from trtnemo.backends.op_table import OpTable
 from trtnemo.backends.step import Segment
 from trtnemo.backends.torch.state import SlotState, State
 from trtnemo.backends.torch.weights import Weight, Weights
@@ -60,11 +61,9 @@ class TorchForm:
     advance: Advance | None = None
 
 
-FORMS: dict[str, TorchForm] = {}
+FORMS: OpTable[TorchForm] = OpTable("torch", "torch")
 
 
 def register(kind: str, run: OpFunction, advance: Advance | None = None) -> None:
     """Add the form of an op; raises ValueError where the kind has one."""
-    if kind in FORMS:
-        raise ValueError(f"op '{kind}' has a torch form already")
-    FORMS[kind] = TorchForm(run, advance)
+    FORMS.register(kind, TorchForm(run, advance))

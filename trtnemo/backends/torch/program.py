@@ -7,22 +7,11 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 
 import trtnemo.backends.torch.ops  # noqa: F401 - registers the graph's own ops
-from trtnemo.backends.torch.forms import FORMS, StepContext, TorchForm
-from trtnemo.errors import EngineError
-from trtnemo.graph import Graph, Node
-from trtnemo.plugins import load_forms
+from trtnemo.backends.torch.forms import FORMS, StepContext
+from trtnemo.graph import Graph
 
 # called with the graph's name, a value's name and the value, when a node has made it
 Watch = Callable[[str, str, Tensor], None]
-
-
-def find_form(node: Node) -> TorchForm:
-    """Return how a node runs in torch; raises EngineError on an op without a torch form."""
-    load_forms("torch")
-    form = FORMS.get(node.op.kind)
-    if form is None:
-        raise EngineError(f"op '{node.op.kind}' has no torch form", where=node.name)
-    return form
 
 
 def run_graph(
@@ -33,7 +22,7 @@ def run_graph(
     last_use = {name: index for index, node in enumerate(graph.nodes) for name in node.inputs}
     kept = set(graph.outputs.values())
     for index, node in enumerate(graph.nodes):
-        form = find_form(node)
+        form = FORMS.find(node)
         values[node.output] = form.run(node.op, node, context, [values[name] for name in node.inputs])
         if watch is not None:
             watch(graph.name, node.output, values[node.output])

@@ -48,7 +48,7 @@ def build_bundle(recipe: AnyRecipe, recipe_name: str, output: Path, *, force: bo
                 "docker": docker_words(invocation) if _runs_in_docker(invocation) else None,
                 "env": dict(invocation.env),
                 "checked_against": report.checked_against,
-                "findings": [{**dataclasses.asdict(finding)} for finding in report.findings],
+                "findings": [dataclasses.asdict(finding) for finding in report.findings],
                 "versions": tool_versions(),
                 "files": {name: record.model_dump() for name, record in hash_all(staging).items()},
             }

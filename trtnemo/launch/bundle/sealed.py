@@ -12,7 +12,7 @@ from trtnemo.engine.manifest import BundleManifest
 from trtnemo.errors import EngineError, RecipeError
 from trtnemo.launch.from_recipe import to_invocation
 from trtnemo.launch.options.arguments import parse_arguments
-from trtnemo.launch.render.docker import EVERYWHERE, docker_lines
+from trtnemo.launch.render.docker import EVERYWHERE, docker_lines, published
 from trtnemo.launch.render.shell_text import CACHE_MOUNT
 from trtnemo.launch.render.words import file_text, option_groups, server_words
 from trtnemo.launch.servers.invocation import Invocation
@@ -87,11 +87,8 @@ class SealedStart:
         """Return the sealed `docker run`, published at another address where one is given."""
         words = list(self.manifest.docker or docker_words(to_invocation(recipe_of(self.manifest))))
         if self.host is not None or self.port is not None:
-            published = words.index("-p") + 1
-            inside = words[published].rpartition(":")[2]
-            host, port = self.address
-            prefix = "" if host == EVERYWHERE else f"[{host}]:" if ":" in host else f"{host}:"
-            words[published] = f"{prefix}{port}:{inside}"
+            place = words.index("-p") + 1
+            words[place] = published(*self.address, words[place].rpartition(":")[2])
         cache = os.environ.get("HF_HOME") or os.path.expanduser("~/.cache/huggingface")
         return [_resolved(word, cache, str(self.directory.resolve())) for word in words]
 

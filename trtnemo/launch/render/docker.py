@@ -45,8 +45,13 @@ def container_words(invocation: Invocation) -> list[str]:
 def published_ports(invocation: Invocation) -> list[str]:
     """Return `port:port`, or `address:port:port` where the recipe listens on one address of this machine."""
     host = invocation.options.get("--host", EVERYWHERE)
+    return [published(host, port, inside) for port, inside in require_container(invocation).ports.items()]
+
+
+def published(host: str, port: int, inside: int | str) -> str:
+    """Return what `-p` takes to publish a container's port at an address; IPv6 stands in brackets."""
     prefix = "" if host == EVERYWHERE else f"[{host}]:" if ":" in host else f"{host}:"
-    return [f"{prefix}{port}:{inside}" for port, inside in require_container(invocation).ports.items()]
+    return f"{prefix}{port}:{inside}"
 
 
 def container_files(invocation: Invocation) -> dict[str, str]:

@@ -11,7 +11,7 @@ from itertools import groupby
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
-from trtnemo.backends.tensorrt.lower.forms import plugin_form
+from trtnemo.backends.tensorrt.lower.forms import FORMS
 from trtnemo.backends.tensorrt.lower.settings import Phase
 from trtnemo.graph import Graph, Node, ParameterSpec, ValueType
 from trtnemo.graph.ops import Attention, Concat, Embedding, Linear, RmsNorm, SelectRows
@@ -46,8 +46,7 @@ class Block(BaseModel):
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
         """The nodes, in the order they run; raises KeyError on a name that the graph has not."""
-        by_name = {node.name: node for node in self._graph.nodes}
-        return tuple(by_name[name] for name in self.names)
+        return tuple(self._graph.by_name[name] for name in self.names)
 
     @cached_property
     def parameters(self) -> Mapping[str, ParameterSpec]:
@@ -143,14 +142,14 @@ def _cut(graph: Graph, phase: Phase) -> Iterator[tuple[str, str, list[Node]]]:
 
 def _kind(nodes: list[Node]) -> str:
     """Return what a layer is called: by a plugin's op in it, or by what else is in it."""
-    named = [form.block for node in nodes if (form := plugin_form(node)) is not None and form.block is not None]
+    named = [form.block for node in nodes if (form := FORMS.look_up(node)) is not None and form.block is not None]
     ops = {type(node.op) for node in nodes}
     plain = ((Embedding, "embedding"), (SelectRows, "logits"), (Linear, "mlp"), (RmsNorm, "norm"))
     return next(iter([*named, *(kind for op, kind in plain if op in ops)]), "mlp")
 
 
 def _is_grouped(node: Node) -> bool:
-    form = plugin_form(node)
+    form = FORMS.look_up(node)
     return form is not None and bool(form.grouped)
 
 

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from trtnemo.errors import EngineError
+from trtnemo.backends.op_table import OpTable
 from trtnemo.graph import Node
-from trtnemo.plugins import load_forms
 from trtnemo.trt.writer import ITensor
 
 # (op, node, site, inputs) -> output; the first argument but one is a Site, which needs this table to cut blocks
@@ -32,25 +31,6 @@ class TensorrtForm:
     grouped: tuple[tuple[str, Write], ...] = ()
 
 
-FORMS: dict[str, TensorrtForm] = {}
-
-
-def register(kind: str, form: TensorrtForm) -> None:
-    """Add the form of an op; raises ValueError where the kind has one."""
-    if kind in FORMS:
-        raise ValueError(f"op '{kind}' has a TensorRT form already")
-    FORMS[kind] = form
-
-
-def plugin_form(node: Node) -> TensorrtForm | None:
-    """Return the form of a node's op if one was registered: plugins' are, the graph's own once `ops` is imported."""
-    load_forms("tensorrt_form")
-    return FORMS.get(node.op.kind)
-
-
-def find_form(node: Node) -> TensorrtForm:
-    """Return the form of a node's op; raises EngineError where it has none."""
-    form = plugin_form(node)
-    if form is None:
-        raise EngineError(f"op '{node.op.kind}' has no TensorRT form", where=node.name)
-    return form
+# a plugin's form is there when it is looked for, one of the graph's own ops once `ops` is imported
+FORMS: OpTable[TensorrtForm] = OpTable("TensorRT", "tensorrt_form")
+register = FORMS.register

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from trtnemo.backends.tensorrt.lower import ops
 from trtnemo.backends.tensorrt.lower.blocks import GROUPED, Block, alone, split
-from trtnemo.backends.tensorrt.lower.forms import find_form
+from trtnemo.backends.tensorrt.lower.forms import FORMS
 from trtnemo.backends.tensorrt.lower.index import Programs
 from trtnemo.backends.tensorrt.lower.settings import PHASES, Phase, Settings
 from trtnemo.backends.tensorrt.lower.site import Site
@@ -97,7 +97,7 @@ def _has_state(block: Block) -> bool:
 def _writers(block: Block, phase: Phase, settings: Settings) -> Iterator[Part]:
     """Yield kind, block and writer of every network that a block needs, in the order they run."""
     if block.kind == GROUPED:
-        yield from ((kind, block, write) for kind, write in find_form(block.nodes[0]).grouped)
+        yield from ((kind, block, write) for kind, write in FORMS.find(block.nodes[0]).grouped)
         return
     if block.kind == "attention":
         yield "cache", alone(block, block.nodes[0]), _write_cache
@@ -105,7 +105,7 @@ def _writers(block: Block, phase: Phase, settings: Settings) -> Iterator[Part]:
     if block.kind == "attention" or phase != "decode" or not settings.keeps_rows:
         return
     for node in block.nodes:
-        advance = find_form(node).advance
+        advance = FORMS.find(node).advance
         if advance is not None:
             yield ADVANCE, alone(block, node), advance
 
@@ -130,7 +130,7 @@ def _write_node(site: Site, node: Node, inputs: list[ITensor]) -> ITensor:
         shape = ("B", node.op.query_heads, "R", node.op.head_dim)
         query = site.net.input("query", site.settings.cache, shape, "value")
         return ops.attention_back(node.op, node, site, query)
-    return find_form(node).emit(node.op, node, site, inputs)
+    return FORMS.find(node).emit(node.op, node, site, inputs)
 
 
 def _write_cache(site: Site) -> None:
