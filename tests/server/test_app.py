@@ -138,7 +138,7 @@ def wait_until(condition: Any, seconds: Any = 20) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_that_leaves_ends_its_request(stream: bool) -> None:
-    speaker = Speaker("one two " * 300, max_seq_len=4096)
+    speaker = Speaker("one two " * 300, max_seq_len=4096, slow_after=5)
     with context_over(speaker, 1) as context, serving(context) as url:
         body = {**BODIES[TEXT], "max_tokens": 1000, "stream": stream}
         speaker.may_go_on.clear()
@@ -147,7 +147,7 @@ def test_a_client_that_leaves_ends_its_request(stream: bool) -> None:
         wait_until(lambda: context.admission.taken == 0)
         speaker.may_go_on.set()
         wait_until(lambda: context.client.statistics.running == 0)
-        assert context.client.statistics.generated_tokens < 10
+        assert context.client.statistics.generated_tokens < 300
 
 
 def test_a_defect_of_ours_is_told_without_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,21 +236,22 @@ def test_a_request_without_a_token_has_no_time_to_its_first() -> None:
 
 
 def test_a_stop_string_ends_the_engines_work_too() -> None:
-    with context_over(Speaker("one two three four five six", max_seq_len=4096)) as context, serving(context) as url:
-        body = {**BODIES[TEXT], "stop": " two", "max_tokens": 4000, "ignore_eos": True}
+    speaker = Speaker("one two three four five six", max_seq_len=4096, slow_after=5)
+    with context_over(speaker) as context, serving(context) as url:
+        body = {**BODIES[TEXT], "stop": " two", "max_tokens": 1000, "ignore_eos": True}
         choice = HTTP.post(url + TEXT, json=body).json()["choices"][0]
         assert (choice["text"], choice["finish_reason"]) == ("one", "stop")
         wait_until(lambda: context.client.statistics.running == 0)
-        assert context.client.statistics.generated_tokens < 1000
+        assert context.client.statistics.generated_tokens < 500
 
 
 def test_a_choice_that_hit_its_stop_string_ends_before_the_others() -> None:
-    speaker = Speaker("one two", others="three " * 200, max_seq_len=4096)
+    speaker = Speaker("one two", others="three " * 200, max_seq_len=4096, slow_after=5)
     with context_over(speaker) as context, serving(context) as url:
         body = {**BODIES[TEXT], "n": 2, "stop": " two", "max_tokens": 300, "ignore_eos": True}
         first, second = HTTP.post(url + TEXT, json=body).json()["choices"]
         assert (first["text"], first["finish_reason"], second["finish_reason"]) == ("one", "stop", "length")
-        assert context.client.statistics.generated_tokens < 400
+        assert context.client.statistics.generated_tokens < 500
 
 
 @pytest.mark.parametrize("path", BODIES)

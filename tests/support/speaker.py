@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,7 +48,8 @@ class Standing:
 class Speaker:
     """Says `text` after every prompt and ends the turn, or breaks when it has said `breaks_after` tokens of it.
 
-    `others`: what sequences say that run beside the first one.
+    `others`: what sequences say that run beside the first one. From token `slow_after` of the first sequence on, every step
+    takes 50 ms, as on a real machine: a request that is to be ended meanwhile is, on however busy a machine.
     """
 
     computes_here = True
@@ -59,10 +61,12 @@ class Speaker:
         slots: int = 8,
         max_seq_len: int = 512,
         others: str | None = None,
+        slow_after: int | None = None,
     ) -> None:
         self.scripts = [[*TOKENIZER.encode(said), END] for said in (text, text if others is None else others)]
         self.lengths: dict[int, int] = {}
         self.breaks_after = breaks_after
+        self.slow_after = slow_after
         self.budget = Budget(slots, max_seq_len, 512, 0, 2048)
         self.said: dict[int, int] = defaultdict(int)
         self.may_go_on = threading.Event()
@@ -72,6 +76,8 @@ class Speaker:
         """Return logits that leave no choice."""
         batch.validate()
         self.may_go_on.wait(60)
+        if self.slow_after is not None and self.said[0] >= self.slow_after:
+            time.sleep(0.05)
         self.lengths |= {segment.slot: segment.position + segment.length for segment in batch.segments}
         logits = np.full((len(batch.logit_rows), self.budget.vocab_size), -50, np.float32)
         for number, row in enumerate(batch.logit_rows):
