@@ -70,7 +70,7 @@ def test_no_option_of_a_shipped_recipe_is_refused(name):
     invocation = to_invocation(recipe)
     report = check_invocation(invocation, recipe.hardware.compute_capability)
     assert [finding for finding in report.findings if finding.severity == "error"] == []
-    assert (invocation.surface.is_exact, invocation.version) in [(True, invocation.version), (False, None)]
+    assert (invocation.record.is_exact, invocation.version) in [(True, invocation.version), (False, None)]
 
 
 @pytest.mark.parametrize("name", [name for name in EXTERNAL if name != "b200"])

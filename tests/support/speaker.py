@@ -48,8 +48,8 @@ class Standing:
 class Speaker:
     """Says `text` after every prompt and ends the turn, or breaks when it has said `breaks_after` tokens of it.
 
-    `others`: what sequences say that run beside the first one. From token `slow_after` of the first sequence on, every step
-    takes 50 ms, as on a real machine: a request that is to be ended meanwhile is, on however busy a machine.
+    `others`: what sequences say that run beside the first one. From token `slow_after` of the first sequence on, every
+    step takes 50 ms: a request that is to be ended meanwhile is, on however busy a machine.
     """
 
     computes_here = True

@@ -46,14 +46,14 @@ def check_invocation(
 
     `device_count` is how many devices there are, where that is known.
     """
-    choice, server = invocation.surface, find_server(invocation.server)
+    choice, server = invocation.record, find_server(invocation.server)
     settings = server.settings(invocation)
     invocation = dataclasses.replace(invocation, findings=(*invocation.findings, *check_options(invocation)))
     findings = [*invocation.findings, *_environment(invocation, choice)]
     if invocation.llm_args is not None:
         findings += check_llm_args(choice.surface, invocation.llm_args)
     findings += settings.findings
-    findings += [*_unreachable(invocation, server), *_unpublished(invocation), *_unread_file(invocation, server)]
+    findings += [*_unreachable(invocation), *_unpublished(invocation), *_unread_file(invocation, server)]
     if _is_another_version(invocation, choice):
         findings = _softened(findings)
     findings = _with_known_issues(findings, server, Case(invocation, settings, compute_capability))
@@ -78,7 +78,7 @@ def check_recipe(invocation: Invocation, recipe: AnyRecipe) -> LaunchReport:
 def _with_known_issues(findings: list[Finding], server: Server, case: Case) -> list[Finding]:
     """Add the known issues; one that refuses the same subject takes the place of the parser's finding."""
     # without a version, the record's is asked about
-    issues = server.issues_of(case.invocation.version or case.invocation.surface.surface.version)
+    issues = server.issues_of(case.invocation.version or case.invocation.surface.version)
     known = [finding for issue in issues if (finding := issue.apply(case)) is not None]
     explained = {finding.subject for finding in known if finding.severity == "error"}
     kept = [f for f in findings if not (f.rule in _VERSION_BOUND and f.subject in explained)]
@@ -108,9 +108,9 @@ def _about_the_record(choice: SurfaceChoice) -> list[Finding]:
     return [Finding("note", "record", "version", f"{asked}: checked against {choice.surface.title}", remedy)]
 
 
-def _unreachable(invocation: Invocation, server: Server) -> list[Finding]:
+def _unreachable(invocation: Invocation) -> list[Finding]:
     """Return a finding where a pasted container's server listens to itself alone."""
-    host = invocation.options.get("--host", server.default_host)
+    host = invocation.options.get("--host", invocation.surface.dialect.default_host)
     container = invocation.container
     if container is None or container.shares_network or not invocation.is_pasted:
         return []

@@ -27,13 +27,12 @@ def to_invocation(recipe: AnyRecipe) -> Invocation:
         raise RecipeError(f"runtime '{recipe.runtime}' is our own: there is no external server to start")
     _require_startable(recipe)
     section, server = recipe.section, find_server(recipe.runtime)
-    surface = choose_surface(recipe.runtime, section.version).surface
-    options, file_values = neutral_options(recipe, server, surface)
-    native, unknown = native_options(surface, section.args)
+    record = choose_surface(recipe.runtime, section.version)
+    options, file_values = neutral_options(recipe, server, record.surface)
+    native, unknown = native_options(record.surface, section.args)
     _require_agreement(options, native, recipe.runtime)
-    return Invocation(
-        server=recipe.runtime,
-        version=section.version,
+    return server.start(
+        record=record,
         model=recipe.checkpoint,
         options={**options, **native},
         llm_args=_file_content(recipe, file_values),

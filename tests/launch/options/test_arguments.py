@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.launch.starts import start_of
 from trtnemo.launch.options.arguments import parse_arguments
 from trtnemo.launch.options.checking import check_options
-from trtnemo.launch.servers.invocation import Invocation
 from trtnemo.launch.servers.surface import load_surface
 
 VLLM, TRTLLM, SGLANG = (
@@ -24,7 +24,7 @@ SHARE = ("error", "option-value", "--kv_cache_free_gpu_memory_fraction")
 def findings_of(surface, words):
     """Return what is wrong with the words and with the values that they hold."""
     parsed = parse_arguments(surface, words)
-    start = Invocation(surface.server, surface.version, "m", parsed.values, unknown=parsed.unknown)
+    start = start_of(surface.server, surface.version, "m", parsed.values, unknown=parsed.unknown)
     return [*parsed.findings, *check_options(start)]
 
 

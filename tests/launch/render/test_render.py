@@ -16,13 +16,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.launch.meaning import EXTERNAL, meaning
+from tests.support.launch.starts import start_of
 from trtnemo.checkpoint.family.card import card_suites
 from trtnemo.errors import RecipeError
 from trtnemo.launch.check import check_invocation
 from trtnemo.launch.from_recipe import to_invocation
 from trtnemo.launch.pasted.command import read_command
 from trtnemo.launch.render import FORMS, render
-from trtnemo.launch.servers.invocation import Invocation
 from trtnemo.recipe import load_recipe
 from trtnemo.recipe.runtimes import ADAPTER
 
@@ -178,9 +178,9 @@ def test_a_list_is_written_as_its_option_takes_it(name, setting, words):
 
 
 def test_a_server_without_a_given_port_is_asked_at_its_own_default():
-    assert Invocation("sglang", "0.5.10", "m", {}).port == 30000
-    assert Invocation("vllm", "0.20.0", "m", {}).port == 8000
-    assert Invocation("vllm", "0.20.0", "m", {"--port": 1234}).port == 1234
+    assert start_of("sglang", "0.5.10", "m", {}).port == 30000
+    assert start_of("vllm", "0.20.0", "m", {}).port == 8000
+    assert start_of("vllm", "0.20.0", "m", {"--port": 1234}).port == 1234
 
 
 @pytest.mark.parametrize(

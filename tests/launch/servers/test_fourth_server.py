@@ -20,7 +20,7 @@ LINE = '    "sglang": SglangSection,\n'
 DIALECT = """
 from trtnemo.launch.servers.surface import Dialect
 
-DIALECT = Dialect(title="Quark", variable_prefixes=("QUARK_",))
+DIALECT = Dialect(title="Quark", words=("quark-serve", "start"), variable_prefixes=("QUARK_",))
 """
 SERVER = """
 from trtnemo.launch.servers.issue import KnownIssue
@@ -41,7 +41,6 @@ def _up_side_down(case):
 class Quark(Server):
     dialect = DIALECT
     program = "quark-serve"
-    words = ("quark-serve", "start")
     module = package = "quark"
     image = "quark"
     neutral = {"limits.max_batch_size": "--seats", "server.host": "--host", "server.port": "--port"}

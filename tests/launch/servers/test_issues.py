@@ -6,22 +6,22 @@ import dataclasses
 
 import pytest
 
+from tests.support.launch.starts import at_version, start_of
 from trtnemo.launch.check import check_invocation
-from trtnemo.launch.servers.invocation import Invocation
 from trtnemo.launch.servers.registry import all_servers
 
 ISSUES = [issue for server in all_servers().values() for issue in server.issues]
 SUPER = "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-NVFP4"
 MTP = {"decoding_type": "MTP", "num_nextn_predict_layers": 3, "allow_advanced_sampling": True}
-FINE = Invocation(
+FINE = start_of(
     "trtllm",
     "1.3.0rc12",
     SUPER,
     {"--max_batch_size": 8},
     llm_args={"speculative_config": MTP, "cuda_graph_config": {"enable_padding": False}},
 )
-FINE_VLLM = Invocation("vllm", "0.20.0", SUPER, {"--port": 8000})
-FINE_SGLANG = Invocation("sglang", "0.5.10", SUPER, {"--port": 30000})
+FINE_VLLM = start_of("vllm", "0.20.0", SUPER, {"--port": 8000})
+FINE_SGLANG = start_of("sglang", "0.5.10", SUPER, {"--port": 30000})
 
 
 def with_file(**keys):
@@ -44,7 +44,7 @@ TRIGGERS = {
         None,
         None,
     ),
-    "trtllm-draft-length-key": (dataclasses.replace(FINE, version="1.4"), None, "1.3.0rc12"),
+    "trtllm-draft-length-key": (at_version(FINE, "1.4"), None, "1.3.0rc12"),
     "trtllm-long-context": (with_options(max_seq_len=1048576), None, None),
     "trtllm-tensor-parallel": (with_options(tensor_parallel_size=3), None, None),
     "trtllm-tool-call-in-thinking": (
@@ -53,7 +53,7 @@ TRIGGERS = {
         "1.3.0rc21",
     ),
     "trtllm-force-nonempty-content": (
-        dataclasses.replace(with_options(reasoning_parser="nano-v3"), version="1.3.0rc7"),
+        at_version(with_options(reasoning_parser="nano-v3"), "1.3.0rc7"),
         None,
         "1.3.0rc8",
     ),
@@ -86,14 +86,14 @@ TRIGGERS = {
     "trtllm-philox-rounds": (with_file(kv_cache_config={"mamba_ssm_philox_rounds": 0}), None, None),
     "trtllm-ray": (with_file(ray_worker_extension_cls="x.y"), None, None),
     "trtllm-batch-over-tokens": (with_options(max_batch_size=64, max_num_tokens=32), None, None),
-    "vllm-mixed-precision": (dataclasses.replace(FINE_VLLM, version="0.15.1"), None, "0.16.0"),
+    "vllm-mixed-precision": (at_version(FINE_VLLM, "0.15.1"), None, "0.16.0"),
     "vllm-swap-space": (None, None, None),  # tests/launch/pasted/test_command.py: it needs a text
     "vllm-quantization": (with_options(FINE_VLLM, quantization="fp4"), None, None),
     "vllm-long-context": (with_options(FINE_VLLM, max_model_len=1048576), None, None),
     "vllm-35447": (
-        dataclasses.replace(
+        at_version(
             with_options(FINE_VLLM, speculative_config={"method": "mtp"}, enable_chunked_prefill=True),
-            version="0.17.0",
+            "0.17.0",
         ),
         None,
         "0.18.0",
@@ -125,7 +125,7 @@ def test_a_rule_is_triggered_by_its_cause_alone_and_in_its_versions(name):
     invocation, capability, version_without = TRIGGERS[name]
     assert name in rules_of(invocation, capability)
     if version_without is not None:
-        assert name not in rules_of(dataclasses.replace(invocation, version=version_without), capability)
+        assert name not in rules_of(at_version(invocation, version_without), capability)
 
 
 @pytest.mark.parametrize(

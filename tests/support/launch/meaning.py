@@ -13,7 +13,7 @@ SECRETS_ASIDE = "HF_TOKEN"
 
 def meaning(invocation: Invocation) -> tuple[Any, ...]:
     """Return what a start means: options with defaults left out, YAML, variables, container."""
-    surface = invocation.surface.surface
+    surface = invocation.surface
     defaults = {option.name: option.default for option in surface.options}
     options = {name: value for name, value in invocation.options.items() if value != defaults.get(name)}
     plugin = options.pop("--reasoning-parser-plugin", None)

@@ -17,7 +17,6 @@ from trtnemo.launch.from_recipe import to_invocation
 from trtnemo.launch.render.docker import container_words
 from trtnemo.launch.render.words import file_text, server_words
 from trtnemo.launch.servers.invocation import Invocation
-from trtnemo.launch.servers.registry import find_server
 from trtnemo.recipe import AnyRecipe
 
 
@@ -95,7 +94,7 @@ def is_local(name: str) -> bool:
 
 
 def _write_files(invocation: Invocation, staging: Path) -> None:
-    for file in find_server(invocation.server).files(invocation):
+    for file in invocation.files:
         (staging / file.name).write_text(file_text(file, invocation), encoding="utf-8")
 
 

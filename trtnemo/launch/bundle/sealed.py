@@ -15,9 +15,9 @@ from trtnemo.launch.options.arguments import parse_arguments
 from trtnemo.launch.render.docker import EVERYWHERE, docker_lines, published
 from trtnemo.launch.render.shell_text import CACHE_MOUNT
 from trtnemo.launch.render.words import file_text, option_groups, server_words
-from trtnemo.launch.servers.invocation import Invocation
+from trtnemo.launch.servers.invocation import Invocation, StartFile
 from trtnemo.launch.servers.registry import find_server
-from trtnemo.launch.servers.server import Server, StartFile
+from trtnemo.launch.servers.server import Server
 from trtnemo.launch.servers.surface import Surface, choose_surface
 from trtnemo.recipe import AnyRecipe
 from trtnemo.recipe.load import load_recorded
@@ -71,7 +71,7 @@ class SealedStart:
         values = parse_arguments(self.surface, after).values
         option = self.surface.find("--port")
         default = option.default if option is not None and isinstance(option.default, int) else 8000
-        host = self.host or str(values.get("--host") or self.server.default_host or EVERYWHERE)
+        host = self.host or str(values.get("--host") or self.server.dialect.default_host or EVERYWHERE)
         return host, values.get("--port", default) if self.port is None else self.port
 
     def program_words(self) -> list[str]:
@@ -122,7 +122,7 @@ def differences_today(start: SealedStart) -> Iterator[str]:
     yield from (f"today's translation adds: {group}; it was not sealed" for group in now if group not in sealed)
     names = sorted(manifest.env.keys() | invocation.env.keys())
     yield from (f"today's translation sets {name} otherwise" for name in names if _differs(name, manifest, invocation))
-    for file in start.server.files(invocation):
+    for file in invocation.files:
         path = start.directory / file.name
         if not path.is_file() or path.read_text(encoding="utf-8") != file_text(file, invocation):
             yield f"today's translation writes another {file.name}"

@@ -11,7 +11,7 @@ from trtnemo.recipe.nearest import suggestion
 
 def check_options(invocation: Invocation) -> list[Finding]:
     """Return what is wrong with the options: those that the record has not, and values that it does not take."""
-    surface, findings = invocation.surface.surface, []
+    surface, findings = invocation.surface, []
     for name in invocation.unknown:
         findings.append(Finding("error", "unknown-option", name, *unknown_option(surface, name)))
     for name, value in invocation.options.items():

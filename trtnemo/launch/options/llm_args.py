@@ -7,7 +7,6 @@ from typing import Any
 
 from trtnemo.findings import Finding
 from trtnemo.launch.options.bounds import key_out_of_range
-from trtnemo.launch.servers.registry import find_server
 from trtnemo.launch.servers.surface import Surface, load_surface, recorded_versions
 from trtnemo.recipe.nearest import suggestion
 
@@ -85,7 +84,7 @@ def _check_field(surface: Surface, spec: Mapping[str, Any], value: Any, place: t
         findings.append(Finding("warning", "uncertain-key", subject, message))
     if spec.get("deprecated"):
         findings.append(Finding("note", "deprecated-key", subject, f"is deprecated in {surface.title}"))
-    problem = _problem(spec, value) or key_out_of_range(subject, value, find_server(surface.server).file_keys)
+    problem = _problem(spec, value) or key_out_of_range(subject, value, surface.dialect.file_keys)
     if problem:
         return [*findings, Finding("error", "key-value", subject, problem)]
     if value in spec.get("uncertain", ()):

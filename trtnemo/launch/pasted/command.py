@@ -38,7 +38,7 @@ def read_command(text: str, version: str | None = None) -> Invocation:
             server, words = found
             start = _Start(server, words, command, docker, frozenset(inside))
             return _invocation(script, start, _known(server, version) or _version(script, server, docker))
-    known = ", ".join(" ".join(server.words) for server in all_servers().values())
+    known = ", ".join(" ".join(server.dialect.words) for server in all_servers().values())
     raise UsageError(
         f"holds none of these commands: {known}, or docker run of one of their images",
         where="--command",
@@ -112,7 +112,7 @@ def _server_words(words: list[str], docker: DockerLine | None) -> tuple[str, lis
         return None
     repository = docker.container.image.rpartition(":")[0] or docker.container.image
     found = next((name for name, server in servers.items() if server.image in repository), None)
-    return (found, words) if found is not None and servers[found].image_starts_it else None
+    return (found, words) if found is not None and servers[found].dialect.image_starts_it else None
 
 
 def _version(script: Script, server: str, docker: DockerLine | None) -> str | None:
@@ -128,7 +128,8 @@ def _version(script: Script, server: str, docker: DockerLine | None) -> str | No
 
 
 def _invocation(script: Script, start: _Start, version: str | None) -> Invocation:
-    surface, docker = choose_surface(start.server, version).surface, start.docker
+    server, record, docker = find_server(start.server), choose_surface(start.server, version), start.docker
+    surface = record.surface
     parsed = parse_arguments(surface, start.words)
     options, model = dict(parsed.values), None
     for name in _MODEL_NAMES:
@@ -143,16 +144,15 @@ def _invocation(script: Script, start: _Start, version: str | None) -> Invocatio
         for word in parsed.positional[1:]
     ]
     container = docker.container if docker else None
-    named = find_server(start.server).file_option
+    named = server.file_option
     path = options.pop(named, None) if named is not None else None
     llm_args: Mapping[str, Any] | None = None
     problems: list[Finding] = []
     if named is not None and path:
         llm_args, problems = read_config(named, str(path), script.files, container, start.inside)
     env, secrets = _environment(surface, start.command, docker)
-    return Invocation(
-        server=start.server,
-        version=version,
+    return server.start(
+        record=record,
         model=model,
         options=options,
         llm_args=llm_args,

@@ -45,7 +45,7 @@ def _recipe(invocation: Invocation, description: str) -> dict[str, Any]:
     rest = {**invocation.options, **_kept_unknown(invocation)}
     server = find_server(invocation.server)
     for field, name in server.neutral.items():
-        option = invocation.surface.surface.find(name) if name.startswith("--") else None
+        option = invocation.surface.find(name) if name.startswith("--") else None
         if option is None or option.name not in rest:
             continue
         value = _neutral(field, rest[option.name])
@@ -82,7 +82,7 @@ def _put(data: dict[str, Any], field: str, value: Any) -> None:
 def _section(invocation: Invocation, rest: dict[str, Any]) -> dict[str, Any]:
     section: dict[str, Any] = {}
     if invocation.version is not None or _needs_version(invocation):
-        section["version"] = invocation.version or invocation.surface.surface.version
+        section["version"] = invocation.version or invocation.surface.version
     container = invocation.container
     if container is not None:
         section["image"] = container.image
@@ -102,7 +102,7 @@ def _section(invocation: Invocation, rest: dict[str, Any]) -> dict[str, Any]:
 def _kept_unknown(invocation: Invocation) -> dict[str, Any]:
     """Return the options that the record has not, where the recipe's version is another one and may have them."""
     is_another = invocation.version is not None or (not _needs_version(invocation) and invocation.container is not None)
-    if invocation.surface.is_exact or not is_another:
+    if invocation.record.is_exact or not is_another:
         return {}
     given = {name: value for name, value in invocation.unknown.items() if value is not None}
     return {name: value for name, value in given.items() if name.startswith("--")}

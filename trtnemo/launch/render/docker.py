@@ -8,7 +8,6 @@ from trtnemo.errors import RecipeError
 from trtnemo.launch.render.shell_text import CACHE_MOUNT, command_text, header, option_lines, quoted
 from trtnemo.launch.render.words import inside, server_words
 from trtnemo.launch.servers.invocation import Container, Invocation
-from trtnemo.launch.servers.registry import find_server
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104
 HUB_TOKEN = "HF_TOKEN"  # noqa: S105 - the name of a variable
@@ -35,11 +34,11 @@ def container_words(invocation: Invocation) -> list[str]:
 
     Inside, the server listens on every address, or the published port would not reach it.
     """
-    server, options = find_server(invocation.server), dict(invocation.options)
-    if server.default_host is not None or "--host" in options:
+    dialect, options = invocation.surface.dialect, dict(invocation.options)
+    if dialect.default_host is not None or "--host" in options:
         options["--host"] = EVERYWHERE
     started = dataclasses.replace(invocation, options=options)
-    return server_words(started, inside, with_program=not server.image_starts_it)
+    return server_words(started, inside, with_program=not dialect.image_starts_it)
 
 
 def published_ports(invocation: Invocation) -> list[str]:
@@ -56,7 +55,7 @@ def published(host: str, port: int, inside: int | str) -> str:
 
 def container_files(invocation: Invocation) -> dict[str, str]:
     """Return path in the container by file of the bundle."""
-    return {file.name: file.inside for file in find_server(invocation.server).files(invocation)}
+    return {file.name: file.inside for file in invocation.files}
 
 
 def model_mount(invocation: Invocation) -> list[str]:

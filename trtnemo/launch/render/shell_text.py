@@ -6,7 +6,6 @@ import shlex
 
 from trtnemo.launch.render.words import file_text, option_groups
 from trtnemo.launch.servers.invocation import Invocation
-from trtnemo.launch.servers.registry import find_server
 
 # Words that the shell itself is to read; nothing of a recipe ever becomes one.
 CACHE_MOUNT = "~/.cache/huggingface:/root/.cache/huggingface"
@@ -30,9 +29,9 @@ def option_lines(words: list[str]) -> list[str]:
 def header(recipe_name: str, invocation: Invocation) -> str:
     """Return the first lines of every rendered script: what it is, and the files that it writes or needs."""
     title = "".join(character if character.isprintable() else " " for character in recipe_name)
-    server = invocation.surface.surface.title if invocation.version else invocation.server
+    server = invocation.surface.title if invocation.version else invocation.server
     text = f"# {server}, from trtnemo recipe {title}\n"
-    for file in find_server(invocation.server).files(invocation):
+    for file in invocation.files:
         if file.source is not None:
             text += f"# {file.name} is in the bundle: trtnemo build --recipe {title}\n"
         else:

@@ -9,7 +9,7 @@ from trtnemo.launch.render.command import environment_lines
 from trtnemo.launch.render.shell_text import command_text, header, option_lines
 from trtnemo.launch.render.words import here, server_words
 from trtnemo.launch.servers.invocation import Invocation
-from trtnemo.launch.servers.registry import all_servers, find_server
+from trtnemo.launch.servers.registry import all_servers
 from trtnemo.recipe import AnyRecipe
 
 
@@ -22,9 +22,9 @@ def render_slurm(recipe_name: str, recipe: AnyRecipe, invocation: Invocation, de
     nodes = math.ceil(devices / devices_per_node)
     if nodes > 1 and devices % devices_per_node:
         raise RecipeError(f"{devices} devices do not fill {nodes} nodes of {devices_per_node}")
-    launcher = find_server(invocation.server).launcher
+    launcher = invocation.surface.dialect.launcher
     if nodes > 1 and launcher is None:
-        able = ", ".join(name for name, server in all_servers().items() if server.launcher is not None)
+        able = ", ".join(name for name, server in all_servers().items() if server.dialect.launcher is not None)
         raise RecipeError(
             f"{invocation.server} over {nodes} nodes has no launcher here",
             remedy=f"Give --devices-per-node, or use a recipe for {able}",

@@ -8,9 +8,7 @@ from typing import Any
 
 import yaml
 
-from trtnemo.launch.servers.invocation import Invocation
-from trtnemo.launch.servers.registry import find_server
-from trtnemo.launch.servers.server import StartFile
+from trtnemo.launch.servers.invocation import Invocation, StartFile
 from trtnemo.launch.servers.surface import Option
 
 Place = Callable[[StartFile], str]
@@ -28,12 +26,12 @@ def inside(file: StartFile) -> str:
 
 def server_words(invocation: Invocation, place: Place, *, with_program: bool = True) -> list[str]:
     """Return every word of the server's command, program first; `place` says where each file lies for the server."""
-    server = find_server(invocation.server)
-    files = {file.option: place(file) for file in server.files(invocation)}
-    words = list(server.words) if with_program else []
-    words += [server.model_option, invocation.model] if server.model_option else [invocation.model]
+    dialect = invocation.surface.dialect
+    files = {file.option: place(file) for file in invocation.files}
+    words = list(dialect.words) if with_program else []
+    words += [dialect.model_option, invocation.model] if dialect.model_option else [invocation.model]
     for name, value in invocation.options.items():
-        option = invocation.surface.surface.find(name)
+        option = invocation.surface.find(name)
         for item in _as_taken(option, files.pop(name, value)):
             words += option_words(name, item)
     return [*words, *(word for pair in files.items() for word in pair)]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from trtnemo.errors import RecipeError
 from trtnemo.findings import Finding
-from trtnemo.launch.servers.surface import SurfaceChoice, choose_surface
+from trtnemo.launch.servers.surface import Surface, SurfaceChoice
 
 
 @dataclass(frozen=True)
@@ -29,18 +30,34 @@ class Container:
 
 
 @dataclass(frozen=True)
-class Invocation:
-    """A server with its version, model, options by longest name, YAML content, environment and container.
+class StartFile:
+    """A file that a start needs beside the command, and the option that names it.
 
-    An environment variable of value None is passed on by name, so that a secret never stands in a command. `findings`
-    are what reading the source brought up; `is_pasted` says that it was a text, whose container is as it is written,
-    `config_path` where that names its YAML file, and `unknown` its options that the record has not.
+    `source`: the file in this package, None for the recipe's YAML content. `here`: how a command in the same directory
+    names it. `inside`: its path in a container.
     """
 
-    server: str
-    version: str | None
+    name: str
+    option: str
+    here: str
+    inside: str
+    source: Path | None = None
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """A start by the record of a server's version: model, options by longest name, files, environment and container.
+
+    `llm_args` is the content of the server's YAML file. An environment variable of value None is passed on by name, so
+    that a secret never stands in a command. `findings` are what reading the source brought up; `is_pasted` says that it
+    was a text, whose container is as it is written, `config_path` where that names its YAML file, and `unknown` its
+    options that the record has not.
+    """
+
+    record: SurfaceChoice
     model: str
     options: Mapping[str, Any]
+    files: tuple[StartFile, ...] = ()
     llm_args: Mapping[str, Any] | None = None
     env: Mapping[str, str | None] = field(default_factory=dict)
     container: Container | None = None
@@ -50,20 +67,30 @@ class Invocation:
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def surface(self) -> SurfaceChoice:
-        """The record of options that speaks for this version."""
-        return choose_surface(self.server, self.version)
+    def surface(self) -> Surface:
+        """What the version takes, as far as a record speaks for it."""
+        return self.record.surface
+
+    @property
+    def server(self) -> str:
+        """The server's name in recipes."""
+        return self.surface.server
+
+    @property
+    def version(self) -> str | None:
+        """The version that is asked for."""
+        return self.record.asked
 
     @property
     def port(self) -> int:
         """The port that the server listens on: the given one, or its own default."""
-        option, given = self.surface.surface.find("--port"), self.options.get("--port")
+        option, given = self.surface.find("--port"), self.options.get("--port")
         default = option.default if option and isinstance(option.default, int) else 8000
         return given if isinstance(given, int) else default
 
     def option(self, name: str) -> Any:
         """Return an option's value under any of its names, or None."""
-        found = self.surface.surface.find(name)
+        found = self.surface.find(name)
         return self.options.get(found.name) if found else self.options.get(name)
 
     def count(self, name: str, default: int) -> int:

@@ -7,11 +7,10 @@ known issues and its recorded surfaces. The list of names is `recipe/external.py
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, ClassVar
 
-from trtnemo.launch.servers.invocation import Invocation
+from trtnemo.launch.servers.invocation import Invocation, StartFile
 from trtnemo.launch.servers.issue import KnownIssue
 from trtnemo.launch.servers.log_stages import STAGES, Stage
 from trtnemo.launch.servers.settings import Settings, effective_settings
@@ -20,35 +19,17 @@ from trtnemo.plan.network import Network
 from trtnemo.plan.server_memory import ServerMemory
 
 
-@dataclass(frozen=True)
-class StartFile:
-    """A file that a start needs beside the command, and the option that names it.
-
-    `source`: the file in this package, None for the recipe's YAML content. `here`: how a command in the same directory
-    names it. `inside`: its path in a container.
-    """
-
-    name: str
-    option: str
-    here: str
-    inside: str
-    source: Path | None = None
-
-
 class Server:
     """One external server. Class attributes are its facts; methods are what only it can answer.
 
-    words: its command up to the model. module, package: what Python calls it, for `doctor`. image: what the names of
-    its container images contain. neutral: a recipe's neutral field -> its option, or the dotted key of its file; ""
-    where `special` writes it; a field that is absent has no equal. file_keys: option -> key of the file that it meets.
-    counters: our name of a counter -> its own in /metrics. default_host: where it listens by itself, None for
-    everywhere. launcher: the program that starts it on several nodes. health: the path that answers 200 when it is up.
-    proof: what of its recipes was shown, for `doctor`.
+    module, package: what Python calls it, for `doctor`. image: what the names of its container images contain.
+    neutral: a recipe's neutral field -> its option, or the dotted key of its file; "" where `special` writes it; a
+    field that is absent has no equal. counters: our name of a counter -> its own in /metrics. health: the path that
+    answers 200 when it is up. proof: what of its recipes was shown, for `doctor`.
     """
 
     dialect: ClassVar[Dialect]
     program: ClassVar[str]
-    words: ClassVar[tuple[str, ...]]
     module: ClassVar[str]
     package: ClassVar[str]
     image: ClassVar[str]
@@ -57,15 +38,10 @@ class Server:
     issues: ClassVar[tuple[KnownIssue, ...]] = ()
     stages: ClassVar[tuple[Stage, ...]] = STAGES
     health: ClassVar[str] = "/health"
-    model_option: ClassVar[str | None] = None
-    file_keys: ClassVar[Mapping[str, str]] = {}
     file_option: ClassVar[str | None] = None
     unread_file_option: ClassVar[str | None] = "--config"
     parallel_options: ClassVar[tuple[str, str]] = ("--tensor-parallel-size", "--pipeline-parallel-size")
     counters: ClassVar[Mapping[str, str]] = {}
-    default_host: ClassVar[str | None] = "localhost"
-    image_starts_it: ClassVar[bool] = False
-    launcher: ClassVar[str | None] = None
     proof: ClassVar[str] = "only compared with recorded options"
 
     def spelled(self, field: str, value: Any) -> Any:
@@ -79,6 +55,11 @@ class Server:
     def implied(self, option: str, value: Any) -> dict[str, Any]:
         """Return the options that one set by a neutral field brings with it."""
         return {}
+
+    def start(self, **fields: Any) -> Invocation:
+        """Return the invocation of these fields, with the files that it needs."""
+        invocation = Invocation(**fields)
+        return replace(invocation, files=tuple(self.files(invocation)))
 
     def files(self, invocation: Invocation) -> list[StartFile]:
         """Return the files that this start needs."""
@@ -98,7 +79,7 @@ class Server:
 
     def settings(self, invocation: Invocation) -> Settings:
         """Return what the server ends up with where options and file both speak."""
-        return effective_settings(invocation, self.file_keys)
+        return effective_settings(invocation)
 
     def parallel_sizes(self, invocation: Invocation) -> tuple[Any, Any]:
         """Return (tensor, pipeline) parallel sizes as given, 1 by default."""

@@ -22,15 +22,12 @@ class Settings:
         return self.values.get(key, default)
 
 
-def effective_settings(invocation: Invocation, file_keys: Mapping[str, str]) -> Settings:
-    """Return what holds in the end, by the version's precedence: the file over the options, or typed ones over it.
-
-    `file_keys`: dotted key of the file by option, for what the server writes into the arguments that the file meets.
-    """
-    surface = invocation.surface.surface
+def effective_settings(invocation: Invocation) -> Settings:
+    """Return what holds in the end, by the version's precedence: the file over the options, or typed ones over it."""
+    surface = invocation.surface
     file_wins, values, findings = surface.precedence == "file", flatten(invocation.llm_args or {}), []
     for name, value in invocation.options.items():
-        key = file_keys.get(name)
+        key = surface.dialect.file_keys.get(name)
         if key is None:
             continue
         if key in values and values[key] != value:

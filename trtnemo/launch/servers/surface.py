@@ -6,7 +6,7 @@ import functools
 import importlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,8 +22,11 @@ SECRET_OPTIONS = frozenset({"--api-key", "--admin-api-key", "--hf-token", "--ssl
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a server is called, and how it reads words and variables.
+    """How a server is called, started and addressed, and how it reads words and variables.
 
+    `words`: its command up to the model, which `model_option` names where it is not the next word. `image_starts_it`:
+    its images bring the program themselves. `launcher`: the program that starts it on several nodes. `default_host`:
+    where it listens by itself, None for everywhere. `file_keys`: option -> key of its file that the option meets.
     `variable_prefixes`: how the names of variables begin that only this server reads. `parser`: click reads names as
     they are; argparse also takes unambiguous prefixes and splits `-x=1`. `rewrites`: (pattern, replacement) for
     words that the server changes before its parser sees them. `series`: releases (major, minor) whose record speaks
@@ -31,7 +34,13 @@ class Dialect:
     """
 
     title: str
+    words: tuple[str, ...]
     variable_prefixes: tuple[str, ...]
+    model_option: str | None = None
+    image_starts_it: bool = False
+    launcher: str | None = None
+    default_host: str | None = "localhost"
+    file_keys: Mapping[str, str] = field(default_factory=dict)
     parser: Literal["argparse", "click"] = "argparse"
     dashes_for_underscores: bool = False
     dotted_objects: bool = False

@@ -4,4 +4,10 @@ from __future__ import annotations
 
 from trtnemo.launch.servers.surface import Dialect
 
-DIALECT = Dialect(title="SGLang", variable_prefixes=("SGLANG_", "SGL_"))
+MODULE = "sglang.launch_server"
+DIALECT = Dialect(
+    title="SGLang",
+    words=("python3", "-m", MODULE),
+    variable_prefixes=("SGLANG_", "SGL_"),
+    model_option="--model-path",
+)

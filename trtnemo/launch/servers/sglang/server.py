@@ -9,7 +9,7 @@ from typing import Any
 from trtnemo.errors import RecipeError
 from trtnemo.launch.servers.invocation import Invocation
 from trtnemo.launch.servers.server import Server
-from trtnemo.launch.servers.sglang.dialect import DIALECT
+from trtnemo.launch.servers.sglang.dialect import DIALECT, MODULE
 from trtnemo.launch.servers.sglang.issues import ISSUES
 from trtnemo.launch.servers.sglang.memory import MEMORY
 from trtnemo.launch.servers.spelling import one_name
@@ -17,15 +17,12 @@ from trtnemo.launch.servers.surface import Surface
 from trtnemo.plan.element_types import cache_type, state_type
 from trtnemo.plan.network import Network
 
-_MODULE = "sglang.launch_server"
-
 
 class Sglang(Server):
     """SGLang."""
 
     dialect = DIALECT
     program = module = package = "sglang"
-    words = ("python3", "-m", _MODULE)
     image = "sglang"
     neutral = {  # noqa: RUF012 - a ClassVar of the protocol
         "revision": "--revision",
@@ -45,7 +42,6 @@ class Sglang(Server):
     }
     memory = MEMORY
     issues = ISSUES
-    model_option = "--model-path"
     proof = "recipes taken by the parser of the 0.5.10 wheel"
 
     def spelled(self, field: str, value: Any) -> Any:
@@ -67,7 +63,7 @@ class Sglang(Server):
 
     def words_after_start(self, words: Sequence[str]) -> list[str] | None:
         """Return the words after its module, or after `sglang serve`."""
-        if words[0] == _MODULE:
+        if words[0] == MODULE:
             return list(words[1:])
         is_program = PurePosixPath(words[0]).name == self.program and list(words[1:2]) == ["serve"]
         return list(words[2:]) if is_program else None

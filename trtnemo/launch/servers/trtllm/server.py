@@ -7,13 +7,12 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from trtnemo.errors import UsageError
-from trtnemo.launch.servers.invocation import Invocation
-from trtnemo.launch.servers.server import Server, StartFile
+from trtnemo.launch.servers.invocation import Invocation, StartFile
+from trtnemo.launch.servers.server import Server
 from trtnemo.launch.servers.spelling import one_name
 from trtnemo.launch.servers.surface import Surface
 from trtnemo.launch.servers.trtllm import issues, memory_issues, refusals
 from trtnemo.launch.servers.trtllm.dialect import DIALECT
-from trtnemo.launch.servers.trtllm.file_keys import FILE_KEYS
 from trtnemo.launch.servers.trtllm.memory import MEMORY
 from trtnemo.plan.element_types import cache_type, state_type
 from trtnemo.plan.network import Network
@@ -27,7 +26,6 @@ class Trtllm(Server):
 
     dialect = DIALECT
     program = "trtllm-serve"
-    words = ("trtllm-serve",)
     module = package = "tensorrt_llm"
     image = "tensorrt-llm"
     neutral = {  # noqa: RUF012 - a ClassVar of the protocol
@@ -48,10 +46,8 @@ class Trtllm(Server):
     }
     memory = MEMORY
     issues = (*issues.ISSUES, *memory_issues.ISSUES, *refusals.ISSUES)
-    file_keys = FILE_KEYS
     file_option = "--extra_llm_api_options"
     unread_file_option = None
-    launcher = "trtllm-llmapi-launch"
 
     def spelled(self, field: str, value: Any) -> Any:
         """Return a neutral field's value; it answers to one name."""

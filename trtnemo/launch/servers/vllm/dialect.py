@@ -6,7 +6,10 @@ from trtnemo.launch.servers.surface import Dialect
 
 DIALECT = Dialect(
     title="vLLM",
+    words=("vllm", "serve"),
     variable_prefixes=("VLLM_",),
+    image_starts_it=True,
+    default_host=None,
     dashes_for_underscores=True,
     dotted_objects=True,
     rewrites=((r"^-O=?(?=\d)", "--optimization-level="), (r"^-O$", "--optimization-level")),

@@ -16,7 +16,7 @@ def _swap_space(case: Case) -> tuple[str, str] | None:
 
 
 def _own_quantization(case: Case) -> tuple[str, str] | None:
-    given, known = case.option("--quantization"), case.invocation.surface.surface.late_choices
+    given, known = case.option("--quantization"), case.invocation.surface.late_choices
     if given is None or not case.is_nvfp4:
         return None
     unknown = "" if given in known.get("--quantization", ()) else ", which is not a method that vLLM knows"
@@ -41,7 +41,7 @@ def _hopper(case: Case) -> tuple[str, str] | None:
 
 
 def _parser_without_plugin(case: Case) -> tuple[str, str] | None:
-    name, known = case.option("--reasoning-parser"), case.invocation.surface.surface.late_choices
+    name, known = case.option("--reasoning-parser"), case.invocation.surface.late_choices
     has_plugin = bool(case.option("--reasoning-parser-plugin"))
     if name is None or name in known.get("--reasoning-parser", ()) or has_plugin:
         return None
@@ -49,7 +49,7 @@ def _parser_without_plugin(case: Case) -> tuple[str, str] | None:
 
 
 def _unknown_tool_parser(case: Case) -> tuple[str, str] | None:
-    name, known = case.option("--tool-call-parser"), case.invocation.surface.surface.late_choices
+    name, known = case.option("--tool-call-parser"), case.invocation.surface.late_choices
     if name is None or name in known.get("--tool-call-parser", ()) or case.option("--tool-parser-plugin"):
         return None
     if not case.option("--enable-auto-tool-choice"):  # without it vLLM does not look at the name

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from trtnemo.launch.servers.invocation import Invocation
-from trtnemo.launch.servers.server import Server, StartFile
+from trtnemo.launch.servers.invocation import Invocation, StartFile
+from trtnemo.launch.servers.server import Server
 from trtnemo.launch.servers.surface import Surface
 from trtnemo.launch.servers.vllm.dialect import DIALECT
 from trtnemo.launch.servers.vllm.issues import ISSUES
@@ -26,7 +26,6 @@ class Vllm(Server):
 
     dialect = DIALECT
     program = module = package = "vllm"
-    words = ("vllm", "serve")
     image = "vllm"
     neutral = {  # noqa: RUF012 - a ClassVar of the protocol
         "revision": "--revision",
@@ -55,8 +54,6 @@ class Vllm(Server):
         "prompt_tokens": "vllm:prompt_tokens_total",
         "preemptions": "vllm:num_preemptions_total",
     }
-    default_host = None
-    image_starts_it = True
     proof = "recipes taken by the parser and the model configuration of the 0.20.0 wheel"
 
     def spelled(self, field: str, value: Any) -> Any:
