@@ -134,7 +134,7 @@ def test_what_torch_does_not_do_is_refused(make_checkpoint, tmp_path, setting):
 
 
 def test_without_a_compiler_an_engine_is_for_torch(make_checkpoint, tmp_path, monkeypatch):
-    monkeypatch.setattr("trtnemo.engine.build.find_native", lambda: None)
+    monkeypatch.setattr("trtnemo.backends.cpu.runtime.find_native", lambda: None)
     monkeypatch.setattr("trtnemo.native.find_native", lambda: None)
     assert build(make_checkpoint("mixed"), tmp_path / "engine").layout == "hub-v1"
     with pytest.raises(MachineError, match=r"not compiled.*compiler"):

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from trtnemo.backends.runtime import find_runtime
 from trtnemo.engine import build as build_module
-from trtnemo.engine.build import build_engine, choose_layout
+from trtnemo.engine.build import build_engine
 from trtnemo.engine.difference import differences
 from trtnemo.engine.engine import Engine, verify_files
 from trtnemo.engine.manifest import BundleManifest, Manifest, read_manifest
@@ -66,15 +67,15 @@ def test_weights_are_packed_where_the_native_runtime_reads_them(
     monkeypatch: pytest.MonkeyPatch, lowering: str, is_compiled: bool, layout: str | None
 ) -> None:
     if not is_compiled:
-        for place in ("trtnemo.engine.build.find_native", "trtnemo.native.find_native"):
+        for place in ("trtnemo.backends.cpu.runtime.find_native", "trtnemo.native.find_native"):
             monkeypatch.setattr(place, lambda: None)
     recipe = load_recipe(CPU, [f"cpu.lowering={lowering}"])
     if layout is None:
         with pytest.raises(MachineError, match="not compiled"):
-            choose_layout(recipe)
+            find_runtime(recipe.runtime).layout(recipe)
     else:
-        assert choose_layout(recipe) == layout
-    assert choose_layout(load_recipe(TENSORRT)) == "hub-v1"
+        assert find_runtime(recipe.runtime).layout(recipe) == layout
+    assert find_runtime("tensorrt").layout(load_recipe(TENSORRT)) == "hub-v1"
 
 
 @pytest.mark.parametrize(("spare", "fits"), [(64 << 20, True), ((64 << 20) - 1, False)])

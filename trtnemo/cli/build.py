@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trtnemo.cli.options import default_engine, json_option, print_json, recipe_stem, set_option
+from trtnemo.cli.options import default_engine, json_option, print_json, set_option
 from trtnemo.cli.views.progress import byte_progress
 from trtnemo.cli.views.tensorrt_plans import comparison_json, print_comparison, print_plans
 from trtnemo.errors import EngineError, UsageError
@@ -50,11 +50,16 @@ def build(
     environment. The recipe and the checkpoint are checked first. The engine is written atomically; plans that an
     interrupted build had finished are reused.
     """
+    from trtnemo.launch.build import build_from_recipe
+
     started = time.monotonic()
     directory = output or default_engine(recipe)
     if interpret:
         _require_plans(recipe, settings)
-    manifest = build_from_recipe(recipe, checkpoint, directory, force, settings)
+    with byte_progress() as progress:
+        manifest = build_from_recipe(
+            recipe, directory, settings=settings, checkpoint=checkpoint, force=force, progress=progress
+        )
     seconds = time.monotonic() - started
     report: dict[str, Any] = {
         "engine": str(directory),
@@ -118,23 +123,3 @@ def _summary(manifest: AnyManifest) -> str:
     warnings = sum(finding["severity"] == "warning" for finding in manifest.findings)
     issues = f"; {warnings} known issue{'s' if warnings > 1 else ''}: see `trtnemo check`" if warnings else ""
     return f"for {manifest.checked_against}, checkpoint {checkpoint.name} ({audited}){issues}"
-
-
-def build_from_recipe(
-    recipe: str, checkpoint: str | None, output: Path, force: bool, settings: tuple[str, ...]
-) -> AnyManifest:
-    """Load a recipe and build its engine or bundle; raises TrtnemoError."""
-    from trtnemo.engine import build_engine
-    from trtnemo.recipe import ExternalRecipe, load_recipe
-
-    loaded = load_recipe(recipe, settings, checkpoint)
-    if isinstance(loaded, ExternalRecipe):
-        from trtnemo.launch.bundle.bundle import build_bundle
-
-        return build_bundle(loaded, recipe_stem(recipe), output, force=force)
-    if loaded.runtime == "tensorrt":
-        from trtnemo.launch.own_check import check_own
-
-        check_own(loaded)
-    with byte_progress() as report:
-        return build_engine(loaded, recipe_stem(recipe), output, force=force, progress=report)

@@ -157,7 +157,7 @@ def _tell(report: LaunchReport, as_json: bool) -> bool:
 
 def _check_own(recipe: AnyRecipe, as_json: bool) -> bool:
     """Check a recipe of our own runtimes; raises RecipeError or MachineError for what cannot work."""
-    from trtnemo.launch.own_check import check_own
+    from trtnemo.engine.own import check_own
 
     checked = check_own(recipe)
     if as_json:

@@ -65,12 +65,8 @@ def write_text(path: Path, text: str) -> None:
         raise UsageError(f"cannot be written: {error.strerror}", where=str(path)) from None
 
 
-def recipe_stem(name: str) -> str:
-    """Return a recipe's short name: `b200` for `b200`, `b200.yaml` and `some/b200.yaml`."""
-    path = Path(name)
-    return path.stem if path.suffix in (".yaml", ".yml") else path.name
-
-
 def default_engine(recipe: str) -> Path:
     """Return where the engine of a recipe is built when nobody says otherwise."""
+    from trtnemo.recipe.source import recipe_stem
+
     return Path("engines") / recipe_stem(recipe)

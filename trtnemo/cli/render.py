@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from trtnemo.cli.options import recipe_stem, set_option
+from trtnemo.cli.options import set_option
 
 NODE_SIZES = {"gb200": 4, "gb300": 4, "dgx-spark": 1}
 
@@ -39,6 +39,7 @@ def render(
     from trtnemo.launch.from_recipe import to_invocation
     from trtnemo.launch.render import render as render_form
     from trtnemo.recipe import load_recipe
+    from trtnemo.recipe.source import recipe_stem
 
     loaded = load_recipe(recipe, settings)
     invocation = to_invocation(loaded)

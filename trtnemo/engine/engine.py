@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from trtnemo.backends.runtime import HUB
 from trtnemo.checkpoint import Checkpoint
-from trtnemo.engine.build import GRAPH, HUB, TOKENIZER
+from trtnemo.engine.build import GRAPH, TOKENIZER
 from trtnemo.engine.manifest import BundleManifest, Manifest, SealedManifest, hash_file, read_manifest
 from trtnemo.errors import EngineError
 from trtnemo.files.json_file import read_json_object

@@ -14,6 +14,7 @@ from trtnemo.launch.servers.invocation import Invocation
 from trtnemo.launch.servers.issue import Case
 from trtnemo.launch.servers.registry import find_server
 from trtnemo.launch.servers.server import Server
+from trtnemo.launch.servers.settings import effective_settings
 from trtnemo.launch.servers.surface import SurfaceChoice
 from trtnemo.recipe import AnyRecipe
 from trtnemo.recipe.nearest import suggestion
@@ -47,17 +48,15 @@ def check_invocation(
     `device_count` is how many devices there are, where that is known.
     """
     choice, server = invocation.record, find_server(invocation.server)
-    settings = server.settings(invocation)
+    settings, sizes = effective_settings(invocation), server.parallel_sizes(invocation)
     invocation = dataclasses.replace(invocation, findings=(*invocation.findings, *check_options(invocation)))
-    findings = [*invocation.findings, *_environment(invocation, choice)]
-    if invocation.llm_args is not None:
-        findings += check_llm_args(choice.surface, invocation.llm_args)
-    findings += settings.findings
+    of_file = [] if invocation.llm_args is None else check_llm_args(choice.surface, invocation.llm_args)
+    findings = [*invocation.findings, *_environment(invocation, choice), *of_file, *settings.findings]
     findings += [*_unreachable(invocation), *_unpublished(invocation), *_unread_file(invocation, server)]
     if _is_another_version(invocation, choice):
         findings = _softened(findings)
     findings = _with_known_issues(findings, server, Case(invocation, settings, compute_capability))
-    findings += [*_too_parallel(server.parallel_sizes(invocation), device_count), *_about_the_record(choice)]
+    findings += [*_too_parallel(sizes, device_count), *_about_the_record(choice)]
     return LaunchReport(
         server=invocation.server,
         version=invocation.version,

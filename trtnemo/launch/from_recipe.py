@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from trtnemo.errors import RecipeError
-from trtnemo.launch.native import native_options
 from trtnemo.launch.neutral import neutral_options
 from trtnemo.launch.servers.invocation import Container, Invocation
 from trtnemo.launch.servers.registry import find_server
-from trtnemo.launch.servers.spelling import refuse_dashes
-from trtnemo.launch.servers.surface import choose_surface
+from trtnemo.launch.servers.surface import SECRET_OPTIONS, Option, Surface, choose_surface
 from trtnemo.recipe import AnyRecipe, ExternalRecipe
+from trtnemo.recipe.external import is_secret
 
 _RECIPE = "the recipe"
 
@@ -29,7 +28,7 @@ def to_invocation(recipe: AnyRecipe) -> Invocation:
     section, server = recipe.section, find_server(recipe.runtime)
     record = choose_surface(recipe.runtime, section.version)
     options, file_values = neutral_options(recipe, server, record.surface)
-    native, unknown = native_options(record.surface, section.args)
+    native, unknown = _native_options(record.surface, section.args)
     _require_agreement(options, native, recipe.runtime)
     return server.start(
         record=record,
@@ -54,7 +53,47 @@ def _require_startable(recipe: ExternalRecipe) -> None:
             where=_RECIPE,
             remedy="Give a port",
         )
-    refuse_dashes("checkpoint", recipe.checkpoint)
+    for field, word in _words(recipe):
+        if word.startswith("-"):
+            raise RecipeError(f"'{field}' {word!r} begins with a dash: the server would read it as an option")
+
+
+def _words(recipe: ExternalRecipe) -> Iterator[tuple[str, str]]:
+    """Yield (field, word) of what stands alone on a command line: the model's name, and items of lists."""
+    yield "checkpoint", recipe.checkpoint
+    given = {f"{recipe.runtime}.args.{key}": value for key, value in recipe.section.args.items()}
+    for field, value in {"served_model_names": recipe.served_model_names, **given}.items():
+        if isinstance(value, list | tuple):
+            yield from ((field, item) for item in value if isinstance(item, str))
+
+
+def _native_options(surface: Surface, args: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the server's own options: (by longest name, those of them that the record has not).
+
+    An option without a record stays as it is written: where the record is another version's, the server may have it.
+    Raises RecipeError for a secret.
+    """
+    options: dict[str, Any] = {}
+    unknown: dict[str, Any] = {}
+    for key, value in args.items():
+        option = _find(surface, key)
+        name = option.name if option else f"--{key}"
+        if isinstance(value, (str, list)) and (name in SECRET_OPTIONS or (option is None and is_secret(key))):
+            example = f"{surface.dialect.variable_prefixes[0]}API_KEY"
+            raise RecipeError(
+                f"'{surface.server}.args' holds a secret ({name})",
+                remedy=f"Name its variable under '{surface.server}.env' with null, such as {example}",
+            )
+        if option is None:
+            unknown[name] = value
+        if value is not None:
+            options[name] = value
+    return options, unknown
+
+
+def _find(surface: Surface, key: str) -> Option | None:
+    names = (f"--{key}", f"--{key.replace('_', '-')}", f"--{key.replace('-', '_')}", f"-{key}")
+    return next((option for name in names if (option := surface.find(name)) is not None), None)
 
 
 def _require_agreement(options: dict[str, Any], native: dict[str, Any], server: str) -> None:

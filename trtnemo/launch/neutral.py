@@ -9,7 +9,6 @@ from pydantic import BaseModel
 
 from trtnemo.errors import RecipeError
 from trtnemo.launch.servers.server import Server
-from trtnemo.launch.servers.spelling import refuse_dashes
 from trtnemo.launch.servers.surface import Surface
 from trtnemo.recipe import ExternalRecipe
 
@@ -41,8 +40,6 @@ def _translated(recipe: ExternalRecipe, server: Server, surface: Surface) -> Ite
                 f"'{field}' has no equal in {surface.title}",
                 remedy=f"Leave it out, or use the server's own option under '{recipe.runtime}.args'",
             )
-        if field == "served_model_names":
-            refuse_dashes(field, *value)
         if name:
             yield name, server.spelled(field, value)
         else:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trtnemo.checkpoint.family.config import ModelConfig
 from trtnemo.errors import RecipeError
 from trtnemo.plan.server_memory import Batch, ServerMemory
+from trtnemo.recipe import AnyRecipe
+from trtnemo.validation import first_fault
 
 Count = Annotated[int, Field(ge=1, le=1 << 30)]
 _BYTES = {"bfloat16": 2, "float16": 2, "float32": 4, "fp8": 1}
@@ -130,3 +132,32 @@ def _refusal(what: str) -> RecipeError:
     return RecipeError(
         what, where="parallel", remedy="Change parallel or hardware.count, as with --set parallel.tensor=1"
     )
+
+
+def checked_deployment(recipe: AnyRecipe, name: str, config: ModelConfig, fields: dict[str, Any]) -> Deployment:
+    """Return the deployment of a network of that name, by a recipe's neutral fields with these over them.
+
+    Raises RecipeError for a value that no deployment has, and for drafts of a network without a draft head.
+    """
+    neutral: dict[str, Any] = {
+        "server": recipe.runtime,
+        "device": recipe.hardware.name,
+        "devices": recipe.hardware.count,
+        "tensor": recipe.parallel.tensor,
+        "expert": recipe.parallel.expert,
+        "pipeline": recipe.parallel.pipeline,
+        "data": recipe.parallel.data,
+        "draft_tokens": recipe.speculation.draft_tokens,
+    }
+    try:
+        deployment = Deployment(**{**neutral, **fields})
+    except ValidationError as error:
+        fault = first_fault(error)
+        raise RecipeError(f"{fault.key} {fault.message}, not {fault.given!r}", where="the recipe") from None
+    if deployment.draft_tokens and not config.has_mtp:
+        raise RecipeError(
+            f"asks for {deployment.draft_tokens} drafts, but {name} has no draft head",
+            where="the recipe",
+            remedy="Set speculation.draft_tokens=0, and switch drafts off in the server's own section",
+        )
+    return deployment

@@ -125,3 +125,9 @@ def _collect_lines(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], na
             place = (*path, index)
             lines[place] = item.start_mark.line + 1
             _collect_lines(item, place, lines, name)
+
+
+def recipe_stem(name: str) -> str:
+    """Return a recipe's short name: `b200` for `b200`, `b200.yaml` and `some/b200.yaml`."""
+    path = Path(name)
+    return path.stem if path.suffix in (".yaml", ".yml") else path.name

@@ -122,7 +122,7 @@ def test_a_plan_that_changes_while_it_is_placed_is_no_part_of_an_engine(recipe, 
         place(index, kept, staging)
 
     place = plans.place_plans
-    monkeypatch.setattr("trtnemo.engine.build.place_plans", spoil)
+    monkeypatch.setattr("trtnemo.backends.tensorrt.runtime.place_plans", spoil)
     with pytest.raises(EngineError, match="was changed while the engine was built"):
         build_engine(recipe(), "x", tmp_path / "engine")
     assert not (tmp_path / "engine").exists()

@@ -13,7 +13,7 @@ from trtnemo.errors import TrtnemoError, UsageError
 from trtnemo.launch.check import check_invocation
 from trtnemo.launch.pasted.command import read_command
 from trtnemo.launch.pasted.shell import read_script
-from trtnemo.launch.servers.registry import find_server
+from trtnemo.launch.servers.settings import effective_settings
 
 SUPER = "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-NVFP4"
 
@@ -230,7 +230,7 @@ def test_the_file_beats_the_line_at_rc12_and_the_line_the_file_later():
     lost = [finding.subject for finding in new.findings if finding.rule == "overridden"]
     assert lost == ["max_batch_size", "kv_cache_config.dtype"]
     for version, size, dtype in (("1.3.0rc12", 16, "fp8"), ("1.4", 8, "auto")):
-        values = find_server("trtllm").settings(read_command(BOTH, version))
+        values = effective_settings(read_command(BOTH, version))
         assert (values.get("max_batch_size"), values.get("kv_cache_config.dtype")) == (size, dtype)
         assert values.get("kv_cache_config.free_gpu_memory_fraction") == 0.7
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trtnemo.cli.build import build_from_recipe
 from trtnemo.cli.options import default_engine, set_option
+from trtnemo.cli.views.progress import byte_progress
 from trtnemo.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
@@ -119,7 +119,10 @@ def open_or_build(recipe: str | None, engine: Path | None, settings: tuple[str, 
     name = recipe or "tiny"
     directory = default_engine(name)
     if not directory.exists():
-        build_from_recipe(name, None, directory, False, settings)
+        from trtnemo.launch.build import build_from_recipe
+
+        with byte_progress() as progress:
+            build_from_recipe(name, directory, settings=settings, progress=progress)
         return directory, read_manifest(directory), True
     return directory, _require_current(directory, name, settings), False
 

@@ -11,10 +11,10 @@ from trtnemo.engine.manifest import FORMAT_VERSION, MANIFEST, BundleManifest, Ch
 from trtnemo.errors import CheckpointError, EngineError, RecipeError
 from trtnemo.files.staging import check_output, staged_directory
 from trtnemo.findings import errors
-from trtnemo.launch.bundle.sealed import bundled, docker_words
+from trtnemo.launch.bundle.sealed import bundled
 from trtnemo.launch.check import LaunchReport, check_recipe
 from trtnemo.launch.from_recipe import to_invocation
-from trtnemo.launch.render.docker import container_words
+from trtnemo.launch.render.docker import container_words, docker_words
 from trtnemo.launch.render.words import file_text, server_words
 from trtnemo.launch.servers.invocation import Invocation
 from trtnemo.recipe import AnyRecipe

@@ -12,7 +12,7 @@ from trtnemo.engine.manifest import BundleManifest
 from trtnemo.errors import EngineError, RecipeError
 from trtnemo.launch.from_recipe import to_invocation
 from trtnemo.launch.options.arguments import parse_arguments
-from trtnemo.launch.render.docker import EVERYWHERE, docker_lines, published
+from trtnemo.launch.render.docker import EVERYWHERE, docker_words, published
 from trtnemo.launch.render.shell_text import CACHE_MOUNT
 from trtnemo.launch.render.words import file_text, option_groups, server_words
 from trtnemo.launch.servers.invocation import Invocation, StartFile
@@ -29,11 +29,6 @@ _CACHE = CACHE_MOUNT.partition(":")[0]
 def bundled(file: StartFile) -> str:
     """Return the word that stands for a file of the bundle."""
     return BUNDLED + file.name
-
-
-def docker_words(invocation: Invocation) -> list[str]:
-    """Return `docker run` as words; `$(pwd)` and `~` stand for what a start puts in."""
-    return shlex.split(" ".join(docker_lines(invocation, interactive=False)))
 
 
 def recipe_of(manifest: BundleManifest) -> AnyRecipe:

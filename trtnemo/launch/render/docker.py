@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from trtnemo.errors import RecipeError
-from trtnemo.launch.render.shell_text import CACHE_MOUNT, command_text, header, option_lines, quoted
-from trtnemo.launch.render.words import inside, server_words
+from trtnemo.launch.render.shell_text import CACHE_MOUNT, command_text, header, quoted
+from trtnemo.launch.render.words import inside, option_groups, server_words
 from trtnemo.launch.servers.invocation import Container, Invocation
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104
@@ -69,22 +69,35 @@ def model_mount(invocation: Invocation) -> list[str]:
     return [f"{model}:{model}:ro"] if model.startswith("/") else []
 
 
-def docker_lines(invocation: Invocation, *, interactive: bool = True) -> list[str]:
-    """Return the `docker run` command line by line, quoted; raises RecipeError without an image."""
+def docker_words(invocation: Invocation) -> list[str]:
+    """Return `docker run` as words; `$(pwd)` and `~` stand for what a shell, or a start, puts in."""
+    return [word for group in _docker_groups(invocation, ["--rm"]) for word in group]
+
+
+def _docker_groups(invocation: Invocation, manner: list[str]) -> list[list[str]]:
+    """Return the words of `docker run`, an option with its value each; raises RecipeError without an image."""
     container = require_container(invocation)
-    lines = [f"docker run --rm{' -it' if interactive else ''} --gpus all"]
-    lines += [quoted(["-p", port]) for port in published_ports(invocation)]
-    lines += [f"-v {CACHE_MOUNT}"]
-    lines += [quoted(["-v", mount]) for mount in model_mount(invocation)]
-    lines += [f'-v "$(pwd)/{file}:{path}:ro"' for file, path in container_files(invocation).items()]
-    lines += [quoted(["-e", name]) for name in passes_by_name(invocation)]
-    lines += [quoted(["-e", f"{name}={value}"]) for name, value in invocation.env.items() if value is not None]
-    lines += [quoted(["--shm-size", container.shm_size])] if container.shm_size else []
-    lines += [quoted(["--ulimit", f"{name}={limit}"]) for name, limit in container.ulimits.items()]
-    lines += [quoted(["-w", container.workdir])] if container.workdir else []
-    return [*lines, quoted([container.image]), *option_lines(container_words(invocation))]
+    groups = [["docker", "run", *manner, "--gpus", "all"]]
+    groups += [["-p", port] for port in published_ports(invocation)]
+    groups += [["-v", CACHE_MOUNT]]
+    groups += [["-v", mount] for mount in model_mount(invocation)]
+    groups += [["-v", f"$(pwd)/{file}:{path}:ro"] for file, path in container_files(invocation).items()]
+    groups += [["-e", name] for name in passes_by_name(invocation)]
+    groups += [["-e", f"{name}={value}"] for name, value in invocation.env.items() if value is not None]
+    groups += [["--shm-size", container.shm_size]] if container.shm_size else []
+    groups += [["--ulimit", f"{name}={limit}"] for name, limit in container.ulimits.items()]
+    groups += [["-w", container.workdir]] if container.workdir else []
+    return [*groups, [container.image], *option_groups(container_words(invocation))]
+
+
+def _line(group: list[str]) -> str:
+    """Return words as shell text; of ours alone are those in which the shell is to put something."""
+    if group[-1] == CACHE_MOUNT:
+        return " ".join(group)
+    return f'-v "{group[-1]}"' if group[-1].startswith("$(pwd)/") and group[0] == "-v" else quoted(group)
 
 
 def render_docker(recipe_name: str, invocation: Invocation) -> str:
     """Return a shell script that writes the YAML file and runs the container."""
-    return "#!/bin/sh\n" + header(recipe_name, invocation) + command_text(docker_lines(invocation))
+    groups = _docker_groups(invocation, ["--rm", "-it"])
+    return "#!/bin/sh\n" + header(recipe_name, invocation) + command_text([_line(group) for group in groups])

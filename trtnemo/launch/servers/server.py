@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 from trtnemo.launch.servers.invocation import Invocation, StartFile
 from trtnemo.launch.servers.issue import KnownIssue
 from trtnemo.launch.servers.log_stages import STAGES, Stage
-from trtnemo.launch.servers.settings import Settings, effective_settings
 from trtnemo.launch.servers.surface import Dialect, Surface
 from trtnemo.plan.network import Network
 from trtnemo.plan.server_memory import ServerMemory
@@ -76,10 +75,6 @@ class Server:
     def deployment(self, invocation: Invocation, network: Network) -> dict[str, Any]:
         """Return what a plan needs to know of a start, with the server's own defaults; raises RecipeError."""
         raise NotImplementedError
-
-    def settings(self, invocation: Invocation) -> Settings:
-        """Return what the server ends up with where options and file both speak."""
-        return effective_settings(invocation)
 
     def parallel_sizes(self, invocation: Invocation) -> tuple[Any, Any]:
         """Return (tensor, pipeline) parallel sizes as given, 1 by default."""

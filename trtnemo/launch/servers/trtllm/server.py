@@ -9,6 +9,7 @@ from typing import Any
 from trtnemo.errors import UsageError
 from trtnemo.launch.servers.invocation import Invocation, StartFile
 from trtnemo.launch.servers.server import Server
+from trtnemo.launch.servers.settings import effective_settings
 from trtnemo.launch.servers.spelling import one_name
 from trtnemo.launch.servers.surface import Surface
 from trtnemo.launch.servers.trtllm import issues, memory_issues, refusals
@@ -77,12 +78,12 @@ class Trtllm(Server):
 
     def parallel_sizes(self, invocation: Invocation) -> tuple[Any, Any]:
         """Return the sizes that hold after the file has been laid over the options."""
-        settings = self.settings(invocation)
+        settings = effective_settings(invocation)
         return settings.get("tensor_parallel_size", 1), settings.get("pipeline_parallel_size", 1)
 
     def deployment(self, invocation: Invocation, network: Network) -> dict[str, Any]:
         """Return what a plan needs; defaults are those of the recorded LLM arguments."""
-        settings = self.settings(invocation)
+        settings = effective_settings(invocation)
         speculative = settings.get("speculative_config")
         speculative = speculative if isinstance(speculative, Mapping) else {}
         lengths = (speculative.get(key) for key in ("num_nextn_predict_layers", "max_draft_len"))
