@@ -10,7 +10,7 @@ from trtnemo.errors import RecipeError
 from trtnemo.launch.neutral import neutral_options
 from trtnemo.launch.servers.invocation import Container, Invocation
 from trtnemo.launch.servers.registry import find_server
-from trtnemo.launch.servers.surface import SECRET_OPTIONS, Option, Surface, choose_surface
+from trtnemo.launch.servers.surface import SECRET_OPTIONS, Surface, choose_surface
 from trtnemo.recipe import AnyRecipe, ExternalRecipe
 from trtnemo.recipe.external import is_secret
 
@@ -76,7 +76,10 @@ def _native_options(surface: Surface, args: Mapping[str, Any]) -> tuple[dict[str
     options: dict[str, Any] = {}
     unknown: dict[str, Any] = {}
     for key, value in args.items():
-        option = _find(surface, key)
+        spellings = (f"--{key}", f"--{key.replace('_', '-')}", f"--{key.replace('-', '_')}", f"-{key}")
+        option = next((found for name in spellings if (found := surface.find(name)) is not None), None)
+        if option is not None and isinstance(value, bool) and not set(spellings).isdisjoint(option.negatives):
+            value = not value
         name = option.name if option else f"--{key}"
         if isinstance(value, (str, list)) and (name in SECRET_OPTIONS or (option is None and is_secret(key))):
             example = f"{surface.dialect.variable_prefixes[0]}API_KEY"
@@ -89,11 +92,6 @@ def _native_options(surface: Surface, args: Mapping[str, Any]) -> tuple[dict[str
         if value is not None:
             options[name] = value
     return options, unknown
-
-
-def _find(surface: Surface, key: str) -> Option | None:
-    names = (f"--{key}", f"--{key.replace('_', '-')}", f"--{key.replace('-', '_')}", f"-{key}")
-    return next((option for name in names if (option := surface.find(name)) is not None), None)
 
 
 def _require_agreement(options: dict[str, Any], native: dict[str, Any], server: str) -> None:

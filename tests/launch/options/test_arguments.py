@@ -92,6 +92,55 @@ def test_what_a_server_refuses_or_doubts_is_found(surface, words, finding):
     assert finding in rules(findings_of(surface, words))
 
 
+NEWER = load_surface("vllm", "0.33.0")
+
+
+@pytest.mark.parametrize(
+    ("word", "name", "value"),
+    [
+        ("--enable-expert-parallel", "--enable-expert-parallel", True),
+        ("-ep", "--enable-expert-parallel", True),
+        ("--disable-expert-parallel", "--enable-expert-parallel", False),
+        ("--no-enable-expert-parallel", "--enable-expert-parallel", False),
+        ("--disable_chunked_prefill", "--enable-chunked-prefill", False),
+        ("--disable-custom-all-reduce", "--disable-custom-all-reduce", True),
+        ("--enable-custom-all-reduce", "--disable-custom-all-reduce", False),
+        ("--no-disable-custom-all-reduce", "--disable-custom-all-reduce", False),
+        ("--no-async-scheduling", "--async-scheduling", False),
+    ],
+)
+def test_each_spelling_of_a_switch_means_what_it_does_to_the_server(word: str, name: str, value: bool) -> None:
+    assert parse_arguments(NEWER, [word]).values == {name: value}
+    assert findings_of(NEWER, [word]) == []
+
+
+def test_every_switch_is_on_by_its_own_name_alone() -> None:
+    for surface in (VLLM, NEWER, TRTLLM, SGLANG, load_surface("sglang", "0.5.23"), load_surface("trtllm", "1.4")):
+        for option in surface.options:
+            if not option.takes_value:
+                for name in option.names:
+                    assert parse_arguments(surface, [name]).values == {option.name: name not in option.negatives}
+                assert option.names[0] not in option.negatives
+
+
+@pytest.mark.parametrize(
+    ("words", "values", "positional"),
+    [
+        (["-n4", "-q", "fp8"], {"--nnodes": 4, "--quantization": "fp8"}, []),
+        (["-tp=2", "--", "-x"], {"--tensor-parallel-size": 2}, ["-x"]),
+        (["--port", "1", "stray"], {"--port": 1}, ["stray"]),
+        (
+            ["--speculative-config", "5", "--speculative-config.method", "mtp"],
+            {"--speculative-config": {"method": "mtp"}},
+            [],
+        ),
+    ],
+)
+def test_words_are_split_as_argparse_splits_them(words: list[str], values: object, positional: list[str]) -> None:
+    parsed = parse_arguments(NEWER, words)
+    assert (parsed.values, parsed.positional, parsed.findings) == (values, positional, [])
+
+
 def test_an_unknown_option_is_told_with_the_nearest_and_with_the_versions_that_have_it():
     [finding] = findings_of(SGLANG, ["--disable-piecwise-cuda-graph"])
     assert "Did you mean '--disable-piecewise-cuda-graph'?" in finding.remedy

@@ -177,6 +177,21 @@ def test_a_list_is_written_as_its_option_takes_it(name, setting, words):
     assert set(words) <= set(lines)
 
 
+@pytest.mark.parametrize(
+    ("version", "argument", "word"),
+    [
+        ("0.33.0", "enable-prefix-caching=true", "--enable-prefix-caching"),
+        ("0.33.0", "enable-prefix-caching=false", "--disable-prefix-caching"),
+        ("0.33.0", "disable-prefix-caching=true", "--disable-prefix-caching"),
+        ("0.33.0", "no_enable_prefix_caching=true", "--disable-prefix-caching"),
+        ("0.20.0", "enable-prefix-caching=false", "--no-enable-prefix-caching"),
+    ],
+)
+def test_a_switch_is_written_as_its_version_takes_it(version: str, argument: str, word: str) -> None:
+    lines = rendered("command", "vllm-b200", [f"vllm.version={version}", f"vllm.args.{argument}"]).splitlines()
+    assert [line.strip(" \\") for line in lines if "prefix-caching" in line] == [word]
+
+
 def test_a_server_without_a_given_port_is_asked_at_its_own_default():
     assert start_of("sglang", "0.5.10", "m", {}).port == 30000
     assert start_of("vllm", "0.20.0", "m", {}).port == 8000

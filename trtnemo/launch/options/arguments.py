@@ -1,16 +1,18 @@
-"""A command line read as its server would read it."""
+"""A command line read as its server would read it: by argparse, built from the record of its options."""
 
 from __future__ import annotations
 
+import argparse
+import functools
 import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from trtnemo.findings import Finding
 from trtnemo.launch.options.option_value import convert
-from trtnemo.launch.servers.surface import SECRET_OPTIONS, Option, Surface
+from trtnemo.launch.servers.surface import SECRET_OPTIONS, Option, Surface, load_surface
 from trtnemo.recipe.external import is_secret
 
 
@@ -33,11 +35,50 @@ def parse_arguments(surface: Surface, words: Sequence[str]) -> ParsedArguments:
     return _Reader(surface, words).read()
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that raises where argparse ends the process."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ArgumentError."""
+        raise argparse.ArgumentError(None, message)
+
+
+class _Taken(argparse.Action):
+    """Notes which option was taken, by which of its names, and with which words."""
+
+    def __init__(self, option: Option, **settings: Any) -> None:
+        super().__init__(default=argparse.SUPPRESS, **settings)
+        self.option = option
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
+        """Leave the note; a value that may be left out is then None."""
+        words = values if isinstance(values, list) else [] if values is None else [values]
+        namespace.taken = (self.option, option_string, words)
+
+
+@functools.cache
+def _parser(server: str, version: str) -> _Parser:
+    """Return the parser of a version. click, unlike argparse, takes no abbreviations."""
+    surface = load_surface(server, version)
+    abbreviates = surface.dialect.parser == "argparse"
+    parser = _Parser(add_help=False, allow_abbrev=abbreviates, exit_on_error=False, conflict_handler="resolve")
+    for option in surface.options:
+        if not option.positional:
+            nargs = option.count or _NUMBERS.get(option.kind, 0)
+            parser.add_argument(*option.names, dest=option.name, action=_Taken, option=option, nargs=nargs)
+    return parser
+
+
+# words that an option of a kind takes; flags and switches take none. That a list is empty is judged here.
+_NUMBERS: dict[str, str | None] = {"value": None, "optional": "?", "list": "*"}
+
+
 class _Reader:
-    """Walks over the words once."""
+    """Walks over the words once, an option with what follows it at a time, so that a fault hides no other."""
 
     def __init__(self, surface: Surface, words: Sequence[str]) -> None:
         self.surface, self.dialect = surface, surface.dialect
+        self.parser = _parser(surface.server, surface.version)
         self.words = list(words)
         self.parsed = ParsedArguments()
 
@@ -45,71 +86,72 @@ class _Reader:
         """Consume every word."""
         while self.words:
             word = self.words.pop(0)
+            if word == "--":
+                self.parsed.positional += self.words
+                break
             if _is_option(word):
-                self._option(word)
+                self._option(word, self._following())
             else:
                 self.parsed.positional.append(word)
         return self.parsed
 
-    def _option(self, word: str) -> None:
+    def _following(self) -> list[str]:
+        count = next((place for place, word in enumerate(self.words) if _is_option(word)), len(self.words))
+        found, self.words = self.words[:count], self.words[count:]
+        return found
+
+    def _option(self, word: str, following: list[str]) -> None:
         for pattern, replacement in self.dialect.rewrites:
             word = re.sub(pattern, replacement, word)
-        is_split = word.startswith("--") or self.dialect.parser == "argparse"  # which splits `-x=1` too
-        name, has_value, text = word.partition("=") if is_split else (word, "", "")
+        name, equals, text = word.partition("=")
         base, dot, key = name.partition(".")
-        option = self._find(base)
-        if option is None:
-            value = text if has_value else self._unknown_value()
-            self.parsed.unknown[name] = None if is_secret(name) and value is not True else value
+        option = self.surface.find(base)
+        if dot and option is not None:
+            value, *rest = [text, *following] if equals else following or [""]
+            self._nested(option, key, value)
+            self.parsed.positional += rest
             return
-        if dot:
-            self._nested(option, key, text if has_value else self._next())
+        try:
+            taken, rest = self.parser.parse_known_args([self._as_listed(name) + equals + text, *following])
+        except argparse.ArgumentError as error:
+            self._fault(error, name, text, following)
             return
-        values = [text] if has_value else self._values(option)
-        self._store(option, base, values)
+        if not hasattr(taken, "taken"):
+            self._unknown(name, [text, *following] if equals else following, has_value=bool(equals))
+            return
+        option, listed, values = taken.taken
+        self._store(option, name, listed, values)
+        self.parsed.positional += rest
 
-    def _find(self, name: str) -> Option | None:
-        option = self.surface.find(name)
-        if option is None and self.dialect.parser == "argparse" and name.startswith("--"):
-            option = self._abbreviated(name)
+    def _as_listed(self, name: str) -> str:
+        is_long = self.dialect.dashes_for_underscores and name.startswith("--")
+        return name.replace("_", "-") if is_long else name
+
+    def _fault(self, error: argparse.ArgumentError, name: str, text: str, following: list[str]) -> None:
+        """Note what argparse refuses: a value too few or too many; an abbreviation of several is no option."""
+        option = self.surface.find(str(error.argument_name).split("/")[0])
         if option is None:
-            return None
-        if not option.certain:
-            self._add("warning", "uncertain-option", name, f"may not exist in {self.surface.title} yet")
-        if option.deprecated:
-            self._add("note", "deprecated-option", name, f"is deprecated in {self.surface.title}")
-        return option
+            self._unknown(name, following, has_value=False)
+        elif option.takes_value:
+            self._add("error", "option-value", name, "needs a value")
+        else:
+            self._add("error", "option-value", name, f"does not take a value, but was given {text!r}")
+            self.parsed.values[option.name] = self._as_listed(name) not in option.negatives
+            self.parsed.positional += following
 
-    def _abbreviated(self, name: str) -> Option | None:
-        """Return the option that argparse takes an unambiguous prefix for."""
-        written = name.replace("_", "-") if self.dialect.dashes_for_underscores else name
-        found = {known: option for known, option in self.surface.by_name.items() if known.startswith(written)}
-        options = {id(option): option for option in found.values()}
-        if len(options) != 1:
-            return None
-        option = next(iter(options.values()))
-        self._add("note", "abbreviated-option", name, f"is taken for {option.name}", "Write it out")
-        return option
-
-    def _values(self, option: Option) -> list[str]:
-        if not option.takes_value:
-            return []
-        if option.kind == "value":
-            return [] if not self.words or _is_option(self.words[0]) else [self.words.pop(0)]
-        values: list[str] = []
-        limit = 1 if option.kind == "optional" else option.count
-        while self.words and not _is_option(self.words[0]) and (limit is None or len(values) < limit):
-            values.append(self.words.pop(0))
-        return values
-
-    def _next(self) -> str:
-        return self.words.pop(0) if self.words else ""
-
-    def _unknown_value(self) -> str | bool:
+    def _unknown(self, name: str, words: list[str], *, has_value: bool) -> None:
         """Take the word after an option that nobody knows for its value; without one it is a flag."""
-        return self.words.pop(0) if self.words and not _is_option(self.words[0]) else True
+        value, rest = (words[0], words[1:]) if words or has_value else (True, [])
+        self.parsed.unknown[name] = None if is_secret(name) and value is not True else value
+        self.parsed.positional += rest
 
-    def _store(self, option: Option, written: str, texts: list[str]) -> None:
+    def _store(self, option: Option, written: str, listed: str, texts: list[str]) -> None:
+        if not self._as_listed(written).startswith(listed):  # `-n4` is -n in full
+            self._add("note", "abbreviated-option", written, f"is taken for {option.name}", "Write it out")
+        if not option.certain:
+            self._add("warning", "uncertain-option", written, f"may not exist in {self.surface.title} yet")
+        if option.deprecated:
+            self._add("note", "deprecated-option", written, f"is deprecated in {self.surface.title}")
         if option.name in self.parsed.values and not option.repeatable:
             self._add("note", "option-twice", written, "is given twice; the last one counts")
         if option.name in SECRET_OPTIONS and texts:
@@ -117,11 +159,9 @@ class _Reader:
             self._add("warning", "secret-in-command", option.name, message, "Give it by an environment variable")
             return
         if not option.takes_value:
-            if texts:
-                self._add("error", "option-value", written, f"does not take a value, but was given {texts[0]!r}")
-            self.parsed.values[option.name] = not written.startswith("--no-")
+            self.parsed.values[option.name] = listed not in option.negatives
             return
-        if not texts and option.kind in ("value", "list"):
+        if not texts and option.kind == "list":
             self._add("error", "option-value", written, "needs a value")
             return
         values = [convert(option, text) for text in texts]
@@ -142,11 +182,13 @@ class _Reader:
             value = json.loads(text)
         except ValueError:
             value = text
-        target = self.parsed.values.setdefault(option.name, {})
         *parents, last = key.split(".")
-        for part in parents:
-            target = target.setdefault(part, {})
-        target[last] = value
+        target, place = self.parsed.values, option.name
+        for part in (*parents, last):
+            if not isinstance(target.get(place), dict):
+                target[place] = {}
+            target, place = target[place], part
+        target[place] = value
 
     def _add(self, severity: Any, rule: str, subject: str, message: str, remedy: str = "") -> None:
         self.parsed.findings.append(Finding(severity, rule, subject, message, remedy))

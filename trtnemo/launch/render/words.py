@@ -33,7 +33,7 @@ def server_words(invocation: Invocation, place: Place, *, with_program: bool = T
     for name, value in invocation.options.items():
         option = invocation.surface.find(name)
         for item in _as_taken(option, files.pop(name, value)):
-            words += option_words(name, item)
+            words += option_words(name, item, option)
     return [*words, *(word for pair in files.items() for word in pair)]
 
 
@@ -44,12 +44,12 @@ def _as_taken(option: Option | None, value: Any) -> list[Any]:
     return value if option.repeatable else [_text(value)]
 
 
-def option_words(name: str, value: Any) -> list[str]:
-    """Return an option with its value; a switch that is off becomes `--no-...`."""
+def option_words(name: str, value: Any, option: Option | None = None) -> list[str]:
+    """Return an option with its value; a switch that is off by the name that switches it off, `--no-...` if unknown."""
     if value is True:
         return [name]
     if value is False:
-        return [name.replace("--", "--no-", 1)]
+        return [option.negatives[0] if option and option.negatives else name.replace("--", "--no-", 1)]
     if isinstance(value, list):
         return [name, *map(_text, value)]
     text = _text(value)

@@ -56,7 +56,10 @@ def dialect_of(server: str) -> Dialect:
 
 @dataclass(frozen=True)
 class Option:
-    """One command-line option: its names, how it takes values, and which ones."""
+    """One command-line option: its names, how it takes values, and which ones.
+
+    `negatives`: those of its names that switch it off.
+    """
 
     names: tuple[str, ...]
     kind: Literal["flag", "switch", "value", "optional", "list"]
@@ -70,11 +73,12 @@ class Option:
     deprecated: bool = False
     certain: bool = True
     count: int | None = None
+    negatives: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        """The longest name, which explains itself best."""
-        return max((name for name in self.names if not name.startswith("--no-")), key=len)
+        """The longest name that does not switch it off, which explains itself best."""
+        return max((name for name in self.names if name not in self.negatives), key=len)
 
     @property
     def takes_value(self) -> bool:
@@ -185,4 +189,25 @@ def _option(record: dict[str, Any]) -> Option:
             remedy="Add it to launch/servers/option_type.py",
         )
     lists: dict[str, Any] = {key: tuple(record[key]) for key in ("names", "choices", "uncertain") if key in record}
+    if record["kind"] in ("flag", "switch"):
+        lists["names"], lists["negatives"] = _switch_names(lists["names"], hides_more=record["kind"] == "switch")
     return Option(**(record | lists))
+
+
+def _switch_names(names: tuple[str, ...], *, hides_more: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return every name of a switch, and those that switch it off.
+
+    `--no-x` is the opposite of `--x`. vLLM from 0.33 on also pairs `--enable-x` with `--disable-x`, of which the first
+    in the record counts as on, and hides `--no-enable-x`, which it still takes.
+    """
+    on: list[str] = []
+    for name in names:
+        opposites = {name.replace("--no-", "--", 1)}
+        for one, other in (("--enable-", "--disable-"), ("--disable-", "--enable-")):
+            if hides_more and name.startswith(one):
+                opposites.add(name.replace(one, other, 1))
+        if not opposites & set(on):
+            on.append(name)
+    hidden = [f"--no-{name[2:]}" for name in on if hides_more and name.startswith("--")]
+    known = tuple(dict.fromkeys([*names, *hidden]))
+    return known, tuple(name for name in known if name not in on)
