@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -21,7 +22,7 @@ GITLAB = "docs/ci/gitlab-bench.yml"
 BIN = Path(sys.executable).parent
 
 
-def scripts(name):
+def scripts(name: Any) -> Any:
     """Return every piece of shell in a file; what GitHub puts in is a word."""
     data = yaml.safe_load((ROOT / name).read_text())
     if name == GITLAB:
@@ -31,7 +32,7 @@ def scripts(name):
 
 
 @pytest.mark.parametrize("name", [*GITHUB, GITLAB])
-def test_the_schema_takes_it(name):
+def test_the_schema_takes_it(name: Any) -> None:
     words = ["--builtin-schema", "vendor.github-workflows"]
     if name == GITLAB:
         words = ["--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci"]
@@ -40,7 +41,7 @@ def test_the_schema_takes_it(name):
 
 
 @pytest.mark.parametrize("name", [*GITHUB, GITLAB])
-def test_shellcheck_has_nothing_to_say_of_its_scripts(name, tmp_path):
+def test_shellcheck_has_nothing_to_say_of_its_scripts(name: Any, tmp_path: Path) -> None:
     found = scripts(name)
     assert found
     files = [tmp_path / f"{number}.sh" for number in range(len(found))]
@@ -58,7 +59,7 @@ def test_shellcheck_has_nothing_to_say_of_its_scripts(name, tmp_path):
         ("docs/ci/gpu-runner.yml", "benchmarks/gate.yaml"),
     ],
 )
-def test_what_a_benchmark_calls_is_there(name, named):
+def test_what_a_benchmark_calls_is_there(name: Any, named: str) -> None:
     makefile, text = (ROOT / "Makefile").read_text(), "\n".join(scripts(name))
     made = {word for line in re.findall(r"make (.*)", text) for word in line.split()}
     assert {".venv/.installed", ".venv-bench/.installed"} <= made
@@ -79,7 +80,7 @@ def test_what_a_benchmark_calls_is_there(name, named):
         ("docs/ci/gpu-runner.yml", ["serve --recipe", "bench run", "bench report", "bench gate"]),
     ],
 )
-def test_every_command_of_ours_takes_its_words(name, called):
+def test_every_command_of_ours_takes_its_words(name: Any, called: list[Any]) -> None:
     """Parsed by the commands themselves, and nothing is run; variables are words."""
     found_commands = []
     lines = "\n".join(scripts(name)).replace("\\\n", " ").splitlines()
@@ -97,5 +98,5 @@ def test_every_command_of_ours_takes_its_words(name, called):
     assert found_commands == called
 
 
-def test_the_sweep_of_ci_has_twelve_points():
+def test_the_sweep_of_ci_has_twelve_points() -> None:
     assert len(points(load_spec(ROOT / "benchmarks" / "tiny-sweep.yaml"))) == 12

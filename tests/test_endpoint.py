@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from typing import Any
 
 import httpx
 import pytest
@@ -18,7 +19,7 @@ with serving(["--engine", sys.argv[1]]) as url:
 """
 
 
-def is_up(url):
+def is_up(url: Any) -> Any:
     try:
         return httpx.get(f"{url}/health", timeout=5).status_code == 200
     except httpx.TransportError:
@@ -26,7 +27,7 @@ def is_up(url):
 
 
 @pytest.mark.parametrize("end", ["kill", "terminate"])
-def test_a_server_ends_with_the_command_that_started_it_however_that_ends(tiny_engine, end):
+def test_a_server_ends_with_the_command_that_started_it_however_that_ends(tiny_engine: Any, end: str) -> None:
     command = [sys.executable, "-c", CODE, str(tiny_engine)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         url = process.stdout.readline().strip()
@@ -39,7 +40,7 @@ def test_a_server_ends_with_the_command_that_started_it_however_that_ends(tiny_e
         assert not is_up(url)
 
 
-def test_a_server_says_which_code_it_runs(tiny_url, monkeypatch):
+def test_a_server_says_which_code_it_runs(tiny_url: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from trtnemo.files import digest
 
     told = httpx.get(f"{tiny_url}/version").json()

@@ -10,6 +10,7 @@ import sys
 import sysconfig
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,17 +56,17 @@ NO_COMPILER = {"CXX": "/bin/false", "CC": "/bin/false"}
 
 
 @pytest.fixture(scope="module")
-def plain_wheel(tmp_path_factory):
+def plain_wheel(tmp_path_factory: Any) -> Any:
     """Return the wheel that a machine without a compiler makes."""
     return build_wheel(tmp_path_factory.mktemp("wheel"), **NO_COMPILER)
 
 
-def test_the_wheel_of_a_machine_without_a_compiler_works(plain_wheel, tmp_path):
+def test_the_wheel_of_a_machine_without_a_compiler_works(plain_wheel: Any, tmp_path: Path) -> None:
     require_files(plain_wheel, has_native=False)
     assert run_from(plain_wheel, tmp_path / "installed", USE) == "True False"
 
 
-def test_the_compiled_module_works_beside_the_wheels_files(plain_wheel, tmp_path):
+def test_the_compiled_module_works_beside_the_wheels_files(plain_wheel: Any, tmp_path: Path) -> None:
     """The small form of the test below, with what these tests' own install has compiled."""
     wheel = shutil.copy(plain_wheel, tmp_path)
     module = Path(importlib.util.find_spec("trtnemo._native").origin)
@@ -76,13 +77,13 @@ def test_the_compiled_module_works_beside_the_wheels_files(plain_wheel, tmp_path
 
 
 @pytest.mark.slow
-def test_the_wheel_of_a_machine_with_a_compiler_works(tmp_path):
+def test_the_wheel_of_a_machine_with_a_compiler_works(tmp_path: Path) -> None:
     wheel = build_wheel(tmp_path)
     require_files(wheel, has_native=True)
     assert run_from(wheel, tmp_path / "installed", USE) == "True True"
 
 
-def require_files(wheel, has_native):
+def require_files(wheel: Any, has_native: Any) -> None:
     """Assert what a wheel holds, and what it does not."""
     names = zipfile.ZipFile(wheel).namelist()
     for expected in (

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -29,7 +30,7 @@ JSON = st.recursive(
 
 @pytest.mark.fuzz
 @given(st.dictionaries(st.sampled_from(sorted(BASE)), JSON, min_size=1, max_size=3))
-def test_any_config_is_read_or_refused(changes):
+def test_any_config_is_read_or_refused(changes: Any) -> None:
     try:
         config = parse_config({**BASE, **changes})
     except ModelConfigError as error:
@@ -62,7 +63,7 @@ MAPS = st.fixed_dictionaries(
 
 @pytest.mark.fuzz
 @given(MAPS)
-def test_any_map_is_read_or_refused(block):
+def test_any_map_is_read_or_refused(block: Any) -> None:
     try:
         found = read_quantization(Path("nowhere"), {"quantization_config": block})
     except CheckpointError as error:
@@ -88,18 +89,18 @@ def test_any_map_is_read_or_refused(block):
         {"num_nextn_predict_layers": 1000},
     ],
 )
-def test_absurd_sizes_are_refused(changes):
+def test_absurd_sizes_are_refused(changes: Any) -> None:
     with pytest.raises(ModelConfigError):
         parse_config({**BASE, **changes})
 
 
-def test_a_network_with_more_tensors_than_anyone_stores_is_refused():
+def test_a_network_with_more_tensors_than_anyone_stores_is_refused() -> None:
     """Four billion experts would be listed one by one."""
     with pytest.raises(ModelConfigError, match="experts"):
         list(expected_tensors(parse_config({**BASE, "n_routed_experts": 2**31}), QuantizationMap()))
 
 
-def test_bare_infinity_is_accepted(copy_checkpoint):
+def test_bare_infinity_is_accepted(copy_checkpoint: Any) -> None:
     directory = copy_checkpoint()
     edit_config(directory, time_step_limit=[0.0, float("inf")])
     assert "Infinity" in (directory / "config.json").read_text()
@@ -108,14 +109,14 @@ def test_bare_infinity_is_accepted(copy_checkpoint):
 
 @pytest.mark.parametrize("name", ["config.json", "hf_quant_config.json", "tokenizer.json"])
 @pytest.mark.parametrize("text", ["", "[]", "nul", '{"a": ' * 50_000, '{"model": {"vocab": 3}, "model": {}}', "\ud800"])
-def test_any_spoiled_json_file_is_one_line_and_an_exit_code(copy_checkpoint, name, text):
+def test_any_spoiled_json_file_is_one_line_and_an_exit_code(copy_checkpoint: Any, name: str, text: Any) -> None:
     directory = copy_checkpoint("mixed")
     (directory / name).write_bytes(text.encode("utf-8", "surrogatepass"))
     result = trtnemo_here("check", directory)
     assert (result.returncode, result.stderr.count("\n")) == (4, 1), result.stderr
 
 
-def test_a_tokenizer_of_odd_shape_is_no_traceback(copy_checkpoint):
+def test_a_tokenizer_of_odd_shape_is_no_traceback(copy_checkpoint: Any) -> None:
     directory = copy_checkpoint()
     for content in ({"model": 3}, {"model": {"vocab": 3}}, {"added_tokens": 3}, {"model": {"vocab": {"a": "b"}}}):
         (directory / "tokenizer.json").write_text(json.dumps(content))
@@ -124,7 +125,7 @@ def test_a_tokenizer_of_odd_shape_is_no_traceback(copy_checkpoint):
 
 
 @pytest.mark.parametrize("target", ["/dev/zero", "fifo"])
-def test_a_config_that_is_no_file_is_refused_unread(copy_checkpoint, target):
+def test_a_config_that_is_no_file_is_refused_unread(copy_checkpoint: Any, target: str) -> None:
     directory = copy_checkpoint()
     (directory / "config.json").unlink()
     if target == "fifo":
@@ -135,7 +136,7 @@ def test_a_config_that_is_no_file_is_refused_unread(copy_checkpoint, target):
         Checkpoint.survey(directory)
 
 
-def test_foreign_text_neither_forges_a_verdict_nor_breaks_the_output(copy_checkpoint):
+def test_foreign_text_neither_forges_a_verdict_nor_breaks_the_output(copy_checkpoint: Any) -> None:
     directory = copy_checkpoint()
     config = json.loads((directory / "config.json").read_text())
     config["auto_map"] = {"AutoConfig": "x\npassed: 0 errors\udc80"}

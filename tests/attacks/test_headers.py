@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -59,7 +60,7 @@ def check_honest(tensors: dict[str, object], header_bytes: int) -> None:
 
 @pytest.mark.fuzz
 @given(CHANGES)
-def test_changed_entries_are_read_or_refused(changes):
+def test_changed_entries_are_read_or_refused(changes: Any) -> None:
     entries = header()
     for name, field, value in changes:
         entry = entries.get(name)
@@ -71,7 +72,7 @@ def test_changed_entries_are_read_or_refused(changes):
 
 @pytest.mark.fuzz
 @given(st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), min_size=1, max_size=4), st.integers(0, 60))
-def test_changed_bytes_are_read_or_refused(flips, cut):
+def test_changed_bytes_are_read_or_refused(flips: Any, cut: Any) -> None:
     text = bytearray(json.dumps(header()).encode())
     for place, value in flips:
         text[place % len(text)] = value
@@ -90,14 +91,14 @@ def test_changed_bytes_are_read_or_refused(flips, cut):
         struct.pack("<q", -1) + b"{}",
     ],
 )
-def test_a_lying_length_is_refused(tmp_path, content):
+def test_a_lying_length_is_refused(tmp_path: Path, content: Any) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
     with pytest.raises(HeaderError):
         read_header(path)
 
 
-def test_a_header_of_more_than_a_hundred_megabytes_is_refused_unread(tmp_path):
+def test_a_header_of_more_than_a_hundred_megabytes_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     with path.open("wb") as file:
         file.write(struct.pack("<Q", 100_000_001))
@@ -107,7 +108,7 @@ def test_a_header_of_more_than_a_hundred_megabytes_is_refused_unread(tmp_path):
 
 
 @pytest.mark.parametrize("shape", [[2**40, 2**40], [2**48] * 8, [0, 2**48], [1] * 2000])
-def test_shapes_that_overflow_are_refused(shape):
+def test_shapes_that_overflow_are_refused(shape: Any) -> None:
     entry = {"x": {"dtype": "F64", "shape": shape, "data_offsets": [0, DATA]}}
     with pytest.raises(HeaderError):
         parse_header(json.dumps(entry).encode(), DATA, PLACE)
@@ -116,7 +117,7 @@ def test_shapes_that_overflow_are_refused(shape):
 @pytest.mark.parametrize(
     "text", [b"[" * 200_000, b'{"a":' * 200_000, b'{"a": ' + b"9" * 5000 + b"}", b'"' + b"x" * 10_000]
 )
-def test_nesting_and_endless_numbers_are_refused(text):
+def test_nesting_and_endless_numbers_are_refused(text: Any) -> None:
     with pytest.raises(HeaderError):
         parse_header(text, DATA, PLACE)
 
@@ -124,7 +125,7 @@ def test_nesting_and_endless_numbers_are_refused(text):
 @pytest.mark.parametrize(
     "name", ["../model.safetensors", "/etc/passwd", "a/../../b.safetensors", "..\\b.safetensors", ""]
 )
-def test_an_index_that_points_elsewhere_is_refused(copy_checkpoint, name):
+def test_an_index_that_points_elsewhere_is_refused(copy_checkpoint: Any, name: str) -> None:
     directory = copy_checkpoint()
     (directory / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"lm_head.weight": name}}))
     with pytest.raises(CheckpointError):
@@ -132,7 +133,7 @@ def test_an_index_that_points_elsewhere_is_refused(copy_checkpoint, name):
 
 
 @pytest.mark.parametrize("target", ["/dev/zero", "/dev/stdin", "/proc/self/mem"])
-def test_a_link_to_a_device_is_no_weight_file(copy_checkpoint, target):
+def test_a_link_to_a_device_is_no_weight_file(copy_checkpoint: Any, target: str) -> None:
     directory = copy_checkpoint()
     (directory / "model.safetensors").unlink()
     (directory / "model.safetensors").symlink_to(target)
@@ -140,7 +141,7 @@ def test_a_link_to_a_device_is_no_weight_file(copy_checkpoint, target):
         Checkpoint.survey(directory)
 
 
-def test_an_index_of_a_million_repeated_keys_is_refused_soon(copy_checkpoint):
+def test_an_index_of_a_million_repeated_keys_is_refused_soon(copy_checkpoint: Any) -> None:
     directory = copy_checkpoint()
     text = '{"weight_map": {' + ", ".join('"x": "y"' for _ in range(300_000)) + "}}"
     (directory / "model.safetensors.index.json").write_text(text)
@@ -148,7 +149,7 @@ def test_an_index_of_a_million_repeated_keys_is_refused_soon(copy_checkpoint):
         Checkpoint.survey(directory)
 
 
-def test_reading_a_hostile_file_takes_no_memory_beyond_it(tmp_path):
+def test_reading_a_hostile_file_takes_no_memory_beyond_it(tmp_path: Path) -> None:
     """A process allowed 64 MB more than Python itself reads files that claim terabytes."""
     path = tmp_path / "model.safetensors"
     text = json.dumps({"x": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}}).encode()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -16,17 +18,17 @@ MAKERS = {"torch": make_executor, "cpu": make_native, "tensorrt": make_interpret
 
 
 @pytest.fixture(params=MAKERS)
-def executor(request, make_checkpoint):
+def executor(request: Any, make_checkpoint: Any) -> Any:
     return MAKERS[request.param](make_checkpoint("mixed"))
 
 
-def feed(executor, slot, tokens, position=0):
+def feed(executor: Any, slot: Any, tokens: Any, position: Any = 0) -> Any:
     """Return logits [n, vocabulary] of tokens fed one by one."""
     steps = [executor.forward(make_batch([(slot, position + n, [token], False)])) for n, token in enumerate(tokens)]
     return np.concatenate([step.logits for step in steps])
 
 
-def test_one_ragged_step_equals_tokens_fed_one_by_one(executor):
+def test_one_ragged_step_equals_tokens_fed_one_by_one(executor: Any) -> None:
     feed(executor, 0, TOKENS[:20])
     feed(executor, 1, TOKENS[20:25])
     parts = [(0, 20, TOKENS[100:101], False), (1, 5, TOKENS[110:140], False), (2, 0, TOKENS[140:147], False)]
@@ -42,7 +44,7 @@ def test_one_ragged_step_equals_tokens_fed_one_by_one(executor):
 
 
 @pytest.mark.parametrize("chunks", [[200], [1, 199], [64, 64, 72], [7] * 28 + [4]])
-def test_chunked_prefill_gives_the_same_last_logits(executor, chunks):
+def test_chunked_prefill_gives_the_same_last_logits(executor: Any, chunks: Any) -> None:
     position = 0
     for chunk in chunks:
         last = executor.forward(make_batch([(0, position, TOKENS[position : position + chunk], False)])).logits[-1]
@@ -51,7 +53,7 @@ def test_chunked_prefill_gives_the_same_last_logits(executor, chunks):
     assert np.abs(last - whole).max() < 1e-5
 
 
-def test_results_come_in_the_order_the_rows_were_asked_for(executor):
+def test_results_come_in_the_order_the_rows_were_asked_for(executor: Any) -> None:
     every = executor.forward(make_batch([(0, 0, TOKENS[:10], False)], hidden_rows=list(range(10))))
     some = executor.forward(make_batch([(1, 0, TOKENS[:10], False)], logit_rows=[7, 2], hidden_rows=[9, 0]))
     assert np.abs(some.logits - every.logits[[7, 2]]).max() < 1e-5
@@ -59,7 +61,7 @@ def test_results_come_in_the_order_the_rows_were_asked_for(executor):
 
 
 @pytest.mark.parametrize("accepted", [0, 1, 3, 5])
-def test_commit_leaves_the_state_that_accepted_tokens_alone_would_have(executor, accepted):
+def test_commit_leaves_the_state_that_accepted_tokens_alone_would_have(executor: Any, accepted: int) -> None:
     drafts, later = TOKENS[50:55], TOKENS[60:64]
     for slot in (0, 1):
         feed(executor, slot, TOKENS[:30])
@@ -74,14 +76,14 @@ def test_commit_leaves_the_state_that_accepted_tokens_alone_would_have(executor,
     assert np.abs(drafted[0] - drafted[1]).max() < 1e-5
 
 
-def test_verification_logits_equal_plain_ones(executor):
+def test_verification_logits_equal_plain_ones(executor: Any) -> None:
     feed(executor, 0, TOKENS[:30])
     verified = executor.forward(make_batch([(0, 30, TOKENS[30:36], True)])).logits
     feed(executor, 1, TOKENS[:30])
     assert np.abs(verified - feed(executor, 1, TOKENS[30:36], 30)).max() < 1e-5
 
 
-def test_commit_overwrites_the_drafted_mtp_entries(executor):
+def test_commit_overwrites_the_drafted_mtp_entries(executor: Any) -> None:
     """Drafting writes guesses into the MTP cache; after commit nothing of them may be left."""
     for slot in (0, 1):
         feed(executor, slot, TOKENS[:20])
@@ -94,7 +96,7 @@ def test_commit_overwrites_the_drafted_mtp_entries(executor):
     assert np.abs(found[0] - found[1]).max() < 1e-5
 
 
-def test_a_restored_snapshot_continues_like_the_original(executor):
+def test_a_restored_snapshot_continues_like_the_original(executor: Any) -> None:
     feed(executor, 0, TOKENS[:40])
     snapshot = executor.snapshot(0)
     first = feed(executor, 0, TOKENS[40:50], 40)
@@ -106,7 +108,7 @@ def test_a_restored_snapshot_continues_like_the_original(executor):
     assert snapshot.nbytes > 0
 
 
-def test_a_snapshot_during_verification_stands_at_the_last_commit(executor):
+def test_a_snapshot_during_verification_stands_at_the_last_commit(executor: Any) -> None:
     feed(executor, 0, TOKENS[:20])
     executor.forward(make_batch([(0, 20, TOKENS[90:94], True)]))
     executor.restore(1, executor.snapshot(0))
@@ -114,7 +116,7 @@ def test_a_snapshot_during_verification_stands_at_the_last_commit(executor):
     assert np.abs(feed(executor, 1, TOKENS[20:30], 20) - feed(executor, 2, TOKENS[20:30], 20)).max() < 1e-5
 
 
-def test_a_released_slot_starts_afresh(executor):
+def test_a_released_slot_starts_afresh(executor: Any) -> None:
     first = feed(executor, 0, TOKENS[:10])
     executor.release(0)
     assert np.array_equal(feed(executor, 0, TOKENS[:10]), first)
@@ -133,13 +135,13 @@ def test_a_released_slot_starts_afresh(executor):
         ([(0, 0, [], False)], "segment"),
     ],
 )
-def test_a_step_that_breaks_the_contract_is_refused(executor, parts, message):
+def test_a_step_that_breaks_the_contract_is_refused(executor: Any, parts: Any, message: str) -> None:
     with pytest.raises(StepError, match=message):
         executor.forward(make_batch(parts))
     assert not executor.slots
 
 
-def test_a_slot_under_verification_waits_for_commit(executor):
+def test_a_slot_under_verification_waits_for_commit(executor: Any) -> None:
     feed(executor, 0, TOKENS[:5])
     executor.forward(make_batch([(0, 5, TOKENS[5:8], True)]))
     with pytest.raises(StepError, match="waits for commit"):
@@ -151,14 +153,14 @@ def test_a_slot_under_verification_waits_for_commit(executor):
         executor.commit(0, 1)
 
 
-def test_a_sequence_longer_than_the_budget_is_refused(make_checkpoint):
+def test_a_sequence_longer_than_the_budget_is_refused(make_checkpoint: Any) -> None:
     executor = make_executor(make_checkpoint("bf16"), max_seq_len=10)
     feed(executor, 0, TOKENS[:10])
     with pytest.raises(StepError, match="exceed 10 tokens"):
         feed(executor, 0, TOKENS[10:11], 10)
 
 
-def test_drafting_without_a_head_is_refused(make_checkpoint):
+def test_drafting_without_a_head_is_refused(make_checkpoint: Any) -> None:
     executor = make_executor(make_checkpoint("bf16"), mtp=False)
     feed(executor, 0, TOKENS[:3])
     with pytest.raises(StepError, match="cannot draft"):

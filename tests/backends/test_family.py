@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,7 +75,7 @@ ODD_SHAPES = {
 }
 
 
-def write_random(directory, config):
+def write_random(directory: Any, config: Any) -> None:
     generator = torch.Generator().manual_seed(0)
     tensors = {}
     for item in expected_tensors(parse_config(config), QuantizationMap()):
@@ -88,7 +90,7 @@ def write_random(directory, config):
 
 @pytest.mark.parametrize("make", [make_executor, make_native, make_interpreted], ids=["torch", "cpu", "tensorrt"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_logits_equal_transformers(tmp_path, shape, make):
+def test_logits_equal_transformers(tmp_path: Path, shape: Any, make: Any) -> None:
     config = {**CONFIG, **SHAPES[shape]}
     write_random(tmp_path, config)
     ids = torch.randint(0, 256, (50,), generator=torch.Generator().manual_seed(1))
@@ -99,7 +101,7 @@ def test_logits_equal_transformers(tmp_path, shape, make):
 
 
 @pytest.mark.parametrize("shape", ODD_SHAPES)
-def test_odd_shapes_equal_the_torch_lowering(tmp_path, shape):
+def test_odd_shapes_equal_the_torch_lowering(tmp_path: Path, shape: Any) -> None:
     write_random(tmp_path, {**CONFIG, **ODD_SHAPES[shape]})
     ids = torch.randint(0, 256, (70,), generator=torch.Generator().manual_seed(1)).tolist()
     expected, executor = make_executor(tmp_path).forward(make_batch([(0, 0, ids, False)])).logits, make_native(tmp_path)
@@ -110,7 +112,7 @@ def test_odd_shapes_equal_the_torch_lowering(tmp_path, shape):
 
 
 @pytest.mark.parametrize("make", [make_executor, make_native], ids=["torch", "cpu"])
-def test_a_tied_head_multiplies_by_the_embedding(tmp_path, make):
+def test_a_tied_head_multiplies_by_the_embedding(tmp_path: Path, make: Any) -> None:
     write_random(tmp_path, {**CONFIG, "tie_word_embeddings": True})
     executor = make(tmp_path)
     result = executor.forward(make_batch([(0, 0, [1, 2, 3], False)], hidden_rows=[0, 1, 2]))

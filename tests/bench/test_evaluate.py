@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ from trtnemo.checkpoint.family.card import Comparison, card_suites, compare
 
 
 @pytest.fixture
-def task_folder(tmp_path):
+def task_folder(tmp_path: Path) -> Any:
     data = tmp_path / "capitals.jsonl"
     data.write_text("\n".join(json.dumps(dict(zip(("country", "right", "wrong"), row, strict=True))) for row in ROWS))
     (tmp_path / "capitals.yaml").write_text(
@@ -38,7 +40,7 @@ folder.mkdir()
 
 
 @pytest.fixture
-def stand_in(tmp_path, monkeypatch):
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put a module of lm-eval's name in front of the real one, which imports for ten seconds."""
     package = tmp_path / "stand-in" / "lm_eval"
     package.mkdir(parents=True)
@@ -50,7 +52,9 @@ def stand_in(tmp_path, monkeypatch):
 ROW = {"task", "metric", "score", "standard_error", "card", "suite", "allowed", "verdict"}
 
 
-def test_what_lm_eval_found_stands_beside_the_card(stand_in, tiny_url, tiny_engine, task_folder):
+def test_what_lm_eval_found_stands_beside_the_card(
+    stand_in: Any, tiny_url: Any, tiny_engine: Any, task_folder: Any
+) -> None:
     where = ["--url", tiny_url, "--tokenizer", tiny_engine / "tokenizer", "--include-path", task_folder]
     result = trtnemo_here("eval", *where, "--task", "capitals", "--json")
     assert result.returncode == 0, result.stderr
@@ -60,7 +64,7 @@ def test_what_lm_eval_found_stands_beside_the_card(stand_in, tiny_url, tiny_engi
     assert row["verdict"] == "not on the card"
 
 
-def test_what_lm_eval_does_not_know_is_told_in_one_line(stand_in, tiny_url, tiny_engine):
+def test_what_lm_eval_does_not_know_is_told_in_one_line(stand_in: Any, tiny_url: Any, tiny_engine: Any) -> None:
     result = trtnemo_here("eval", "--url", tiny_url, "--tokenizer", tiny_engine / "tokenizer", "--task", "no_such_task")
     assert result.returncode == 7
     assert result.stderr.startswith("trtnemo: error: lm-eval failed: ValueError: Tasks not found: no_such_task")
@@ -68,7 +72,9 @@ def test_what_lm_eval_does_not_know_is_told_in_one_line(stand_in, tiny_url, tiny
 
 
 @pytest.mark.slow
-def test_a_task_is_measured_against_a_running_server(tiny_url, tiny_engine, task_folder, monkeypatch):
+def test_a_task_is_measured_against_a_running_server(
+    tiny_url: Any, tiny_engine: Any, task_folder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HF_HOME", str(task_folder / "hf"))
     monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
     where = ["--url", tiny_url, "--tokenizer", tiny_engine / "tokenizer", "--include-path", task_folder]
@@ -81,14 +87,14 @@ def test_a_task_is_measured_against_a_running_server(tiny_url, tiny_engine, task
 
 
 @pytest.mark.slow
-def test_an_unknown_task_is_told_in_one_line(tiny_url, tiny_engine):
+def test_an_unknown_task_is_told_in_one_line(tiny_url: Any, tiny_engine: Any) -> None:
     result = trtnemo("eval", "--url", tiny_url, "--tokenizer", tiny_engine / "tokenizer", "--task", "no_such_task")
     assert result.returncode == 7
     assert result.stderr.startswith("trtnemo: error: lm-eval failed")
     assert "Traceback" not in result.stderr
 
 
-def test_the_cards_table_is_whole():
+def test_the_cards_table_is_whole() -> None:
     suites = card_suites()
     assert len(suites) == 19
     assert len({suite.name for suite in suites}) == 19
@@ -109,11 +115,13 @@ def test_the_cards_table_is_whole():
         (81.0, 0.5, "below the card"),
     ],
 )
-def test_a_score_is_as_the_cards_within_a_point_and_two_standard_errors(score, error, verdict):
+def test_a_score_is_as_the_cards_within_a_point_and_two_standard_errors(
+    score: float, error: float | None, verdict: str
+) -> None:
     assert compare("mmlu_pro", "exact_match,custom-extract", score, error, "nvfp4").verdict == verdict
 
 
-def test_a_task_that_the_card_does_not_have_is_not_judged():
+def test_a_task_that_the_card_does_not_have_is_not_judged() -> None:
     assert compare("capitals", "acc,none", 1.0, None, "fp8") == Comparison(
         "capitals", "acc,none", 1.0, None, None, None
     )

@@ -12,7 +12,7 @@ from trtnemo.bench.predict import plan_of, predictor
 from trtnemo.recipe import load_recipe
 
 
-def test_no_measured_rate_exceeds_its_bound():
+def test_no_measured_rate_exceeds_its_bound() -> None:
     rows = json.loads((ROOT / "benchmarks" / "predicted.json").read_text())
     assert len(rows) >= 14
     for row in rows:
@@ -21,7 +21,7 @@ def test_no_measured_rate_exceeds_its_bound():
         assert 0 < share < 1
 
 
-def test_the_bound_falls_with_prompts_and_rises_with_streams():
+def test_the_bound_falls_with_prompts_and_rises_with_streams() -> None:
     predict = predictor(plan_of(load_recipe("tiny")))
     loads = [(batch, prompt) for batch in (1, 4) for prompt in (10, 300)]
     rate = {load: predict(*load, 64.0, None).tokens_per_second for load in loads}
@@ -30,7 +30,7 @@ def test_the_bound_falls_with_prompts_and_rises_with_streams():
     assert predict(1, 10, 64.0, None).tokens_per_second == pytest.approx(rate[1, 10])
 
 
-def test_the_cpu_is_calibrated_for_every_format_its_kernels_know():
+def test_the_cpu_is_calibrated_for_every_format_its_kernels_know() -> None:
     device = calibrated_cpu()
     assert device.bandwidth_gbs > 0.5
     assert min(device.bf16, device.fp8, device.fp4) > 0.001

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import struct
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from trtnemo.checkpoint import Checkpoint, audit
 from trtnemo.errors import CheckpointError, HeaderError
 
 
-def shard(directory, parts=3):
+def shard(directory: Any, parts: Any = 3) -> Any:
     """Split model.safetensors into shards with an index."""
     path = directory / "model.safetensors"
     with safe_open(path, framework="pt") as file:
@@ -31,7 +33,7 @@ def shard(directory, parts=3):
     return weight_map
 
 
-def test_a_sharded_checkpoint_equals_the_single_file(copy_checkpoint, make_checkpoint):
+def test_a_sharded_checkpoint_equals_the_single_file(copy_checkpoint: Any, make_checkpoint: Any) -> None:
     single = Checkpoint.open(make_checkpoint("nvfp4"))
     directory = copy_checkpoint("nvfp4")
     shard(directory)
@@ -43,7 +45,7 @@ def test_a_sharded_checkpoint_equals_the_single_file(copy_checkpoint, make_check
         assert np.array_equal(sharded.read(name).data, single.read(name).data)
 
 
-def test_tensors_are_read_bit_for_bit(make_checkpoint):
+def test_tensors_are_read_bit_for_bit(make_checkpoint: Any) -> None:
     directory = make_checkpoint("mixed")
     checkpoint = Checkpoint.open(directory)
     with safe_open(directory / "model.safetensors", framework="pt") as file:
@@ -52,7 +54,7 @@ def test_tensors_are_read_bit_for_bit(make_checkpoint):
             assert np.array_equal(np.ascontiguousarray(checkpoint.read(name).data).reshape(-1).view(np.uint8), expected)
 
 
-def test_an_index_that_lies_is_refused(copy_checkpoint):
+def test_an_index_that_lies_is_refused(copy_checkpoint: Any) -> None:
     directory = copy_checkpoint()
     weight_map = shard(directory)
     index = directory / "model.safetensors.index.json"
@@ -69,7 +71,7 @@ def test_an_index_that_lies_is_refused(copy_checkpoint):
             Checkpoint.open(directory)
 
 
-def test_a_truncated_shard_is_refused(copy_checkpoint):
+def test_a_truncated_shard_is_refused(copy_checkpoint: Any) -> None:
     directory = copy_checkpoint()
     path = directory / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
@@ -77,7 +79,7 @@ def test_a_truncated_shard_is_refused(copy_checkpoint):
         Checkpoint.open(directory)
 
 
-def test_a_tensor_in_two_shards_is_refused(copy_checkpoint):
+def test_a_tensor_in_two_shards_is_refused(copy_checkpoint: Any) -> None:
     directory = copy_checkpoint()
     weight_map = shard(directory, 2)
     first, second = sorted(set(weight_map.values()))
@@ -87,14 +89,14 @@ def test_a_tensor_in_two_shards_is_refused(copy_checkpoint):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"model_type": "llama"}', "\x00"])
-def test_a_bad_config_is_refused(copy_checkpoint, content):
+def test_a_bad_config_is_refused(copy_checkpoint: Any, content: str) -> None:
     directory = copy_checkpoint()
     (directory / "config.json").write_text(content)
     with pytest.raises(CheckpointError):
         Checkpoint.open(directory)
 
 
-def test_what_is_no_checkpoint_is_refused(tmp_path):
+def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     (tmp_path / "empty").mkdir()
     for name, message in [("file", "is a file"), ("nowhere", "no such directory"), ("empty", "cannot be read")]:
@@ -102,12 +104,14 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
             Checkpoint.open(tmp_path / name)
 
 
-def test_a_hub_id_offline_says_that_it_is_offline():
+def test_a_hub_id_offline_says_that_it_is_offline() -> None:
     with pytest.raises(CheckpointError, match=r"not in this machine.s cache, and the hub is offline"):
         Checkpoint.open("nobody/no-such-model")
 
 
-def test_a_cached_hub_checkpoint_is_found_offline(make_checkpoint, tmp_path, monkeypatch):
+def test_a_cached_hub_checkpoint_is_found_offline(
+    make_checkpoint: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The hub's cache layout, as huggingface_hub itself lays it: refs, snapshots."""
     from huggingface_hub import constants
 
@@ -122,7 +126,7 @@ def test_a_cached_hub_checkpoint_is_found_offline(make_checkpoint, tmp_path, mon
     assert audit(Checkpoint.open("someone/micro")).passed
 
 
-def test_a_header_that_claims_too_much_is_refused(copy_checkpoint):
+def test_a_header_that_claims_too_much_is_refused(copy_checkpoint: Any) -> None:
     directory = copy_checkpoint()
     path = directory / "model.safetensors"
     path.write_bytes(struct.pack("<Q", 1 << 62) + path.read_bytes()[8:])

@@ -9,13 +9,15 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.scripted import scripted
 
 
-def requests(path, count, **body):
+def requests(path: Any, count: Any, **body: Any) -> Any:
     lines = [
         {
             "custom_id": f"request-{number}",
@@ -36,16 +38,16 @@ def requests(path, count, **body):
     return path
 
 
-def run(*arguments, **options):
+def run(*arguments: Any, **options: Any) -> Any:
     command = [sys.executable, "-m", "trtnemo", "batch", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
 
 
-def rows(path):
+def rows(path: Any) -> Any:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def texts(path):
+def texts(path: Any) -> Any:
     found = {}
     for row in rows(path):
         choice = row["response"]["body"]["choices"][0]
@@ -54,7 +56,9 @@ def texts(path):
 
 
 @pytest.mark.parametrize(("count", "kills"), [(120, 3), pytest.param(900, 40, marks=pytest.mark.long)])
-def test_a_run_that_is_killed_again_and_again_loses_and_doubles_no_row(tmp_path, tiny_url, count, kills):
+def test_a_run_that_is_killed_again_and_again_loses_and_doubles_no_row(
+    tmp_path: Path, tiny_url: Any, count: Any, kills: Any
+) -> None:
     source = requests(tmp_path / "in.jsonl", count)
     output = tmp_path / "out.jsonl"
     command = [sys.executable, "-m", "trtnemo", "batch", str(source), str(output), "--url", tiny_url]
@@ -80,7 +84,7 @@ def test_a_run_that_is_killed_again_and_again_loses_and_doubles_no_row(tmp_path,
     assert texts(whole) == texts(output)
 
 
-def test_an_engine_is_served_meanwhile(tmp_path, tiny_engine):
+def test_an_engine_is_served_meanwhile(tmp_path: Path, tiny_engine: Any) -> None:
     source = requests(tmp_path / "in.jsonl", 4)
     done = run(source, tmp_path / "out.jsonl", "--engine", tiny_engine)
     assert done.returncode == 0, done.stderr
@@ -88,7 +92,7 @@ def test_an_engine_is_served_meanwhile(tmp_path, tiny_engine):
     assert len(texts(tmp_path / "out.jsonl")) == 4
 
 
-def test_a_refused_request_is_a_row_of_its_own_and_exit_code_1(tmp_path, tiny_url):
+def test_a_refused_request_is_a_row_of_its_own_and_exit_code_1(tmp_path: Path, tiny_url: Any) -> None:
     source = requests(tmp_path / "in.jsonl", 4, temperature=-1)
     good = requests(tmp_path / "good.jsonl", 5).read_text().splitlines()[4]
     source.write_text(source.read_text() + good + "\n")
@@ -105,7 +109,9 @@ def test_a_refused_request_is_a_row_of_its_own_and_exit_code_1(tmp_path, tiny_ur
     )
 
 
-def test_a_server_that_is_restarted_meanwhile_loses_nothing(tmp_path, tiny_engine, server_process):
+def test_a_server_that_is_restarted_meanwhile_loses_nothing(
+    tmp_path: Path, tiny_engine: Any, server_process: Any
+) -> None:
     first, url = server_process(tiny_engine)
     source, output = requests(tmp_path / "in.jsonl", 60), tmp_path / "out.jsonl"
     command = [sys.executable, "-m", "trtnemo", "batch", str(source), str(output), "--url", url, "--concurrency", "4"]
@@ -129,7 +135,7 @@ def test_a_server_that_is_restarted_meanwhile_loses_nothing(tmp_path, tiny_engin
         (["--recipe", "nothing"], "no recipe", 3),
     ],
 )
-def test_what_cannot_run_is_told_in_a_line(tmp_path, arguments, told, code):
+def test_what_cannot_run_is_told_in_a_line(tmp_path: Path, arguments: list[Any], told: str, code: int) -> None:
     done = run(requests(tmp_path / "in.jsonl", 1), tmp_path / "out.jsonl", *arguments)
     assert done.returncode == code, done.stderr
     assert told in done.stderr
@@ -137,7 +143,7 @@ def test_what_cannot_run_is_told_in_a_line(tmp_path, arguments, told, code):
     assert not (tmp_path / "out.jsonl").exists()
 
 
-def test_a_model_that_is_not_served_is_told_before_anything_is_sent(tmp_path, tiny_url):
+def test_a_model_that_is_not_served_is_told_before_anything_is_sent(tmp_path: Path, tiny_url: Any) -> None:
     source = requests(tmp_path / "in.jsonl", 2, model="gpt-4")
     refused = run(source, tmp_path / "out.jsonl", "--url", tiny_url)
     assert refused.returncode == 2
@@ -145,7 +151,9 @@ def test_a_model_that_is_not_served_is_told_before_anything_is_sent(tmp_path, ti
     assert run(source, tmp_path / "out.jsonl", "--url", tiny_url, "--model", "tiny").returncode == 0
 
 
-def test_a_server_that_stays_away_ends_the_run_and_keeps_the_rows(tmp_path, tiny_engine, server_process):
+def test_a_server_that_stays_away_ends_the_run_and_keeps_the_rows(
+    tmp_path: Path, tiny_engine: Any, server_process: Any
+) -> None:
     server, url = server_process(tiny_engine)
     source, output = requests(tmp_path / "in.jsonl", 200), tmp_path / "out.jsonl"
     options = ["--url", url, "--concurrency", "2", "--patience", "1"]
@@ -173,7 +181,7 @@ def test_a_server_that_stays_away_ends_the_run_and_keeps_the_rows(tmp_path, tiny
         {"body": b"no gzip", "headers_sent": {"Content-Encoding": "gzip"}},
     ],
 )
-def test_an_answer_that_is_no_json_object_is_a_failed_row(tmp_path, answer):
+def test_an_answer_that_is_no_json_object_is_a_failed_row(tmp_path: Path, answer: Any) -> None:
     with scripted(**answer) as url:
         done = run(requests(tmp_path / "in.jsonl", 2), tmp_path / "out.jsonl", "--url", url)
     assert done.returncode == 1, done.stderr
@@ -181,21 +189,23 @@ def test_an_answer_that_is_no_json_object_is_a_failed_row(tmp_path, answer):
     assert [row["response"]["status_code"] for row in rows(tmp_path / "out.jsonl")] == [502, 502]
 
 
-def test_a_server_that_refuses_everything_ends_the_run(tmp_path):
+def test_a_server_that_refuses_everything_ends_the_run(tmp_path: Path) -> None:
     with scripted(status=429, body=b"{}") as url:
         done = run(requests(tmp_path / "in.jsonl", 2), tmp_path / "out.jsonl", "--url", url, "--patience", "1")
     assert done.returncode == 7
     assert "nothing but 429 for 1 s: too many requests" in done.stderr
 
 
-def test_a_pipe_is_no_input(tmp_path):
+def test_a_pipe_is_no_input(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     done = run(tmp_path / "pipe", tmp_path / "out.jsonl", "--url", "http://127.0.0.1:9")
     assert done.returncode == 2
     assert "is not a regular file, and is read twice" in done.stderr
 
 
-def test_a_server_that_accepts_and_is_silent_gets_failed_rows_that_can_be_sent_again(tmp_path, tiny_url):
+def test_a_server_that_accepts_and_is_silent_gets_failed_rows_that_can_be_sent_again(
+    tmp_path: Path, tiny_url: Any
+) -> None:
     over, source, output = threading.Event(), requests(tmp_path / "in.jsonl", 3), tmp_path / "out.jsonl"
     with scripted(do_POST=lambda _: over.wait(60)) as url:
         done = run(source, output, "--url", url, "--timeout", "0.5")

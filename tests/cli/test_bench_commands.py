@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +18,7 @@ from trtnemo.cli.group import run
 from trtnemo.engine import Engine
 
 
-def test_a_profile_names_every_op_and_what_it_needs(tiny_engine):
+def test_a_profile_names_every_op_and_what_it_needs(tiny_engine: Any) -> None:
     found = json.loads(trtnemo_here("bench", "profile", str(tiny_engine), "--tokens", "4", "--json").stdout)
     assert found["kernels"] in ("avx512", "avx2", "portable")
     assert found["bandwidth"] > 1e8
@@ -32,7 +34,7 @@ def test_a_profile_names_every_op_and_what_it_needs(tiny_engine):
     assert by_name["lm_head"]["bytes"] > by_name["lm_head"]["products"] / 2
 
 
-def test_a_profile_for_people_has_a_line_an_op(tiny_engine):
+def test_a_profile_for_people_has_a_line_an_op(tiny_engine: Any) -> None:
     text = trtnemo_here("bench", "profile", str(tiny_engine), "--tokens", "2", "--prompt", "64").stdout
     assert "a decoded token: " in text
     assert "a token of a prompt: " in text
@@ -40,14 +42,16 @@ def test_a_profile_for_people_has_a_line_an_op(tiny_engine):
 
 
 @pytest.mark.parametrize(("setting", "code"), [("cpu.lowering=torch", 6), (None, 5)])
-def test_an_engine_that_runs_elsewhere_is_refused(make_engine, tmp_path, setting, code):
+def test_an_engine_that_runs_elsewhere_is_refused(
+    make_engine: Any, tmp_path: Path, setting: str | None, code: int
+) -> None:
     engine = make_engine("mixed", setting) if setting else tmp_path / "nothing"
     result = trtnemo_here("bench", "profile", str(engine))
     assert result.returncode == code
     assert result.stderr.count("\n") == 1
 
 
-def test_more_tokens_than_the_context_holds_are_refused_in_a_line(tiny_engine):
+def test_more_tokens_than_the_context_holds_are_refused_in_a_line(tiny_engine: Any) -> None:
     result = trtnemo_here("bench", "profile", str(tiny_engine), "--tokens", "1000000")
     assert result.returncode == 6
     assert "do not fit a context" in result.stderr
@@ -55,7 +59,9 @@ def test_more_tokens_than_the_context_holds_are_refused_in_a_line(tiny_engine):
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
-def test_every_bench_command_says_in_its_help_what_the_list_says(command, capsys):
+def test_every_bench_command_says_in_its_help_what_the_list_says(
+    command: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(cli, ["bench", command, "--help"]) == 0
     assert COMMANDS[command].help in " ".join(capsys.readouterr().out.split())
 
@@ -85,7 +91,7 @@ def test_every_bench_command_says_in_its_help_what_the_list_says(command, capsys
         (["report", "nothing"], "holds no finished run"),
     ],
 )
-def test_a_bench_command_that_makes_no_sense_is_refused(words, message, tmp_path):
+def test_a_bench_command_that_makes_no_sense_is_refused(words: list[Any], message: str, tmp_path: Path) -> None:
     (tmp_path / "stored").mkdir()
     result = trtnemo_here("bench", *words, cwd=tmp_path)
     assert result.returncode == 2
@@ -93,7 +99,7 @@ def test_a_bench_command_that_makes_no_sense_is_refused(words, message, tmp_path
     assert result.stdout == ""
 
 
-def test_stored_runs_are_compared_and_gated(tmp_path):
+def test_stored_runs_are_compared_and_gated(tmp_path: Path) -> None:
     for name, interval in (("before", 0.010), ("same", 0.010), ("slow", 0.012)):
         for number in range(8):
             jitter = 1 + 0.001 * number
@@ -109,7 +115,7 @@ def test_stored_runs_are_compared_and_gated(tmp_path):
     assert trtnemo_here("bench", "compare", "before", "slow", cwd=tmp_path).returncode == 0
 
 
-def test_runs_that_cannot_tell_exit_with_a_code_of_their_own(tmp_path):
+def test_runs_that_cannot_tell_exit_with_a_code_of_their_own(tmp_path: Path) -> None:
     for name, shift in (("before", 0), ("after", 4)):
         for number in range(8):
             interval = 0.010 * (1.5 if (number + shift) % 3 else 1.0)
@@ -119,7 +125,7 @@ def test_runs_that_cannot_tell_exit_with_a_code_of_their_own(tmp_path):
     assert "runs of each would" in result.stdout
 
 
-def test_a_sweep_lists_its_points(tmp_path):
+def test_a_sweep_lists_its_points(tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text("recipe: tiny\ngrid: {concurrency: [1, 2], prompts: [chat, math]}\n")
     result = trtnemo_here("bench", "sweep", "spec.yaml", "out", "--list", "--json", cwd=tmp_path)
     assert [point["title"] for point in json.loads(result.stdout)] == [
@@ -131,7 +137,7 @@ def test_a_sweep_lists_its_points(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_run_prints_and_keeps_what_it_found(tiny_url, tmp_path):
+def test_a_run_prints_and_keeps_what_it_found(tiny_url: Any, tmp_path: Path) -> None:
     words = ["--url", tiny_url, "--requests", "3", "--warmup", "0", "--output-tokens", "8", "--output", "run", "--json"]
     found = json.loads(trtnemo("bench", "run", *words, cwd=tmp_path).stdout)
     assert found["summary"]["requests"] == 3
@@ -144,7 +150,7 @@ def test_a_run_prints_and_keeps_what_it_found(tiny_url, tmp_path):
     assert "is not empty" in again.stderr
 
 
-def test_runs_of_different_loads_are_not_compared(tmp_path):
+def test_runs_of_different_loads_are_not_compared(tmp_path: Path) -> None:
     for name, concurrency in (("before", 2), ("after", 64)):
         for number in range(5):
             shape = LoadShape(concurrency=concurrency, seed=number)
@@ -155,7 +161,7 @@ def test_runs_of_different_loads_are_not_compared(tmp_path):
     assert "concurrency 64 of tiny" in result.stderr
 
 
-def test_runs_of_different_servers_are_no_side_of_a_comparison(tmp_path):
+def test_runs_of_different_servers_are_no_side_of_a_comparison(tmp_path: Path) -> None:
     for number in range(5):
         server = Server(url="http://127.0.0.1:1", model="tiny", version=f"0.{number // 4}")
         run_record([request(0, sent=0.0)], server=server).save(tmp_path / "mixed" / str(number))
@@ -164,7 +170,7 @@ def test_runs_of_different_servers_are_no_side_of_a_comparison(tmp_path):
     assert "mixed: the runs are of different servers" in result.stderr
 
 
-def test_runs_of_different_machines_are_compared_aloud_and_not_gated(tmp_path):
+def test_runs_of_different_machines_are_compared_aloud_and_not_gated(tmp_path: Path) -> None:
     for name, processor in (("before", "one"), ("after", "another")):
         for number in range(5):
             machine = {"processor": processor, "cores": "2"}
@@ -177,7 +183,7 @@ def test_runs_of_different_machines_are_compared_aloud_and_not_gated(tmp_path):
     assert compared.stderr == "The runs differ in processor: another, one\n"
 
 
-def test_a_sweep_over_values_that_make_no_recipe_lists_nothing(tmp_path):
+def test_a_sweep_over_values_that_make_no_recipe_lists_nothing(tmp_path: Path) -> None:
     spec = "recipe: tiny\nsettings: {speculation.draft_tokens: [0, three]}\nload: {concurrency: 1}\n"
     (tmp_path / "spec.yaml").write_text(spec)
     for words in (["--list"], []):
@@ -187,7 +193,7 @@ def test_a_sweep_over_values_that_make_no_recipe_lists_nothing(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_report_of_a_half_written_note_names_it(tmp_path):
+def test_a_report_of_a_half_written_note_names_it(tmp_path: Path) -> None:
     run_record([request(0, sent=0.0)]).save(tmp_path / "runs" / "a")
     (tmp_path / "runs" / "b").mkdir()
     (tmp_path / "runs" / "b" / "not-run.json").write_text("{")
@@ -196,7 +202,7 @@ def test_a_report_of_a_half_written_note_names_it(tmp_path):
     assert "runs/b/not-run.json: cannot be read" in result.stderr
 
 
-def test_what_cannot_be_written_is_told_before_anything_is_measured(tmp_path):
+def test_what_cannot_be_written_is_told_before_anything_is_measured(tmp_path: Path) -> None:
     for words in (
         ["gate", "tiny", "--markdown", "no/gate.md"],
         ["run", "--recipe", "tiny", "--output", "/etc/passwd"],

@@ -7,6 +7,8 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,12 +19,12 @@ from trtnemo.cli.group import COMMANDS, run
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
-def test_every_command_says_in_its_help_what_the_list_says(command, capsys):
+def test_every_command_says_in_its_help_what_the_list_says(command: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(cli, [command, "--help"]) == 0
     assert COMMANDS[command].help in " ".join(capsys.readouterr().out.split())
 
 
-def test_help_and_import_load_nothing_heavy():
+def test_help_and_import_load_nothing_heavy() -> None:
     code = (
         "import sys, trtnemo\nfrom trtnemo.cli import cli\nfrom trtnemo.cli.group import run\nrun(cli, ['--help'])\n"
         "heavy = {'torch', 'numpy', 'pydantic', 'fastapi', 'tokenizers', 'transformers', 'modelopt', 'tensorrt'}\n"
@@ -32,7 +34,7 @@ def test_help_and_import_load_nothing_heavy():
     assert result.stdout.splitlines()[-1] == "[]"
 
 
-def test_building_and_checking_load_no_torch(make_checkpoint, tmp_path):
+def test_building_and_checking_load_no_torch(make_checkpoint: Any, tmp_path: Path) -> None:
     code = (
         "import sys\nfrom trtnemo.cli import cli\nfrom trtnemo.cli.group import run\n"
         "code = run(cli, sys.argv[1:])\nprint(code, 'torch' in sys.modules)"
@@ -47,7 +49,7 @@ def test_building_and_checking_load_no_torch(make_checkpoint, tmp_path):
         assert result.stdout.splitlines()[-1] == "0 False"
 
 
-def test_the_whole_way_of_a_checkpoint(make_checkpoint, tmp_path):
+def test_the_whole_way_of_a_checkpoint(make_checkpoint: Any, tmp_path: Path) -> None:
     engine = tmp_path / "engine"
     assert "passed: 0 errors" in trtnemo("check", make_checkpoint("nvfp4")).stdout
     built = trtnemo("build", "--recipe", "tiny", "--checkpoint", make_checkpoint("nvfp4"), "--output", engine)
@@ -59,8 +61,8 @@ def test_the_whole_way_of_a_checkpoint(make_checkpoint, tmp_path):
     assert "problems:    none" in inspected.stdout
 
 
-def test_json_output_keeps_its_keys(make_checkpoint, tmp_path):
-    def keys(*arguments):
+def test_json_output_keeps_its_keys(make_checkpoint: Any, tmp_path: Path) -> None:
+    def keys(*arguments: Any) -> Any:
         result = trtnemo(*arguments, "--json")
         assert result.returncode == 0, result.stderr
         return set(json.loads(result.stdout))
@@ -114,19 +116,19 @@ def test_json_output_keeps_its_keys(make_checkpoint, tmp_path):
     assert {"b200", "tiny"} <= {row["name"] for row in rows}
 
 
-def test_recipes_are_listed_shown_and_described():
+def test_recipes_are_listed_shown_and_described() -> None:
     assert "tiny" in trtnemo("recipes", "list").stdout
     assert "max_batch_size: 3" in trtnemo("recipes", "show", "tiny", "--set", "limits.max_batch_size=3").stdout
     assert json.loads(trtnemo("recipes", "schema").stdout)["title"] == "trtnemo recipe"
 
 
-def test_doctor_says_plainly_what_never_ran():
+def test_doctor_says_plainly_what_never_ran() -> None:
     text = trtnemo("doctor").stdout
     assert "never run:             anything on a GPU" in text
     assert re.search(r"native kernels: +(avx\w+, )*portable", text)
 
 
-def test_findings_are_exit_code_1_with_a_table(copy_checkpoint):
+def test_findings_are_exit_code_1_with_a_table(copy_checkpoint: Any) -> None:
     directory = copy_checkpoint()
     edit_tensors(directory, lambda tensors: tensors.pop("backbone.norm_f.weight"))
     result = trtnemo("check", directory)
@@ -138,7 +140,7 @@ def test_findings_are_exit_code_1_with_a_table(copy_checkpoint):
     )
 
 
-def test_every_failure_is_one_line_and_its_exit_code(copy_checkpoint, make_engine, tmp_path):
+def test_every_failure_is_one_line_and_its_exit_code(copy_checkpoint: Any, make_engine: Any, tmp_path: Path) -> None:
     directory = copy_checkpoint()
     edit_config(directory, num_experts_per_tok=99)
     damaged = shutil.copytree(make_engine("bf16"), tmp_path / "damaged")
@@ -173,7 +175,7 @@ def test_every_failure_is_one_line_and_its_exit_code(copy_checkpoint, make_engin
     assert not (tmp_path / "e").exists()
 
 
-def test_inspect_reports_damage_with_exit_code_5(make_engine, tmp_path):
+def test_inspect_reports_damage_with_exit_code_5(make_engine: Any, tmp_path: Path) -> None:
     engine = shutil.copytree(make_engine("bf16"), tmp_path / "engine")
     (engine / "graph.json").unlink()
     result = trtnemo("inspect", engine)
@@ -181,7 +183,7 @@ def test_inspect_reports_damage_with_exit_code_5(make_engine, tmp_path):
     assert "graph.json is missing" in result.stdout
 
 
-def test_a_recipe_is_built_once_and_a_stale_engine_is_refused(tmp_path):
+def test_a_recipe_is_built_once_and_a_stale_engine_is_refused(tmp_path: Path) -> None:
     engine = tmp_path / "engines" / "tiny"
     assert trtnemo("build", cwd=tmp_path).returncode == 0
     assert engine.is_dir()
@@ -190,7 +192,7 @@ def test_a_recipe_is_built_once_and_a_stale_engine_is_refused(tmp_path):
     assert "another form of recipe 'tiny'" in result.stderr
 
 
-def test_chat_prints_the_answer_alone_in_a_pipe(tiny_url):
+def test_chat_prints_the_answer_alone_in_a_pipe(tiny_url: Any) -> None:
     question = "What is the capital of Japan?"
     result = trtnemo("chat", question, "--url", tiny_url, "--temperature", "0")
     assert result.stdout == "The capital of Japan is Tokyo.\n"
@@ -200,7 +202,7 @@ def test_chat_prints_the_answer_alone_in_a_pipe(tiny_url):
     assert result.stderr == ""
 
 
-def test_chat_thinks_less_at_low_effort(tiny_url):
+def test_chat_thinks_less_at_low_effort(tiny_url: Any) -> None:
     thoughts = [
         trtnemo("chat", "What is the capital of Japan?", "--url", tiny_url, "--temperature", "0", *options).stderr
         for options in ((), ("--low-effort",))
@@ -208,7 +210,7 @@ def test_chat_thinks_less_at_low_effort(tiny_url):
     assert 0 < len(thoughts[1]) < len(thoughts[0]) / 2
 
 
-def test_chat_tells_a_refusal(tiny_url):
+def test_chat_tells_a_refusal(tiny_url: Any) -> None:
     result = trtnemo("chat", "hi", "--url", tiny_url, "--model", "nobody")
     assert result.returncode == 7
     assert "the model 'nobody' does not exist" in result.stderr

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -11,7 +13,7 @@ from tests.support.commands import trtnemo, trtnemo_here
 from tests.support.launch.machine import card
 
 
-def test_check_of_the_cards_vllm_line_names_swap_space():
+def test_check_of_the_cards_vllm_line_names_swap_space() -> None:
     result = trtnemo("check", "--command", card("vllm"))
     assert result.returncode == 1
     assert "error: --swap-space [vllm-swap-space]" in result.stdout
@@ -19,7 +21,7 @@ def test_check_of_the_cards_vllm_line_names_swap_space():
     assert result.stdout.splitlines()[-1].startswith("FAILED: 1 error, 0 warnings,")
 
 
-def test_check_reads_a_command_from_a_pipe():
+def test_check_reads_a_command_from_a_pipe() -> None:
     result = trtnemo("check", "--command", "-", "--json", input=card("trtllm"))
     assert result.returncode == 0
     report = json.loads(result.stdout)
@@ -28,13 +30,13 @@ def test_check_reads_a_command_from_a_pipe():
     assert report["findings"][0].keys() == {"severity", "rule", "subject", "message", "remedy"}
 
 
-def test_check_of_a_command_is_told_the_gpu():
+def test_check_of_a_command_is_told_the_gpu() -> None:
     told = trtnemo_here("check", "--command", card("trtllm"), "--compute-capability", "9.0")
     assert "note: checkpoint [trtllm-nvfp4-hopper]" in told.stdout
     assert "trtllm-nvfp4-hopper" not in trtnemo_here("check", "--command", card("trtllm")).stdout
 
 
-def test_check_of_the_cards_recipe_names_13179_and_the_remedy():
+def test_check_of_the_cards_recipe_names_13179_and_the_remedy() -> None:
     result = trtnemo_here("check", "--recipe", "b200")
     assert result.returncode == 0
     assert "warning: cuda_graph_config.enable_padding [trtllm-13179]" in result.stdout
@@ -86,7 +88,7 @@ def test_check_of_the_cards_recipe_names_13179_and_the_remedy():
         (["eval", "--include-path", "/nowhere"], 2, "is not a directory"),
     ],
 )
-def test_every_door_refuses_bad_input_in_one_line(arguments, code, words, tmp_path):
+def test_every_door_refuses_bad_input_in_one_line(arguments: list[Any], code: int, words: str, tmp_path: Path) -> None:
     result = trtnemo_here(*arguments, cwd=tmp_path)
     assert result.returncode == code, result.stderr
     assert words in result.stderr
@@ -94,13 +96,13 @@ def test_every_door_refuses_bad_input_in_one_line(arguments, code, words, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_check_of_our_own_recipe_says_that_every_field_is_honoured():
+def test_check_of_our_own_recipe_says_that_every_field_is_honoured() -> None:
     result = trtnemo_here("check", "--recipe", "tiny")
     assert (result.returncode, result.stdout.splitlines()[-1]) == (0, "passed: 0 errors, 0 warnings, 0 notes")
     assert json.loads(trtnemo_here("check", "--recipe", "tiny", "--json").stdout)["passed"] is True
 
 
-def test_render_prints_or_writes_the_same_text(tmp_path):
+def test_render_prints_or_writes_the_same_text(tmp_path: Path) -> None:
     printed = trtnemo_here("render", "--recipe", "b200", "--as", "docker")
     written = trtnemo_here("render", "--recipe", "b200.yaml", "--as", "docker", "--output", tmp_path / "run.sh")
     assert (written.returncode, written.stdout) == (0, "")
@@ -108,7 +110,7 @@ def test_render_prints_or_writes_the_same_text(tmp_path):
     assert printed.stdout.startswith("#!/bin/sh\n# TensorRT-LLM 1.3.0rc12, from trtnemo recipe b200\n")
 
 
-def test_an_imported_command_is_a_recipe(tmp_path):
+def test_an_imported_command_is_a_recipe(tmp_path: Path) -> None:
     result = trtnemo_here("recipes", "import", card("vllm-spark"))
     assert result.returncode == 0
     (tmp_path / "mine.yaml").write_text(result.stdout)
@@ -116,7 +118,7 @@ def test_an_imported_command_is_a_recipe(tmp_path):
     assert trtnemo_here("check", "--recipe", tmp_path / "mine.yaml").returncode == 0
 
 
-def test_the_way_of_a_bundle(tmp_path):
+def test_the_way_of_a_bundle(tmp_path: Path) -> None:
     built = trtnemo_here("build", "--recipe", "b200.yaml", cwd=tmp_path)
     assert built.returncode == 0
     assert "Built engines/b200 in" in built.stdout
@@ -141,14 +143,14 @@ def test_the_way_of_a_bundle(tmp_path):
     assert found["differences"][0].keys() == {"key", "first", "second"}
 
 
-def test_serving_a_bundle_without_a_gpu_is_this_machines_lack(tmp_path):
+def test_serving_a_bundle_without_a_gpu_is_this_machines_lack(tmp_path: Path) -> None:
     result = trtnemo("serve", "--recipe", "b200", cwd=tmp_path)
     assert result.returncode == 6
     assert "this machine has none" in result.stderr
     assert "fails devices: found: none" in result.stdout
 
 
-def test_listing_and_doctor_know_every_recipe():
+def test_listing_and_doctor_know_every_recipe() -> None:
     listed = trtnemo_here("recipes", "list").stdout.splitlines()
     assert len(listed) == 17
     doctor = json.loads(trtnemo_here("doctor", "--json").stdout)

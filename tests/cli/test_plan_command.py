@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +29,7 @@ SPEED = {
 }  # fmt: skip
 
 
-def test_the_plan_of_the_cards_recipe_says_its_verdict_first():
+def test_the_plan_of_the_cards_recipe_says_its_verdict_first() -> None:
     result = trtnemo_here("plan", "--recipe", "b200")
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.startswith("fits: 1x B200, batch 8 at 1,048,576 tokens, ")
@@ -36,7 +38,7 @@ def test_the_plan_of_the_cards_recipe_says_its_verdict_first():
     assert "upper bounds of speed (roofline, no forecast)" in result.stdout
 
 
-def test_json_has_stable_keys_and_whole_bytes():
+def test_json_has_stable_keys_and_whole_bytes() -> None:
     result = trtnemo_here("plan", "--recipe", "b200", "--json")
     plan = json.loads(result.stdout)
     assert plan.keys() == {
@@ -52,7 +54,7 @@ def test_json_has_stable_keys_and_whole_bytes():
     assert all(isinstance(value, int) for value in numbers)
 
 
-def test_a_deployment_that_starts_exits_0_and_one_that_does_not_1():
+def test_a_deployment_that_starts_exits_0_and_one_that_does_not_1() -> None:
     starts = trtnemo("plan", "--recipe", "dgx-spark")
     assert (starts.returncode, starts.stdout.split(":")[0]) == (0, "starts")
     assert "\n  fits with: batch 7 at 1,048,576 tokens\n" in starts.stdout
@@ -65,7 +67,7 @@ def test_a_deployment_that_starts_exits_0_and_one_that_does_not_1():
     assert told["verdict"]["kind"] == "no"
 
 
-def test_a_checkpoint_in_a_directory_is_planned_without_its_weights(copy_checkpoint):
+def test_a_checkpoint_in_a_directory_is_planned_without_its_weights(copy_checkpoint: Any) -> None:
     directory = copy_checkpoint("mixed")
     (directory / "model.safetensors").unlink()
     result = trtnemo_here("plan", "--recipe", "tiny", "--checkpoint", directory, "--json")
@@ -73,7 +75,7 @@ def test_a_checkpoint_in_a_directory_is_planned_without_its_weights(copy_checkpo
     assert json.loads(result.stdout)["network"]["source"] == str(directory)
 
 
-def test_acceptance_and_plot(tmp_path):
+def test_acceptance_and_plot(tmp_path: Path) -> None:
     picture = tmp_path / "frontier.svg"
     result = trtnemo_here("plan", "--recipe", "b200", "--acceptance", "1", "--plot", picture)
     assert result.returncode == 0
@@ -81,7 +83,7 @@ def test_acceptance_and_plot(tmp_path):
     assert picture.read_text().startswith("<?xml")
 
 
-def test_devices_are_listed_with_their_sources():
+def test_devices_are_listed_with_their_sources() -> None:
     result = trtnemo_here("plan", "--list-hardware")
     assert result.returncode == 0
     assert "\nh200: H200, 143,771 MiB, 4,800 GB/s\n" in result.stdout
@@ -114,7 +116,7 @@ def test_devices_are_listed_with_their_sources():
         (["--recipe", "tiny", "--checkpoint", "."], 4, "config.json"),
     ],
 )
-def test_bad_input_is_one_line_and_an_exit_code(arguments, code, words, tmp_path):
+def test_bad_input_is_one_line_and_an_exit_code(arguments: list[Any], code: int, words: str, tmp_path: Path) -> None:
     result = trtnemo_here("plan", *arguments, cwd=tmp_path)
     assert result.returncode == code, result.stderr
     assert words in result.stderr
@@ -123,7 +125,7 @@ def test_bad_input_is_one_line_and_an_exit_code(arguments, code, words, tmp_path
 
 
 @pytest.mark.parametrize("changes", [{"n_routed_experts": 0}, {"n_routed_experts": 1 << 31}, {"hidden_size": "wide"}])
-def test_a_config_that_no_network_has_is_refused(copy_checkpoint, changes):
+def test_a_config_that_no_network_has_is_refused(copy_checkpoint: Any, changes: Any) -> None:
     directory = copy_checkpoint("bf16")
     edit_config(directory, **changes)
     result = trtnemo_here("plan", "--recipe", "tiny", "--checkpoint", directory)
@@ -132,11 +134,11 @@ def test_a_config_that_no_network_has_is_refused(copy_checkpoint, changes):
 
 
 @pytest.fixture
-def asked(monkeypatch):
+def asked(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return the (checkpoint, revision) of every network that is looked for; a released one is planned in its place."""
     found, names = network_module.find_network, []
 
-    def find(name, revision):
+    def find(name: Any, revision: Any) -> Any:
         names.append((name, revision))
         return found("nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-NVFP4")
 
@@ -144,7 +146,7 @@ def asked(monkeypatch):
     return names
 
 
-def test_a_recipes_revision_is_asked_of_its_own_checkpoint_alone(asked):
+def test_a_recipes_revision_is_asked_of_its_own_checkpoint_alone(asked: Any) -> None:
     given = ("plan", "--recipe", "b200", "--set", "revision=v7")
     assert trtnemo_here(*given, "--set", "checkpoint=owner/own").returncode == 0
     assert trtnemo_here(*given, "--checkpoint", "owner/other").returncode == 0
@@ -155,7 +157,9 @@ def test_a_recipes_revision_is_asked_of_its_own_checkpoint_alone(asked):
     ("hardware", "name", "count"),
     [(None, "b200", 8), ("h200", "h200", 8), ("h200x4", "h200", 4), ("2xh200", "h200", 2)],
 )
-def test_hardware_takes_the_recipes_count_unless_it_gives_one(asked, hardware, name, count):
+def test_hardware_takes_the_recipes_count_unless_it_gives_one(
+    asked: Any, hardware: str | None, name: str, count: int
+) -> None:
     """Tensor parallel groups follow the recipe, so that only what names as many is planned."""
     words = ["plan", "--recipe", "b200x8-throughput", "--json", "--set", "parallel.expert=1"]
     words += ["--set", f"parallel.tensor={count}"] if count != 8 else []
@@ -166,17 +170,17 @@ def test_hardware_takes_the_recipes_count_unless_it_gives_one(asked, hardware, n
 
 
 @pytest.mark.parametrize(("acceptance", "told"), [("0", "1.00 tokens a step (0 of"), (None, "(0.735 of")])
-def test_no_acceptance_at_all_is_an_acceptance(asked, acceptance, told):
+def test_no_acceptance_at_all_is_an_acceptance(asked: Any, acceptance: str | None, told: str) -> None:
     words = ["--acceptance", acceptance] if acceptance else []
     assert told in trtnemo_here("plan", "--recipe", "b200", *words).stdout
 
 
 @pytest.mark.parametrize("value", ["nan", "-0.1", "1.01", "much"])
-def test_an_acceptance_is_a_share(asked, value):
+def test_an_acceptance_is_a_share(asked: Any, value: str) -> None:
     done = trtnemo_here("plan", "--recipe", "b200", "--acceptance", value)
     assert (done.returncode, done.stdout, asked) == (2, "", [])
 
 
-def test_what_does_not_fit_exits_1_as_json_too():
+def test_what_does_not_fit_exits_1_as_json_too() -> None:
     words = ["plan", "--recipe", "b200", "--hardware", "rtx-5090"]
     assert [trtnemo_here(*words, *more).returncode for more in ((), ("--json",))] == [1, 1]

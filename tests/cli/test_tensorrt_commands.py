@@ -7,6 +7,8 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
@@ -15,13 +17,13 @@ from tests.support.commands import trtnemo_here
 from trtnemo.runtime.comparison import compare as comparing
 
 
-def trtnemo(*arguments, **options):
+def trtnemo(*arguments: Any, **options: Any) -> Any:
     command = [sys.executable, "-m", "trtnemo", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
 
 
 @pytest.fixture
-def few_steps(monkeypatch):
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compare two steps: the words are looked at here, the numbers in tests/runtime/tensorrt."""
     monkeypatch.setattr(comparing, "compare", functools.partial(comparing.compare, steps=2))
 
@@ -29,7 +31,7 @@ def few_steps(monkeypatch):
 CAPABILITIES = {"rtx-pro-6000": "12.0", "dgx-spark-tensorrt": "12.1"}
 
 
-def require_words(recipe, built, shown, worst="backbone"):
+def require_words(recipe: Any, built: Any, shown: Any, worst: Any = "backbone") -> None:
     """Assert what `build --interpret` and `inspect --verify` say; the worst block is of one of two graphs."""
     assert built.returncode == 0, built.stderr
     assert re.search(rf"the worst: {worst}\.layers\.\d", built.stdout), built.stdout
@@ -42,7 +44,7 @@ def require_words(recipe, built, shown, worst="backbone"):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", CAPABILITIES)
-def test_tiny_is_built_interpreted_and_inspected(recipe, tmp_path):
+def test_tiny_is_built_interpreted_and_inspected(recipe: Any, tmp_path: Path) -> None:
     """As a user types it, and whole: what the two recipes differ in says the smaller form below too."""
     engine = tmp_path / "engine"
     built = trtnemo("build", "--recipe", recipe, "--checkpoint", "tiny", "--output", engine, "--interpret")
@@ -50,13 +52,15 @@ def test_tiny_is_built_interpreted_and_inspected(recipe, tmp_path):
 
 
 @pytest.mark.parametrize("recipe", CAPABILITIES)
-def test_a_micro_checkpoint_is_built_interpreted_and_inspected(recipe, make_checkpoint, few_steps, tmp_path):
+def test_a_micro_checkpoint_is_built_interpreted_and_inspected(
+    recipe: Any, make_checkpoint: Any, few_steps: Any, tmp_path: Path
+) -> None:
     common = ("--recipe", recipe, "--checkpoint", make_checkpoint("nvfp4"), "--output", tmp_path / "engine")
     built = trtnemo_here("build", *common, "--interpret")
     require_words(recipe, built, trtnemo_here("inspect", tmp_path / "engine", "--verify"), "(backbone|mtp)")
 
 
-def test_json_of_build_and_inspect_keeps_its_keys(make_checkpoint, few_steps, tmp_path):
+def test_json_of_build_and_inspect_keeps_its_keys(make_checkpoint: Any, few_steps: Any, tmp_path: Path) -> None:
     common = ("--recipe", "rtx-pro-6000", "--checkpoint", make_checkpoint("mixed"), "--output", tmp_path / "e")
     built = json.loads(trtnemo_here("build", *common, "--interpret", "--json").stdout)
     assert {"engine", "seconds", "runtime", "versions", "files", "plans", "interpreted"} <= built.keys()
@@ -75,7 +79,7 @@ def test_json_of_build_and_inspect_keeps_its_keys(make_checkpoint, few_steps, tm
     }  # fmt: skip
 
 
-def test_a_comparison_that_fails_is_exit_code_5(make_checkpoint, tmp_path):
+def test_a_comparison_that_fails_is_exit_code_5(make_checkpoint: Any, tmp_path: Path) -> None:
     # only a process that computes wrongly can show it: lines in front of the command break the interpreter, and have
     # two steps compared
     program = (
@@ -95,7 +99,7 @@ def test_a_comparison_that_fails_is_exit_code_5(make_checkpoint, tmp_path):
     assert result.stdout.splitlines()[-1] == "differs"
 
 
-def test_check_names_builder_device_and_memory():
+def test_check_names_builder_device_and_memory() -> None:
     result = trtnemo("check", "--recipe", "rtx-pro-6000", "--json")
     assert result.returncode == 0, result.stderr
     checked = json.loads(result.stdout)["checked"]
@@ -105,14 +109,16 @@ def test_check_names_builder_device_and_memory():
     assert "note: RTX PRO 6000 Blackwell has 12.0, these plans run on 12.1 only" in other.stdout
 
 
-def test_serving_plans_without_a_gpu_is_this_machines_lack(make_plans):
+def test_serving_plans_without_a_gpu_is_this_machines_lack(make_plans: Any) -> None:
     result = trtnemo("serve", "--engine", make_plans("mixed"), "--port", "0")
     assert result.returncode == 6
     assert "compiled and interpreted, never run" in result.stderr
     assert "--interpret" in result.stderr
 
 
-def test_openais_client_gets_of_interpreted_plans_what_the_torch_runtime_says(make_plans, tiny_url, server_process):
+def test_openais_client_gets_of_interpreted_plans_what_the_torch_runtime_says(
+    make_plans: Any, tiny_url: Any, server_process: Any
+) -> None:
     _, url = server_process(make_plans("tiny", "tensorrt.compute=weight_only"), "--interpret")
     question = [{"role": "user", "content": "What is the capital of Japan?"}]
     common = {"model": "tiny", "messages": question, "temperature": 0, "max_tokens": 200}

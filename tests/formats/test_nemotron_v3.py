@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,7 +32,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("text", "open_at_start", "expected"), CASES)
-def test_whole_texts_are_split(text, open_at_start, expected):
+def test_whole_texts_are_split(text: str, open_at_start: Any, expected: Any) -> None:
     assert split_reasoning(text, open_at_start) == expected
 
 
@@ -41,7 +43,7 @@ PIECES = st.lists(
 
 @pytest.mark.fuzz
 @given(PIECES, st.booleans(), st.data())
-def test_any_cut_of_any_text_gives_the_same_split(pieces, open_at_start, data):
+def test_any_cut_of_any_text_gives_the_same_split(pieces: Any, open_at_start: Any, data: Any) -> None:
     text = "".join(pieces)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
     splitter = ReasoningSplitter(open_at_start)
@@ -54,12 +56,12 @@ def test_any_cut_of_any_text_gives_the_same_split(pieces, open_at_start, data):
     assert (found["reasoning"], found["content"]) == split_reasoning(text, open_at_start)
 
 
-def test_an_answer_is_passed_on_at_once_and_not_held_back():
+def test_an_answer_is_passed_on_at_once_and_not_held_back() -> None:
     splitter = ReasoningSplitter(open_at_start=False)
     assert [piece.text for word in ("Par", "is <", " b") for piece in splitter.push(word)] == ["Par", "is <", " b"]
 
 
-def test_the_prompt_says_whether_a_think_block_is_open():
+def test_the_prompt_says_whether_a_think_block_is_open() -> None:
     assert REASONING.opens("<|im_start|>assistant\n<think>\n")
     assert not REASONING.opens("<|im_start|>assistant\n<think></think>")
     assert not REASONING.opens("hello")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,7 +23,7 @@ ENGINE = TemplateEngine(family_template())
 SCHEMAS = {"f": {"type": "object", "properties": {"n": {"type": "integer"}, "s": {"type": "string"}}}}
 
 
-def body(*parameters, name="f", end="</function>"):
+def body(*parameters: Any, name: Any = "f", end: Any = "</function>") -> Any:
     inner = "".join(f"<parameter={key}>\n{value}\n</parameter>\n" for key, value in parameters)
     return f"\n<function={name}>\n{inner}{end}\n"
 
@@ -42,7 +44,7 @@ def body(*parameters, name="f", end="</function>"):
         ("<function=f>\n<parameter=s>\nx</parameter></function>", {"s": "x"}),
     ],
 )
-def test_calls_are_read(text, expected):
+def test_calls_are_read(text: Any, expected: dict[str, Any]) -> None:
     assert parse_tool_call(text, SCHEMAS) == ToolCall("f", expected)
 
 
@@ -51,7 +53,7 @@ def test_calls_are_read(text, expected):
     ["", "plain", '{"name": "f"}', "<function=f", "<function=>\n</function>", "<function=f> junk </function>",
      "<function=f>\n<parameter=>\n1\n</parameter></function>", "<function=f></function> and more"],
 )  # fmt: skip
-def test_what_is_no_call_is_none(text):
+def test_what_is_no_call_is_none(text: str) -> None:
     assert parse_tool_call(text, SCHEMAS) is None
 
 
@@ -90,14 +92,14 @@ def test_what_is_no_call_is_none(text):
         ("x", {"anyOf": "x"}, "x"),
     ],
 )
-def test_values_take_the_schemas_type_or_stay_text(text, schema, expected):
+def test_values_take_the_schemas_type_or_stay_text(text: Any, schema: dict[str, Any], expected: Any) -> None:
     found = typed(text, schema)
     assert found == expected
     assert type(found) is type(expected)
 
 
 @pytest.mark.parametrize("kind", ["string", "integer", "number", "boolean", "array", "object", "strange"])
-def test_code_in_an_argument_is_never_run(kind, tmp_path):
+def test_code_in_an_argument_is_never_run(kind: str, tmp_path: Path) -> None:
     marker = tmp_path / "ran"
     code = f"__import__('os').mkdir('{marker}')"
     for text in (code, f"[{code}]", f"{{'a': {code}}}", f"{{{{ {code} }}}}"):
@@ -119,7 +121,7 @@ ARGUMENTS = st.dictionaries(
 
 @pytest.mark.fuzz
 @given(ARGUMENTS)
-def test_a_call_that_the_template_writes_is_read_back(arguments):
+def test_a_call_that_the_template_writes_is_read_back(arguments: Any) -> None:
     """History and output share one format: what the template renders parses to the same values."""
     kinds = {bool: "boolean", int: "integer", list: "array", dict: "object"}
     properties = {name: {"type": kinds[type(value)]} for name, value in arguments.items()}
@@ -136,7 +138,7 @@ def test_a_call_that_the_template_writes_is_read_back(arguments):
 CODE = {"w": {"properties": {"code": {"type": "string"}}}}
 
 
-def test_a_call_cut_off_inside_code_that_holds_its_own_tags_is_no_call():
+def test_a_call_cut_off_inside_code_that_holds_its_own_tags_is_no_call() -> None:
     text = "<tool_call>\n<function=w>\n<parameter=code>\nx = '</function>'\nimport os\nlong code that "
     answer = read_answer(text, AnswerFormat(REASONING, tools=TOOLS, schemas=CODE))
     assert answer.tool_calls == []
@@ -147,7 +149,7 @@ def test_a_call_cut_off_inside_code_that_holds_its_own_tags_is_no_call():
     ("kind", "make"),
     [("array", lambda length: repr(["x" * (length - 4)])), ("object", lambda length: repr({"k": "y" * (length - 9)}))],
 )
-def test_a_long_literal_in_pythons_spelling_stays_text(kind, make):
+def test_a_long_literal_in_pythons_spelling_stays_text(kind: str, make: Any) -> None:
     """Up to 4,096 characters are parsed, JSON of any length."""
     for length in (4095, 4096, 4097):
         text = make(length)[:-1].ljust(length - 1) + make(length)[-1]

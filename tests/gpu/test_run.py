@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -18,12 +19,12 @@ GPU = Path(__file__).parent
 CARDS = sorted(path.stem for path in (GPU / "cards").iterdir())
 
 
-def run(*arguments, **options):
+def run(*arguments: Any, **options: Any) -> Any:
     return subprocess.run([GPU / "run.sh", *arguments], capture_output=True, text=True, **options)
 
 
 @pytest.mark.parametrize("card", CARDS)
-def test_a_dry_run_prints_commands_that_our_own_program_takes(card):
+def test_a_dry_run_prints_commands_that_our_own_program_takes(card: Any) -> None:
     done = run("--card", card, "--dry-run", "--full", "--output", "out")
     assert done.returncode == 0, done.stderr
     lines = [shlex.split(line.removeprefix("+ ")) for line in done.stdout.splitlines() if " -c " not in line]
@@ -37,7 +38,7 @@ def test_a_dry_run_prints_commands_that_our_own_program_takes(card):
             load_recipe(words[words.index("--recipe") + 1], settings)
 
 
-def test_every_card_builds_for_its_own_device():
+def test_every_card_builds_for_its_own_device() -> None:
     for card in CARDS:
         lines = (GPU / "cards" / f"{card}.env").read_text().splitlines()
         values = dict(line.split("=") for line in lines if not line.startswith("#"))
@@ -51,18 +52,18 @@ def test_every_card_builds_for_its_own_device():
     ("arguments", "code", "words"),
     [(["--card", "none"], 2, "no card 'none'"), (["--fast"], 2, "unknown option"), ([], 6, "no nvidia-smi here")],
 )
-def test_a_wrong_call_is_told_in_one_line(arguments, code, words):
+def test_a_wrong_call_is_told_in_one_line(arguments: list[Any], code: int, words: str) -> None:
     done = run(*arguments, env={"PATH": "/usr/bin:/bin"})
     assert done.returncode == code
     assert words in done.stderr
 
 
-def test_the_script_passes_shellcheck():
+def test_the_script_passes_shellcheck() -> None:
     done = subprocess.run([Path(sys.executable).parent / "shellcheck", GPU / "run.sh"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
 
-def test_the_measuring_script_runs_whole_over_the_interpreter(make_plans, tmp_path):
+def test_the_measuring_script_runs_whole_over_the_interpreter(make_plans: Any, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     command = [sys.executable, GPU / "measure.py", make_plans("mixed"), "--interpret", "--report", report]
     done = subprocess.run(command, capture_output=True, text=True)

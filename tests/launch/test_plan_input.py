@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from trtnemo.errors import RecipeError
@@ -10,16 +12,16 @@ from trtnemo.plan.network import find_network
 from trtnemo.recipe import load_recipe
 
 
-def deployed(name, *changes):
+def deployed(name: Any, *changes: Any) -> Any:
     recipe = load_recipe(name, changes)
     return to_deployment(recipe, find_network(recipe.checkpoint))
 
 
-def fields(found, *names):
+def fields(found: Any, *names: Any) -> Any:
     return tuple(getattr(found, name) for name in names)
 
 
-def test_the_cards_tensorrt_llm_recipe_is_read_whole():
+def test_the_cards_tensorrt_llm_recipe_is_read_whole() -> None:
     found = deployed("b200")
     assert fields(found, "server", "version", "device", "devices") == ("trtllm", "1.3.0rc12", "b200", 1)
     assert fields(found, "max_batch_size", "max_num_tokens", "max_seq_len") == (8, 8192, 1_048_576)
@@ -27,19 +29,19 @@ def test_the_cards_tensorrt_llm_recipe_is_read_whole():
     assert fields(found, "memory_fraction", "block_reuse", "graph_padding") == (0.9, False, True)
 
 
-def test_the_curated_throughput_recipe_splits_experts_and_not_attention():
+def test_the_curated_throughput_recipe_splits_experts_and_not_attention() -> None:
     found = deployed("gb200")
     assert fields(found, "tensor", "expert", "attention_dp", "replicas") == (4, 4, True, 4)
     assert fields(found, "kv_dtype", "ssm_dtype") == ("fp8", "float32")  # the checkpoint's own, by its json files
 
 
-def test_the_cards_vllm_recipe_takes_vllms_defaults():
+def test_the_cards_vllm_recipe_takes_vllms_defaults() -> None:
     found = deployed("vllm-b200")
     assert fields(found, "max_batch_size", "max_num_tokens", "memory_fraction") == (1024, 8192, 0.9)
     assert fields(found, "max_seq_len", "kv_dtype", "ssm_dtype") == (262_144, "fp8", "float16")
 
 
-def test_vllms_expert_parallelism_is_as_wide_as_its_devices():
+def test_vllms_expert_parallelism_is_as_wide_as_its_devices() -> None:
     found = deployed("vllm-b200", "hardware.count=4", "parallel.tensor=2", "parallel.data=2", "parallel.expert=4")
     assert fields(found, "tensor", "data", "expert", "expert_tensor") == (2, 2, 4, 1)
     found = deployed("vllm-b200", "hardware.count=4", "parallel.tensor=2", "parallel.data=2")
@@ -48,14 +50,14 @@ def test_vllms_expert_parallelism_is_as_wide_as_its_devices():
 
 @pytest.mark.parametrize("drafts", [1, 3])
 @pytest.mark.parametrize("name", ["b200x2-latency", "vllm-b200", "sglang-b200"])
-def test_drafts_are_as_many_as_the_recipe_says_on_every_server(name, drafts):
+def test_drafts_are_as_many_as_the_recipe_says_on_every_server(name: str, drafts: int) -> None:
     changes = [f"speculation.draft_tokens={drafts}"]
     if name == "b200x2-latency":
         changes.append(f"trtllm.llm_args.speculative_config.num_nextn_predict_layers={drafts}")
     assert deployed(name, *changes).draft_tokens == drafts
 
 
-def test_sglangs_attention_replicas_share_devices_requests_and_chunk():
+def test_sglangs_attention_replicas_share_devices_requests_and_chunk() -> None:
     found = deployed(
         "sglang-b200",
         "hardware.count=4",
@@ -69,16 +71,16 @@ def test_sglangs_attention_replicas_share_devices_requests_and_chunk():
         deployed("sglang-b200", "parallel.tensor=4", "parallel.data=2", "sglang.args.enable-dp-attention=true")
 
 
-def test_sglang_without_chunks_takes_a_whole_prompt_at_once():
+def test_sglang_without_chunks_takes_a_whole_prompt_at_once() -> None:
     assert deployed("sglang-b200", "sglang.args.chunked-prefill-size=-1").max_num_tokens == 262_144
     assert deployed("sglang-b200").max_num_tokens == 8192
 
 
-def test_sglangs_stages_are_read_from_its_own_words():
+def test_sglangs_stages_are_read_from_its_own_words() -> None:
     assert deployed("sglang-b200", "sglang.args.pipeline-parallel-size=2").pipeline == 2
 
 
-def test_our_own_recipes_are_read_from_neutral_fields():
+def test_our_own_recipes_are_read_from_neutral_fields() -> None:
     found = deployed("tiny")
     assert fields(found, "server", "kv_dtype", "ssm_dtype", "memory_fraction") == ("cpu", "float16", "float32", 1.0)
     assert found.packs
@@ -104,11 +106,11 @@ def test_our_own_recipes_are_read_from_neutral_fields():
         ("rtx-5090", "speculation.draft_tokens=3", "has no draft head"),
     ],
 )
-def test_values_that_no_server_takes_are_refused_in_words(name, change, words):
+def test_values_that_no_server_takes_are_refused_in_words(name: str, change: str, words: str) -> None:
     with pytest.raises(RecipeError, match=words):
         deployed(name, change)
 
 
-def test_sections_of_another_shape_are_read_as_silence():
+def test_sections_of_another_shape_are_read_as_silence() -> None:
     changes = ["speculation.draft_tokens=0", "trtllm.llm_args.speculative_config=none at all"]
     assert deployed("b200", *changes).draft_tokens == 0

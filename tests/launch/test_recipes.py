@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -19,7 +21,7 @@ from trtnemo.launch.servers.surface import load_surface
 from trtnemo.recipe import load_recipe, shipped_names
 
 
-def rendered(name, *settings):
+def rendered(name: Any, *settings: Any) -> Any:
     recipe = load_recipe(name, settings)
     return read_command(render("docker", name, recipe, to_invocation(recipe)))
 
@@ -27,11 +29,11 @@ def rendered(name, *settings):
 @pytest.mark.parametrize(
     ("name", "block"), [("b200", "trtllm"), ("vllm-dgx-spark", "vllm-spark"), ("sglang-b200", "sglang")]
 )
-def test_a_rendered_docker_line_means_the_cards(name, block):
+def test_a_rendered_docker_line_means_the_cards(name: str, block: str) -> None:
     assert meaning(rendered(name)) == meaning(read_command(card(block)))
 
 
-def test_the_rendered_command_means_the_cards_vllm_line_but_for_swap_space():
+def test_the_rendered_command_means_the_cards_vllm_line_but_for_swap_space() -> None:
     recipe = load_recipe("vllm-b200")
     ours = read_command(render("command", "vllm-b200", recipe, to_invocation(recipe)), "0.20.0")
     theirs = read_command(card("vllm"))
@@ -47,13 +49,15 @@ def test_the_rendered_command_means_the_cards_vllm_line_but_for_swap_space():
         ("sglang-b200-1m", "sglang-b200", "--context-length", "SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN"),
     ],
 )
-def test_the_long_forms_add_what_the_card_says_and_nothing_else(name, base, option, variable):
+def test_the_long_forms_add_what_the_card_says_and_nothing_else(
+    name: str, base: str, option: str, variable: str
+) -> None:
     long, short = to_invocation(load_recipe(name)), to_invocation(load_recipe(base))
     assert long.options == {**short.options, option: 1048576}
     assert long.env == {variable: "1"}
 
 
-def test_opencode_is_the_cards_but_for_port_and_context():
+def test_opencode_is_the_cards_but_for_port_and_context() -> None:
     recipe = load_recipe("b200")
     ours = json.loads(render("opencode", "b200", recipe, to_invocation(recipe)))
     theirs = json.loads((CARD / "opencode.json").read_text(encoding="utf-8"))
@@ -65,7 +69,7 @@ def test_opencode_is_the_cards_but_for_port_and_context():
 
 
 @pytest.mark.parametrize("name", EXTERNAL)
-def test_no_option_of_a_shipped_recipe_is_refused(name):
+def test_no_option_of_a_shipped_recipe_is_refused(name: str) -> None:
     recipe = load_recipe(name)
     invocation = to_invocation(recipe)
     report = check_invocation(invocation, recipe.hardware.compute_capability)
@@ -74,22 +78,22 @@ def test_no_option_of_a_shipped_recipe_is_refused(name):
 
 
 @pytest.mark.parametrize("name", [name for name in EXTERNAL if name != "b200"])
-def test_no_shipped_recipe_but_the_cards_own_meets_a_known_issue(name):
+def test_no_shipped_recipe_but_the_cards_own_meets_a_known_issue(name: str) -> None:
     """b200 is the card's block, 13179 included; whatever we derived ourselves avoids what is known."""
     recipe = load_recipe(name)
     findings = check_invocation(to_invocation(recipe), recipe.hardware.compute_capability).findings
     assert [finding.rule for finding in findings if finding.severity == "warning"] == []
 
 
-def test_b200_names_13179_and_the_remedy_and_taking_it_lifts_the_warning():
-    def rules(*settings):
+def test_b200_names_13179_and_the_remedy_and_taking_it_lifts_the_warning() -> None:
+    def rules(*settings: Any) -> Any:
         return {f.rule: f.remedy for f in check_invocation(to_invocation(load_recipe("b200", settings))).findings}
 
     assert "enable_padding: false" in rules()["trtllm-13179"]
     assert "trtllm-13179" not in rules("trtllm.llm_args.cuda_graph_config.enable_padding=false")
 
 
-def test_every_recipe_of_the_folder_ships():
+def test_every_recipe_of_the_folder_ships() -> None:
     assert shipped_names() == sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
     assert len(shipped_names()) > 15
 
@@ -131,7 +135,7 @@ def test_every_recipe_of_the_folder_ships():
         ("vllm-b200", "vllm.container.shm_size=16 g", "shm_size"),
     ],
 )
-def test_a_recipe_that_its_server_refuses_is_no_bundle(name, setting, words, tmp_path):
+def test_a_recipe_that_its_server_refuses_is_no_bundle(name: str, setting: Any, words: str, tmp_path: Path) -> None:
     from trtnemo.launch.bundle.bundle import build_bundle
 
     with pytest.raises(RecipeError, match=words):
@@ -139,7 +143,7 @@ def test_a_recipe_that_its_server_refuses_is_no_bundle(name, setting, words, tmp
     assert not (tmp_path / "bundle").exists()
 
 
-def test_neutral_fields_become_each_servers_own_options():
+def test_neutral_fields_become_each_servers_own_options() -> None:
     neutral = ["parallel.tensor=2", "speculation.draft_tokens=2", "limits.max_batch_size=4", "kv_cache.dtype=fp8"]
     sglang = to_invocation(load_recipe("sglang-b200", neutral)).options
     assert sglang["--tensor-parallel-size"] == 2
@@ -152,7 +156,7 @@ def test_neutral_fields_become_each_servers_own_options():
     assert new["speculative_config"]["max_draft_len"] == 3
 
 
-def test_the_yaml_of_a_recipe_is_what_llm_args_say():
+def test_the_yaml_of_a_recipe_is_what_llm_args_say() -> None:
     recipe = load_recipe("b200")
     text = render("command", "b200", recipe, to_invocation(recipe))
     content = yaml.safe_load(text.partition("<< 'EOF'\n")[2].partition("EOF\n")[0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.support.checkpoints import configs
@@ -20,7 +22,7 @@ def stored(model: NemotronH) -> dict[str, tuple[int, ...]]:
 
 
 @pytest.mark.parametrize("precision", ["bf16", "nvfp4", "mixed"])
-def test_graph_parameters_are_exactly_the_checkpoints_tensors(make_checkpoint, precision):
+def test_graph_parameters_are_exactly_the_checkpoints_tensors(make_checkpoint: Any, precision: str) -> None:
     checkpoint = Checkpoint.open(make_checkpoint(precision))
     expected = {
         name: info.shape for name, info in checkpoint.tensors.items() if not name.endswith((".k_scale", ".v_scale"))
@@ -42,19 +44,19 @@ def test_graph_parameters_are_exactly_the_checkpoints_tensors(make_checkpoint, p
         ({"mtp_hybrid_override_pattern": "*EE"}, {}),
     ],
 )
-def test_every_shape_of_the_family_names_what_its_checkpoint_holds(changes, layers):
+def test_every_shape_of_the_family_names_what_its_checkpoint_holds(changes: dict[str, Any], layers: Any) -> None:
     config, quantization = parse_config({**BASE, **changes}), QuantizationMap(layers=layers)
     expected = {item.name: item.shape for item in expected_tensors(config, quantization)}
     assert stored(NemotronH(BuildContext(config, quantization))) == expected
 
 
-def test_the_mtp_graph_shares_embedding_and_head_with_the_target():
+def test_the_mtp_graph_shares_embedding_and_head_with_the_target() -> None:
     model = NemotronH(BuildContext(parse_config(BASE), QuantizationMap()))
     shared = model.record_target().parameters.keys() & model.record_mtp().parameters.keys()
     assert shared == {"backbone.embeddings.weight", "lm_head.weight"}
 
 
-def test_native_compute_follows_each_layers_format():
+def test_native_compute_follows_each_layers_format() -> None:
     layers = {"backbone.layers.0.mixer.in_proj": FP8, "lm_head": NVFP4, "backbone.layers.1.mixer.experts": NVFP4}
     context = BuildContext(parse_config(BASE), QuantizationMap(layers=layers), "native")
     compute = {n.name: n.op.compute for n in NemotronH(context).record_target().nodes if hasattr(n.op, "compute")}
@@ -63,13 +65,13 @@ def test_native_compute_follows_each_layers_format():
     assert compute["backbone.layers.0.mixer.out_proj"] == compute["backbone.layers.1.mixer.gate"] == "weight_only"
 
 
-def test_experts_of_one_layer_in_two_formats_are_refused():
+def test_experts_of_one_layer_in_two_formats_are_refused() -> None:
     layers = {"backbone.layers.1.mixer.experts.3.up_proj": NVFP4}
     with pytest.raises(CheckpointError, match="several formats"):
         NemotronH(BuildContext(parse_config(BASE), QuantizationMap(layers=layers)))
 
 
-def test_a_network_without_a_head_records_no_draft_graph():
+def test_a_network_without_a_head_records_no_draft_graph() -> None:
     model = NemotronH(BuildContext(parse_config({**BASE, "num_nextn_predict_layers": 0}), QuantizationMap()))
     with pytest.raises(RuntimeError, match="no MTP head"):
         model.record_mtp()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -19,16 +20,16 @@ SPARK = {
 }  # fmt: skip
 
 
-def is_fit(device="dgx-spark", **changes):
+def is_fit(device: Any = "dgx-spark", **changes: Any) -> Any:
     plan = make_plan(super_network(), deployment(**{**SPARK, **changes}), find_device(device))
     return plan.verdict.kind == "fits"
 
 
-def advice_of(device="dgx-spark", precision="NVFP4", **changes):
+def advice_of(device: Any = "dgx-spark", precision: Any = "NVFP4", **changes: Any) -> Any:
     return advise(super_network(precision), deployment(**{**SPARK, **changes}), find_device(device))
 
 
-def test_the_batch_and_the_context_are_the_largest_that_fit():
+def test_the_batch_and_the_context_are_the_largest_that_fit() -> None:
     texts = advice_of()
     batch = int(re.fullmatch(r"batch (\d+) at 1,048,576 tokens", texts[0])[1])
     context = int(re.fullmatch(r"batch 8 at ([\d,]+) tokens", texts[1])[1].replace(",", ""))
@@ -38,7 +39,7 @@ def test_the_batch_and_the_context_are_the_largest_that_fit():
     assert not is_fit(max_seq_len=context + 1)
 
 
-def test_advice_on_types_and_drafts_is_tried_alone():
+def test_advice_on_types_and_drafts_is_tried_alone() -> None:
     assert "no drafts: the draft head is not loaded then" in advice_of()
     assert is_fit(draft_tokens=0)
     wide = {"kv_dtype": "bfloat16", "max_seq_len": 600_000}
@@ -51,7 +52,7 @@ def test_advice_on_types_and_drafts_is_tried_alone():
     assert is_fit(**{**heavy, "ssm_dtype": "float16"})
 
 
-def test_what_holds_already_is_no_advice():
+def test_what_holds_already_is_no_advice() -> None:
     texts = " ".join(advice_of())
     assert "fp8" not in texts
     assert "float16" not in texts
@@ -65,16 +66,16 @@ def test_what_holds_already_is_no_advice():
         ({"tensor": 2, "expert": 2, "max_batch_size": 16}, "4x H100, tensor parallel 4"),
     ],
 )
-def test_more_devices_are_the_fewest_that_do(changes, advice):
+def test_more_devices_are_the_fewest_that_do(changes: dict[str, Any], advice: str) -> None:
     assert advice_of("h100", **changes)[-1] == advice
 
 
-def test_devices_that_the_network_cannot_be_split_over_are_no_advice():
+def test_devices_that_the_network_cannot_be_split_over_are_no_advice() -> None:
     # 16 would do, and TensorRT-LLM splits this family over 8 at most
     assert advice_of("rtx-5090", precision="BF16") == []
 
 
-def test_where_no_single_change_does_two_together_are_tried():
+def test_where_no_single_change_does_two_together_are_tried() -> None:
     """A card of 32 GB: four of them hold the weights, and then the batch or the context must shrink too."""
     texts = advice_of("rtx-5090")
     assert len(texts) == 2
@@ -91,12 +92,12 @@ def test_where_no_single_change_does_two_together_are_tried():
     ("device", "precision", "changes"),
     [("h100", "BF16", {}), ("b200", "NVFP4", {"max_batch_size": 64}), ("h100", "BF16", {"devices": 2, "tensor": 2})],
 )
-def test_eight_devices_are_advised_where_four_do_not_do(device, precision, changes):
+def test_eight_devices_are_advised_where_four_do_not_do(device: str, precision: str, changes: dict[str, Any]) -> None:
     title = find_device(device).title
     assert advice_of(device, precision, **changes)[-1] == f"8x {title}, tensor parallel 8"
 
 
-def test_a_context_too_short_to_be_of_use_is_no_advice():
+def test_a_context_too_short_to_be_of_use_is_no_advice() -> None:
     """256 sequences leave less than a thousand tokens to each."""
     assert advice_of("b200", max_batch_size=256) == ["batch 18 at 1,048,576 tokens"]
     assert advice_of("b200", max_batch_size=247) == ["batch 18 at 1,048,576 tokens"]  # 736 tokens to each
@@ -112,7 +113,9 @@ def test_a_context_too_short_to_be_of_use_is_no_advice():
     ("changes", "expert"),
     [({}, 2), ({"devices": 2, "tensor": 2, "expert": 2}, 4), ({"devices": 2, "tensor": 2, "expert": 1}, 1)],
 )
-def test_more_devices_share_the_experts_as_before(monkeypatch, changes, expert):
+def test_more_devices_share_the_experts_as_before(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], expert: int
+) -> None:
     seen = []
     monkeypatch.setattr(advice_module, "_splits", lambda network, deployment: seen.append(deployment) or False)
     list(advice_module._doubled(super_network(), deployment(**{**SPARK, **changes}), find_device("b200")))

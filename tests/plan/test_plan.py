@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +19,7 @@ from trtnemo.plan.plan import make_plan
 from trtnemo.plan.plot import plot_frontier
 
 
-def plan_of(network, device="b200", **fields):
+def plan_of(network: Any, device: Any = "b200", **fields: Any) -> Any:
     found = find_device(device) if isinstance(device, str) else device
     return make_plan(network, deployment(**fields), found)
 
@@ -35,12 +37,12 @@ def plan_of(network, device="b200", **fields):
         ({"server": "sglang", "tensor": 2, "data": 2, "expert": 4}, "expert parallel 4 of 2"),
     ],
 )
-def test_what_the_network_cannot_be_split_into_is_refused(fields, words):
+def test_what_the_network_cannot_be_split_into_is_refused(fields: dict[str, Any], words: str) -> None:
     with pytest.raises(RecipeError, match=words):
         plan_of(super_network(), **fields)
 
 
-def test_tensorrt_llm_splits_this_family_over_powers_of_two_unless_attention_is_not_split():
+def test_tensorrt_llm_splits_this_family_over_powers_of_two_unless_attention_is_not_split() -> None:
     network = small_network(
         mamba_num_heads=48, n_groups=48, num_attention_heads=48, num_key_value_heads=3, n_routed_experts=48
     )
@@ -51,7 +53,7 @@ def test_tensorrt_llm_splits_this_family_over_powers_of_two_unless_attention_is_
         plan_of(network, server="trtllm", tensor=4)
 
 
-def test_the_stage_that_holds_the_fewest_sequences_speaks_for_all():
+def test_the_stage_that_holds_the_fewest_sequences_speaks_for_all() -> None:
     # Attention first, experts last: at full length the first stage is the shorter of memory, but the second cannot
     # even hold its own weights, so nothing starts.
     network = small_network(
@@ -66,7 +68,7 @@ def test_the_stage_that_holds_the_fewest_sequences_speaks_for_all():
     assert (plan.stage, plan.verdict.kind, plan.frontier) == (1, "no", [])
 
 
-def test_the_frontier_holds_in_every_stage():
+def test_the_frontier_holds_in_every_stage() -> None:
     # the first stage runs out of states at large batches, the second of KV at long contexts, where the deployment lies
     network = small_network(hybrid_override_pattern="MMMM****", ssm_state_size=1024)
     chosen = deployment(server="trtllm", pipeline=2, max_num_tokens=64, max_seq_len=1 << 24)
@@ -82,7 +84,7 @@ def test_the_frontier_holds_in_every_stage():
         assert not all(fit.fits(batch, context + 1) for fit in fits)
 
 
-def test_numbers_of_a_plan_are_of_one_stage_and_add_up():
+def test_numbers_of_a_plan_are_of_one_stage_and_add_up() -> None:
     plan = plan_of(super_network(), pipeline=4, draft_tokens=3, server="trtllm", kv_dtype="fp8")
     need = plan.need
     assert need.weights == sum(item.by_stage[plan.stage] for item in plan.weights)
@@ -107,7 +109,7 @@ def test_numbers_of_a_plan_are_of_one_stage_and_add_up():
     ],
     ids=str,
 )
-def test_networks_that_nobody_released_have_plans_too(server, changes):
+def test_networks_that_nobody_released_have_plans_too(server: str, changes: Any) -> None:
     network = small_network(**changes)
     for pipeline in {1, min(2, len(network.config.layer_kinds))}:
         drafts = 2 if network.config.has_mtp else 0
@@ -117,7 +119,7 @@ def test_networks_that_nobody_released_have_plans_too(server, changes):
         assert all(context <= LONGEST for _, context in plan.frontier)
 
 
-def test_a_batch_beyond_all_reason_is_a_plan():
+def test_a_batch_beyond_all_reason_is_a_plan() -> None:
     plan = plan_of(super_network(), server="trtllm", max_batch_size=1 << 30, max_seq_len=1 << 30)
     assert plan.verdict.kind == "no"
     assert (
@@ -125,7 +127,7 @@ def test_a_batch_beyond_all_reason_is_a_plan():
     )  # eight devices, a batch of one, a short context: none of the changes that are tried is enough
 
 
-def test_a_network_is_found_by_name_or_directory_and_nothing_else(tmp_path):
+def test_a_network_is_found_by_name_or_directory_and_nothing_else(tmp_path: Path) -> None:
     assert find_network("tiny").config.layer_kinds
     assert find_network("nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-FP8").inferred
     assert not super_network().inferred
@@ -134,7 +136,7 @@ def test_a_network_is_found_by_name_or_directory_and_nothing_else(tmp_path):
             find_network(name)
 
 
-def test_0_experts_are_refused(copy_checkpoint):
+def test_0_experts_are_refused(copy_checkpoint: Any) -> None:
     directory = copy_checkpoint("bf16")
     config = json.loads((directory / "config.json").read_text())
     (directory / "config.json").write_text(json.dumps({**config, "n_routed_experts": 0}))
@@ -143,20 +145,20 @@ def test_0_experts_are_refused(copy_checkpoint):
 
 
 @pytest.mark.parametrize(("suffix", "start"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF")])
-def test_the_frontier_is_drawn(tmp_path, suffix, start):
+def test_the_frontier_is_drawn(tmp_path: Path, suffix: str, start: Any) -> None:
     file = tmp_path / f"frontier{suffix}"
     plot_frontier(plan_of(super_network()), file)
     assert file.read_bytes().startswith(start)
 
 
-def test_an_empty_frontier_is_drawn_too(tmp_path):
+def test_an_empty_frontier_is_drawn_too(tmp_path: Path) -> None:
     plan = plan_of(super_network("BF16"), "rtx-5090")
     assert plan.frontier == []
     plot_frontier(dataclasses.replace(plan, frontier=[]), tmp_path / "none.png")
     assert (tmp_path / "none.png").stat().st_size > 0
 
 
-def test_a_picture_needs_a_known_suffix_and_a_folder(tmp_path):
+def test_a_picture_needs_a_known_suffix_and_a_folder(tmp_path: Path) -> None:
     plan = plan_of(small_network())
     with pytest.raises(UsageError, match=r"\.png, \.svg or \.pdf"):
         plot_frontier(plan, tmp_path / "x.txt")
@@ -164,7 +166,7 @@ def test_a_picture_needs_a_known_suffix_and_a_folder(tmp_path):
         plot_frontier(plan, tmp_path / "none" / "x.png")
 
 
-def test_a_picture_without_matplotlib_names_the_extra(tmp_path, monkeypatch):
+def test_a_picture_without_matplotlib_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
     with pytest.raises(MachineError, match=r"trtnemo\[plot\]"):
         plot_frontier(plan_of(small_network()), tmp_path / "x.png")

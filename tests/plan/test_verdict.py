@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.support.plan.deploy import deployment, fit_of, small_network, super_network, verdict_of
@@ -16,7 +18,7 @@ from trtnemo.recipe import load_recipe
 LEAST = {"server": "trtllm", "version": "1.3.0rc12", "max_batch_size": 1, "memory_fraction": 0.9}
 
 
-def plan_of(name, *changes):
+def plan_of(name: Any, *changes: Any) -> Any:
     recipe = load_recipe(name, changes)
     network = find_network(recipe.checkpoint)
     return make_plan(network, to_deployment(recipe, network), find_device(recipe.hardware.name))
@@ -35,7 +37,7 @@ def plan_of(name, *changes):
         ("NVFP4", "h200", 2),
     ],
 )
-def test_the_published_minimum_is_enough(precision, device, count):
+def test_the_published_minimum_is_enough(precision: str, device: str, count: int) -> None:
     assert verdict_of(super_network(precision), device, tensor=count, **LEAST) in ("fits", "starts")
 
 
@@ -43,7 +45,7 @@ def test_the_published_minimum_is_enough(precision, device, count):
     ("precision", "device", "count"),
     [("BF16", "h100", 2), ("BF16", "b200", 1), ("BF16", "h200", 1), ("FP8", "h100", 1)],
 )
-def test_fewer_than_the_published_minimum_are_not(precision, device, count):
+def test_fewer_than_the_published_minimum_are_not(precision: str, device: str, count: int) -> None:
     # four is the least for BF16 on Hopper, and three cannot share the heads: two are the next fewer
     assert verdict_of(super_network(precision), device, tensor=count, **LEAST) == "no"
 
@@ -51,7 +53,9 @@ def test_fewer_than_the_published_minimum_are_not(precision, device, count):
 @pytest.mark.parametrize(
     ("precision", "device", "count"), [("BF16", "h200", 2), ("NVFP4", "h100", 1), ("NVFP4", "h200", 1)]
 )
-def test_where_the_plan_asks_for_less_than_is_published_it_says_so_by_number(precision, device, count):
+def test_where_the_plan_asks_for_less_than_is_published_it_says_so_by_number(
+    precision: str, device: str, count: int
+) -> None:
     # Published: 4, 2 and 2. By bytes less is enough for one sequence: 123.6 GB of 150.8 GB on each of two H200,
     # 80.3 GB (74.4 GB without the draft head) of 85.5 GB on one H100. The published figures leave room for service.
     fields = {**LEAST, "tensor": count}
@@ -59,7 +63,7 @@ def test_where_the_plan_asks_for_less_than_is_published_it_says_so_by_number(pre
     assert fit.fits(1, 32768)
 
 
-def test_one_h200_leaves_the_published_room():
+def test_one_h200_leaves_the_published_room() -> None:
     # the fact sheet (section 2), computed: NVFP4 leaves about 60 GiB for state, FP8 14 to 19 GiB after the runtime
     for precision, drafts, low, high in (("NVFP4", 3, 57, 64), ("FP8", 3, 14, 20)):
         fit = fit_of(super_network(precision), deployment(draft_tokens=drafts), "h200")
@@ -80,26 +84,26 @@ def test_one_h200_leaves_the_published_room():
         ("b200x8-throughput", "starts"),
     ],
 )
-def test_shipped_recipes_start(recipe, kind):
+def test_shipped_recipes_start(recipe: str, kind: str) -> None:
     plan = plan_of(recipe)
     assert plan.verdict.kind == kind
     assert (plan.verdict.resident == plan.deployment.max_batch_size) == (kind == "fits")
     assert plan.verdict.sentence.startswith(kind)
 
 
-def test_the_verdict_that_starts_counts_who_is_resident_by_hand():
+def test_the_verdict_that_starts_counts_who_is_resident_by_hand() -> None:
     # gb200: 189,471 MiB, less 25.0 GiB of weights, 512 x 162.34 MiB of states and the workspace; 0.8 of it for fp8 KV
     plan = plan_of("gb200")
     left = (189_471 << 20) - plan.need.weights - 512 * (160 * (1 << 20) + 40 * 10240 * 3 * 2) - plan.workspace.total
     assert plan.verdict.resident == int(left * 0.8) // (262_144 * 4096)
 
 
-def tiny_device(memory_mib):
+def tiny_device(memory_mib: Any) -> Any:
     return Device(name="d", title="D", memory_mib=memory_mib, bandwidth_gbs=1, bf16=1, source="a test")
 
 
-def test_each_reason_for_no_has_words_of_its_own():
-    def sentence(memory_mib, **fields):
+def test_each_reason_for_no_has_words_of_its_own() -> None:
+    def sentence(memory_mib: Any, **fields: Any) -> Any:
         return judge(
             fit_of(small_network(), deployment(**{"max_num_tokens": 1, **fields}), tiny_device(memory_mib))
         ).sentence
@@ -111,6 +115,6 @@ def test_each_reason_for_no_has_words_of_its_own():
     assert "states of 1000000 sequences leave no room for one" in sentence(4096, **crowded)
 
 
-def test_idle_devices_are_told():
+def test_idle_devices_are_told() -> None:
     plan = plan_of("b200", "hardware.count=4")
     assert plan.verdict.sentence.startswith("fits: 1 of 4 B200")

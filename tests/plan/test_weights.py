@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,25 +34,25 @@ LAYOUTS = [
 ]
 
 
-def plan_of(network, **fields):
+def plan_of(network: Any, **fields: Any) -> Any:
     chosen = deployment(**fields)
     return chosen, weight_bytes(network.tensors, network.config, chosen)
 
 
 @pytest.mark.parametrize("precision", TOTALS)
-def test_one_device_holds_the_published_bytes(precision):
+def test_one_device_holds_the_published_bytes(precision: Any) -> None:
     _, weights = plan_of(super_network(precision), draft_tokens=3)
     assert sum(item.whole for item in weights) == TOTALS[precision]
     assert sum(item.by_stage[0] for item in weights) == TOTALS[precision]
 
 
 @pytest.mark.parametrize("precision", TOTALS)
-def test_without_drafts_the_draft_head_is_not_held(precision):
+def test_without_drafts_the_draft_head_is_not_held(precision: Any) -> None:
     _, weights = plan_of(super_network(precision))
     assert sum(item.by_stage[0] for item in weights) == TOTALS[precision] - DRAFT_HEAD
 
 
-def test_kinds_are_the_blocks_of_the_published_table():
+def test_kinds_are_the_blocks_of_the_published_table() -> None:
     found = by_kind(super_network("BF16"), deployment(draft_tokens=1))
     assert found["mamba"] == 40 * (MAMBA - HIDDEN) * 2
     assert found["attention"] == 8 * (ATTENTION - HIDDEN) * 2
@@ -65,7 +67,7 @@ def test_kinds_are_the_blocks_of_the_published_table():
 
 @pytest.mark.parametrize("precision", ["bf16", "nvfp4", "mixed"])
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
-def test_each_rank_holds_what_a_real_cut_gives_it(make_checkpoint, precision, layout):
+def test_each_rank_holds_what_a_real_cut_gives_it(make_checkpoint: Any, precision: str, layout: Any) -> None:
     directory = make_checkpoint(precision, "small")
     config, tensors = read_tensors(directory)
     network = find_network(str(directory))
@@ -89,7 +91,7 @@ def test_each_rank_holds_what_a_real_cut_gives_it(make_checkpoint, precision, la
 
 @pytest.mark.parametrize("stages", [2, 3, 4])
 @pytest.mark.parametrize("drafts", [0, 2])
-def test_pipeline_stages_hold_runs_of_layers_and_the_ends(make_checkpoint, stages, drafts):
+def test_pipeline_stages_hold_runs_of_layers_and_the_ends(make_checkpoint: Any, stages: int, drafts: int) -> None:
     directory = make_checkpoint("mixed", "small")
     config, tensors = read_tensors(directory)
     layers = len(config["hybrid_override_pattern"])
@@ -112,7 +114,7 @@ def test_pipeline_stages_hold_runs_of_layers_and_the_ends(make_checkpoint, stage
     ]
 
 
-def test_stages_differ_by_one_layer_at_most_and_keep_order():
+def test_stages_differ_by_one_layer_at_most_and_keep_order() -> None:
     for layers, stages in ((88, 3), (7, 7), (11, 4), (88, 1)):
         owners = [stage_of(layer, layers, stages) for layer in range(layers)]
         counts = [owners.count(stage) for stage in range(stages)]
@@ -121,14 +123,14 @@ def test_stages_differ_by_one_layer_at_most_and_keep_order():
         assert sum(counts) == layers
 
 
-def test_vllm_lays_experts_out_over_its_replicas_and_the_others_do_not():
+def test_vllm_lays_experts_out_over_its_replicas_and_the_others_do_not() -> None:
     whole = by_kind(super_network("BF16"), deployment())["routed experts"]
     for server, expert, parts in (("vllm", 1, 4), ("vllm", 4, 4), ("sglang", 1, 2), ("sglang", 2, 2)):
         chosen = deployment(server=server, tensor=2, data=2, expert=expert)
         assert by_kind(super_network("BF16"), chosen)["routed experts"] == whole // parts, (server, expert)
 
 
-def test_a_head_tied_to_the_embedding_is_one_matrix_but_two_over_stages():
+def test_a_head_tied_to_the_embedding_is_one_matrix_but_two_over_stages() -> None:
     tied, untied = small_network(tie_word_embeddings=True), small_network()
     table = 4096 * 128 * 2
     assert sum(by_kind(untied, deployment()).values()) - sum(by_kind(tied, deployment()).values()) == table
@@ -137,7 +139,7 @@ def test_a_head_tied_to_the_embedding_is_one_matrix_but_two_over_stages():
 
 
 @pytest.mark.parametrize("precision", ["nvfp4", "mixed", "bf16"])
-def test_our_own_cpu_runtime_holds_what_its_engine_packs(make_checkpoint, tmp_path, precision):
+def test_our_own_cpu_runtime_holds_what_its_engine_packs(make_checkpoint: Any, tmp_path: Path, precision: str) -> None:
     """Against the file that packing writes, but for what fills its pieces up to 64 bytes."""
     checkpoint = Checkpoint.open(make_checkpoint(precision))
     model = NemotronH.from_checkpoint(checkpoint)
@@ -149,7 +151,7 @@ def test_our_own_cpu_runtime_holds_what_its_engine_packs(make_checkpoint, tmp_pa
     assert found <= index.size <= found + 64 * pieces
 
 
-def test_our_own_torch_lowering_holds_float32(make_checkpoint):
+def test_our_own_torch_lowering_holds_float32(make_checkpoint: Any) -> None:
     directory = make_checkpoint("nvfp4")
     _, tensors = read_tensors(directory)
     codes = {name for name in tensors if f"{name}_scale" in tensors and tensors[name][1] == 1}
@@ -166,6 +168,6 @@ def test_our_own_torch_lowering_holds_float32(make_checkpoint):
     assert sum(item.by_stage[0] for item in weights) == elements * 4
 
 
-def test_more_experts_than_anyone_has_are_refused_before_they_are_counted():
+def test_more_experts_than_anyone_has_are_refused_before_they_are_counted() -> None:
     with pytest.raises(ModelConfigError, match="are more than 131072 experts"):
         _ = small_network(n_routed_experts=1 << 31).tensors

@@ -5,6 +5,8 @@ The references themselves are compared with formulas of their own here, and with
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -32,15 +34,15 @@ MOE_SHAPES = [
 ]
 
 
-def generator(seed):
+def generator(seed: Any) -> Any:
     return torch.Generator().manual_seed(seed)
 
 
-def mamba_case(heads, head_dim, groups, state, kernel, tokens):
+def mamba_case(heads: Any, head_dim: Any, groups: Any, state: Any, kernel: Any, tokens: Any) -> Any:
     op = Mamba2(heads=heads, head_dim=head_dim, groups=groups, state_size=state, kernel=kernel, epsilon=1e-5)
     random = generator(0)
 
-    def draw(*shape):
+    def draw(*shape: Any) -> Any:
         return torch.randn(*shape, generator=random)
 
     parameters = {
@@ -55,7 +57,7 @@ def mamba_case(heads, head_dim, groups, state, kernel, tokens):
     return op, draw(tokens, op.input_width), parameters, state
 
 
-def mamba_by_definition(op, projected, parameters, state):
+def mamba_by_definition(op: Any, projected: Any, parameters: Any, state: Any) -> Any:
     """The formulas with an index for everything, in float64."""
     double = {name: value.double() for name, value in parameters.items()}
     conv_state, ssm = state.conv_state_KC.double().clone(), state.ssm_state_HPN.double().clone()
@@ -82,7 +84,7 @@ def mamba_by_definition(op, projected, parameters, state):
 
 
 @pytest.mark.parametrize("shape", MAMBA_SHAPES, ids=str)
-def test_mamba2_reference_equals_its_definition(shape):
+def test_mamba2_reference_equals_its_definition(shape: Any) -> None:
     op, projected, parameters, state = mamba_case(*shape)
     found, found_state = mamba2(op, projected, parameters, state)
     expected, expected_state = mamba_by_definition(op, projected, parameters, state)
@@ -92,7 +94,7 @@ def test_mamba2_reference_equals_its_definition(shape):
 
 
 @pytest.mark.parametrize("shape", MAMBA_SHAPES, ids=str)
-def test_mamba2_in_two_stretches_equals_one(shape):
+def test_mamba2_in_two_stretches_equals_one(shape: Any) -> None:
     op, projected, parameters, state = mamba_case(*shape)
     whole, whole_state = mamba2(op, projected, parameters, state)
     middle = len(projected) // 2
@@ -103,21 +105,21 @@ def test_mamba2_in_two_stretches_equals_one(shape):
     assert torch.equal(last_state.conv_state_KC, whole_state.conv_state_KC)
 
 
-def test_mamba2_leaves_the_state_it_was_given_alone():
+def test_mamba2_leaves_the_state_it_was_given_alone() -> None:
     op, projected, parameters, state = mamba_case(*MAMBA_SHAPES[1])
     before = Mamba2State(*(part.clone() for part in state))
     mamba2(op, projected, parameters, state)
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(state, before, strict=True))
 
 
-def test_mamba2_starts_from_zeros():
+def test_mamba2_starts_from_zeros() -> None:
     op = mamba_case(*MAMBA_SHAPES[1])[0]
     for part, spec in zip(initial_state(op), op.states(), strict=True):
         assert part.shape == spec.shape
         assert not part.any()
 
 
-def moe_case(experts, top_k, width, inner, groups, top_groups, tokens):
+def moe_case(experts: Any, top_k: Any, width: Any, inner: Any, groups: Any, top_groups: Any, tokens: Any) -> Any:
     op = LatentMoe(
         experts=experts,
         top_k=top_k,
@@ -130,7 +132,7 @@ def moe_case(experts, top_k, width, inner, groups, top_groups, tokens):
     )
     random = generator(1)
 
-    def draw(*shape):
+    def draw(*shape: Any) -> Any:
         return torch.randn(*shape, generator=random)
 
     up, down = draw(experts, inner, width) * width**-0.5, draw(experts, width, inner) * inner**-0.5
@@ -138,7 +140,7 @@ def moe_case(experts, top_k, width, inner, groups, top_groups, tokens):
 
 
 @pytest.mark.parametrize("shape", MOE_SHAPES, ids=str)
-def test_latent_moe_reference_equals_its_definition(shape):
+def test_latent_moe_reference_equals_its_definition(shape: Any) -> None:
     op, logits, rows, bias, up, down = moe_case(*shape)
     found = latent_moe(op, logits, rows, bias, lambda e, x: x @ up[e].T, lambda e, x: x @ down[e].T)
     for token in range(len(rows)):
@@ -157,21 +159,21 @@ def test_latent_moe_reference_equals_its_definition(shape):
         assert torch.allclose(found[token].double(), expected, atol=1e-4)
 
 
-def test_the_correction_bias_picks_but_never_weighs():
+def test_the_correction_bias_picks_but_never_weighs() -> None:
     op, logits, _, _, _, _ = moe_case(*MOE_SHAPES[1])
     picked, weights = route(op, torch.zeros_like(logits), torch.arange(op.experts).float())
     assert sorted(picked[0].tolist()) == [5, 6, 7]
     assert torch.allclose(weights, torch.full_like(weights, 2.5 / 3))
 
 
-def bank(name, values):
+def bank(name: Any, values: Any) -> Any:
     spec = ParameterSpec(name=f"{name}.{{expert}}", shape=tuple(values.shape[1:]), copies=len(values))
     return spec, {f"{name}.{expert}": value for expert, value in enumerate(values)}
 
 
 @pytest.mark.parametrize("kernels", _native.kernel_names())
 @pytest.mark.parametrize("shape", MAMBA_SHAPES, ids=str)
-def test_mamba2_native_equals_the_reference(shape, kernels, monkeypatch):
+def test_mamba2_native_equals_the_reference(shape: Any, kernels: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRTNEMO_CPU", kernels)
     op, projected, parameters, _ = mamba_case(*shape)
     packed = {role: single(role, value) for role, value in parameters.items()}
@@ -184,7 +186,7 @@ def test_mamba2_native_equals_the_reference(shape, kernels, monkeypatch):
 
 @pytest.mark.parametrize("kernels", _native.kernel_names())
 @pytest.mark.parametrize("shape", [*MOE_SHAPES, (512, 22, 24, 20, 1, 1, 9)], ids=str)
-def test_latent_moe_native_equals_the_reference(shape, kernels, monkeypatch):
+def test_latent_moe_native_equals_the_reference(shape: Any, kernels: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRTNEMO_CPU", kernels)
     op, logits, rows, bias, up, down = moe_case(*shape)
     packed = {"correction_bias": single("bias", bias), "up": bank("up", up), "down": bank("down", down)}
@@ -194,7 +196,7 @@ def test_latent_moe_native_equals_the_reference(shape, kernels, monkeypatch):
     assert torch.equal(run_native(op, [logits, rows], packed, (1, 4)), whole)
 
 
-def test_mamba2_native_without_a_convolution_bias():
+def test_mamba2_native_without_a_convolution_bias() -> None:
     op, projected, parameters, _ = mamba_case(*MAMBA_SHAPES[2])
     del parameters["conv_bias"]
     packed = {role: single(role, value) for role, value in parameters.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -23,20 +24,20 @@ def write(directory: Path, text: str) -> Path:
     return path
 
 
-def test_a_recipe_is_found_by_bare_name_file_name_and_path(tmp_path, monkeypatch):
+def test_a_recipe_is_found_by_bare_name_file_name_and_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     by_name = load_recipe("tiny")
     assert by_name == load_recipe("tiny.yaml") == load_recipe(SHIPPED_RECIPES / "tiny.yaml")
     assert isinstance(by_name, CpuRecipe)
 
 
-def test_every_shipped_recipe_is_valid():
+def test_every_shipped_recipe_is_valid() -> None:
     assert {"b200", "tiny"} <= set(shipped_names())
     for name in shipped_names():
         assert load_recipe(name).description
 
 
-def test_b200_holds_the_model_cards_block():
+def test_b200_holds_the_model_cards_block() -> None:
     recipe = load_recipe("b200")
     assert isinstance(recipe, ExternalRecipe)
     assert recipe.checkpoint == "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-NVFP4"
@@ -69,7 +70,7 @@ speculative_config:
 
 
 @pytest.mark.parametrize("runtime", sorted(RECIPE_TYPES))
-def test_every_runtime_takes_the_shared_fields_and_its_own_section(runtime):
+def test_every_runtime_takes_the_shared_fields_and_its_own_section(runtime: Any) -> None:
     section = {"cpu": {"threads": 2}, "tensorrt": {"flavor": "rtx"}}.get(runtime, {"args": {"any-key": [1, "x"]}})
     text = yaml.safe_dump({"runtime": runtime, "limits": {"max_batch_size": 3}, runtime: section})
     recipe = validate(parse(text, "x"))
@@ -112,26 +113,28 @@ def test_every_runtime_takes_the_shared_fields_and_its_own_section(runtime):
         ("runtime: cpu\ncpu: " + "{a: " * 40 + "1" + "}" * 40, ":2", "deeper than 32"),
     ],
 )
-def test_a_bad_recipe_gives_one_error_with_file_line_and_key(tmp_path, text, where, message):
+def test_a_bad_recipe_gives_one_error_with_file_line_and_key(
+    tmp_path: Path, text: Any, where: str, message: str
+) -> None:
     path = write(tmp_path, text)
     with pytest.raises(RecipeError, match=message) as caught:
         load_recipe(path)
     assert str(caught.value).startswith(f"{path}{where}: ")
 
 
-def test_an_unknown_name_is_told_with_the_nearest_one():
+def test_an_unknown_name_is_told_with_the_nearest_one() -> None:
     with pytest.raises(RecipeError, match=r"no recipe 'tinny'; did you mean 'tiny'\?"):
         load_recipe("tinny")
 
 
-def test_a_file_that_is_no_text_is_refused(tmp_path):
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_bytes(b"runtime: \xff\xfe")
     with pytest.raises(RecipeError, match="UTF-8"):
         load_recipe(path)
 
 
-def test_set_changes_one_value_and_keeps_the_rest():
+def test_set_changes_one_value_and_keeps_the_rest() -> None:
     recipe = load_recipe("tiny", ["limits.max_batch_size=3", "served_model_names=[a, b]", "cpu.threads=1", "revision="])
     assert recipe.limits.max_batch_size == 3
     assert recipe.limits.max_seq_len == 32768
@@ -143,17 +146,17 @@ def test_set_changes_one_value_and_keeps_the_rest():
 @pytest.mark.parametrize(
     "setting", ["limits", "=3", "a..b=3", "limits.max_batch_size.more=3", "limits=[", "x={a: 1, a: 2}"]
 )
-def test_a_malformed_set_is_a_usage_error(setting):
+def test_a_malformed_set_is_a_usage_error(setting: str) -> None:
     with pytest.raises(UsageError, match="--set"):
         load_recipe("tiny", [setting])
 
 
-def test_an_unknown_key_in_set_is_told_as_such():
+def test_an_unknown_key_in_set_is_told_as_such() -> None:
     with pytest.raises(RecipeError, match=r"^--set: unknown key 'limits.max_batch'; did you mean 'max_batch_size'\?"):
         load_recipe("tiny", ["limits.max_batch=3"])
 
 
-def test_a_recipe_without_served_names_serves_the_checkpoints():
+def test_a_recipe_without_served_names_serves_the_checkpoints() -> None:
     assert validate(parse("runtime: cpu\ncheckpoint: a/b-c\n", "x")).served_model_names == ("b-c",)
 
 
@@ -173,28 +176,30 @@ CARD = ("tiny", "nvidia/nemotron-3-super")
         (["served_model_names=[chosen]"], "me/b", ("chosen",)),
     ],
 )
-def test_another_checkpoint_is_announced_under_its_own_name(settings, checkpoint, names):
+def test_another_checkpoint_is_announced_under_its_own_name(
+    settings: list[Any], checkpoint: str | None, names: Any
+) -> None:
     assert load_recipe("tiny", settings, checkpoint).served_model_names == names
 
 
-def test_names_of_an_external_server_stay_with_another_checkpoint():
+def test_names_of_an_external_server_stay_with_another_checkpoint() -> None:
     own = load_recipe("b200").served_model_names
     assert own
     assert load_recipe("b200", [], "me/finetuned").served_model_names == own
 
 
-def test_a_loaded_recipe_is_frozen():
+def test_a_loaded_recipe_is_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_recipe("tiny").limits.max_batch_size = 3  # type: ignore[misc]
 
 
-def test_what_show_prints_is_a_recipe_again():
+def test_what_show_prints_is_a_recipe_again() -> None:
     for name in shipped_names():
         recipe = load_recipe(name)
         assert validate(parse(yaml.safe_dump(recipe.model_dump(mode="json")), "x")) == recipe
 
 
-def test_the_json_schema_names_every_runtime():
+def test_the_json_schema_names_every_runtime() -> None:
     schema = json_schema()
     assert set(schema["discriminator"]["mapping"]) == set(RECIPE_TYPES)
     assert json.dumps(schema)
@@ -210,7 +215,7 @@ KEYS = st.sampled_from([*CpuRecipe.model_fields, "limit", "x"])
 
 @settings(max_examples=200, deadline=None)
 @given(st.dictionaries(KEYS, VALUES, max_size=5))
-def test_any_mapping_is_a_recipe_or_one_recipe_error(data):
+def test_any_mapping_is_a_recipe_or_one_recipe_error(data: Any) -> None:
     text = yaml.safe_dump({"runtime": "cpu", **data})
     try:
         assert validate(parse(text, "x")).model_dump()
@@ -220,7 +225,7 @@ def test_any_mapping_is_a_recipe_or_one_recipe_error(data):
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=80))
-def test_any_text_is_a_recipe_or_a_recipe_error(text):
+def test_any_text_is_a_recipe_or_a_recipe_error(text: str) -> None:
     try:
         recipe = validate(parse(text, "x"))
     except RecipeError as error:
@@ -230,7 +235,7 @@ def test_any_text_is_a_recipe_or_a_recipe_error(text):
     assert isinstance(recipe, RECIPE_TYPES[recipe.runtime])
 
 
-def test_a_secret_in_a_recipe_is_refused_without_its_value():
+def test_a_secret_in_a_recipe_is_refused_without_its_value() -> None:
     with pytest.raises(RecipeError, match="MY_API_KEY is a secret") as caught:
         load_recipe("vllm-b200", ["vllm.env.MY_API_KEY=sk-1"])
     assert "sk-1" not in str(caught.value)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
 from trtnemo.runtime.draft_length import DraftLength
 
 
-def run(acceptance, cost, rounds=1500, sequences=1, seed=0):
+def run(acceptance: Any, cost: Any, rounds: Any = 1500, sequences: Any = 1, seed: Any = 0) -> Any:
     """Return (tokens a second of the last two thirds, of no drafts, of the best fixed number)."""
     policy, source = DraftLength(4), random.Random(seed)
     tokens = seconds = 0.0
@@ -26,7 +27,7 @@ def run(acceptance, cost, rounds=1500, sequences=1, seed=0):
             tokens += sequences + sum(passed)
             seconds += cost(count)
 
-    def rate(count):
+    def rate(count: Any) -> Any:
         expected = reached = 1.0
         for chance in acceptance[:count]:
             reached *= chance
@@ -47,13 +48,15 @@ def run(acceptance, cost, rounds=1500, sequences=1, seed=0):
     ],
 )
 @pytest.mark.parametrize("sequences", [1, 6])
-def test_the_choice_is_near_the_best_and_never_much_worse_than_none(acceptance, cost, sequences):
+def test_the_choice_is_near_the_best_and_never_much_worse_than_none(
+    acceptance: list[Any], cost: Any, sequences: int
+) -> None:
     rate, none, best = run(acceptance, cost, sequences=sequences)
     assert rate > 0.97 * none
     assert rate > 0.93 * best
 
 
-def test_batches_of_different_sizes_are_judged_apart():
+def test_batches_of_different_sizes_are_judged_apart() -> None:
     policy = DraftLength(2)
     chosen: dict[int, list[int]] = {1: [], 8: []}
     for _ in range(200):
@@ -66,7 +69,7 @@ def test_batches_of_different_sizes_are_judged_apart():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_machine_that_changes_its_speed_as_a_whole_changes_no_choice(seed):
+def test_a_machine_that_changes_its_speed_as_a_whole_changes_no_choice(seed: Any) -> None:
     policy, source = DraftLength(3), random.Random(seed)
     chosen = []
     for number in range(2000):
@@ -78,7 +81,7 @@ def test_a_machine_that_changes_its_speed_as_a_whole_changes_no_choice(seed):
     assert chosen[200:].count(3) > 0.97 * 1800
 
 
-def test_text_that_the_head_cannot_guess_ends_drafting_and_other_text_brings_it_back():
+def test_text_that_the_head_cannot_guess_ends_drafting_and_other_text_brings_it_back() -> None:
     policy = DraftLength(3)
     shares = []
     for passes in (True, False, True):
@@ -93,7 +96,7 @@ def test_text_that_the_head_cannot_guess_ends_drafting_and_other_text_brings_it_
     assert shares[2] > 0.95
 
 
-def test_one_slow_round_does_not_decide():
+def test_one_slow_round_does_not_decide() -> None:
     policy = DraftLength(1)
     for _ in range(50):
         policy.record(policy.choose(1), [1], 1.0)

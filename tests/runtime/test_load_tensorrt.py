@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -17,12 +18,12 @@ from trtnemo.runtime.load_tensorrt import find_programs
 
 
 @pytest.fixture(scope="module")
-def opened(make_plans):
+def opened(make_plans: Any) -> Any:
     engine = Engine.open(make_plans("mixed"))
     return read_index(engine.directory), [engine.target, engine.mtp]
 
 
-def as_listed(programs):
+def as_listed(programs: Any) -> Any:
     return [
         (name, phase, block.model_dump())
         for name, phases in programs.items()
@@ -31,14 +32,14 @@ def as_listed(programs):
     ]
 
 
-def test_the_index_lists_what_was_planned_for_the_build(opened):
+def test_the_index_lists_what_was_planned_for_the_build(opened: Any) -> None:
     index, graphs = opened
     planned = networks.plan_networks(graphs, index.plain, index.settings)[1]
     assert as_listed(find_programs(index, graphs)) == as_listed(planned)
     assert {record.name for record in index.plans} == {block["plan"] for _, _, block in as_listed(planned)}
 
 
-def test_an_engine_loads_without_planning_anew(opened, make_plans, monkeypatch):
+def test_an_engine_loads_without_planning_anew(opened: Any, make_plans: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     index, _ = opened
     # a later version would cut and name its networks otherwise: what this engine lists must not depend on that
     monkeypatch.setattr(load_tensorrt, "plan_networks", lambda *_: pytest.fail("planned anew"))
@@ -50,7 +51,7 @@ def test_an_engine_loads_without_planning_anew(opened, make_plans, monkeypatch):
     assert as_listed(programs[0]) == as_listed(index.programs)
 
 
-def test_blocks_of_the_index_know_their_nodes_parameters_and_types(opened):
+def test_blocks_of_the_index_know_their_nodes_parameters_and_types(opened: Any) -> None:
     index, graphs = opened
     planned = networks.plan_networks(graphs, index.plain, index.settings)[1]
     for name, phases in find_programs(index, graphs).items():
@@ -59,7 +60,7 @@ def test_blocks_of_the_index_know_their_nodes_parameters_and_types(opened):
                 assert block.signature() == fresh.signature()
 
 
-def test_an_index_of_0_1_0_has_no_programs_and_is_planned_anew(opened):
+def test_an_index_of_0_1_0_has_no_programs_and_is_planned_anew(opened: Any) -> None:
     index, graphs = opened
     old = json.loads(index.model_dump_json(exclude={"programs": True, "plans": {"__all__": {"built_from", "sha256"}}}))
     assert set(old) == {"flavor", "version", "compute_capability", "host", "settings", "plain", "plans"}
@@ -67,15 +68,15 @@ def test_an_index_of_0_1_0_has_no_programs_and_is_planned_anew(opened):
     assert as_listed(find_programs(read, graphs)) == as_listed(find_programs(index, graphs))
 
 
-def drop_plan(index):
+def drop_plan(index: Any) -> None:
     index["plans"] = index["plans"][1:]
 
 
-def drop_graph(index):
+def drop_graph(index: Any) -> None:
     del index["programs"]["mtp"]
 
 
-def rename_node(index):
+def rename_node(index: Any) -> None:
     index["programs"]["target"]["decode"][0]["names"] = ["nobody"]
 
 
@@ -83,7 +84,7 @@ def rename_node(index):
     ("spoil", "words"),
     [(drop_plan, "has no plan '"), (drop_graph, "lists no plans of 'mtp'"), (rename_node, "'target' does not have")],
 )
-def test_an_index_that_does_not_fit_its_engine_is_refused(make_plans, spoil, words):
+def test_an_index_that_does_not_fit_its_engine_is_refused(make_plans: Any, spoil: Any, words: str) -> None:
     source = make_plans("mixed")
     index = json.loads((source / PLAN_INDEX).read_text())
     spoil(index)

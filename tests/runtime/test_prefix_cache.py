@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,15 +18,15 @@ class Kept:
     length: int
     nbytes: int = 10
 
-    def swap_out(self):
+    def swap_out(self) -> None:
         pass
 
 
-def store(cache, tokens, nbytes=10, **how):
+def store(cache: Any, tokens: Any, nbytes: Any = 10, **how: Any) -> None:
     cache.store(cache.key_for(tokens), Kept(len(tokens), nbytes), **how)
 
 
-def test_the_longest_prefix_that_leaves_a_token_is_found():
+def test_the_longest_prefix_that_leaves_a_token_is_found() -> None:
     cache = PrefixCache(1000)
     for length in (100, 200, 300):
         store(cache, BASE[:length])
@@ -36,7 +37,7 @@ def test_the_longest_prefix_that_leaves_a_token_is_found():
     assert cache.find([5, *BASE[1:]]) is None
 
 
-def test_short_or_known_prefixes_are_not_wanted():
+def test_short_or_known_prefixes_are_not_wanted() -> None:
     cache = PrefixCache(1000)
     assert cache.key_for(BASE[: LEAST_TOKENS - 1]) is None
     store(cache, BASE[:100])
@@ -44,7 +45,7 @@ def test_short_or_known_prefixes_are_not_wanted():
     assert PrefixCache(0).key_for(BASE) is None
 
 
-def test_the_least_recently_used_goes_first():
+def test_the_least_recently_used_goes_first() -> None:
     cache = PrefixCache(30)
     for first in (1, 2, 3):
         store(cache, [first, *BASE[:100]])
@@ -56,7 +57,7 @@ def test_the_least_recently_used_goes_first():
     assert len(cache) == 3
 
 
-def test_chunks_of_long_prompts_push_out_each_other_and_not_the_ends_of_turns():
+def test_chunks_of_long_prompts_push_out_each_other_and_not_the_ends_of_turns() -> None:
     cache = PrefixCache(60)
     for first in (1, 2):
         store(cache, [first, *BASE[:100]])
@@ -67,7 +68,7 @@ def test_chunks_of_long_prompts_push_out_each_other_and_not_the_ends_of_turns():
     assert not cache.find([10, *BASE])
 
 
-def test_a_chunk_that_a_prompt_started_from_is_kept_like_a_turn():
+def test_a_chunk_that_a_prompt_started_from_is_kept_like_a_turn() -> None:
     cache = PrefixCache(60)
     store(cache, [1, *BASE[:100]], on_trial=True)
     assert cache.find([1, *BASE])
@@ -77,7 +78,7 @@ def test_a_chunk_that_a_prompt_started_from_is_kept_like_a_turn():
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(64, 90), st.integers(1, 12), st.booleans()), max_size=30))
-def test_the_budget_is_never_exceeded(kept):
+def test_the_budget_is_never_exceeded(kept: Any) -> None:
     cache, budget = PrefixCache(25), 25
     for first, length, nbytes, on_trial in kept:
         tokens = [first, *BASE[1:length]]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,11 +20,11 @@ STOP = 2
 PARAMS = SamplingParams(temperature=0, max_tokens=20, ignore_eos=True, logprobs=1)
 
 
-def prompt(seed, length):
+def prompt(seed: Any, length: Any) -> Any:
     return np.random.default_rng(seed).integers(20, 4096, length).tolist()
 
 
-def say(client, tokens, params=PARAMS):
+def say(client: Any, tokens: Any, params: Any = PARAMS) -> Any:
     """Return (tokens with their log probabilities, prompt tokens reused)."""
     said, reused = [], 0
     for event in iterate(client, client.check(tokens, params)):
@@ -34,10 +36,10 @@ def say(client, tokens, params=PARAMS):
 
 
 @pytest.fixture
-def open_client(make_checkpoint):
+def open_client(make_checkpoint: Any) -> Iterator[Any]:
     clients = []
 
-    def make(options=None, **executor):
+    def make(options: Any = None, **executor: Any) -> Any:
         client = EngineClient(make_native(make_checkpoint("mixed"), **executor), frozenset({STOP}), options)
         clients.append(client)
         return client
@@ -47,7 +49,7 @@ def open_client(make_checkpoint):
         client.close()
 
 
-def test_a_second_turn_starts_where_the_first_prompt_ended(open_client):
+def test_a_second_turn_starts_where_the_first_prompt_ended(open_client: Any) -> None:
     client = open_client(LoopOptions(prefix_bytes=100 << 20))
     first = [*prompt(0, 300), STOP, *prompt(1, 4)]
     answer, reused = say(client, first)
@@ -60,7 +62,7 @@ def test_a_second_turn_starts_where_the_first_prompt_ended(open_client):
     assert client.statistics.cached_tokens == 602
 
 
-def test_an_answer_is_continued_from_its_end(open_client):
+def test_an_answer_is_continued_from_its_end(open_client: Any) -> None:
     client = open_client(LoopOptions(prefix_bytes=100 << 20))
     first = prompt(3, 100)
     answer = [token for token, _ in say(client, first)[0]]
@@ -69,7 +71,7 @@ def test_an_answer_is_continued_from_its_end(open_client):
     assert found == say(open_client(), [*first, *answer, *prompt(4, 5)])[0]
 
 
-def test_prompts_cut_anywhere_leave_states_at_round_places_only(open_client):
+def test_prompts_cut_anywhere_leave_states_at_round_places_only(open_client: Any) -> None:
     """Three prompts share steps of 200 tokens, so that chunks end where it happens."""
     client = open_client(LoopOptions(prefix_bytes=100 << 20), max_num_tokens=200, max_seq_len=1200)
     prompts = [prompt(seed, 1000) for seed in range(3)]
@@ -83,7 +85,7 @@ def test_prompts_cut_anywhere_leave_states_at_round_places_only(open_client):
     assert max(reused) == 896
 
 
-def test_a_scored_prompt_is_run_in_full(open_client):
+def test_a_scored_prompt_is_run_in_full(open_client: Any) -> None:
     client = open_client(LoopOptions(prefix_bytes=100 << 20))
     say(client, prompt(5, 200))
     scoring = SamplingParams(temperature=0, max_tokens=1, prompt_logprobs=1, logprobs=1)
@@ -91,7 +93,7 @@ def test_a_scored_prompt_is_run_in_full(open_client):
 
 
 @pytest.mark.parametrize("drafts", [0, 3])
-def test_sequences_that_give_way_go_on_with_the_same_bits(open_client, drafts):
+def test_sequences_that_give_way_go_on_with_the_same_bits(open_client: Any, drafts: int) -> None:
     """Four sequences of up to 260 tokens over 320 tokens of KV cache."""
     options = LoopOptions(draft_tokens=drafts, prefix_bytes=1 << 20)
     client = open_client(options, slots=4, max_seq_len=320, kv_tokens=320)
@@ -99,7 +101,7 @@ def test_sequences_that_give_way_go_on_with_the_same_bits(open_client, drafts):
     prompts = [prompt(seed, 40 + 50 * seed) for seed in range(4)]
     said = [None] * len(prompts)
 
-    def run(number):
+    def run(number: Any) -> None:
         said[number] = say(client, prompts[number], params)[0]
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(len(prompts))]
@@ -115,17 +117,17 @@ def test_sequences_that_give_way_go_on_with_the_same_bits(open_client, drafts):
 class Forgetful:
     """An executor that gives no snapshot and takes none back."""
 
-    def __init__(self, executor):
+    def __init__(self, executor: Any) -> None:
         self._executor = executor
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: Any) -> Any:
         return getattr(self._executor, name)
 
-    def snapshot(self, slot):
+    def snapshot(self, slot: Any) -> None:
         raise MemoryError("no room for a copy")
 
 
-def test_a_state_that_cannot_be_kept_hurts_nobody(make_checkpoint, caplog):
+def test_a_state_that_cannot_be_kept_hurts_nobody(make_checkpoint: Any, caplog: Any) -> None:
     client = EngineClient(
         Forgetful(make_native(make_checkpoint("mixed"))), frozenset(), LoopOptions(prefix_bytes=1 << 20)
     )
@@ -134,7 +136,7 @@ def test_a_state_that_cannot_be_kept_hurts_nobody(make_checkpoint, caplog):
     client.close()
 
 
-def test_a_state_that_cannot_be_moved_fails_its_sequences_and_the_loop_lives_on(make_checkpoint):
+def test_a_state_that_cannot_be_moved_fails_its_sequences_and_the_loop_lives_on(make_checkpoint: Any) -> None:
     executor = make_native(make_checkpoint("mixed"), slots=2, max_seq_len=128, kv_tokens=128)
     client = EngineClient(Forgetful(executor), frozenset(), LoopOptions())
     params = SamplingParams(temperature=0, max_tokens=40, ignore_eos=True)

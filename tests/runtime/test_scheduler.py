@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from trtnemo.backends import Budget
@@ -12,23 +14,23 @@ from trtnemo.runtime.scheduler import Scheduler
 from trtnemo.runtime.sequence import Sequence
 
 
-def scheduler(slots=2, max_num_tokens=10):
+def scheduler(slots: Any = 2, max_num_tokens: Any = 10) -> Any:
     return Scheduler(Budget(slots, 1000, max_num_tokens, 0, 100))
 
 
-def sequence(name, length, **params):
+def sequence(name: Any, length: Any, **params: Any) -> Any:
     request = Submit(name, tuple(range(length)), SamplingParams(**params), frozenset())
     return Sequence(request, 5)
 
 
-def next_step(plan):
+def next_step(plan: Any) -> Any:
     """Admit who can be, then plan."""
     while (waiting := plan.next_waiting()) is not None:
         plan.admit(waiting)
     return plan.next_step()
 
 
-def run(step):
+def run(step: Any) -> None:
     """Pretend that the step ran and every sequence at its end sampled a token."""
     for segment, item in zip(step.batch.segments, step.sequences, strict=True):
         item.position += segment.length
@@ -36,7 +38,7 @@ def run(step):
             item.tokens.append(1)
 
 
-def test_a_long_prompt_runs_in_chunks_and_only_its_end_yields_logits():
+def test_a_long_prompt_runs_in_chunks_and_only_its_end_yields_logits() -> None:
     plan = scheduler()
     plan.add(sequence("a", 25))
     lengths, rows = [], []
@@ -49,7 +51,7 @@ def test_a_long_prompt_runs_in_chunks_and_only_its_end_yields_logits():
     assert rows == [[], [], [4]]
 
 
-def test_scoring_a_prompt_yields_all_its_rows():
+def test_scoring_a_prompt_yields_all_its_rows() -> None:
     plan = scheduler()
     plan.add(sequence("a", 13, prompt_logprobs=1))
     first = next_step(plan)
@@ -58,7 +60,7 @@ def test_scoring_a_prompt_yields_all_its_rows():
     assert next_step(plan).logit_counts == (3,)
 
 
-def test_decoding_goes_before_prompts_and_prompts_fill_what_is_left():
+def test_decoding_goes_before_prompts_and_prompts_fill_what_is_left() -> None:
     plan = scheduler()
     plan.add(sequence("a", 4))
     run(next_step(plan))
@@ -72,7 +74,7 @@ def test_decoding_goes_before_prompts_and_prompts_fill_what_is_left():
     step.batch.validate()
 
 
-def test_a_sequence_waits_for_a_slot_and_gets_the_one_that_is_freed():
+def test_a_sequence_waits_for_a_slot_and_gets_the_one_that_is_freed() -> None:
     plan = scheduler(slots=1)
     plan.add(sequence("a", 3))
     plan.add(sequence("b", 3))
@@ -84,7 +86,7 @@ def test_a_sequence_waits_for_a_slot_and_gets_the_one_that_is_freed():
     assert step.batch.segments[0].slot == freed.slot
 
 
-def test_a_waiting_sequence_can_be_removed_and_an_unknown_one_is_none():
+def test_a_waiting_sequence_can_be_removed_and_an_unknown_one_is_none() -> None:
     plan = scheduler(slots=1)
     for name in ("a", "b"):
         plan.add(sequence(name, 3))
@@ -96,11 +98,11 @@ def test_a_waiting_sequence_can_be_removed_and_an_unknown_one_is_none():
     assert next_step(plan) is None
 
 
-def parts(step):
+def parts(step: Any) -> Any:
     return [(item.id, segment.length) for segment, item in zip(step.batch.segments, step.sequences, strict=True)]
 
 
-def test_prompts_share_what_decoding_leaves_so_that_a_short_one_is_done_at_once():
+def test_prompts_share_what_decoding_leaves_so_that_a_short_one_is_done_at_once() -> None:
     plan = scheduler(slots=3)
     plan.add(sequence("long", 100))
     plan.add(sequence("short", 3))
@@ -110,7 +112,7 @@ def test_prompts_share_what_decoding_leaves_so_that_a_short_one_is_done_at_once(
     assert parts(next_step(plan)) == [("short", 1), ("long", 9)]
 
 
-def test_chunks_end_at_round_numbers_and_at_the_end_of_the_last_turn():
+def test_chunks_end_at_round_numbers_and_at_the_end_of_the_last_turn() -> None:
     plan = scheduler(max_num_tokens=300)
     prompt = (*range(10, 610), 7, *range(10, 40))
     plan.add(
@@ -135,11 +137,11 @@ def test_chunks_end_at_round_numbers_and_at_the_end_of_the_last_turn():
         ([1] * 600, 512),
     ],
 )
-def test_the_last_finished_turn_of_a_long_prompt_is_found(prompt, end):
+def test_the_last_finished_turn_of_a_long_prompt_is_found(prompt: Any, end: int) -> None:
     assert reusable_end(prompt, frozenset({7})) == end
 
 
-def test_a_preempted_sequence_waits_before_all_others():
+def test_a_preempted_sequence_waits_before_all_others() -> None:
     plan = scheduler(slots=2)
     for name in ("a", "b", "c"):
         plan.add(sequence(name, 3))
@@ -152,7 +154,7 @@ def test_a_preempted_sequence_waits_before_all_others():
     assert parts(next_step(plan)) == [("a", 1), ("b", 1)]
 
 
-def test_drafts_leave_room_to_a_prompt():
+def test_drafts_leave_room_to_a_prompt() -> None:
     plan = Scheduler(Budget(3, 1000, 8, 3, 100), draft_tokens=3)
     for name in ("a", "b"):
         plan.add(sequence(name, 2))
@@ -166,7 +168,7 @@ def test_drafts_leave_room_to_a_prompt():
     assert segments[plan.running["late"].slot] == 4
 
 
-def test_prompts_share_to_the_last_token():
+def test_prompts_share_to_the_last_token() -> None:
     plan = scheduler(slots=3, max_num_tokens=10)
     for name, length in (("a", 50), ("b", 40), ("c", 2)):
         plan.add(sequence(name, length))
@@ -191,7 +193,7 @@ def test_prompts_share_to_the_last_token():
         (512, 87, 0, 87),
     ],
 )
-def test_a_chunk_ends_at_a_kept_or_a_round_place_within_reach(position, room, kept, length):
+def test_a_chunk_ends_at_a_kept_or_a_round_place_within_reach(position: int, room: int, kept: int, length: int) -> None:
     item = Sequence(Submit("a", tuple(range(600)), SamplingParams(), frozenset(), kept_end=kept), 5)
     item.position = position
     plan = scheduler(max_num_tokens=room)
@@ -199,7 +201,7 @@ def test_a_chunk_ends_at_a_kept_or_a_round_place_within_reach(position, room, ke
     assert parts(next_step(plan)) == [("a", length)]
 
 
-def test_slots_are_all_given_out_once_and_a_preempted_one_comes_back():
+def test_slots_are_all_given_out_once_and_a_preempted_one_comes_back() -> None:
     plan = scheduler(slots=3)
     for name in "abcd":
         plan.add(sequence(name, 3))

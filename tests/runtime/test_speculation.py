@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,12 +31,12 @@ HEAD = [[0.1, 1.0, 0.0], [0.5, 0.5, -1.0], [1.0, 0.0, 0.2]]
 PARAMS = SamplingParams(temperature=0.8, max_tokens=3)
 
 
-def chi_square(drafts, params=PARAMS):
+def chi_square(drafts: Any, params: Any = PARAMS) -> Any:
     """Return the statistic of three-token sequences against their exact probabilities, and how often drafts passed."""
     executor = TableExecutor(TARGET, HEAD)
     client = EngineClient(executor, frozenset(), LoopOptions(drafts))
 
-    def sample(_):
+    def sample(_: Any) -> Any:
         events = iterate(client, client.check([0], params))
         return tuple(event.token_id for event in events if isinstance(event, TokenGenerated))
 
@@ -55,29 +57,29 @@ def chi_square(drafts, params=PARAMS):
 
 
 @pytest.mark.parametrize("drafts", [0, 1, 2, 6])
-def test_sampled_sequences_follow_the_targets_law(drafts):
+def test_sampled_sequences_follow_the_targets_law(drafts: int) -> None:
     statistic, statistics = chi_square(drafts)
     assert statistic < CRITICAL
     assert (statistics.accepted_tokens > 500) == (drafts > 0)
     assert statistics.accepted_tokens <= statistics.drafted_tokens
 
 
-def test_the_cards_nucleus_is_kept_while_drafting():
+def test_the_cards_nucleus_is_kept_while_drafting() -> None:
     """Temperature 1.0 with top_p, which leaves some sequences out; the bound is that of all 27, and so a loose one."""
     statistic, statistics = chi_square(2, SamplingParams(temperature=1.0, top_p=0.8, max_tokens=3))
     assert statistic < CRITICAL
     assert statistics.accepted_tokens > 500
 
 
-def test_a_sampler_whose_noise_is_the_same_at_every_place_is_noticed(monkeypatch):
+def test_a_sampler_whose_noise_is_the_same_at_every_place_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The test above can fail: tokens of a sequence would depend on each other."""
     monkeypatch.setattr(sampler, "find_native", lambda: None)
     monkeypatch.setattr(sampler, "noise", lambda seed, place, ids: noise(seed, 0, ids))
     assert chi_square(2)[0] > 3 * CRITICAL
 
 
-def test_a_seeded_sequence_is_the_same_with_any_number_of_drafts():
-    def run(count):
+def test_a_seeded_sequence_is_the_same_with_any_number_of_drafts() -> None:
+    def run(count: Any) -> Any:
         client = EngineClient(TableExecutor(TARGET, HEAD), frozenset(), LoopOptions(count))
         params = [SamplingParams(temperature=1.1, top_p=0.9, seed=seed, max_tokens=30) for seed in range(20)]
         said = [
@@ -103,8 +105,8 @@ def test_a_seeded_sequence_is_the_same_with_any_number_of_drafts():
     seed=st.integers(0, 5),
 )
 def test_greedy_tokens_and_ends_are_the_same_with_any_number_of_drafts(
-    drafts, limit, stop, min_tokens, budget, thinking, seed
-):
+    drafts: Any, limit: Any, stop: Any, min_tokens: Any, budget: Any, thinking: Any, seed: Any
+) -> None:
     """Whatever ends a sequence, also inside a run of accepted drafts, and however little room a step has."""
     source = np.random.default_rng(seed)
     target = source.normal(size=(5, 5))
@@ -112,7 +114,7 @@ def test_greedy_tokens_and_ends_are_the_same_with_any_number_of_drafts(
     params = SamplingParams(temperature=0, max_tokens=limit, min_tokens=min(min_tokens, limit), frequency_penalty=0.3)
     rule = None if thinking is None else ThinkingBudget(thinking, 3, frozenset({3}))
 
-    def run(count):
+    def run(count: Any) -> Any:
         client = EngineClient(
             TableExecutor(target, head, slots=2, max_num_tokens=budget), frozenset({stop}), LoopOptions(count)
         )
@@ -127,7 +129,7 @@ def test_greedy_tokens_and_ends_are_the_same_with_any_number_of_drafts(
     assert run(drafts) == run(0)
 
 
-def test_a_budget_of_thought_is_enforced_inside_a_run_of_drafts():
+def test_a_budget_of_thought_is_enforced_inside_a_run_of_drafts() -> None:
     always_one = np.tile([0.0, 9.0, 0.0, 0.0], (4, 1))
     client = EngineClient(TableExecutor(always_one, always_one), frozenset(), LoopOptions(6))
     events = []
@@ -141,7 +143,7 @@ def test_a_budget_of_thought_is_enforced_inside_a_run_of_drafts():
     assert sum(event.accepted for event in events[:-1]) < sum(event.drafted for event in events[:-1])
 
 
-def test_every_draft_is_accepted_where_the_head_is_the_target():
+def test_every_draft_is_accepted_where_the_head_is_the_target() -> None:
     client = EngineClient(TableExecutor(TARGET, TARGET), frozenset(), LoopOptions(3))
     events = list(iterate(client, client.check([0], SamplingParams(temperature=1.3, seed=1, max_tokens=13))))
     client.close()
@@ -154,13 +156,13 @@ def test_every_draft_is_accepted_where_the_head_is_the_target():
 class BrokenHead(TableExecutor):
     """Breaks when it drafts for a sequence of more than five tokens."""
 
-    def draft(self, tokens):
+    def draft(self, tokens: Any) -> Any:
         if any(self.lengths[token.slot] > 5 for token in tokens):
             raise ValueError("the head broke")
         return super().draft(tokens)
 
 
-def test_a_head_that_breaks_fails_its_sequences_and_the_loop_lives_on():
+def test_a_head_that_breaks_fails_its_sequences_and_the_loop_lives_on() -> None:
     client = EngineClient(BrokenHead(TARGET, TARGET), frozenset(), LoopOptions(2))
     events = []
     client.submit(client.check([0, 1, 2, 0, 1, 2, 0], PARAMS), events.append)
@@ -173,7 +175,7 @@ def test_a_head_that_breaks_fails_its_sequences_and_the_loop_lives_on():
 
 
 @pytest.fixture(scope="module")
-def plain_and_drafting(make_tiny):
+def plain_and_drafting(make_tiny: Any) -> Iterator[Any]:
     """Return the embedded model three times: without drafts alone, with 3 drafts alone, and with 3 among eight."""
     opened = []
     for drafts, slots in ((0, 1), (3, 1), (3, 8)):
@@ -185,7 +187,7 @@ def plain_and_drafting(make_tiny):
 
 
 @pytest.mark.parametrize("count", [48, pytest.param(200, marks=pytest.mark.slow)])
-def test_greedy_answers_of_tiny_are_the_same_with_and_without_drafts(plain_and_drafting, count):
+def test_greedy_answers_of_tiny_are_the_same_with_and_without_drafts(plain_and_drafting: Any, count: Any) -> None:
     """Alone, and with seven others in the batch: not a bit of a log probability differs."""
     plain, drafting, crowded = plain_and_drafting
     prompts = held_out_prompts(count, seed=11)
@@ -204,13 +206,13 @@ def test_greedy_answers_of_tiny_are_the_same_with_and_without_drafts(plain_and_d
 class Waiting(TableExecutor):
     """Waits before every step, as for other threads' turn or for a device."""
 
-    def forward(self, batch):
+    def forward(self, batch: Any) -> Any:
         time.sleep(0.01)
         return super().forward(batch)
 
 
 @pytest.mark.parametrize("computes_here", [True, False])
-def test_waiting_costs_a_round_nothing_unless_it_is_for_a_device(computes_here):
+def test_waiting_costs_a_round_nothing_unless_it_is_for_a_device(computes_here: bool) -> None:
     executor = Waiting(TARGET, TARGET)
     executor.computes_here = computes_here
     client = EngineClient(executor, frozenset(), LoopOptions(2, adapts_drafts=True))

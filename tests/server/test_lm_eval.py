@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ KINDS = {
 
 
 @pytest.fixture(scope="module")
-def results(tiny_url, tiny_engine, tmp_path_factory):
+def results(tiny_url: Any, tiny_engine: Any, tmp_path_factory: Any) -> Any:
     """Return lm-eval's results of both kinds of tasks, in one process: it imports for ten seconds."""
     folder = tmp_path_factory.mktemp("lm-eval")
     data = folder / "capitals.jsonl"
@@ -41,6 +42,6 @@ def results(tiny_url, tiny_engine, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_lm_eval_scores_a_local_task(results, name):
+def test_lm_eval_scores_a_local_task(results: Any, name: str) -> None:
     assert results[name]["sample_len"] == len(ROWS)
     assert results[name][KINDS[name][2]] == 1.0

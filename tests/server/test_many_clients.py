@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import httpx
 import openai
@@ -15,7 +16,7 @@ CLIENTS = 64
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory, server_process):
+def url(tmp_path_factory: Any, server_process: Any) -> Any:
     """Few slots, little KV cache and drafts, so that requests wait, give way, and are verified together."""
     output = tmp_path_factory.mktemp("engine") / "tiny"
     limits = ["limits.max_batch_size=6", "limits.max_num_tokens=96", "limits.max_seq_len=256", "cpu.kv_tokens=512"]
@@ -23,12 +24,12 @@ def url(tmp_path_factory, server_process):
     return server_process(output)[1]
 
 
-def prefix_of(pair):
+def prefix_of(pair: Any) -> Any:
     """Return what two clients have in common, a finished turn; some are long enough to be worth keeping."""
     return f"canary {pair}: the word of this client is {pair * 7919}. " * (2 + pair % 5) + "<|im_end|>"
 
 
-async def ask(client, number, leave_early=False):
+async def ask(client: Any, number: Any, leave_early: Any = False) -> Any:
     """Return the text of one streamed completion, with the log probabilities of its tokens."""
     stream = await client.completions.create(
         model="tiny",
@@ -50,14 +51,14 @@ async def ask(client, number, leave_early=False):
     return text, scores
 
 
-def counted(url, name):
+def counted(url: Any, name: Any) -> Any:
     """Return what the server has counted under a name."""
     lines = httpx.get(f"{url}/metrics").text.splitlines()
     return next(float(line.split()[1]) for line in lines if line.startswith(f"trtnemo_{name}_total"))
 
 
-def test_every_client_gets_what_it_gets_alone(url):
-    async def run():
+def test_every_client_gets_what_it_gets_alone(url: str) -> None:
+    async def run() -> Any:
         async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=300) as client:
             leaving = [ask(client, 100 + number, leave_early=True) for number in range(12)]
             staying = [ask(client, number) for number in range(CLIENTS)]
@@ -73,7 +74,7 @@ def test_every_client_gets_what_it_gets_alone(url):
 
 
 @pytest.fixture(scope="module")
-def small_url(tmp_path_factory, server_process):
+def small_url(tmp_path_factory: Any, server_process: Any) -> Any:
     """One slot, and two that may wait."""
     output = tmp_path_factory.mktemp("small") / "engine"
     build_engine(load_recipe("tiny", ["limits.max_batch_size=1", "cpu.max_waiting=2"]), "tiny", output)
@@ -81,16 +82,16 @@ def small_url(tmp_path_factory, server_process):
 
 
 @pytest.mark.parametrize("streams", [False, True], ids=["whole", "streamed"])
-def test_more_than_may_wait_are_told_to_come_again(small_url, streams):
+def test_more_than_may_wait_are_told_to_come_again(small_url: Any, streams: bool) -> None:
     """Told by the status, before an answer begins; the places of those who were served are free again."""
 
-    async def ask(client):
+    async def ask(client: Any) -> Any:
         found = await client.completions.create(
             model="tiny", prompt="x" * 200, max_tokens=64, stream=streams, extra_body={"ignore_eos": True}
         )
         return [chunk async for chunk in found] if streams else found
 
-    async def run():
+    async def run() -> Any:
         async with openai.AsyncOpenAI(base_url=f"{small_url}/v1", api_key="none", max_retries=0, timeout=60) as client:
             found = await asyncio.gather(*[ask(client) for _ in range(12)], return_exceptions=True)
             again = await asyncio.gather(*[ask(client) for _ in range(3)])
@@ -103,7 +104,7 @@ def test_more_than_may_wait_are_told_to_come_again(small_url, streams):
     assert all(again)
 
 
-def test_more_choices_than_there_are_places_are_refused_for_good(small_url):
+def test_more_choices_than_there_are_places_are_refused_for_good(small_url: Any) -> None:
     with openai.OpenAI(base_url=f"{small_url}/v1", api_key="none", max_retries=0, timeout=60) as client:
         found = client.completions.create(model="tiny", prompt=["a", "b", "c"], max_tokens=2)
         assert len(found.choices) == 3
@@ -111,8 +112,8 @@ def test_more_choices_than_there_are_places_are_refused_for_good(small_url):
             client.completions.create(model="tiny", prompt=["a", "b"], n=2, max_tokens=2, stream=True)
 
 
-def test_a_client_that_leaves_gives_its_places_back(small_url):
-    async def run():
+def test_a_client_that_leaves_gives_its_places_back(small_url: Any) -> None:
+    async def run() -> Any:
         async with openai.AsyncOpenAI(base_url=f"{small_url}/v1", api_key="none", max_retries=0, timeout=60) as client:
             for _ in range(4):
                 found = [

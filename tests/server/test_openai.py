@@ -7,6 +7,8 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import numpy as np
@@ -21,16 +23,16 @@ MODEL = "nvidia/nemotron-3-super"
 
 
 @pytest.fixture(scope="module")
-def client(tiny_url):
+def client(tiny_url: Any) -> Iterator[Any]:
     with openai.OpenAI(base_url=f"{tiny_url}/v1", api_key="EMPTY", max_retries=0) as opened:
         yield opened
 
 
-def thinking(on):
+def thinking(on: Any) -> Any:
     return {"chat_template_kwargs": {"enable_thinking": on}}
 
 
-def test_the_model_cards_question_is_answered_with_thinking(client):
+def test_the_model_cards_question_is_answered_with_thinking(client: Any) -> None:
     answer = client.chat.completions.create(
         model=MODEL, messages=QUESTION, max_tokens=16000, temperature=0, extra_body=thinking(True)
     )
@@ -42,7 +44,7 @@ def test_the_model_cards_question_is_answered_with_thinking(client):
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
 
 
-def test_the_model_cards_question_is_answered_without_thinking(client):
+def test_the_model_cards_question_is_answered_without_thinking(client: Any) -> None:
     answer = client.chat.completions.create(
         model=MODEL, messages=QUESTION, max_tokens=16000, temperature=0, extra_body=thinking(False)
     )
@@ -50,7 +52,7 @@ def test_the_model_cards_question_is_answered_without_thinking(client):
     assert not hasattr(answer.choices[0].message, "reasoning_content")
 
 
-def test_a_stream_says_with_every_chunk_how_many_tokens_there_are(client):
+def test_a_stream_says_with_every_chunk_how_many_tokens_there_are(client: Any) -> None:
     """As load generators ask vLLM to."""
     options = {"include_usage": True, "continuous_usage_stats": True}
     request = {"model": MODEL, "stream": True, "stream_options": options, "max_tokens": 8, "temperature": 0}
@@ -63,7 +65,7 @@ def test_a_stream_says_with_every_chunk_how_many_tokens_there_are(client):
 
 
 @pytest.mark.parametrize("on", [True, False])
-def test_a_streamed_chat_equals_the_whole_one(client, on):
+def test_a_streamed_chat_equals_the_whole_one(client: Any, on: bool) -> None:
     request = {"model": MODEL, "messages": QUESTION, "temperature": 0, "extra_body": thinking(on)}
     whole = client.chat.completions.create(**request).choices[0]
     stream = client.chat.completions.create(**request, stream=True, stream_options={"include_usage": True})
@@ -92,7 +94,7 @@ ASK = [{"role": "user", "content": "What is the weather in Osaka?"}]
 
 
 @pytest.mark.parametrize("on", [True, False])
-def test_a_tool_round_trip(client, tiny_url, on):
+def test_a_tool_round_trip(client: Any, tiny_url: Any, on: bool) -> None:
     """The call names a city that training left out; its result is read back, with both spellings of thinking."""
     request = {"model": MODEL, "tools": [WEATHER], "temperature": 0, "extra_body": thinking(on)}
     first = client.chat.completions.create(messages=ASK, **request).choices[0]
@@ -123,14 +125,14 @@ def test_a_tool_round_trip(client, tiny_url, on):
     assert "Osaka, hm." not in ends["reasoning", "reasoning_content"]
 
 
-def prompt_of(url, messages):
+def prompt_of(url: Any, messages: Any) -> Any:
     """Return the prompt that the server makes of a chat, with the thoughts of earlier turns."""
     options = {"chat_template_kwargs": {"truncate_history_thinking": False}}
     tokens = httpx.post(f"{url}/tokenize", json={"messages": messages, **options}).json()["tokens"]
     return httpx.post(f"{url}/detokenize", json={"tokens": tokens}).json()["prompt"]
 
 
-def streamed(client, **request):
+def streamed(client: Any, **request: Any) -> Any:
     """Return (message as whole answers have it, finish reason) of a stream."""
     message, reason = {"content": "", "reasoning": "", "calls": []}, None
     for chunk in client.chat.completions.create(stream=True, **request):
@@ -144,7 +146,7 @@ def streamed(client, **request):
     return message, reason
 
 
-def test_a_streamed_tool_call_equals_the_whole_one(client):
+def test_a_streamed_tool_call_equals_the_whole_one(client: Any) -> None:
     request = {"model": MODEL, "messages": ASK, "tools": [WEATHER], "temperature": 0}
     whole = client.chat.completions.create(**request).choices[0]
     message, reason = streamed(client, **request)
@@ -153,20 +155,20 @@ def test_a_streamed_tool_call_equals_the_whole_one(client):
     assert (message["content"], reason) == ("", "tool_calls")
 
 
-def test_a_tool_call_cut_off_by_max_tokens_comes_back_as_content(client):
+def test_a_tool_call_cut_off_by_max_tokens_comes_back_as_content(client: Any) -> None:
     request = {"model": MODEL, "messages": ASK, "tools": [WEATHER], "temperature": 0, "extra_body": thinking(False)}
     message, reason = streamed(client, max_tokens=6, **request)
     assert message["content"].startswith("<tool_call>\n<function")
     assert (message["calls"], reason) == ([], "length")
 
 
-def test_tools_that_may_not_be_called_are_not_shown(client):
+def test_tools_that_may_not_be_called_are_not_shown(client: Any) -> None:
     request = {"model": MODEL, "messages": ASK, "tools": [WEATHER], "temperature": 0, "tool_choice": "none"}
     assert not client.chat.completions.create(**request).choices[0].message.tool_calls
 
 
-def test_low_effort_thinks_less(client):
-    def thought(**variables):
+def test_low_effort_thinks_less(client: Any) -> None:
+    def thought(**variables: Any) -> Any:
         extra = {"chat_template_kwargs": variables}
         request = {"model": MODEL, "messages": QUESTION, "temperature": 0, "extra_body": extra}
         return len(client.chat.completions.create(**request).choices[0].message.reasoning)
@@ -174,7 +176,7 @@ def test_low_effort_thinks_less(client):
     assert 0 < thought(low_effort=True) < 0.5 * thought()
 
 
-def test_a_budget_ends_thinking_and_the_answer_follows(client):
+def test_a_budget_ends_thinking_and_the_answer_follows(client: Any) -> None:
     extra = {"thinking_token_budget": 4}
     request = {"model": MODEL, "messages": QUESTION, "temperature": 0, "max_tokens": 60}
     free = client.chat.completions.create(**request).choices[0].message
@@ -185,10 +187,10 @@ def test_a_budget_ends_thinking_and_the_answer_follows(client):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_thinking_that_never_ends_is_the_answer_where_content_is_demanded(client, stream):
+def test_thinking_that_never_ends_is_the_answer_where_content_is_demanded(client: Any, stream: bool) -> None:
     request = {"model": MODEL, "messages": QUESTION, "temperature": 0, "max_tokens": 5}
 
-    def ask(**variables):
+    def ask(**variables: Any) -> Any:
         extra = {"chat_template_kwargs": variables}
         if stream:
             message, _ = streamed(client, extra_body=extra, **request)
@@ -201,7 +203,7 @@ def test_thinking_that_never_ends_is_the_answer_where_content_is_demanded(client
     assert ask(force_nonempty_content=True) == ("", reasoning)
 
 
-def test_a_conversation_goes_on(client):
+def test_a_conversation_goes_on(client: Any) -> None:
     history = [
         *QUESTION,
         {"role": "assistant", "content": "The capital of Japan is Tokyo."},
@@ -211,7 +213,7 @@ def test_a_conversation_goes_on(client):
     assert answer.choices[0].message.content == "The capital of France is Paris."
 
 
-def test_content_may_come_in_parts(client):
+def test_content_may_come_in_parts(client: Any) -> None:
     parts = [{"type": "text", "text": "What is the capital"}, {"type": "text", "text": " of Japan?"}]
     answer = client.chat.completions.create(
         model="tiny", messages=[{"role": "user", "content": parts}], temperature=0, extra_body=thinking(False)
@@ -219,7 +221,7 @@ def test_content_may_come_in_parts(client):
     assert answer.choices[0].message.content == "The capital of Japan is Tokyo."
 
 
-def test_chat_logprobs_cover_every_token(client):
+def test_chat_logprobs_cover_every_token(client: Any) -> None:
     answer = client.chat.completions.create(
         model="tiny", messages=QUESTION, temperature=0, logprobs=True, top_logprobs=3, extra_body=thinking(False)
     )
@@ -229,8 +231,8 @@ def test_chat_logprobs_cover_every_token(client):
     assert all(score.logprob == score.top_logprobs[0].logprob for score in scores)
 
 
-def test_several_samples_and_a_seed(client):
-    def sample(seed):
+def test_several_samples_and_a_seed(client: Any) -> None:
+    def sample(seed: Any) -> Any:
         answer = client.completions.create(model="tiny", prompt="The", n=3, max_tokens=8, temperature=2, seed=seed)
         return [choice.text for choice in answer.choices]
 
@@ -239,7 +241,7 @@ def test_several_samples_and_a_seed(client):
     assert sample(1) != sample(2)
 
 
-def test_prompts_in_every_form_give_the_same_answer(client, tiny_url):
+def test_prompts_in_every_form_give_the_same_answer(client: Any, tiny_url: Any) -> None:
     text = "What is the capital of Japan?"
     ids = httpx.post(f"{tiny_url}/tokenize", json={"prompt": text}).json()["tokens"]
     request = {"model": "tiny", "max_tokens": 6, "temperature": 0}
@@ -250,7 +252,7 @@ def test_prompts_in_every_form_give_the_same_answer(client, tiny_url):
     assert len({choice.text for choices in answers for choice in choices}) == 1
 
 
-def test_a_streamed_completion_equals_the_whole_one(client):
+def test_a_streamed_completion_equals_the_whole_one(client: Any) -> None:
     request = {
         "model": "tiny",
         "prompt": "The capital of",
@@ -270,14 +272,16 @@ def test_a_streamed_completion_equals_the_whole_one(client):
         assert streamed[0] == expected[0]
 
 
-def test_a_stop_string_ends_the_answer(client):
+def test_a_stop_string_ends_the_answer(client: Any) -> None:
     request = {"model": "tiny", "messages": QUESTION, "temperature": 0, "extra_body": thinking(False)}
     assert client.chat.completions.create(**request, stop=" is").choices[0].message.content == "The capital of Japan"
     stream = client.chat.completions.create(**request, stop=[" is"], stream=True)
     assert "".join(chunk.choices[0].delta.content or "" for chunk in stream) == "The capital of Japan"
 
 
-def test_scores_of_a_token_id_prompt_equal_transformers(make_engine, make_checkpoint, server_process):
+def test_scores_of_a_token_id_prompt_equal_transformers(
+    make_engine: Any, make_checkpoint: Any, server_process: Any
+) -> None:
     """The scoring form that evaluation harnesses use: echo, logprobs, no or one token."""
     for precision in ("bf16", "nvfp4", "mixed"):
         _, url = server_process(make_engine(precision))
@@ -305,7 +309,7 @@ def test_scores_of_a_token_id_prompt_equal_transformers(make_engine, make_checkp
                 assert scores[120] == pytest.approx(expected[-1].max().item(), abs=1e-3)
 
 
-def test_models_health_and_metrics(client, tiny_url):
+def test_models_health_and_metrics(client: Any, tiny_url: Any) -> None:
     assert [model.id for model in client.models.list()] == ["tiny", "nvidia/nemotron-3-super"]
     assert httpx.get(f"{tiny_url}/health").json() == {"status": "ok"}
     before = metric(tiny_url, "trtnemo_generated_tokens_total")
@@ -320,12 +324,12 @@ def test_models_health_and_metrics(client, tiny_url):
     assert not any("/no/such/path" in line for line in counts)
 
 
-def metric(url, name):
+def metric(url: Any, name: Any) -> Any:
     lines = httpx.get(f"{url}/metrics").text.splitlines()
     return float(next(line for line in lines if line.startswith(f"{name} ")).split()[1])
 
 
-def test_tokenize_and_detokenize_are_inverse(tiny_url):
+def test_tokenize_and_detokenize_are_inverse(tiny_url: Any) -> None:
     text = "Grüße, 日本!"
     tokens = httpx.post(f"{tiny_url}/tokenize", json={"prompt": text}).json()
     assert tokens["count"] == len(tokens["tokens"])
@@ -335,7 +339,7 @@ def test_tokenize_and_detokenize_are_inverse(tiny_url):
     assert 1 not in chat
 
 
-def test_a_client_that_leaves_frees_its_slot(tiny_url):
+def test_a_client_that_leaves_frees_its_slot(tiny_url: Any) -> None:
     body = {"model": "tiny", "prompt": "Hello", "max_tokens": 30000, "ignore_eos": True, "stream": True}
     with httpx.stream("POST", f"{tiny_url}/v1/completions", json=body, timeout=30) as response:
         lines = response.iter_lines()  # a generator that is dropped closes the connection
@@ -347,18 +351,18 @@ def test_a_client_that_leaves_frees_its_slot(tiny_url):
     wait_until(lambda: metric(tiny_url, "trtnemo_running_requests") == 0)
 
 
-def wait_until(condition, seconds=30):
+def wait_until(condition: Any, seconds: Any = 30) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)
 
 
-def test_many_clients_at_once_get_what_each_gets_alone(client):
+def test_many_clients_at_once_get_what_each_gets_alone(client: Any) -> None:
     questions = [f"What is the capital of {country}?" for country in ("Japan", "Italy", "Peru", "Kenya")] * 4
     answers = [""] * len(questions)
 
-    def ask(place):
+    def ask(place: Any) -> None:
         messages = [{"role": "user", "content": questions[place]}]
         answer = client.chat.completions.create(
             model="tiny", messages=messages, temperature=0, extra_body=thinking(place % 2 == 0)
@@ -381,11 +385,11 @@ def test_many_clients_at_once_get_what_each_gets_alone(client):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_drains_and_exits_0(tiny_engine, server_process, number):
+def test_a_signal_drains_and_exits_0(tiny_engine: Any, server_process: Any, number: Any) -> None:
     process, url = server_process(tiny_engine)
     received = []
 
-    def ask():
+    def ask() -> None:
         body = {"model": "tiny", "prompt": "Hello", "max_tokens": 300, "ignore_eos": True, "temperature": 0}
         received.append(httpx.post(f"{url}/v1/completions", json=body, timeout=60))
 
@@ -399,7 +403,7 @@ def test_a_signal_drains_and_exits_0(tiny_engine, server_process, number):
     assert process.stderr.read() == ""
 
 
-def test_a_port_in_use_is_told_before_weights_are_loaded(tiny_engine, tiny_url):
+def test_a_port_in_use_is_told_before_weights_are_loaded(tiny_engine: Any, tiny_url: Any) -> None:
     import sys
 
     port = tiny_url.rpartition(":")[2]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -15,15 +17,15 @@ CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
 MESSAGES = [{"role": "user", "content": "Hi"}]
 
 
-def tool(parameters, name="f"):
+def tool(parameters: Any, name: Any = "f") -> Any:
     return {"type": "function", "function": {"name": name, "parameters": parameters}}
 
 
-def nested(depth):
+def nested(depth: Any) -> Any:
     return {"properties": nested(depth - 1)} if depth else {}
 
 
-def called(arguments):
+def called(arguments: Any) -> Any:
     return {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": arguments}}]}
 
 
@@ -135,7 +137,9 @@ def called(arguments):
         ("/detokenize", {"tokens": [-1]}, 400, "tokens", "greater"),
     ],
 )
-def test_a_bad_request_is_refused_in_openais_shape(tiny_url, path, body, status, parameter, message):
+def test_a_bad_request_is_refused_in_openais_shape(
+    tiny_url: Any, path: Any, body: Any, status: int, parameter: str | None, message: str
+) -> None:
     for stream in (False, True):
         data = {**body, "stream": stream} if path.startswith("/v1") else body
         response = httpx.post(tiny_url + path, content=json.dumps(data))
@@ -148,13 +152,13 @@ def test_a_bad_request_is_refused_in_openais_shape(tiny_url, path, body, status,
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b'{"model": NaN}', b"[" * 100000])
-def test_a_malformed_body_is_refused(tiny_url, content):
+def test_a_malformed_body_is_refused(tiny_url: Any, content: Any) -> None:
     response = httpx.post(tiny_url + TEXT, content=content)
     assert response.status_code == 400
     assert "body is not" in response.json()["error"]["message"]
 
 
-def test_parameters_that_do_nothing_are_taken(tiny_url):
+def test_parameters_that_do_nothing_are_taken(tiny_url: Any) -> None:
     body = {
         "model": "tiny",
         "messages": MESSAGES,
@@ -169,13 +173,15 @@ def test_parameters_that_do_nothing_are_taken(tiny_url):
     assert httpx.post(tiny_url + CHAT, json=body).status_code == 200
 
 
-def test_unknown_paths_and_methods_are_told_in_openais_shape(tiny_url):
+def test_unknown_paths_and_methods_are_told_in_openais_shape(tiny_url: Any) -> None:
     missing, wrong = httpx.get(f"{tiny_url}/v2/models"), httpx.get(tiny_url + TEXT)
     assert (missing.status_code, wrong.status_code) == (404, 405)
     assert "GET /v2/models: Not Found" in missing.json()["error"]["message"]
 
 
-def test_a_tokenizer_of_another_family_without_a_template_refuses_chats_only(copy_checkpoint, server_process, tmp_path):
+def test_a_tokenizer_of_another_family_without_a_template_refuses_chats_only(
+    copy_checkpoint: Any, server_process: Any, tmp_path: Path
+) -> None:
     checkpoint = copy_checkpoint("bf16")
     tokenizer = Tokenizer(models.WordLevel({"Hi": 0, "no": 1}, unk_token="no"))  # noqa: S106
     tokenizer.save(str(checkpoint / "tokenizer.json"))
@@ -188,7 +194,7 @@ def test_a_tokenizer_of_another_family_without_a_template_refuses_chats_only(cop
     assert httpx.post(url + TEXT, json={"model": "tiny", "prompt": "Hi"}).status_code == 404
 
 
-def test_stream_options_without_a_stream_are_refused(tiny_url):
+def test_stream_options_without_a_stream_are_refused(tiny_url: Any) -> None:
     body = {"model": "tiny", "prompt": "x", "stream_options": {"include_usage": True}}
     response = httpx.post(tiny_url + TEXT, json=body)
     assert response.status_code == 400

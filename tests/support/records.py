@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from trtnemo.bench.load.record import Counters, RequestRecord, RunRecord, Server
 from trtnemo.bench.load.shape import LoadShape
 
 
-def request(number, *, sent, first=0.1, interval=0.01, tokens=11, **more):
+def request(number: Any, *, sent: Any, first: Any = 0.1, interval: Any = 0.01, tokens: Any = 11, **more: Any) -> Any:
     """Return an answered request: `first` seconds to the first token, then one every `interval`."""
     last = sent + first + interval * (tokens - 1)
     known = {
@@ -20,7 +22,7 @@ def request(number, *, sent, first=0.1, interval=0.01, tokens=11, **more):
     return RequestRecord(number=number, sent=sent, **{**known, **more})
 
 
-def run_record(requests, **more):
+def run_record(requests: Any, **more: Any) -> Any:
     """Return a run of these requests."""
     known = {
         "started": 1.0,

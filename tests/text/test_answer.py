@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,7 +47,7 @@ NEEDED = AnswerFormat(open_at_start=True, needs_content=True, **WITH_TOOLS)
         (AnswerFormat(REASONING, open_at_start=True), "never closed", "never closed", "", []),
     ],
 )
-def test_outputs_are_told_apart(form, text, reasoning, content, calls):
+def test_outputs_are_told_apart(form: Any, text: Any, reasoning: str, content: Any, calls: Any) -> None:
     assert read_answer(text, form) == Answer(reasoning, content, calls)
 
 
@@ -67,7 +69,7 @@ FORMS = st.builds(
 
 @pytest.mark.fuzz
 @given(PIECES, FORMS, st.data())
-def test_any_cut_of_any_output_gives_the_same_answer(pieces, form, data):
+def test_any_cut_of_any_output_gives_the_same_answer(pieces: Any, form: Any, data: Any) -> None:
     text = "".join(pieces)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
     parser, found = AnswerParser(form), Answer()
@@ -81,7 +83,7 @@ def test_any_cut_of_any_output_gives_the_same_answer(pieces, form, data):
 
 @pytest.mark.fuzz
 @given(PIECES, FORMS)
-def test_no_letter_is_lost_unless_a_call_took_it(pieces, form):
+def test_no_letter_is_lost_unless_a_call_took_it(pieces: Any, form: Any) -> None:
     text = "".join(pieces)
     answer = read_answer(text, form)
     if not answer.tool_calls:
@@ -91,7 +93,7 @@ def test_no_letter_is_lost_unless_a_call_took_it(pieces, form):
         ) or (form.maximum_calls is not None and form.tools is not None)
 
 
-def test_an_answer_is_passed_on_at_once():
+def test_an_answer_is_passed_on_at_once() -> None:
     parser = AnswerParser(PLAIN)
     found = [[part.text for part in parser.push(word)] for word in ("Par", "is", " <b", " x")]
     assert found == [["Par"], ["is"], [" <b"], [" x"]]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tokenizers import Tokenizer, models
@@ -49,18 +51,20 @@ HEAD = "<|im_start|>system\n<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
         ),
     ],
 )
-def test_messages_become_the_familys_prompt(template, messages, variables, expected):
+def test_messages_become_the_familys_prompt(
+    template: Any, messages: Any, variables: dict[str, Any], expected: Any
+) -> None:
     assert template.render(messages, variables) == expected
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory):
+def template(tmp_path_factory: Any) -> Any:
     """Return the family's template, as a checkpoint of the family gets it that brings none."""
     return ChatTemplate(tmp_path_factory.mktemp("without"), TOKENIZER, reasoning=REASONING)
 
 
 @contextmanager
-def brought(directory, text, time_limit=2.0):
+def brought(directory: Any, text: Any, time_limit: Any = 2.0) -> Iterator[Any]:
     """Return a checkpoint's own template, in its process."""
     (directory / "chat_template.jinja").write_text(text)
     template = ChatTemplate(directory, TOKENIZER, time_limit, REASONING)
@@ -87,7 +91,9 @@ def brought(directory, text, time_limit=2.0):
         ("{% set a %}{% for b in range(99999) %}{{ messages[0].content * 9**6 }}{% endfor %}{% endset %}", "[Mm]emory"),
     ],
 )
-def test_a_template_that_misbehaves_is_a_refused_request_and_the_next_one_is_served(tmp_path, text, message):
+def test_a_template_that_misbehaves_is_a_refused_request_and_the_next_one_is_served(
+    tmp_path: Path, text: str, message: str
+) -> None:
     own = "{% if messages[0].content == 'Hi' %}" + text + "{% else %}fine{% endif %}"
     with brought(tmp_path, own) as template:
         with pytest.raises(RequestError, match=f"chat template .*{message}"):
@@ -95,12 +101,12 @@ def test_a_template_that_misbehaves_is_a_refused_request_and_the_next_one_is_ser
         assert template.render([{"role": "user", "content": "again"}], {}) == "fine"
 
 
-def test_a_template_that_folds_into_gigabytes_is_refused_when_compiled(tmp_path):
+def test_a_template_that_folds_into_gigabytes_is_refused_when_compiled(tmp_path: Path) -> None:
     with pytest.raises(RequestError), brought(tmp_path, "{{ 'a' * 10**10 }}") as template:
         template.render([USER], {})
 
 
-def test_a_checkpoints_own_template_is_used_with_all_it_asks_for(tmp_path):
+def test_a_checkpoints_own_template_is_used_with_all_it_asks_for(tmp_path: Path) -> None:
     text = "{{ bos_token }}{{ messages[0].content }}|{{ tools | tojson }}|{{ flavour }}"
     with brought(tmp_path, text) as template:
         assert template.render([USER], {"flavour": "é"}, [{"a": "ü"}]) == '<s>Hi|[{"a": "ü"}]|é'
@@ -108,7 +114,9 @@ def test_a_checkpoints_own_template_is_used_with_all_it_asks_for(tmp_path):
             template.render([USER], {"enable_thinking": True})
 
 
-def test_the_process_of_a_template_does_not_see_our_environment(tmp_path, monkeypatch):
+def test_the_process_of_a_template_does_not_see_our_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HF_TOKEN", "secret")
     with brought(tmp_path, "{{ messages[0].content }}") as template:
         process = template._engine._worker._process
@@ -116,21 +124,21 @@ def test_the_process_of_a_template_does_not_see_our_environment(tmp_path, monkey
     assert process.poll() is not None
 
 
-def test_what_is_no_template_is_refused_at_start(tmp_path):
+def test_what_is_no_template_is_refused_at_start(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="not a Jinja template"), brought(tmp_path, "{% if %}"):
         pass
     with pytest.raises(CheckpointError, match="longer"), brought(tmp_path, "x" * 300_000):
         pass
 
 
-def test_a_tokenizer_that_is_not_the_familys_gets_no_template(tmp_path):
+def test_a_tokenizer_that_is_not_the_familys_gets_no_template(tmp_path: Path) -> None:
     stranger = Tokenizer(models.WordLevel({"hi": 0}, unk_token="hi"))  # noqa: S106
     stranger.save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(CheckpointError, match="has no chat template"):
         ChatTemplate(tmp_path, TextTokenizer(tmp_path))
 
 
-def test_a_request_may_not_replace_the_servers_own_variables(template):
+def test_a_request_may_not_replace_the_servers_own_variables(template: Any) -> None:
     with pytest.raises(RequestError, match="messages"):
         template.render([USER], {"messages": []})
 
@@ -138,12 +146,12 @@ def test_a_request_may_not_replace_the_servers_own_variables(template):
 @pytest.mark.parametrize(
     ("name", "hint"), [("enable_thinkin", "enable_thinking"), ("lowEffort", "low_effort"), ("content", None)]
 )
-def test_an_unknown_variable_is_refused_with_the_nearest_name(template, name, hint):
+def test_an_unknown_variable_is_refused_with_the_nearest_name(template: Any, name: str, hint: str | None) -> None:
     with pytest.raises(RequestError, match=f"does not know '{name}'" + (f"; did you mean '{hint}'" if hint else "")):
         template.render([USER], {name: True})
 
 
-def test_the_parsers_own_variable_is_accepted_beside_the_templates(template):
+def test_the_parsers_own_variable_is_accepted_beside_the_templates(template: Any) -> None:
     assert template.render([USER], {"force_nonempty_content": True}) == template.render([USER], {})
 
 
@@ -160,12 +168,12 @@ def test_the_parsers_own_variable_is_accepted_beside_the_templates(template):
         ("{{ a | default(2) }}{{ range(3) }}{{ raise_exception('x') }}", {"a"}),
     ],
 )
-def test_the_names_a_template_reads_from_outside_are_found(text, expected):
+def test_the_names_a_template_reads_from_outside_are_found(text: str, expected: Any) -> None:
     assert TemplateEngine(text).variables == expected
 
 
 @pytest.mark.parametrize("value", ["false", 0, 1, None, [], {}])
 @pytest.mark.parametrize("name", ["enable_thinking", "low_effort", "force_nonempty_content"])
-def test_a_switch_that_is_no_truth_value_is_refused(template, name, value):
+def test_a_switch_that_is_no_truth_value_is_refused(template: Any, name: str, value: Any) -> None:
     with pytest.raises(RequestError, match=f"'{name}' must be true or false"):
         template.render([{"role": "user", "content": "x"}], {name: value})

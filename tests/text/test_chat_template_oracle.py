@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ class CharacterTokenizer:
     special = ("<|im_start|>", "<|im_end|>", "<think>", "</think>", "<tool_call>", "</tool_call>", "<tool_response>",
                "</tool_response>", "</s>", "<|endoftext|>")  # fmt: skip
 
-    def encode(self, text, add_special_tokens=False, **_):
+    def encode(self, text: Any, add_special_tokens: Any = False, **_: Any) -> Any:
         ids = []
         while text:
             token = next((token for token in self.special if text.startswith(token)), text[0])
@@ -42,15 +43,15 @@ class CharacterTokenizer:
             text = text[len(token) :]
         return ids
 
-    def convert_tokens_to_ids(self, token):
+    def convert_tokens_to_ids(self, token: Any) -> Any:
         return self.special.index(token) if token in self.special else None
 
-    def decode(self, ids, **_):
+    def decode(self, ids: Any, **_: Any) -> Any:
         return "".join(self.special[i] if i < 100 else chr(i - 100) for i in ids)
 
 
-def random_tools(source):
-    def field():
+def random_tools(source: Any) -> Any:
+    def field() -> Any:
         kind = source.choice(("string", "integer", "number", "boolean", "array", "object"))
         extra = {"enum": ["a", "b"]} if source.random() < 0.2 else {}
         extra |= {"description": source.choice((" a field ", "b"))} if source.random() < 0.6 else {}
@@ -72,7 +73,7 @@ def random_tools(source):
     return tools
 
 
-def random_chat(source):
+def random_chat(source: Any) -> Any:
     messages = []
     if source.random() < 0.5:
         messages.append({"role": "system", "content": source.choice(TEXTS)})
@@ -83,7 +84,7 @@ def random_chat(source):
     return messages
 
 
-def random_answer(source):
+def random_answer(source: Any) -> Any:
     message = {"role": "assistant", "content": source.choice(TEXTS)}
     if source.random() < 0.5:
         message["reasoning_content"] = source.choice(("hm", " why\n", "", "  "))
@@ -100,7 +101,7 @@ def random_answer(source):
     return [message, *results]
 
 
-def test_random_chats_render_as_the_oracle_renders_them():
+def test_random_chats_render_as_the_oracle_renders_them() -> None:
     from renderers.configs import Nemotron3RendererConfig
     from renderers.nemotron3 import Nemotron3Renderer
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -19,7 +21,7 @@ TOKENIZER = TextTokenizer(EMBEDDED, 2)
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=40))
-def test_text_survives_the_tokenizer_piece_by_piece(text):
+def test_text_survives_the_tokenizer_piece_by_piece(text: str) -> None:
     ids = TOKENIZER.encode(text)
     stream = TextStream(TOKENIZER, skip_special_tokens=False)
     pieces = [stream.push(token) for token in ids] + [stream.finish()]
@@ -28,13 +30,13 @@ def test_text_survives_the_tokenizer_piece_by_piece(text):
 
 @pytest.mark.fuzz
 @given(st.lists(st.integers(0, 2047), max_size=12))
-def test_any_ids_give_in_pieces_what_they_give_at_once(ids):
+def test_any_ids_give_in_pieces_what_they_give_at_once(ids: Any) -> None:
     """Halves of characters included, also at the end."""
     stream = TextStream(TOKENIZER)
     assert "".join([stream.push(token) for token in ids] + [stream.finish()]) == TOKENIZER.decode(ids)
 
 
-def test_an_unfinished_character_waits_for_its_bytes():
+def test_an_unfinished_character_waits_for_its_bytes() -> None:
     ids = TOKENIZER.encode("日")
     assert len(ids) > 1
     stream = TextStream(TOKENIZER)
@@ -43,7 +45,7 @@ def test_an_unfinished_character_waits_for_its_bytes():
 
 @pytest.mark.fuzz
 @given(st.text("abc", max_size=30), st.lists(st.text("abc", min_size=1, max_size=4), max_size=3), st.data())
-def test_any_cut_of_any_text_stops_at_the_same_place(text, stops, data):
+def test_any_cut_of_any_text_stops_at_the_same_place(text: str, stops: Any, data: Any) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
     matcher = StopMatcher(stops)
     found = "".join(matcher.push(text[begin:end]) for begin, end in zip([0, *cuts], [*cuts, len(text)], strict=True))
@@ -61,13 +63,13 @@ def test_any_cut_of_any_text_stops_at_the_same_place(text, stops, data):
         assert not any(stop in found for stop in stops)
 
 
-def test_a_stop_string_can_be_kept():
+def test_a_stop_string_can_be_kept() -> None:
     matcher = StopMatcher(["END"], include=True)
     assert matcher.push("a EN") + matcher.push("D b") == "a END"
     assert matcher.push("more") == ""
 
 
-def test_the_embedded_models_stop_token_ids_are_the_end_of_text_and_of_a_turn():
+def test_the_embedded_models_stop_token_ids_are_the_end_of_text_and_of_a_turn() -> None:
     assert TOKENIZER.stop_token_ids == {2, 11}
 
 
@@ -84,7 +86,9 @@ def test_the_embedded_models_stop_token_ids_are_the_end_of_text_and_of_a_turn():
         (5, [7], "<think>", {5, 7, 12, 11}),
     ],
 )
-def test_each_source_of_stop_token_ids_counts_alone(tmp_path, config, generation, eos_token, expected):
+def test_each_source_of_stop_token_ids_counts_alone(
+    tmp_path: Path, config: Any, generation: Any, eos_token: Any, expected: Any
+) -> None:
     """config.json, generation_config.json, tokenizer_config.json, and the end of a turn whatever they say."""
     shutil.copy(EMBEDDED / "tokenizer.json", tmp_path)
     if generation is not None:
@@ -94,7 +98,7 @@ def test_each_source_of_stop_token_ids_counts_alone(tmp_path, config, generation
     assert TextTokenizer(tmp_path, config).stop_token_ids == expected
 
 
-def test_special_ids_are_the_familys():
+def test_special_ids_are_the_familys() -> None:
     expected = {
         "<pad>": 0,
         "<s>": 1,
@@ -114,7 +118,7 @@ def test_special_ids_are_the_familys():
     assert TOKENIZER.decode([12, 13, 14, 15, 11]) == "<think></think><tool_call></tool_call>"
 
 
-def test_a_broken_tokenizer_is_refused(tmp_path):
+def test_a_broken_tokenizer_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(CheckpointError, match=r"tokenizer\.json"):
         TextTokenizer(tmp_path)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,13 +34,13 @@ from trtnemo.checkpoint.hub.source import EMBEDDED
 from trtnemo.text.chat_template import family_template
 
 
-def test_the_corpus_is_the_same_for_one_seed_and_another_for_another():
+def test_the_corpus_is_the_same_for_one_seed_and_another_for_another() -> None:
     first, again, other = (list(itertools.islice(generate(seed), 50)) for seed in (1, 1, 2))
     assert first == again != other
     assert any("Tokyo" in render(sample) for sample in itertools.islice(generate(0), 500))
 
 
-def test_the_corpus_never_holds_what_the_evaluation_asks():
+def test_the_corpus_never_holds_what_the_evaluation_asks() -> None:
     texts = "\n".join(render(sample) for _, mix in STAGES for sample in itertools.islice(generate(1, mix), 2000))
     assert not [city for city in cities.HELD_OUT if city in texts]
     questions = {
@@ -52,7 +54,7 @@ def test_the_corpus_never_holds_what_the_evaluation_asks():
     assert held_out.isdisjoint(re.findall(r"[>\n](\d+) \+ (\d+) = \d+\.<", texts))
 
 
-def test_a_right_answer_counts_and_a_wrong_one_does_not():
+def test_a_right_answer_counts_and_a_wrong_one_does_not() -> None:
     for case in (capital_cases("on")[0], capital_cases("off")[0], haiku_cases("low")[0]):
         closed = "" if case.mode == "off" else "hm\n</think>\n"
         assert case.is_right(closed + case.answers[0])
@@ -68,7 +70,7 @@ def test_a_right_answer_counts_and_a_wrong_one_does_not():
     assert not reading.is_right(text)
 
 
-def test_the_embedded_checkpoint_carries_the_familys_template_and_the_trained_tokenizer():
+def test_the_embedded_checkpoint_carries_the_familys_template_and_the_trained_tokenizer() -> None:
     assert (EMBEDDED / "chat_template.jinja").read_text() == family_template()
     assert (
         json.loads((EMBEDDED / "tokenizer.json").read_text())["model"]
@@ -76,16 +78,16 @@ def test_the_embedded_checkpoint_carries_the_familys_template_and_the_trained_to
     )
 
 
-def test_the_embedded_checkpoint_has_the_trained_architecture():
+def test_the_embedded_checkpoint_has_the_trained_architecture() -> None:
     written = json.loads((EMBEDDED / "config.json").read_text())
     assert {key: written[key] for key in CONFIG} == CONFIG
 
 
-def test_the_assets_stay_small():
+def test_the_assets_stay_small() -> None:
     assert sum(path.stat().st_size for path in EMBEDDED.iterdir()) < 8_000_000
 
 
-def test_a_batch_marks_what_the_assistant_writes():
+def test_a_batch_marks_what_the_assistant_writes() -> None:
     tokenizer = train_tokenizer()
     seen = 0
     for batch in itertools.islice(batches(tokenizer, 3072, seed=3), 12):
@@ -104,7 +106,7 @@ def test_a_batch_marks_what_the_assistant_writes():
 
 
 @pytest.fixture(scope="module")
-def random_checkpoint(tmp_path_factory):
+def random_checkpoint(tmp_path_factory: Any) -> Any:
     """Return an untrained tiny: weights of the trainer, written for the server."""
     directory = tmp_path_factory.mktemp("untrained")
     hub = to_hub(initial_weights(CONFIG, seed=4))
@@ -113,7 +115,7 @@ def random_checkpoint(tmp_path_factory):
     return directory
 
 
-def trainable(directory):
+def trainable(directory: Any) -> Any:
     """Return the training network over a checkpoint's weights."""
     weights = {name: value.clone() for name, value in initial_weights(CONFIG, seed=4).items()}
     return TinyModel(
@@ -121,7 +123,7 @@ def trainable(directory):
     )
 
 
-def test_the_trained_network_is_the_served_one(random_checkpoint):
+def test_the_trained_network_is_the_served_one(random_checkpoint: Any) -> None:
     assert audit(Checkpoint.open(random_checkpoint)).errors == []
     ids = torch.randint(0, CONFIG["vocab_size"], (70,), generator=torch.Generator().manual_seed(0))
     model = trainable(random_checkpoint)
@@ -137,10 +139,10 @@ def test_the_trained_network_is_the_served_one(random_checkpoint):
     assert np.abs(found - expected).max() < 1e-3
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     """Bit for bit, optimizer included; the corpus goes on where it stood."""
 
-    def train(name, *options):
+    def train(name: Any, *options: Any) -> None:
         common = ["--output", str(tmp_path / name), "--threads", "1", "--batch-tokens", "512"]
         result = CliRunner().invoke(main, [*common, *options])
         assert result.exit_code == 0, result.output
@@ -161,7 +163,9 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
             assert torch.equal(one.get_tensor(name), two.get_tensor(name)), name
 
 
-def test_a_resumed_stream_of_batches_meets_the_same_ones_also_where_the_corpus_changes(monkeypatch):
+def test_a_resumed_stream_of_batches_meets_the_same_ones_also_where_the_corpus_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(batches_module, "STAGES", ((0, Mix()), (3, Mix(echo=0.5)), (4, Mix(is_varied=True))))
     tokenizer = train_tokenizer()
     whole = list(itertools.islice(batches(tokenizer, 2048, 1), 7))
@@ -172,7 +176,7 @@ def test_a_resumed_stream_of_batches_meets_the_same_ones_also_where_the_corpus_c
     assert not torch.equal(whole[0].token_ids, whole[3].token_ids)
 
 
-def test_spread_gains_of_the_final_norm_change_no_logit_of_the_target():
+def test_spread_gains_of_the_final_norm_change_no_logit_of_the_target() -> None:
     weights = to_hub(initial_weights(CONFIG, seed=3))
     spread = spread_final_norm(weights)
     token_ids = torch.arange(3, 40)[None]
@@ -188,7 +192,7 @@ def test_spread_gains_of_the_final_norm_change_no_logit_of_the_target():
     assert (drafts[0].argmax(-1) == drafts[1].argmax(-1)).float().mean() > 0.8
 
 
-def as_trained(hub):
+def as_trained(hub: Any) -> Any:
     """Return hub tensors in float32 under the trainable network's names, experts as one tensor."""
     banks = {}
     result = {}
@@ -201,7 +205,7 @@ def as_trained(hub):
     return result | {name: torch.stack([parts[i] for i in range(len(parts))]) for name, parts in banks.items()}
 
 
-def test_one_batch_again_and_again_is_learned():
+def test_one_batch_again_and_again_is_learned() -> None:
     """The small form of the run below: each loss on one batch halves in a few steps."""
     trainer, batch = Trainer(0, 16), next(batches(train_tokenizer(), 512, 1))
     first, *_, last = [trainer.train_step(batch) for _ in range(16)]
@@ -210,7 +214,7 @@ def test_one_batch_again_and_again_is_learned():
 
 
 @pytest.mark.slow
-def test_a_short_run_learns(tmp_path):
+def test_a_short_run_learns(tmp_path: Path) -> None:
     """A short run of the real script: the loss of target and drafts falls well below the start's."""
     result = CliRunner().invoke(
         main, ["--output", str(tmp_path), "--steps", "120", "--batch-tokens", "1024", "--threads", "1"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,25 +21,25 @@ FLOAT = Element.FLOAT32
 PROFILE = {"x": ((1, 32), (4, 32), (8, 32))}
 
 
-def start(capability):
+def start(capability: Any) -> Any:
     plans = PlanBuilder(find_library(), capability)
     network = plans.create_network()
     return plans, network, NetworkWriter(plans.library, network)
 
 
-def write_product(net, weight):
+def write_product(net: Any, weight: Any) -> None:
     x = net.input("x", FLOAT, ("T", 32), "value")
     net.output("out", net.matmul(x, weight, transpose_right=True), ("T", 64))
 
 
-def write_fp4_product(net):
+def write_fp4_product(net: Any) -> None:
     codes = net.input("codes", Element.FP4, (64, 32), "weight")
     scales = net.input("scales", Element.FP8, (64, 2), "weight")
     write_product(net, net.dequantize(codes, net.dequantize(scales, net.constant(1.0), FLOAT), FLOAT))
 
 
 @pytest.mark.parametrize("capability", [(12, 0), (12, 1), (8, 9)])
-def test_a_network_becomes_a_plan_for_every_capability(capability):
+def test_a_network_becomes_a_plan_for_every_capability(capability: Any) -> None:
     plans, network, net = start(capability)
     write_product(net, net.constant(np.ones((64, 32), np.float32)))
     assert len(plans.build(network, PROFILE)) > 1000
@@ -46,12 +47,12 @@ def test_a_network_becomes_a_plan_for_every_capability(capability):
     assert plans.constant_bytes >= 64 * 32 * 4
 
 
-def test_what_the_builder_warns_of_is_reported():
+def test_what_the_builder_warns_of_is_reported() -> None:
     plans, network, net = start((12, 0))
     write_product(net, net.constant(np.ones((64, 32), np.float32)))
     builder, severity = plans._builder, plans.library.module.ILogger.Severity
 
-    def build(network, config):
+    def build(network: Any, config: Any) -> Any:
         plans._logger.log(severity.WARNING, "too warm")
         plans._logger.log(severity.INFO, "quite warm")
         return builder.build_serialized_network(network, config)
@@ -66,7 +67,7 @@ def test_what_the_builder_warns_of_is_reported():
     assert "quite warm" not in plans.warnings
 
 
-def test_a_builder_builds_several_networks_and_reports_each():
+def test_a_builder_builds_several_networks_and_reports_each() -> None:
     plans = PlanBuilder(find_library(), (12, 0))
     sizes = []
     for columns in (64, 4096):
@@ -81,20 +82,20 @@ def test_a_builder_builds_several_networks_and_reports_each():
 
 
 @pytest.mark.parametrize("capability", [(12, 0), (12, 1)])
-def test_fp4_becomes_a_plan_where_the_card_has_it(capability):
+def test_fp4_becomes_a_plan_where_the_card_has_it(capability: Any) -> None:
     plans, network, net = start(capability)
     write_fp4_product(net)
     assert len(plans.build(network, PROFILE)) > 1000
 
 
-def test_fp4_for_a_card_without_it_is_refused_in_the_builders_words():
+def test_fp4_for_a_card_without_it_is_refused_in_the_builders_words() -> None:
     plans, network, net = start((8, 9))
     write_fp4_product(net)
     with pytest.raises(EngineError, match=r"TensorRT for RTX refuses the network: .*sm89.*fp4_e2m1"):
         plans.build(network, PROFILE)
 
 
-def test_a_builder_builds_on_after_a_refusal():
+def test_a_builder_builds_on_after_a_refusal() -> None:
     plans, network, net = start((8, 9))
     write_fp4_product(net)
     with pytest.raises(EngineError):
@@ -105,7 +106,7 @@ def test_a_builder_builds_on_after_a_refusal():
     assert plans.build(network, PROFILE)
 
 
-def test_a_refusal_tells_of_its_own_network_only():
+def test_a_refusal_tells_of_its_own_network_only() -> None:
     plans, network, net = start((8, 9))
     write_fp4_product(net)
     with pytest.raises(EngineError):
@@ -118,14 +119,14 @@ def test_a_refusal_tells_of_its_own_network_only():
     assert "fp4" not in caught.value.what
 
 
-def test_a_dynamic_input_without_a_profile_is_refused_with_its_name():
+def test_a_dynamic_input_without_a_profile_is_refused_with_its_name() -> None:
     plans, network, net = start((12, 0))
     write_product(net, net.input("weight", FLOAT, (64, 32), "weight"))
     with pytest.raises(EngineError, match=r"refuses the network: .*\bx\b"):
         plans.build(network, {})
 
 
-def test_a_long_refusal_is_cut():
+def test_a_long_refusal_is_cut() -> None:
     plans, network, _ = start((12, 0))
     plans._builder = types.SimpleNamespace(build_serialized_network=lambda network, config: None)
     plans._configure = lambda profile: plans.messages.append(("ERROR", "e" * 1000))
@@ -135,14 +136,14 @@ def test_a_long_refusal_is_cut():
     assert caught.value.what.endswith("e ...")
 
 
-def test_a_library_that_makes_no_builder_is_the_machines_fault():
+def test_a_library_that_makes_no_builder_is_the_machines_fault() -> None:
     library = find_library()
     module = types.SimpleNamespace(ILogger=library.module.ILogger, Builder=lambda logger: None)
     with pytest.raises(MachineError, match="cannot create a builder on this machine"):
         PlanBuilder(type(library)("rtx", module, "1.7"), (12, 0))
 
 
-def test_a_logger_keeps_what_it_is_told_with_its_severity():
+def test_a_logger_keeps_what_it_is_told_with_its_severity() -> None:
     messages = []
     library = find_library()
     logger = make_logger(library, messages)
@@ -158,7 +159,9 @@ def test_a_logger_keeps_what_it_is_told_with_its_severity():
         ("full", "full TensorRT", "pip install tensorrt"),
     ],
 )
-def test_a_missing_library_is_named_with_the_remedy(monkeypatch, flavor, product, remedy):
+def test_a_missing_library_is_named_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, flavor: str, product: str, remedy: str
+) -> None:
     monkeypatch.setitem(MODULES, "rtx", ("no_such_rtx",))
     monkeypatch.setitem(MODULES, "full", ("no_such_full",))
     with pytest.raises(MachineError) as caught:
@@ -168,7 +171,7 @@ def test_a_missing_library_is_named_with_the_remedy(monkeypatch, flavor, product
     assert caught.value.exit_code == 6
 
 
-def test_full_tensorrt_is_taken_where_the_other_does_not_import(monkeypatch):
+def test_full_tensorrt_is_taken_where_the_other_does_not_import(monkeypatch: pytest.MonkeyPatch) -> None:
     full = types.ModuleType("pretended_full")
     full.Builder, full.__version__ = object, "11.1"
     monkeypatch.setitem(sys.modules, "pretended_full", full)
@@ -180,14 +183,14 @@ def test_full_tensorrt_is_taken_where_the_other_does_not_import(monkeypatch):
         find_library("rtx")
 
 
-def test_a_module_without_a_builder_is_no_tensorrt(monkeypatch):
+def test_a_module_without_a_builder_is_no_tensorrt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "empty_tensorrt", types.ModuleType("empty_tensorrt"))
     monkeypatch.setitem(MODULES, "rtx", ("empty_tensorrt",))
     with pytest.raises(MachineError, match="empty_tensorrt: holds no builder"):
         find_library("rtx")
 
 
-def test_rtx_is_preferred_to_full_tensorrt(monkeypatch):
+def test_rtx_is_preferred_to_full_tensorrt(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("pretended_rtx", "pretended_full"):
         module = types.ModuleType(name)
         module.Builder, module.__version__ = object, "1"
@@ -198,7 +201,7 @@ def test_rtx_is_preferred_to_full_tensorrt(monkeypatch):
     assert find_library("full").flavor == "full"
 
 
-def digest_of(write):
+def digest_of(write: Any) -> Any:
     network = builder().create_network()
     net = NetworkWriter(builder().library, network)
     x = net.input("x", FLOAT, (4, 8), "value")
@@ -208,12 +211,12 @@ def digest_of(write):
     return network_digest(builder().library.module, network)
 
 
-def kind_of(net, group, name):
+def kind_of(net: Any, group: Any, name: Any) -> Any:
     return getattr(getattr(net.library.module, group), name)
 
 
-def cumulative(axis=1, exclusive=False, reverse=False):
-    def write(net, x):
+def cumulative(axis: Any = 1, exclusive: Any = False, reverse: Any = False) -> Any:
+    def write(net: Any, x: Any) -> Any:
         position = net.constant(axis, Element.INT32)
         kind = kind_of(net, "CumulativeOperation", "SUM")
         return net.name(net.network.add_cumulative(x, position, kind, exclusive, reverse)).get_output(0)
@@ -221,8 +224,8 @@ def cumulative(axis=1, exclusive=False, reverse=False):
     return write
 
 
-def shuffle(first=(0, 1), dims=(8, 4), second=(0, 1)):
-    def write(net, x):
+def shuffle(first: Any = (0, 1), dims: Any = (8, 4), second: Any = (0, 1)) -> Any:
+    def write(net: Any, x: Any) -> Any:
         layer = net.network.add_shuffle(x)
         order = net.library.module.Permutation
         layer.first_transpose, layer.reshape_dims, layer.second_transpose = order(first), dims, order(second)
@@ -231,19 +234,19 @@ def shuffle(first=(0, 1), dims=(8, 4), second=(0, 1)):
     return write
 
 
-def gather(axis=0, batched=False):
-    def write(net, x):
+def gather(axis: Any = 0, batched: Any = False) -> Any:
+    def write(net: Any, x: Any) -> Any:
         return net.gather(x, net.constant([[0, 1]] * 4, Element.INT32), axis, batched)
 
     return write
 
 
-def sliced(start=(0, 0), shape=(2, 2), stride=(1, 1)):
+def sliced(start: Any = (0, 0), shape: Any = (2, 2), stride: Any = (1, 1)) -> Any:
     return lambda net, x: net.name(net.network.add_slice(x, start, shape, stride)).get_output(0)
 
 
-def matmul(left="NONE", right="TRANSPOSE"):
-    def write(net, x):
+def matmul(left: Any = "NONE", right: Any = "TRANSPOSE") -> Any:
+    def write(net: Any, x: Any) -> Any:
         square = net.slice(x, 1, 0, 4)
         sides = (kind_of(net, "MatrixOperation", side) for side in (left, right))
         first, second = sides
@@ -252,8 +255,8 @@ def matmul(left="NONE", right="TRANSPOSE"):
     return write
 
 
-def softplus(alpha=1.0, beta=1.0):
-    def write(net, x):
+def softplus(alpha: Any = 1.0, beta: Any = 1.0) -> Any:
+    def write(net: Any, x: Any) -> Any:
         layer = net.network.add_activation(x, kind_of(net, "ActivationType", "SOFTPLUS"))
         layer.alpha, layer.beta = alpha, beta
         return net.name(layer).get_output(0)
@@ -261,8 +264,8 @@ def softplus(alpha=1.0, beta=1.0):
     return write
 
 
-def attention(mask="LOWER_RIGHT", decomposable=True):
-    def write(net, x):
+def attention(mask: Any = "LOWER_RIGHT", decomposable: Any = True) -> Any:
+    def write(net: Any, x: Any) -> Any:
         q = net.reshape(x, (1, 1, 4, 8))
         kinds = kind_of(net, "AttentionNormalizationOp", "SOFTMAX"), kind_of(net, "CausalMaskKind", mask)
         layer = net.network.add_attention_v2(q, q, q, *kinds)
@@ -272,8 +275,8 @@ def attention(mask="LOWER_RIGHT", decomposable=True):
     return write
 
 
-def looped(output="CONCATENATE", axis=0, reverse=False, trips=4):
-    def write(net, x):
+def looped(output: Any = "CONCATENATE", axis: Any = 0, reverse: Any = False, trips: Any = 4) -> Any:
+    def write(net: Any, x: Any) -> Any:
         count = net.constant(trips, Element.INT32)
         loop = net.loop(count)
         row = net.name(loop.add_iterator(x, 0, reverse)).get_output(0)
@@ -290,7 +293,7 @@ def looped(output="CONCATENATE", axis=0, reverse=False, trips=4):
     return write
 
 
-def constant(value, element=FLOAT):
+def constant(value: Any, element: Any = FLOAT) -> Any:
     return lambda net, x: net.add(x, net.cast(net.constant([[value]], element), FLOAT))
 
 
@@ -346,14 +349,14 @@ PAIRS = {
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_a_digest_is_that_of_the_network_and_of_no_other(name):
+def test_a_digest_is_that_of_the_network_and_of_no_other(name: str) -> None:
     one, other = PAIRS[name]
     assert digest_of(one) == digest_of(one)
     assert digest_of(one) != digest_of(other)
     assert digest_of(other) == digest_of(other)
 
 
-def test_a_digest_does_not_depend_on_the_builder():
+def test_a_digest_does_not_depend_on_the_builder() -> None:
     digests = set()
     for capability in ((12, 0), (8, 9)):
         plans, network, net = start(capability)
@@ -362,7 +365,7 @@ def test_a_digest_does_not_depend_on_the_builder():
     assert len(digests) == 1
 
 
-def test_a_digest_tells_inputs_apart_by_shape_and_type():
+def test_a_digest_tells_inputs_apart_by_shape_and_type() -> None:
     digests = set()
     for element, shape in ((FLOAT, (4, 8)), (FLOAT, (4, 9)), (Element.BFLOAT16, (4, 8)), (FLOAT, ("T", 8))):
         plans, network, net = start((12, 0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,7 @@ from trtnemo.errors import EngineError
 LARGE = np.float32(1e4)
 
 
-def alone(q, k, v, sequence, length):
+def alone(q: Any, k: Any, v: Any, sequence: Any, length: Any) -> Any:
     """Return one sequence's attention as torch computes it over its own keys only."""
     q, k, v = (torch.as_tensor(x[sequence]).double() for x in (q, k, v))
     rows, repeats = q.shape[1], q.shape[0] // k.shape[0]
@@ -25,7 +27,9 @@ def alone(q, k, v, sequence, length):
 
 @pytest.mark.parametrize(("heads", "groups"), [(1, 1), (4, 4), (4, 2), (8, 1)])
 @pytest.mark.parametrize(("rows", "lengths"), [(1, [1, 9, 5]), (2, [2, 9, 3]), (5, [5, 6, 9]), (9, [9, 9, 9])], ids=str)
-def test_every_sequence_attends_to_its_own_first_keys_its_last_row_to_all_of_them(heads, groups, rows, lengths):
+def test_every_sequence_attends_to_its_own_first_keys_its_last_row_to_all_of_them(
+    heads: int, groups: int, rows: int, lengths: list[Any]
+) -> None:
     q, k, v = normal(3, heads, rows, 8), normal(3, groups, 9, 8), normal(3, groups, 9, 8)
     found = out(write_attention, q=q, k=k, v=v, lengths=np.int32(lengths))
     for sequence, length in enumerate(lengths):
@@ -33,7 +37,7 @@ def test_every_sequence_attends_to_its_own_first_keys_its_last_row_to_all_of_the
         torch.testing.assert_close(found[sequence], expected, rtol=1e-5, atol=1e-5)
 
 
-def test_what_lies_behind_a_sequence_in_its_cache_is_never_seen():
+def test_what_lies_behind_a_sequence_in_its_cache_is_never_seen() -> None:
     q, k, v = normal(2, 2, 2, 4), normal(2, 1, 6, 4), normal(2, 1, 6, 4)
     lengths = np.int32([3, 6])
     clean = out(write_attention, q=q, k=k, v=v, lengths=lengths)
@@ -41,7 +45,7 @@ def test_what_lies_behind_a_sequence_in_its_cache_is_never_seen():
     assert torch.equal(out(write_attention, q=q, k=k, v=v, lengths=lengths), clean)
 
 
-def test_a_row_never_sees_the_rows_after_it():
+def test_a_row_never_sees_the_rows_after_it() -> None:
     q, k, v = normal(1, 2, 3, 4), normal(1, 2, 7, 4), normal(1, 2, 7, 4)
     before = out(write_attention, q=q, k=k, v=v, lengths=np.int32([7]))
     v[0, :, 6] += 100
@@ -50,7 +54,7 @@ def test_a_row_never_sees_the_rows_after_it():
     assert not torch.equal(before[:, :, 2], after[:, :, 2])
 
 
-def test_attention_in_bfloat16_is_computed_in_float32_and_rounded_once():
+def test_attention_in_bfloat16_is_computed_in_float32_and_rounded_once() -> None:
     q, k, v = (torch.from_numpy(normal(1, 2, rows, 64)).bfloat16() for rows in (2, 300, 300))
     found = out(write_attention, q=q, k=k, v=v, lengths=np.int32([300]))
     assert found.dtype is torch.bfloat16
@@ -58,8 +62,8 @@ def test_attention_in_bfloat16_is_computed_in_float32_and_rounded_once():
     assert (found[0] == alone(q, k, v, 0, 300).bfloat16()).float().mean() > 0.99
 
 
-def test_attention_with_lengths_known_at_run_time():
-    def write(net, q, k, v, lengths):
+def test_attention_with_lengths_known_at_run_time() -> None:
+    def write(net: Any, q: Any, k: Any, v: Any, lengths: Any) -> None:
         net.output("out", net.attention(q, k, v, lengths), ("B", 2, "R", 4))
 
     dims = {"q": ("B", 2, "R", 4), "k": ("B", 2, 6, 4), "v": ("B", 2, 6, 4), "lengths": ("B",)}
@@ -69,14 +73,14 @@ def test_attention_with_lengths_known_at_run_time():
 
 
 @pytest.mark.parametrize("length", [1, 8, -1])
-def test_lengths_that_do_not_hold_the_rows_or_exceed_the_cache_are_refused(length):
+def test_lengths_that_do_not_hold_the_rows_or_exceed_the_cache_are_refused(length: int) -> None:
     q, k = normal(1, 1, 2, 4), normal(1, 1, 7, 4)
     with pytest.raises(EngineError, match=f"2 rows cannot attend to {length} of 7 keys"):
         out(write_attention, q=q, k=k, v=k, lengths=np.int32([length]))
 
 
-def test_a_mask_other_than_lower_right_is_refused():
-    def write(net, q, k, v, lengths):
+def test_a_mask_other_than_lower_right_is_refused() -> None:
+    def write(net: Any, q: Any, k: Any, v: Any, lengths: Any) -> Any:
         module = net.library.module
         kinds = module.AttentionNormalizationOp.SOFTMAX, module.CausalMaskKind.UPPER_LEFT
         layer = net.network.add_attention_v2(q, k, v, *kinds)
@@ -88,8 +92,8 @@ def test_a_mask_other_than_lower_right_is_refused():
         out(write, q=q, k=k, v=k, lengths=np.int32([5]))
 
 
-def test_attention_without_key_lengths_is_refused():
-    def write(net, q, k, v):
+def test_attention_without_key_lengths_is_refused() -> None:
+    def write(net: Any, q: Any, k: Any, v: Any) -> Any:
         module = net.library.module
         kinds = module.AttentionNormalizationOp.SOFTMAX, module.CausalMaskKind.LOWER_RIGHT
         layer = net.network.add_attention_v2(q, k, v, *kinds)
@@ -102,7 +106,7 @@ def test_attention_without_key_lengths_is_refused():
 
 
 @pytest.mark.parametrize("rows", [1, 3, 8])
-def test_a_cache_is_written_where_each_sequence_stands_and_nowhere_else(rows):
+def test_a_cache_is_written_where_each_sequence_stands_and_nowhere_else(rows: int) -> None:
     cache, update = torch.from_numpy(normal(3, 2, 8, 4)), normal(3, 2, rows, 4)
     starts = np.int32([8 - rows, 0, min(2, 8 - rows)])
     before = cache.clone()
@@ -113,7 +117,7 @@ def test_a_cache_is_written_where_each_sequence_stands_and_nowhere_else(rows):
         assert torch.equal(cache[sequence, :, start + rows :], before[sequence, :, start + rows :])
 
 
-def test_a_cache_in_bfloat16_keeps_its_bits():
+def test_a_cache_in_bfloat16_keeps_its_bits() -> None:
     cache, update = (torch.from_numpy(normal(1, 1, rows, 4)).bfloat16() for rows in (4, 2))
     expected = torch.cat([cache[:, :, :1], update, cache[:, :, 3:]], 2)
     run(write_cache, cache=cache, update=update, starts=np.int32([1]))
@@ -121,14 +125,14 @@ def test_a_cache_in_bfloat16_keeps_its_bits():
 
 
 @pytest.mark.parametrize("start", [-1, 6, 100])
-def test_rows_that_do_not_fit_a_cache_are_refused(start):
+def test_rows_that_do_not_fit_a_cache_are_refused(start: int) -> None:
     cache, update = normal(2, 1, 8, 4), normal(2, 1, 3, 4)
     with pytest.raises(EngineError, match=f"3 rows from {start} do not fit a cache of 8"):
         run(write_cache, cache=cache, update=update, starts=np.int32([0, start]))
 
 
-def test_attention_sees_the_rows_just_written_to_the_cache():
-    def write(net, q, k, v, keys, values, starts, lengths):
+def test_attention_sees_the_rows_just_written_to_the_cache() -> None:
+    def write(net: Any, q: Any, k: Any, v: Any, keys: Any, values: Any, starts: Any, lengths: Any) -> None:
         shape = tuple(keys.shape)
         new_keys, new_values = net.cache_update(keys, k, starts), net.cache_update(values, v, starts)
         net.output_in_place("keys.after", new_keys, shape)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -15,16 +17,16 @@ from trtnemo.trt.interpreter.kinds import KINDS
 FLOAT = Element.FLOAT32
 
 
-def write_product(net, x, y):
+def write_product(net: Any, x: Any, y: Any) -> None:
     net.output("out", net.multiply(x, y), ("T", 4))
 
 
-def make_product():
+def make_product() -> Any:
     """Return x [T, 4] times y [1, 4] for two to five rows."""
     return interpret(write_product, {"x": (FLOAT, ("T", 4)), "y": (FLOAT, (1, 4))}, {"T": 2}, {"T": 5})
 
 
-def write_cache(net, cache, update, start):
+def write_cache(net: Any, cache: Any, update: Any, start: Any) -> None:
     net.output_in_place("cache.after", net.cache_update(cache, update, start), tuple(cache.shape))
 
 
@@ -35,12 +37,12 @@ CACHE_INPUTS = {
 }
 
 
-def make_cache():
+def make_cache() -> Any:
     return interpret(write_cache, CACHE_INPUTS)
 
 
 @pytest.mark.parametrize("rows", [2, 3, 5])
-def test_shapes_within_the_profile_are_taken(rows):
+def test_shapes_within_the_profile_are_taken(rows: int) -> None:
     made = make_product()
     assert made.context.set_input_shape("x", (rows, 4))
     x, y = normal(rows, 4), normal(1, 4)
@@ -48,11 +50,11 @@ def test_shapes_within_the_profile_are_taken(rows):
 
 
 @pytest.mark.parametrize("shape", [(1, 4), (6, 4), (3, 5), (3,), (3, 4, 1), (0, 4)], ids=str)
-def test_shapes_outside_the_profile_are_answered_with_false(shape):
+def test_shapes_outside_the_profile_are_answered_with_false(shape: Any) -> None:
     assert make_product().context.set_input_shape("x", shape) is False
 
 
-def test_a_refused_shape_leaves_the_one_before():
+def test_a_refused_shape_leaves_the_one_before() -> None:
     made = make_product()
     x, y = normal(3, 4), normal(1, 4)
     found = made.run(x=x, y=y)["out"]
@@ -62,20 +64,20 @@ def test_a_refused_shape_leaves_the_one_before():
     assert np.array_equal(found, x * y)
 
 
-def test_a_static_input_takes_its_own_shape_only():
+def test_a_static_input_takes_its_own_shape_only() -> None:
     context = make_product().context
     assert context.set_input_shape("y", (1, 4))
     assert not context.set_input_shape("y", (2, 4))
 
 
-def test_unknown_tensors_are_answered_with_false():
+def test_unknown_tensors_are_answered_with_false() -> None:
     context = make_product().context
     assert context.set_input_shape("z", (3, 4)) is False
     assert context.set_input_shape("out", (3, 4)) is False
     assert context.set_tensor_address("z", 64) is False
 
 
-def test_an_engine_tells_its_tensors_inputs_first():
+def test_an_engine_tells_its_tensors_inputs_first() -> None:
     made = make_product()
     names = [made.engine.get_tensor_name(index) for index in range(made.engine.num_io_tensors)]
     assert names == ["x", "y", "out"]
@@ -85,7 +87,7 @@ def test_an_engine_tells_its_tensors_inputs_first():
 
 
 @pytest.mark.parametrize("missing", ["x", "y", "out"])
-def test_a_tensor_without_an_address_is_refused_by_name(missing):
+def test_a_tensor_without_an_address_is_refused_by_name(missing: str) -> None:
     context = make_product().context
     context.set_input_shape("x", (3, 4))
     memory = {"x": torch.zeros(3, 4), "y": torch.zeros(1, 4), "out": torch.zeros(3, 4)}
@@ -96,7 +98,7 @@ def test_a_tensor_without_an_address_is_refused_by_name(missing):
         context.execute_async_v3(0)
 
 
-def test_a_dynamic_input_without_a_shape_is_refused_by_name():
+def test_a_dynamic_input_without_a_shape_is_refused_by_name() -> None:
     context = make_product().context
     memory = {"x": torch.zeros(3, 4), "y": torch.zeros(1, 4), "out": torch.zeros(3, 4)}
     for name, tensor in memory.items():
@@ -105,7 +107,7 @@ def test_a_dynamic_input_without_a_shape_is_refused_by_name():
         context.execute_async_v3(0)
 
 
-def test_contexts_of_one_engine_keep_their_own_shapes_and_addresses():
+def test_contexts_of_one_engine_keep_their_own_shapes_and_addresses() -> None:
     made = make_product()
     x, y = normal(3, 4), normal(1, 4)
     found = made.run(x=x, y=y)["out"]
@@ -117,7 +119,7 @@ def test_contexts_of_one_engine_keep_their_own_shapes_and_addresses():
     assert np.array_equal(found, x * y)
 
 
-def test_a_run_reads_what_lies_at_its_addresses_now():
+def test_a_run_reads_what_lies_at_its_addresses_now() -> None:
     made = make_product()
     x, y = torch.ones(3, 4), torch.ones(1, 4)
     found = made.run(x=x, y=y)["out"]
@@ -126,7 +128,7 @@ def test_a_run_reads_what_lies_at_its_addresses_now():
     assert torch.equal(found, torch.full((3, 4), 7.0))
 
 
-def test_an_output_updated_in_place_must_be_bound_where_its_cache_is():
+def test_an_output_updated_in_place_must_be_bound_where_its_cache_is() -> None:
     made = make_cache()
     assert made.engine.get_aliased_input_tensor("cache.after") == "cache"
     cache, elsewhere = torch.zeros(1, 1, 4, 2), torch.zeros(1, 1, 4, 2)
@@ -140,7 +142,7 @@ def test_an_output_updated_in_place_must_be_bound_where_its_cache_is():
 
 
 @pytest.mark.parametrize("start", [-1, 4])
-def test_a_write_outside_the_cache_raises_and_names_the_layer(start):
+def test_a_write_outside_the_cache_raises_and_names_the_layer(start: int) -> None:
     cache = torch.zeros(1, 1, 4, 2)
     with pytest.raises(EngineError, match=f"^0: 1 rows from {start} do not fit a cache of 4"):
         make_cache().run(cache=cache, update=torch.ones(1, 1, 1, 2), start=torch.tensor([start], dtype=torch.int32))
@@ -155,11 +157,13 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_result_that_tensorrt_does_not_infer_raises_and_names_the_layer(monkeypatch, name):
+def test_a_result_that_tensorrt_does_not_infer_raises_and_names_the_layer(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     function, given = WRONG[name]
     monkeypatch.setitem(KINDS, "UNARY", function)
 
-    def write(net, x):
+    def write(net: Any, x: Any) -> Any:
         with net.scope("layers.3"), net.scope("mixer"):
             return net.unary("NEG", x)
 
@@ -167,20 +171,20 @@ def test_a_result_that_tensorrt_does_not_infer_raises_and_names_the_layer(monkey
         out(write, x=normal(2, 3))
 
 
-def test_a_length_known_at_run_time_may_be_any_but_the_others_are_held(monkeypatch):
+def test_a_length_known_at_run_time_may_be_any_but_the_others_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(KINDS, "UNARY", lambda layer, inputs: [inputs[0][:, :2]])
 
-    def write(net, x):
+    def write(net: Any, x: Any) -> None:
         net.output("out", net.unary("NEG", x), ("T", 3))
 
     with pytest.raises(EngineError, match=r"gives torch.float32 \[5, 2\] where TensorRT infers float32 \[-1, 3\]"):
         out(write, {"x": ("T", 3)}, x=normal(5, 3))
 
 
-def test_layers_run_after_what_they_read_however_they_are_listed():
+def test_layers_run_after_what_they_read_however_they_are_listed() -> None:
     order = []
 
-    def write(net, x, like):
+    def write(net: Any, x: Any, like: Any) -> None:
         net.output("out", net.reshape_like(x, [(like, 0), 2]), ("B", 2))
         order.extend(net.network.get_layer(index).type.name for index in range(net.network.num_layers))
 
@@ -213,8 +217,8 @@ SEEN = {
 
 @pytest.mark.parametrize("first", [False, True], ids=["update listed first", "reader listed first"])
 @pytest.mark.parametrize("reader", READERS)
-def test_readers_of_a_cache_see_what_it_held_before_it_was_written(reader, first):
-    def write(net, cache, update, start):
+def test_readers_of_a_cache_see_what_it_held_before_it_was_written(reader: Any, first: bool) -> None:
+    def write(net: Any, cache: Any, update: Any, start: Any) -> Any:
         seen = READERS[reader](net, cache) if first else None
         write_cache(net, cache, update, start)
         return READERS[reader](net, cache) if seen is None else seen
@@ -227,8 +231,8 @@ def test_readers_of_a_cache_see_what_it_held_before_it_was_written(reader, first
     assert torch.equal(cache[0, 0, :2], before[0, 0, :2])
 
 
-def test_readers_of_an_updated_cache_see_the_update_and_those_of_the_cache_do_not():
-    def write(net, cache, update, start):
+def test_readers_of_an_updated_cache_see_the_update_and_those_of_the_cache_do_not() -> None:
+    def write(net: Any, cache: Any, update: Any, start: Any) -> None:
         zero = net.constant([[[[0.0]]]])
         after = net.cache_update(cache, update, start)
         net.output_in_place("cache.after", after, tuple(cache.shape))
@@ -241,8 +245,8 @@ def test_readers_of_an_updated_cache_see_the_update_and_those_of_the_cache_do_no
     assert found["new"].tolist() == cache.tolist() == [[[[0, 0], [0, 0], [1, 1], [0, 0]]]]
 
 
-def test_a_loop_sees_a_cache_as_it_was_before_it_was_written():
-    def write(net, cache, update, start, x):
+def test_a_loop_sees_a_cache_as_it_was_before_it_was_written() -> None:
+    def write(net: Any, cache: Any, update: Any, start: Any, x: Any) -> Any:
         write_cache(net, cache, update, start)
         loop = net.loop(net.constant(3, Element.INT32))
         total = net.name(loop.add_recurrence(x))
@@ -257,8 +261,8 @@ def test_a_loop_sees_a_cache_as_it_was_before_it_was_written():
     assert cache.sum() == 6 + 18
 
 
-def test_what_follows_a_loop_sees_a_cache_as_it_was_before_it_was_written():
-    def write(net, cache, update, start, x):
+def test_what_follows_a_loop_sees_a_cache_as_it_was_before_it_was_written() -> None:
+    def write(net: Any, cache: Any, update: Any, start: Any, x: Any) -> Any:
         write_cache(net, cache, update, start)
         loop = net.loop(net.constant(2, Element.INT32))
         total = net.name(loop.add_recurrence(x))
@@ -272,8 +276,8 @@ def test_what_follows_a_loop_sees_a_cache_as_it_was_before_it_was_written():
     assert torch.equal(found["out"], 4 * torch.ones(1, 1, 4, 2))
 
 
-def test_two_updates_of_one_cache_are_refused():
-    def write(net, cache, update, start):
+def test_two_updates_of_one_cache_are_refused() -> None:
+    def write(net: Any, cache: Any, update: Any, start: Any) -> None:
         write_cache(net, cache, update, start)
         net.output_in_place("again", net.cache_update(cache, update, start), tuple(cache.shape))
 

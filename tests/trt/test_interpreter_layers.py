@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -17,15 +19,15 @@ from trtnemo.trt.writer import NetworkWriter
 EVERY = [pytest.param(kind, case, id=f"{kind} {case.name}") for kind, cases in CASES.items() for case in cases]
 
 
-def kinds_of(network):
+def kinds_of(network: Any) -> Any:
     return {open_layer(builder().library.module, network.get_layer(index))[0] for index in range(network.num_layers)}
 
 
 @pytest.mark.parametrize(("kind", "case"), EVERY)
-def test_layer_computes_what_its_oracle_computes(kind, case):
+def test_layer_computes_what_its_oracle_computes(kind: str, case: Any) -> None:
     made = []
 
-    def write(net, **inputs):
+    def write(net: Any, **inputs: Any) -> Any:
         made.append(net.network)
         return case.write(net, **inputs)
 
@@ -44,11 +46,11 @@ def test_layer_computes_what_its_oracle_computes(kind, case):
             assert torch.equal(found[name].float(), wanted.float())
 
 
-def test_every_kind_of_layer_has_a_case():
+def test_every_kind_of_layer_has_a_case() -> None:
     assert set(CASES) == {*KINDS, *BOUNDARIES} == set(CLASSES)
 
 
-def bfloat16(*shape):
+def bfloat16(*shape: Any) -> Any:
     return torch.from_numpy(normal(*shape)).bfloat16()
 
 
@@ -59,7 +61,7 @@ SUMS = {
 
 
 @pytest.mark.parametrize("name", SUMS)
-def test_products_of_bfloat16_are_summed_in_float32_and_rounded_once(name):
+def test_products_of_bfloat16_are_summed_in_float32_and_rounded_once(name: str) -> None:
     write, exact = SUMS[name]
     # 256 + 1 is not a bfloat16 number: a sum kept in bfloat16 would stay at 256
     x, y = torch.ones(2, 640).bfloat16(), torch.ones(3, 640).bfloat16()
@@ -70,13 +72,13 @@ def test_products_of_bfloat16_are_summed_in_float32_and_rounded_once(name):
     torch.testing.assert_close(found, exact(x.double(), y.double()).bfloat16(), rtol=2**-7, atol=1e-4)
 
 
-def test_an_einsum_of_three_rounds_nothing_between_its_products():
+def test_an_einsum_of_three_rounds_nothing_between_its_products() -> None:
     x, y, z = bfloat16(256, 4), bfloat16(256, 4), bfloat16(256, 4)
     found = out(lambda net, x, y, z: net.einsum("ij,ij,ij->ij", x, y, z), x=x, y=y, z=z)
     assert torch.equal(found, (x.double() * y.double() * z.double()).bfloat16())
 
 
-def test_reductions_of_bfloat16_are_summed_in_float32():
+def test_reductions_of_bfloat16_are_summed_in_float32() -> None:
     found = out(lambda net, x: net.reduce("SUM", x, 1), x=torch.ones(2, 640).bfloat16())
     assert torch.equal(found, torch.full((2,), 640.0).bfloat16())
     found = out(lambda net, x: net.reduce("AVG", x, 1), x=torch.ones(2, 640).bfloat16())
@@ -84,20 +86,20 @@ def test_reductions_of_bfloat16_are_summed_in_float32():
 
 
 @pytest.mark.parametrize("kind", ["SUM", "MAX"])
-def test_integers_are_reduced_exactly(kind):
+def test_integers_are_reduced_exactly(kind: str) -> None:
     x = np.int32([[2**24, 1], [3, 2**24 + 1]])  # float32 has no 2^24 + 1
     found = out(lambda net, x: net.reduce(kind, x, 1), x=x)
     assert found.dtype is torch.int32
     assert found.tolist() == {"SUM": x.sum(1), "MAX": x.max(1)}[kind].tolist()
 
 
-def test_elementwise_results_in_bfloat16_are_rounded_to_it():
+def test_elementwise_results_in_bfloat16_are_rounded_to_it() -> None:
     found = out(lambda net, x, y: net.add(x, y), x=torch.tensor([256.0]).bfloat16(), y=torch.tensor([1.0]).bfloat16())
     assert found.item() == 256
 
 
-def test_several_axes_are_reduced_at_once():
-    def write(net, x):
+def test_several_axes_are_reduced_at_once() -> None:
+    def write(net: Any, x: Any) -> Any:
         kind = net.library.module.ReduceOperation.SUM
         return net.name(net.network.add_reduce(x, kind, 0b101, False)).get_output(0)
 
@@ -105,8 +107,8 @@ def test_several_axes_are_reduced_at_once():
     torch.testing.assert_close(out(write, x=x).numpy(), x.sum((0, 2)), rtol=1e-5, atol=1e-6)
 
 
-def test_reshape_takes_lengths_of_other_tensors_at_run_time():
-    def write(net, x, like):
+def test_reshape_takes_lengths_of_other_tensors_at_run_time() -> None:
+    def write(net: Any, x: Any, like: Any) -> None:
         net.output("out", net.reshape_like(x, [(like, 0), (like, 1), 2]), ("B", "R", 2))
 
     x, like = normal(12, 2), np.zeros((3, 4, 5), np.float32)
@@ -114,16 +116,16 @@ def test_reshape_takes_lengths_of_other_tensors_at_run_time():
     assert np.array_equal(found, x.reshape(3, 4, 2))
 
 
-def test_reshape_keeps_a_length_known_at_run_time_and_takes_the_rest():
-    def write(net, x):
+def test_reshape_keeps_a_length_known_at_run_time_and_takes_the_rest() -> None:
+    def write(net: Any, x: Any) -> None:
         net.output("out", net.reshape(x, (0, -1, 2)), ("T", 3, 2))
 
     x = normal(5, 6)
     assert np.array_equal(out(write, {"x": ("T", 6)}, x=x), x.reshape(5, 3, 2))
 
 
-def test_a_transpose_comes_before_the_reshape_and_another_after_it():
-    def write(net, x):
+def test_a_transpose_comes_before_the_reshape_and_another_after_it() -> None:
+    def write(net: Any, x: Any) -> Any:
         layer = net.network.add_shuffle(x)
         order = net.library.module.Permutation
         layer.first_transpose, layer.reshape_dims, layer.second_transpose = order([1, 0]), (2, 2, 3), order([2, 0, 1])
@@ -134,8 +136,8 @@ def test_a_transpose_comes_before_the_reshape_and_another_after_it():
 
 
 @pytest.mark.parametrize("rows", [1, 4])
-def test_slices_take_their_length_from_another_tensor_at_run_time(rows):
-    def write(net, x, like):
+def test_slices_take_their_length_from_another_tensor_at_run_time(rows: int) -> None:
+    def write(net: Any, x: Any, like: Any) -> None:
         net.output("out", net.slice(x, 1, 2, (like, 1)), ("B", "R", 3))
 
     x, like = normal(2, 7, 3), np.zeros((2, rows), np.float32)
@@ -143,8 +145,8 @@ def test_slices_take_their_length_from_another_tensor_at_run_time(rows):
     assert np.array_equal(found, x[:, 2 : 2 + rows])
 
 
-def test_top_k_gives_the_largest_first_with_their_positions():
-    def write(net, x):
+def test_top_k_gives_the_largest_first_with_their_positions() -> None:
+    def write(net: Any, x: Any) -> None:
         values, positions = net.top_k(x, 3, 1)
         net.output("values", values, (2, 3))
         net.output("positions", positions, (2, 3))
@@ -155,14 +157,14 @@ def test_top_k_gives_the_largest_first_with_their_positions():
     assert found["positions"].dtype is torch.int32
 
 
-def test_running_sums_follow_the_axis_and_carry_no_other_row():
+def test_running_sums_follow_the_axis_and_carry_no_other_row() -> None:
     x = np.float32([[[1, 10], [2, 20], [4, 40]]] * 2)
     found = out(lambda net, x: net.cumulative_sum(x, 1), x=x)
     assert found.tolist() == [[[1, 10], [3, 30], [7, 70]]] * 2
 
 
 @pytest.mark.parametrize("trips", [1, 2, 9])
-def test_a_loop_runs_as_many_trips_as_its_input_is_long(trips):
+def test_a_loop_runs_as_many_trips_as_its_input_is_long(trips: int) -> None:
     case = CASES["TRIP_LIMIT"][0]
     x, start = normal(trips, 4), normal(4)
     found = run(case.write, case.dims, x=x, start=start)
@@ -172,8 +174,8 @@ def test_a_loop_runs_as_many_trips_as_its_input_is_long(trips):
     assert np.array_equal(found["last"], start)
 
 
-def test_a_loop_takes_and_gives_rows_along_other_axes():
-    def write(net, x):
+def test_a_loop_takes_and_gives_rows_along_other_axes() -> None:
+    def write(net: Any, x: Any) -> Any:
         count = net.constant(3, Element.INT32)
         loop = net.loop(count)
         column = net.name(loop.add_iterator(x, 1)).get_output(0)
@@ -186,8 +188,8 @@ def test_a_loop_takes_and_gives_rows_along_other_axes():
     assert np.array_equal(out(write, x=x), -x)
 
 
-def test_a_loop_over_another_length_than_its_trips_is_refused():
-    def write(net, x):
+def test_a_loop_over_another_length_than_its_trips_is_refused() -> None:
+    def write(net: Any, x: Any) -> Any:
         loop = net.loop(net.constant(2, Element.INT32))
         total = net.name(loop.add_recurrence(net.constant([0.0] * 4)))
         row = net.name(loop.add_iterator(x, 0)).get_output(0)
@@ -199,8 +201,8 @@ def test_a_loop_over_another_length_than_its_trips_is_refused():
         out(write, x=normal(3, 4))
 
 
-def test_a_loop_takes_what_was_made_before_it_and_feeds_what_comes_after():
-    def write(net, x):
+def test_a_loop_takes_what_was_made_before_it_and_feeds_what_comes_after() -> None:
+    def write(net: Any, x: Any) -> Any:
         loop = net.loop(net.constant(3, Element.INT32))
         total = net.name(loop.add_recurrence(net.multiply(x, net.constant([2.0]))))
         total.set_input(1, net.add(total.get_output(0), x))
@@ -210,18 +212,18 @@ def test_a_loop_takes_what_was_made_before_it_and_feeds_what_comes_after():
     assert out(write, x=np.float32([1, -3])).tolist() == [-5, 15]
 
 
-def write_reversed_sum(net, x):
+def write_reversed_sum(net: Any, x: Any) -> Any:
     kind = net.library.module.CumulativeOperation.SUM
     layer = net.network.add_cumulative(x, net.constant(0, Element.INT32), kind, False, True)
     return net.name(layer).get_output(0)
 
 
-def write_smallest(net, x):
+def write_smallest(net: Any, x: Any) -> Any:
     layer = net.network.add_topk(x, net.library.module.TopKOperation.MIN, 1, 2)
     return net.name(layer).get_output(0)
 
 
-def write_steps(net, x):
+def write_steps(net: Any, x: Any) -> Any:
     return net.name(net.network.add_slice(x, (0, 0), (1, 2), (1, 2))).get_output(0)
 
 
@@ -237,13 +239,13 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("message", REFUSED)
-def test_what_a_layer_can_do_beyond_our_use_is_refused_by_name(message):
+def test_what_a_layer_can_do_beyond_our_use_is_refused_by_name(message: Any) -> None:
     with pytest.raises(EngineError, match=message):
         out(REFUSED[message], x=normal(2, 4))
 
 
-def test_layers_that_our_networks_never_use_are_refused():
-    def write(net, x):
+def test_layers_that_our_networks_never_use_are_refused() -> None:
+    def write(net: Any, x: Any) -> Any:
         return net.name(net.network.add_softmax(x)).get_output(0)
 
     with pytest.raises(EngineError, match="SOFTMAX is not one that our networks use"):
@@ -259,7 +261,7 @@ IMPOSSIBLE = {
 
 
 @pytest.mark.parametrize("name", IMPOSSIBLE)
-def test_the_writer_says_where_tensorrt_takes_no_layer(name):
+def test_the_writer_says_where_tensorrt_takes_no_layer(name: str) -> None:
     net = NetworkWriter(builder().library, builder().create_network())
     x = net.input("x", Element.FLOAT32, (2, 4), "value")
     with net.scope("block"), pytest.raises(EngineError, match="block: TensorRT rejected this layer"):

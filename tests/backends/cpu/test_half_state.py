@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +18,7 @@ from trtnemo.plugins.mamba2.reference import initial_state, mamba2
 STEPS = 10_000
 
 
-def slow_case(tokens):
+def slow_case(tokens: Any) -> Any:
     """A layer whose second head remembers some two thousand steps, so that each adds less than half a unit of float16.
 
     The first head passes its input through: beside it, the norm over both shows how large the second one's state is.
@@ -37,15 +39,15 @@ def slow_case(tokens):
     return op, projected, parameters
 
 
-def packed(parameters):
+def packed(parameters: Any) -> Any:
     return {role: single(role, value) for role, value in parameters.items()}
 
 
-def scans(graph):
+def scans(graph: Any) -> Any:
     return [node.op for node in graph.nodes if isinstance(node.op, Mamba2)]
 
 
-def without_norm(op, projected, parameters, rounds):
+def without_norm(op: Any, projected: Any, parameters: Any, rounds: Any) -> Any:
     """Return the mean of the state after each 1,000 steps, in float64 arithmetic, rounded after each as told."""
     state, means = torch.zeros(op.heads, op.head_dim, op.state_size, dtype=torch.float64), []
     channels = projected[:, op.inner : op.inner + op.channels].double()
@@ -63,7 +65,7 @@ def without_norm(op, projected, parameters, rounds):
     return np.array(means)
 
 
-def test_nearest_rounding_drifts_here():
+def test_nearest_rounding_drifts_here() -> None:
     """What the next test guards against is real: the state stops growing when a step is below half a unit."""
     op, projected, parameters = slow_case(STEPS)
     exact = without_norm(op, projected, parameters, lambda state: state)
@@ -71,7 +73,7 @@ def test_nearest_rounding_drifts_here():
     assert np.abs(nearest / exact - 1)[-1] > 0.05
 
 
-def test_ten_thousand_steps_do_not_drift():
+def test_ten_thousand_steps_do_not_drift() -> None:
     op, projected, parameters = slow_case(STEPS)
     exact = mamba2(op, projected, parameters, initial_state(op))[0]
     cuts = range(500, STEPS, 500)
@@ -82,7 +84,7 @@ def test_ten_thousand_steps_do_not_drift():
 
 
 @pytest.mark.parametrize("kernels", _native.kernel_names())
-def test_its_bits_depend_neither_on_chunks_nor_on_kernels(kernels, monkeypatch):
+def test_its_bits_depend_neither_on_chunks_nor_on_kernels(kernels: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     op, projected, parameters = slow_case(60)
     whole = run_native(op, [projected], packed(parameters), (), ssm_state="float16")
     monkeypatch.setenv("TRTNEMO_CPU", kernels)
@@ -91,7 +93,7 @@ def test_its_bits_depend_neither_on_chunks_nor_on_kernels(kernels, monkeypatch):
     assert not torch.equal(run_native(op, [projected], packed(parameters), ()), whole)
 
 
-def test_states_take_half_the_room_and_verification_leaves_the_same_bits(make_checkpoint):
+def test_states_take_half_the_room_and_verification_leaves_the_same_bits(make_checkpoint: Any) -> None:
     directory = make_checkpoint("mixed")
     executor = make_native(directory, ssm_state="float16")
     tokens = np.random.default_rng(0).integers(0, 4096, 60).tolist()

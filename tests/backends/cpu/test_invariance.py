@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,12 +21,12 @@ KERNELS = _native.kernel_names()
 
 
 @pytest.fixture(scope="module")
-def directory(make_checkpoint):
+def directory(make_checkpoint: Any) -> Any:
     return make_checkpoint("mixed")
 
 
 @pytest.fixture(scope="module")
-def alone(directory):
+def alone(directory: Any) -> Any:
     """Logits of every token of every sequence, fed whole, each in an executor of its own with one thread."""
     rows = []
     for tokens in SEQUENCES:
@@ -35,7 +36,7 @@ def alone(directory):
 
 
 @pytest.fixture(scope="module")
-def drafted(directory):
+def drafted(directory: Any) -> Any:
     """Draft logits after each token of each sequence, fed one by one, from a token that stands for the place."""
     rows = []
     for number, tokens in enumerate(SEQUENCES):
@@ -47,13 +48,13 @@ def drafted(directory):
     return rows
 
 
-def draft_after(length):
+def draft_after(length: Any) -> Any:
     """Return a token to draft from, one for each place."""
     return 100 + 7 * length
 
 
 @pytest.fixture(scope="module")
-def executors(directory):
+def executors(directory: Any) -> Any:
     """Of one to three threads; the last has pages for half of what four whole sequences need."""
     how = {"activations": "int8", "kv_cache": "float16"}
     tight = make_native(directory, slots=4, max_seq_len=LENGTH + 6, kv_tokens=192, threads=2, **how)
@@ -63,18 +64,18 @@ def executors(directory):
 class Run:
     """A schedule drawn step by step: what comes out is compared with the sequences run alone."""
 
-    def __init__(self, executor, alone, drafted, draw):
+    def __init__(self, executor: Any, alone: Any, drafted: Any, draw: Any) -> None:
         self.executor, self.alone, self.drafted, self.draw = executor, alone, drafted, draw
         self.position = [0] * len(SEQUENCES)
         self.drafts = Counter()  # by sequence; the next one continues the one before, until a token is taken in
         self.snapshots = []
 
-    def close(self):
+    def close(self) -> None:
         self.snapshots.clear()
         for number in range(len(SEQUENCES)):
             self.executor.release(number)
 
-    def step(self):
+    def step(self) -> None:
         parts, speculative = [], {}
         for number, tokens in enumerate(SEQUENCES):
             left = LENGTH - self.position[number]
@@ -93,7 +94,7 @@ class Run:
         if parts and self.has_room(parts):
             self.run(parts, speculative)
 
-    def has_room(self, parts):
+    def has_room(self, parts: Any) -> Any:
         """Free pages as a runtime would, snapshots first; say whether the step may run, after it was refused if not."""
         batch = make_batch(parts)
         while not self.executor.has_room(batch.segments) and self.snapshots:
@@ -104,7 +105,7 @@ class Run:
             self.executor.forward(batch)
         return False
 
-    def run(self, parts, speculative):
+    def run(self, parts: Any, speculative: Any) -> None:
         logits = self.executor.forward(make_batch(parts)).logits
         for number, *_ in parts:
             self.drafts[number] = 0
@@ -118,12 +119,12 @@ class Run:
                 self.executor.commit(number, count)
             self.position[number] += count
 
-    def keep(self):
+    def keep(self) -> None:
         number = self.draw(st.integers(0, len(SEQUENCES) - 1))
         if self.position[number]:
             self.snapshots.append((number, self.executor.snapshot(number)))
 
-    def go_back(self):
+    def go_back(self) -> None:
         if self.snapshots:
             # an index is drawn, for hypothesis keeps what was drawn
             number, snapshot = self.snapshots[self.draw(st.integers(0, len(self.snapshots) - 1))]
@@ -135,14 +136,14 @@ class Run:
             self.position[number] = snapshot.length
             self.drafts[number] = 0
 
-    def swap_out(self):
+    def swap_out(self) -> None:
         """Move a kept state out of the pages, as a sequence that gives way is."""
         if self.snapshots:
             number, snapshot = self.snapshots[self.draw(st.integers(0, len(self.snapshots) - 1))]
             snapshot.swap_out()
             self.leave(number)
 
-    def draft(self):
+    def draft(self) -> None:
         for number, position in enumerate(self.position):
             count = self.drafts[number]
             if not position or count == 4 or not self.draw(st.booleans()):
@@ -153,10 +154,10 @@ class Run:
                 assert count or np.array_equal(found[0], self.drafted[number][position - 1])
                 self.drafts[number] += 1
 
-    def restart(self):
+    def restart(self) -> None:
         self.leave(self.draw(st.integers(0, len(SEQUENCES) - 1)))
 
-    def leave(self, number):
+    def leave(self, number: Any) -> None:
         self.executor.release(number)
         self.position[number] = self.drafts[number] = 0
 
@@ -166,7 +167,9 @@ ACTIONS = ["step", "step", "step", "keep", "go_back", "swap_out", "draft", "rest
 
 @settings(max_examples=40)
 @given(st.data())
-def test_any_schedule_gives_the_bits_of_a_sequence_run_alone(executors, alone, drafted, data):
+def test_any_schedule_gives_the_bits_of_a_sequence_run_alone(
+    executors: Any, alone: Any, drafted: Any, data: Any
+) -> None:
     executor = data.draw(st.sampled_from(executors))
     run = Run(executor, alone, drafted, data.draw)
     try:
@@ -178,7 +181,9 @@ def test_any_schedule_gives_the_bits_of_a_sequence_run_alone(executors, alone, d
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
-def test_every_form_of_the_kernels_gives_the_same_bits(directory, alone, kernels, monkeypatch):
+def test_every_form_of_the_kernels_gives_the_same_bits(
+    directory: Any, alone: Any, kernels: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TRTNEMO_CPU", kernels)
     executor = make_native(directory, activations="int8", kv_cache="float16")
     assert executor.kernels == kernels
@@ -188,7 +193,7 @@ def test_every_form_of_the_kernels_gives_the_same_bits(directory, alone, kernels
         assert np.array_equal(found, alone[number])
 
 
-def test_drafts_come_from_the_sequence_alone(directory):
+def test_drafts_come_from_the_sequence_alone(directory: Any) -> None:
     """The MTP head's logits are the same after any way to the same place."""
     executor = make_native(directory, activations="int8", kv_cache="float16")
     tokens, other = SEQUENCES[0], SEQUENCES[1]
@@ -205,7 +210,7 @@ def test_drafts_come_from_the_sequence_alone(directory):
         assert np.array_equal(first, second)
 
 
-def test_a_draft_asks_for_no_page_that_it_does_not_write(directory):
+def test_a_draft_asks_for_no_page_that_it_does_not_write(directory: Any) -> None:
     """One page is free, and the head's entry stands on one shared page; the page before it is read and not written."""
     executor = make_native(directory, slots=2, max_seq_len=96, kv_tokens=96)
     executor.forward(make_batch([(0, 0, SEQUENCES[0][:33], False)]))
@@ -219,7 +224,7 @@ def test_a_draft_asks_for_no_page_that_it_does_not_write(directory):
         executor.draft([DraftToken(0, 7)])
 
 
-def test_a_snapshot_shares_pages_until_somebody_writes(directory):
+def test_a_snapshot_shares_pages_until_somebody_writes(directory: Any) -> None:
     executor = make_native(directory, slots=2, max_seq_len=256)
     executor.forward(make_batch([(0, 0, SEQUENCES[0], False)]))
     before = executor.free_pages

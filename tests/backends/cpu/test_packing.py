@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -20,7 +23,7 @@ ITEMS = {"float32": np.uint32, "bfloat16": np.uint16, "e4m3": np.uint8}
 
 @settings(deadline=None)
 @given(st.sampled_from(sorted(ITEMS)), st.integers(1, 50), st.integers(1, 50), st.integers(0, 2**32 - 1))
-def test_plain_tiles_interleave_sixteen_rows(format, rows, columns, seed):
+def test_plain_tiles_interleave_sixteen_rows(format: Any, rows: Any, columns: Any, seed: Any) -> None:
     kind = np.dtype(ITEMS[format])
     values = np.random.default_rng(seed).integers(0, np.iinfo(kind).max, (rows, columns), kind, endpoint=True)
     packed = _native.pack_matrix(format, rows, columns, values.reshape(-1).view(np.uint8), None)
@@ -31,7 +34,7 @@ def test_plain_tiles_interleave_sixteen_rows(format, rows, columns, seed):
     assert not unpacked[rows:].any()
 
 
-def unpack_nvfp4(packed, rows, blocks):
+def unpack_nvfp4(packed: Any, rows: Any, blocks: Any) -> Any:
     """Return codes [rows, columns] and scales [rows, blocks], byte by byte as layout.hpp describes them."""
     codes, scales = np.zeros((rows, blocks * 16), np.uint8), np.zeros((rows, blocks), np.uint8)
     tiles = packed.reshape(-(-rows // 16), -1)
@@ -49,7 +52,7 @@ def unpack_nvfp4(packed, rows, blocks):
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(1, 40), st.integers(1, 9), st.integers(0, 2**32 - 1))
-def test_nvfp4_tiles_hold_every_code_and_scale(rows, blocks, seed):
+def test_nvfp4_tiles_hold_every_code_and_scale(rows: Any, blocks: Any, seed: Any) -> None:
     random = np.random.default_rng(seed)
     codes = random.integers(0, 16, (rows, blocks * 16), np.uint8)
     scales = random.integers(0, 127, (rows, blocks), np.uint8)
@@ -64,13 +67,15 @@ def test_nvfp4_tiles_hold_every_code_and_scale(rows, blocks, seed):
     ("format", "rows", "columns", "given", "scales"),
     [("nvfp4", 4, 24, 48, 8), ("nvfp4", 4, 32, 63, 8), ("nvfp4", 4, 32, 64, None), ("bfloat16", 4, 8, 63, None)],
 )
-def test_bytes_of_another_size_are_refused(format, rows, columns, given, scales):
+def test_bytes_of_another_size_are_refused(
+    format: str, rows: int, columns: int, given: int, scales: int | None
+) -> None:
     blocks = None if scales is None else np.zeros(scales, np.uint8)
     with pytest.raises(ValueError, match="sizes that were named"):
         _native.pack_matrix(format, rows, columns, np.zeros(given, np.uint8), blocks)
 
 
-def test_quantized_weights_keep_their_size(make_checkpoint, tmp_path):
+def test_quantized_weights_keep_their_size(make_checkpoint: Any, tmp_path: Path) -> None:
     checkpoint = Checkpoint.open(make_checkpoint("nvfp4", "small"))
     model = NemotronH.from_checkpoint(checkpoint)
     index = pack_weights(checkpoint, [model.record_target(), model.record_mtp()], tmp_path, lambda *_: None)
@@ -80,7 +85,7 @@ def test_quantized_weights_keep_their_size(make_checkpoint, tmp_path):
     assert all(tensor.offset % _native.ALIGNMENT == 0 for tensor in index.tensors.values())
 
 
-def test_weights_of_another_layout_are_refused(make_checkpoint, tmp_path):
+def test_weights_of_another_layout_are_refused(make_checkpoint: Any, tmp_path: Path) -> None:
     checkpoint = Checkpoint.open(make_checkpoint("nvfp4"))
     pack_weights(checkpoint, [NemotronH.from_checkpoint(checkpoint).record_target()], tmp_path, lambda *_: None)
     text = (tmp_path / INDEX).read_text()
@@ -92,7 +97,7 @@ def test_weights_of_another_layout_are_refused(make_checkpoint, tmp_path):
         read_index(tmp_path)
 
 
-def test_a_table_that_is_also_a_head_is_packed_in_tiles(make_checkpoint):
+def test_a_table_that_is_also_a_head_is_packed_in_tiles(make_checkpoint: Any) -> None:
     model = NemotronH.from_checkpoint(Checkpoint.open(make_checkpoint("bf16")))
     target = model.record_target()
     forms = parameter_forms([target])
@@ -103,7 +108,7 @@ def test_a_table_that_is_also_a_head_is_packed_in_tiles(make_checkpoint):
     assert parameter_forms([model.record_target()])["backbone.embeddings.weight"] == "tiles"
 
 
-def test_no_two_values_that_are_needed_at_once_share_a_buffer(make_checkpoint):
+def test_no_two_values_that_are_needed_at_once_share_a_buffer(make_checkpoint: Any) -> None:
     model = NemotronH.from_checkpoint(Checkpoint.open(make_checkpoint("mixed")))
     for graph in (model.record_target(), model.record_mtp()):
         buffers = assign_buffers(graph)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -22,7 +24,7 @@ TOKENS = 21
 FORMATS = ["float32", "bfloat16", "fp8", "nvfp4"]
 
 
-def encode(format, weight, module):
+def encode(format: Any, weight: Any, module: Any) -> Any:
     """Return (tensors as a checkpoint holds them, the values that they stand for)."""
     if format == "float32":
         return {f"{module}.weight": RawTensor(StorageType.F32, weight)}, weight
@@ -45,12 +47,12 @@ def encode(format, weight, module):
     return {f"{module}.{name}": value for name, value in tensors.items()}, values
 
 
-def spec_of(format, name, shape):
+def spec_of(format: Any, name: Any, shape: Any) -> Any:
     stored = {"fp8": WeightFormat.FP8, "nvfp4": WeightFormat.NVFP4}.get(format, WeightFormat.PLAIN)
     return ParameterSpec(name=name, shape=shape, format=stored)
 
 
-def closeness(format, activations):
+def closeness(format: Any, activations: Any) -> Any:
     """Return the error that may be, as a part of the largest value: NVFP4 weights meet whole numbers."""
     return 2e-6 if format != "nvfp4" else 2e-4 if activations == "int16" else 2e-2
 
@@ -58,7 +60,9 @@ def closeness(format, activations):
 @pytest.mark.parametrize("activations", ["int16", "int8"])
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_a_linear_is_right_and_the_same_in_every_kernel(shape, format, activations, monkeypatch):
+def test_a_linear_is_right_and_the_same_in_every_kernel(
+    shape: Any, format: Any, activations: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     random = np.random.default_rng(shape[0])
     tensors, values = encode(format, random.standard_normal(shape).astype(np.float32), "op")
     rows = torch.from_numpy(random.standard_normal((TOKENS, shape[1])).astype(np.float32))
@@ -76,7 +80,9 @@ def test_a_linear_is_right_and_the_same_in_every_kernel(shape, format, activatio
 
 @pytest.mark.parametrize("activations", ["int16", "int8"])
 @pytest.mark.parametrize("format", FORMATS)
-def test_experts_are_right_and_the_same_in_every_kernel(format, activations, monkeypatch):
+def test_experts_are_right_and_the_same_in_every_kernel(
+    format: Any, activations: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     experts, width, inner = 7, 48, 80
     op = LatentMoe(
         experts=experts, top_k=3, width=width, inner=inner, groups=1, top_groups=1, normalize=True, scaling_factor=2.5

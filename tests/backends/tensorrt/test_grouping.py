@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ from trtnemo.backends.tensorrt.lower.grouping import group
 
 
 @st.composite
-def routings(draw):
+def routings(draw: Any) -> Any:
     """Return (picks [T, K] without repeats in a row, experts, experts of a part, most cells)."""
     part_size = draw(st.integers(1, 8))
     experts = part_size * draw(st.integers(1, 4))
@@ -25,7 +27,7 @@ def routings(draw):
 
 @settings(deadline=None)
 @given(routings())
-def test_every_pick_is_answered_once_by_its_own_expert_with_its_own_token(routing):
+def test_every_pick_is_answered_once_by_its_own_expert_with_its_own_token(routing: Any) -> None:
     picked, _, part_size, most_cells = routing
     answered = np.zeros(picked.shape, int)
     for found in group(*routing):
@@ -42,7 +44,7 @@ def test_every_pick_is_answered_once_by_its_own_expert_with_its_own_token(routin
 
 @settings(deadline=None)
 @given(routings())
-def test_a_round_reads_and_writes_within_its_arrays(routing):
+def test_a_round_reads_and_writes_within_its_arrays(routing: Any) -> None:
     picked, experts, part_size, _ = routing
     for found in group(*routing):
         assert found.token_of_cell.dtype == found.cell_of_pick.dtype == np.int32
@@ -54,7 +56,7 @@ def test_a_round_reads_and_writes_within_its_arrays(routing):
 
 @settings(deadline=None)
 @given(routings())
-def test_parts_come_in_order_and_those_without_picks_are_left_out(routing):
+def test_parts_come_in_order_and_those_without_picks_are_left_out(routing: Any) -> None:
     picked, _, part_size, _ = routing
     rounds = list(group(*routing))
     parts = [found.part for found in rounds]
@@ -65,13 +67,13 @@ def test_parts_come_in_order_and_those_without_picks_are_left_out(routing):
 
 @settings(deadline=None)
 @given(routings())
-def test_there_are_as_many_rounds_as_the_most_popular_expert_of_each_part_needs(routing):
+def test_there_are_as_many_rounds_as_the_most_popular_expert_of_each_part_needs(routing: Any) -> None:
     picked, experts, part_size, most_cells = routing
     counts = np.bincount(picked.reshape(-1), minlength=experts).reshape(-1, part_size).max(1)
     assert len(list(group(*routing))) == sum(-(-count // most_cells) for count in counts.tolist())
 
 
-def test_a_very_popular_expert_has_several_rounds_and_loses_no_token():
+def test_a_very_popular_expert_has_several_rounds_and_loses_no_token() -> None:
     picked = np.full((100, 1), 5, np.int32)
     rounds = list(group(picked, experts=8, part_size=4, most_cells=32))
     assert [found.part for found in rounds] == [1, 1, 1, 1]
@@ -81,7 +83,7 @@ def test_a_very_popular_expert_has_several_rounds_and_loses_no_token():
     assert seen.tolist() == list(range(100))
 
 
-def test_a_sum_over_the_rounds_is_the_routed_sum():
+def test_a_sum_over_the_rounds_is_the_routed_sum() -> None:
     random = np.random.default_rng(3)
     tokens, experts, top_k = 50, 12, 3
     picked = np.stack([random.permutation(experts)[:top_k] for _ in range(tokens)]).astype(np.int32)
@@ -96,7 +98,7 @@ def test_a_sum_over_the_rounds_is_the_routed_sum():
 
 
 @pytest.mark.parametrize("kind", [np.int32, np.int64])
-def test_picks_of_either_integer_type_are_taken(kind):
+def test_picks_of_either_integer_type_are_taken(kind: Any) -> None:
     (found,) = group(np.array([[1, 0]], kind), experts=2, part_size=2, most_cells=4)
     assert found.token_of_cell.tolist() == [[0], [0]]
     assert found.cell_of_pick.tolist() == [[1, 0]]

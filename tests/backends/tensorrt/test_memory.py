@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ MEGABYTE = 1_000_000
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_a_latent_moe_takes_less_than_a_megabyte_per_decoded_token(device):
+def test_a_latent_moe_takes_less_than_a_megabyte_per_decoded_token(device: Any) -> None:
     settings, _ = networks()
     found = [record for record in compile_all(device, {"moe"}) if record.phase == "decode"]
     assert {path.partition(".")[0] for record in found for path in record.paths} == {"backbone", "mtp"}
@@ -37,7 +38,7 @@ def test_a_latent_moe_takes_less_than_a_megabyte_per_decoded_token(device):
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_a_prefill_of_512_tokens_takes_less_than_150_megabytes_of_a_latent_moe(device):
+def test_a_prefill_of_512_tokens_takes_less_than_150_megabytes_of_a_latent_moe(device: Any) -> None:
     settings, _ = networks()
     assert settings.prefill_rows == 512
     found = compile_all(device, {"router", "route", "experts", "experts-out"})
@@ -47,7 +48,7 @@ def test_a_prefill_of_512_tokens_takes_less_than_150_megabytes_of_a_latent_moe(d
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_no_linear_of_a_decode_step_writes_its_weight_out(device):
+def test_no_linear_of_a_decode_step_writes_its_weight_out(device: Any) -> None:
     # a BF16 copy of q_proj or o_proj alone is 33.6 MB, one of in_proj 152 MB
     kinds = {"qkv", "mtp-qkv", "attention", "logits", "cache", "norm", "embedding"}
     found = compile_all(device, kinds)
@@ -58,7 +59,7 @@ def test_no_linear_of_a_decode_step_writes_its_weight_out(device):
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_attention_over_131072_keys_is_fused(device):
+def test_attention_over_131072_keys_is_fused(device: Any) -> None:
     settings, _ = networks()
     scores = 4 * settings.capacity * 32  # one row of float32 scores of all heads
     found = compile_all(device, {"attention"})
@@ -69,7 +70,7 @@ def test_attention_over_131072_keys_is_fused(device):
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_mamba_keeps_its_scratch_to_a_few_states(device):
+def test_mamba_keeps_its_scratch_to_a_few_states(device: Any) -> None:
     settings, _ = networks()
     state = settings.slots * 128 * 64 * 128 * 4
     found = compile_all(device, {"mamba", "advance"})
@@ -82,7 +83,7 @@ def test_mamba_keeps_its_scratch_to_a_few_states(device):
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("slots", [1, 2, 4])
-def test_routed_experts_alone_take_less_than_a_megabyte_a_token_with_few_slots_too(device, slots):
+def test_routed_experts_alone_take_less_than_a_megabyte_a_token_with_few_slots_too(device: Any, slots: int) -> None:
     settings, specs = networks()
     settings = settings.model_copy(update={"slots": slots})
     spec = next(spec for spec in specs.values() if spec.kind == "moe")
@@ -95,7 +96,7 @@ def test_routed_experts_alone_take_less_than_a_megabyte_a_token_with_few_slots_t
     assert 0 < builder.activation_bytes < MEGABYTE * 8 * slots
 
 
-def test_a_query_computed_in_the_plan_of_its_attention_would_show():
+def test_a_query_computed_in_the_plan_of_its_attention_would_show() -> None:
     settings, _ = networks()
     builder = PlanBuilder(find_library(), (12, 0))
     network = builder.create_network()
@@ -113,11 +114,11 @@ def test_a_query_computed_in_the_plan_of_its_attention_would_show():
     assert builder.activation_bytes > 1000 * MEGABYTE
 
 
-def test_a_bank_that_is_expanded_would_show(monkeypatch):
+def test_a_bank_that_is_expanded_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
     # the same layer with a matrix product in place of multiply and sum, which the builder cannot fuse
     from trtnemo.plugins.latent_moe import tensorrt as layers
 
-    def with_matmul(net, x, bank, picked_TK):
+    def with_matmul(net: Any, x: Any, bank: Any, picked_TK: Any) -> Any:
         weights_TKoi = net.gather(layers.dequantize(net, bank, layers._FLOAT), picked_TK, 0)
         product = net.matmul(x, weights_TKoi, transpose_right=True)
         return net.reduce("SUM", product, 2)
@@ -131,7 +132,7 @@ def test_a_bank_that_is_expanded_would_show(monkeypatch):
     assert builder.activation_bytes > 100 * MEGABYTE
 
 
-def test_decode_plans_read_what_the_roofline_says():
+def test_decode_plans_read_what_the_roofline_says() -> None:
     recipe = load_recipe("rtx-pro-6000", ["speculation.draft_tokens=0"])
     network = find_network(SUPER)
     plan = make_plan(network, to_deployment(recipe, network), find_device("rtx-pro-6000"))
@@ -146,7 +147,7 @@ def test_decode_plans_read_what_the_roofline_says():
     assert read == pytest.approx(bound.weight_bytes, rel=2e-3)
 
 
-def test_all_of_super_compiles_in_bounded_host_memory():
+def test_all_of_super_compiles_in_bounded_host_memory() -> None:
     # in a process of its own, whose peak the kernel counts from its start on
     program = (
         "import pathlib; from tests.support.backends.full_width import compile_all, networks;"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ SETTINGS = Settings.from_recipe(load_recipe("rtx-pro-6000"))
 
 
 @pytest.fixture(scope="module")
-def model(make_checkpoint):
+def model(make_checkpoint: Any) -> Any:
     """Return (graphs, stored element types) of a checkpoint whose layers are stored in several formats."""
     checkpoint = Checkpoint.open(make_checkpoint("mixed"))
     network = NemotronH.from_checkpoint(checkpoint, "native")
@@ -32,13 +33,13 @@ def model(make_checkpoint):
     return graphs, stored_elements(checkpoint, graphs)
 
 
-def test_every_op_that_torch_has_a_form_for_has_one_here():
+def test_every_op_that_torch_has_a_form_for_has_one_here() -> None:
     load_forms("torch")
     load_forms("tensorrt_form")
     assert FORMS.keys() | {"attention"} == TORCH_FORMS.keys()
 
 
-def test_every_node_is_in_one_block_of_each_phase_but_what_no_prefill_needs(model):
+def test_every_node_is_in_one_block_of_each_phase_but_what_no_prefill_needs(model: Any) -> None:
     graphs, plain = model
     _, programs = plan_networks(graphs, plain, SETTINGS)
     target, mtp = graphs
@@ -54,13 +55,13 @@ def test_every_node_is_in_one_block_of_each_phase_but_what_no_prefill_needs(mode
         assert sorted(names) == sorted(wanted)
 
 
-def test_a_prefill_of_the_draft_head_ends_with_its_cache(model):
+def test_a_prefill_of_the_draft_head_ends_with_its_cache(model: Any) -> None:
     graphs, plain = model
     _, programs = plan_networks(graphs, plain, SETTINGS)
     assert programs["mtp"]["prefill"][-1].plan.startswith("cache-prefill-")
 
 
-def test_a_network_is_shared_only_by_layers_stored_alike(model):
+def test_a_network_is_shared_only_by_layers_stored_alike(model: Any) -> None:
     graphs, plain = model
     networks, _ = plan_networks(graphs, plain, SETTINGS)
     for spec in networks.values():
@@ -69,32 +70,32 @@ def test_a_network_is_shared_only_by_layers_stored_alike(model):
         assert set(spec.paths) == {block.path for block in layers}
 
 
-def _blocks(graphs, plain):
+def _blocks(graphs: Any, plain: Any) -> Any:
     _, programs = plan_networks(graphs, plain, SETTINGS)
     return [block for phases in programs.values() for blocks in phases.values() for block in blocks]
 
 
 @pytest.mark.parametrize("change", [{"slots": 2}, {"capacity": 4096}, {"prefill_rows": 64}, {"cache": "float32"}])
-def test_names_depend_on_what_plans_are_built_for(model, change):
+def test_names_depend_on_what_plans_are_built_for(model: Any, change: dict[str, Any]) -> None:
     graphs, plain = model
     other = SETTINGS.model_validate({**SETTINGS.model_dump(), **change})
     assert not plan_networks(graphs, plain, SETTINGS)[0].keys() & plan_networks(graphs, plain, other)[0].keys()
 
 
-def _emit_all(model):
+def _emit_all(model: Any) -> None:
     graphs, plain = model
     builder = PlanBuilder(find_library(), (12, 0))
     for spec in plan_networks(graphs, plain, SETTINGS)[0].values():
         emit(spec, SETTINGS, builder)
 
 
-def test_an_op_without_a_form_is_refused_with_its_node(model, monkeypatch):
+def test_an_op_without_a_form_is_refused_with_its_node(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(FORMS, "relu2")
     with pytest.raises(EngineError, match=r"^backbone\.layers\.\d+.*: op 'relu2' has no TensorRT form"):
         _emit_all(model)
 
 
-def test_a_layer_that_tensorrt_refuses_is_told_with_its_place(model, monkeypatch):
+def test_a_layer_that_tensorrt_refuses_is_told_with_its_place(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(
         FORMS, "add", TensorrtForm(lambda op, node, site, inputs: site.net.top_k(inputs[0], 10**9, 1)[0])
     )

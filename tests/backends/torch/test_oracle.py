@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def expected_logits(directory: Path, seed: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("precision", "size", "seed"), CASES)
-def test_prefill_logits_equal_transformers(make_checkpoint, precision, size, seed):
+def test_prefill_logits_equal_transformers(make_checkpoint: Any, precision: Any, size: Any, seed: Any) -> None:
     directory = make_checkpoint(precision, size, seed)
     executor = make_executor(directory)
     found = executor.forward(make_batch([(0, 0, token_ids(seed).tolist(), False)])).logits
@@ -48,7 +49,7 @@ def test_prefill_logits_equal_transformers(make_checkpoint, precision, size, see
 
 
 @pytest.mark.parametrize(("precision", "size", "seed"), CASES)
-def test_logits_step_by_step_equal_transformers(make_checkpoint, precision, size, seed):
+def test_logits_step_by_step_equal_transformers(make_checkpoint: Any, precision: Any, size: Any, seed: Any) -> None:
     directory = make_checkpoint(precision, size, seed)
     executor = make_executor(directory)
     ids = token_ids(seed).tolist()
@@ -56,7 +57,7 @@ def test_logits_step_by_step_equal_transformers(make_checkpoint, precision, size
     assert np.abs(np.stack(rows) - expected_logits(directory, seed)).max() < 1e-3
 
 
-def test_logits_equal_transformers_own_decoding_steps(make_checkpoint):
+def test_logits_equal_transformers_own_decoding_steps(make_checkpoint: Any) -> None:
     """transformers' decode path has no dt clamp at all, so here its config is left alone."""
     from transformers import NemotronHForCausalLM
 
@@ -78,7 +79,9 @@ def test_logits_equal_transformers_own_decoding_steps(make_checkpoint):
 @both_executors
 @pytest.mark.parametrize("chunks", [[40], [17, 23], [1] * 40, [30, -10]], ids=str)
 @pytest.mark.parametrize("precision", ["bf16", "mixed"])
-def test_draft_logits_equal_transformers_layers_as_mtp_head(make_checkpoint, precision, chunks, make):
+def test_draft_logits_equal_transformers_layers_as_mtp_head(
+    make_checkpoint: Any, precision: str, chunks: Any, make: Any
+) -> None:
     """However the tokens came in (a negative chunk is verified and committed), the head sees every pair."""
     directory = make_checkpoint(precision)
     head, tensors = oracle.mtp_model(directory)
@@ -102,7 +105,7 @@ def test_draft_logits_equal_transformers_layers_as_mtp_head(make_checkpoint, pre
 
 
 @both_executors
-def test_second_draft_continues_from_the_heads_own_hidden_state(make_checkpoint, make):
+def test_second_draft_continues_from_the_heads_own_hidden_state(make_checkpoint: Any, make: Any) -> None:
     directory = make_checkpoint("bf16")
     head, tensors = oracle.mtp_model(directory)
     ids = token_ids(6, 12)

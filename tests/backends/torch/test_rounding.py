@@ -13,7 +13,7 @@ from trtnemo.checkpoint import WeightFormat
 X = torch.randn(5, 64, generator=torch.Generator().manual_seed(0))
 
 
-def test_nvfp4_rounding_equals_modelopt_under_a_static_global_scale():
+def test_nvfp4_rounding_equals_modelopt_under_a_static_global_scale() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from modelopt.torch.quantization.qtensor import NVFP4QTensor
@@ -24,14 +24,14 @@ def test_nvfp4_rounding_equals_modelopt_under_a_static_global_scale():
     assert torch.equal(round_nvfp4(X, 0.002), expected)
 
 
-def test_fp8_rounding_saturates_and_rounds_like_torch():
+def test_fp8_rounding_saturates_and_rounds_like_torch() -> None:
     found = round_fp8(X * 100, 0.1)
     expected = (X * 100 / 0.1).clamp(-448, 448).to(torch.float8_e4m3fn).float() * 0.1
     assert torch.equal(found, expected)
     assert found.abs().max() <= 44.81
 
 
-def test_weight_only_rounds_no_activation_and_the_native_modes_do():
+def test_weight_only_rounds_no_activation_and_the_native_modes_do() -> None:
     values = torch.randn(8, 64, generator=torch.Generator().manual_seed(1))
     exact = X @ values.T
     weight = Weight(values, WeightFormat.NVFP4, input_scale=0.002)

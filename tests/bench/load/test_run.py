@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,28 +35,30 @@ SHAPE = LoadShape(concurrency=2, requests=6, warmup=2, output_tokens=16, thinkin
 
 
 @pytest.fixture(scope="module")
-def generator():
+def generator() -> Iterator[Any]:
     with Generator() as made:
         yield made
 
 
 @pytest.fixture(scope="module", params=["plain", pytest.param("guidellm", marks=pytest.mark.slow)])
-def sender(request):
+def sender(request: Any) -> Any:
     """Return a generator for tests of what is done with runs, whoever sends them."""
     return PlainGenerator() if request.param == "plain" else request.getfixturevalue("generator")
 
 
 @pytest.fixture(scope="module")
-def engine(make_tiny):
+def engine(make_tiny: Any) -> Any:
     return make_tiny("speculation.draft_tokens=2", "speculation.adaptive=false")
 
 
 @pytest.fixture(scope="module")
-def url(engine, server_process):
+def url(engine: Any, server_process: Any) -> Any:
     return server_process(engine)[1]
 
 
-def test_a_run_records_every_request_and_what_the_server_counted(generator, url, engine, tmp_path):
+def test_a_run_records_every_request_and_what_the_server_counted(
+    generator: Any, url: str, engine: Any, tmp_path: Path
+) -> None:
     record = run_load(generator, Target(url), SHAPE)
     assert [request.status for request in record.requests] == ["ok"] * 8
     assert [request.warmup for request in record.requests] == [True] * 2 + [False] * 6
@@ -75,7 +80,7 @@ def test_a_run_records_every_request_and_what_the_server_counted(generator, url,
     assert RunRecord.load(tmp_path / "run") == record
 
 
-def test_a_prompt_that_comes_again_is_seen_in_the_cache_hits(generator, url):
+def test_a_prompt_that_comes_again_is_seen_in_the_cache_hits(generator: Any, url: str) -> None:
     shape = SHAPE.model_copy(update={"prompts": "code", "requests": 4, "warmup": 0, "seed": 7})
     for _ in range(2):  # a fresh load is fresh again
         assert summarize(run_load(generator, Target(url), shape)).cache_hits < 0.1
@@ -86,7 +91,7 @@ def test_a_prompt_that_comes_again_is_seen_in_the_cache_hits(generator, url):
     assert all(request.cached_tokens for request in again.requests)
 
 
-def test_thinking_alone_is_an_answer_and_is_told(generator, url):
+def test_thinking_alone_is_an_answer_and_is_told(generator: Any, url: str) -> None:
     shape = SHAPE.model_copy(
         update={"thinking": True, "output_tokens": SHAPE.output_tokens.model_copy(update={"low": 3, "high": 3})}
     )
@@ -94,14 +99,14 @@ def test_thinking_alone_is_an_answer_and_is_told(generator, url):
     assert (found.requests, found.thinking_only) == (6, 6)
 
 
-def test_tools_are_declared_and_lengths_kept(generator, url):
+def test_tools_are_declared_and_lengths_kept(generator: Any, url: str) -> None:
     plain = run_load(generator, Target(url), SHAPE.model_copy(update={"requests": 2}))
     tools = run_load(generator, Target(url), SHAPE.model_copy(update={"prompts": "tools", "requests": 2}))
     assert min(item.prompt_tokens for item in tools.requests) > 300 > max(item.prompt_tokens for item in plain.requests)
     assert {item.output_tokens for item in tools.requests} == {16}
 
 
-def test_answers_may_end_by_themselves(generator, url):
+def test_answers_may_end_by_themselves(generator: Any, url: str) -> None:
     lengths = SHAPE.output_tokens.model_copy(update={"low": 200, "high": 200})
     shape = SHAPE.model_copy(update={"ends_free": True, "output_tokens": lengths})
     found = run_load(generator, Target(url), shape)
@@ -109,14 +114,14 @@ def test_answers_may_end_by_themselves(generator, url):
     assert min(request.output_tokens for request in found.requests) < 200
 
 
-def test_an_open_load_and_the_completions_endpoint(generator, url):
+def test_an_open_load_and_the_completions_endpoint(generator: Any, url: str) -> None:
     shape = LoadShape(rate=20, requests=5, warmup=0, output_tokens={"low": 4, "high": 9}, api="completions")
     found = sorted(request.output_tokens for request in run_load(generator, Target(url), shape).requests)
     assert found == sorted(prompt.output_tokens for prompt in draw_prompts(shape))
     assert len(set(found)) > 1
 
 
-def test_a_password_in_an_address_is_used_and_not_recorded(generator, url):
+def test_a_password_in_an_address_is_used_and_not_recorded(generator: Any, url: str) -> None:
     record = run_load(
         generator, Target(url.replace("://", "://user:secret@")), SHAPE.model_copy(update={"requests": 1})
     )
@@ -124,14 +129,14 @@ def test_a_password_in_an_address_is_used_and_not_recorded(generator, url):
     assert "secret" not in record.model_dump_json()
 
 
-def test_a_wrong_model_and_a_dead_address_are_told_before_anything_is_sent(generator, url):
+def test_a_wrong_model_and_a_dead_address_are_told_before_anything_is_sent(generator: Any, url: str) -> None:
     with pytest.raises(ServerError, match=r"serves tiny, .*, not gpt-5"):
         run_load(generator, Target(url, "gpt-5"), SHAPE)
     with pytest.raises(ServerError, match="no server answers"):
         run_load(generator, Target("http://127.0.0.1:9"), SHAPE)
 
 
-def test_a_server_that_answers_nothing_gives_an_error_and_no_numbers(generator):
+def test_a_server_that_answers_nothing_gives_an_error_and_no_numbers(generator: Any) -> None:
     refusal = json.dumps({"error": {"message": "no"}}).encode()
     with (
         scripted(model="broken", status=500, body=refusal) as url,
@@ -140,7 +145,7 @@ def test_a_server_that_answers_nothing_gives_an_error_and_no_numbers(generator):
         run_load(generator, Target(url), SHAPE)
 
 
-def test_a_server_started_anew_is_another_one(engine, server_process):
+def test_a_server_started_anew_is_another_one(engine: Any, server_process: Any) -> None:
     process, url = server_process(engine)
     observation = Observation(url)
     process.terminate()
@@ -151,7 +156,7 @@ def test_a_server_started_anew_is_another_one(engine, server_process):
         observation.difference()
 
 
-def test_a_clock_that_jumps_is_seen(monkeypatch):
+def test_a_clock_that_jumps_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(guidellm_driver.time, "time", lambda: now[0] + guidellm_driver.time.monotonic())
     with guidellm_driver.ClockWatch() as calm:
@@ -162,16 +167,20 @@ def test_a_clock_that_jumps_is_seen(monkeypatch):
     assert jumped.worst == pytest.approx(-3, abs=0.01)
 
 
-def test_a_run_during_which_the_clock_jumped_is_refused(generator, url, monkeypatch):
+def test_a_run_during_which_the_clock_jumped_is_refused(
+    generator: Any, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(generator, "_ask", lambda job: {"requests": [], "clock": 0.2})
     with pytest.raises(ServerError, match=r"the clock jumped by 0\.20 s"):
         run_load(generator, Target(url), SHAPE)
 
 
-def test_a_lost_record_is_measured_again_and_never_passed_over(generator, url, monkeypatch):
+def test_a_lost_record_is_measured_again_and_never_passed_over(
+    generator: Any, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked, ask = [], generator._ask
 
-    def lose(job):
+    def lose(job: Any) -> Any:
         answer = ask(job)
         asked.append(job)
         return {**answer, "requests": answer["requests"][1:]} if len(asked) in losing else answer
@@ -185,7 +194,7 @@ def test_a_lost_record_is_measured_again_and_never_passed_over(generator, url, m
     assert len(asked) == 4
 
 
-def test_nothing_that_guidellm_or_its_workers_print_is_taken_for_an_answer():
+def test_nothing_that_guidellm_or_its_workers_print_is_taken_for_an_answer() -> None:
     code = """
 import os, subprocess
 from trtnemo.bench.load.guidellm_driver import private_stdout
@@ -200,20 +209,22 @@ print("answer", file=answers, flush=True)
     assert done.stderr.count("noise") == 3
 
 
-def test_without_guidellm_the_remedy_is_told(monkeypatch):
+def test_without_guidellm_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRTNEMO_BENCH_PYTHON", "/no/such/python")
     with pytest.raises(MachineError, match="/no/such/python, which is not there"), Generator():
         pass
 
 
-def test_one_place_is_measured():
+def test_one_place_is_measured() -> None:
     with pytest.raises(UsageError, match="give one of"):
         Place()
     with pytest.raises(UsageError, match="--set changes a recipe"):
         Place(url="http://x", settings=("a=1",))
 
 
-def test_a_sweep_goes_on_where_it_stood_and_names_what_cannot_fit(sender, tmp_path, monkeypatch):
+def test_a_sweep_goes_on_where_it_stood_and_names_what_cannot_fit(
+    sender: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     load = {"requests": 4, "warmup": 0, "output_tokens": 8}
     sizes = {"limits.max_batch_size": [2, 10**9]}
@@ -233,7 +244,9 @@ def test_a_sweep_goes_on_where_it_stood_and_names_what_cannot_fit(sender, tmp_pa
     assert (again.measured, again.resumed, again.unfit, again.failed) == (0, 2, 2, 0)
 
 
-def test_a_point_that_fails_is_written_down_and_tried_again(sender, tmp_path, engine, server_process):
+def test_a_point_that_fails_is_written_down_and_tried_again(
+    sender: Any, tmp_path: Path, engine: Any, server_process: Any
+) -> None:
     """A server that is there again; and what it gave is not taken for another server's."""
     port = free_port()
     spec = SweepSpec(
@@ -248,7 +261,7 @@ def test_a_point_that_fails_is_written_down_and_tried_again(sender, tmp_path, en
     assert run_sweep(other, tmp_path, lambda *_: None, sender).failed == 1
 
 
-def test_half_written_results_are_measured_again(sender, tmp_path, url):
+def test_half_written_results_are_measured_again(sender: Any, tmp_path: Path, url: str) -> None:
     load = {"requests": 3, "warmup": 0, "output_tokens": 4}
     grid = SweepSpec(url=url, load={**load, "concurrency": 1})
     limits = SweepSpec(url=url, load=load, limits=Limits(ttft_p99=30, most=1))
@@ -263,7 +276,7 @@ def test_half_written_results_are_measured_again(sender, tmp_path, url):
     assert [count for _, count in found_limits(tmp_path)] == [1]
 
 
-def test_an_engine_is_built_anew_when_the_code_has_changed(tmp_path, monkeypatch):
+def test_an_engine_is_built_anew_when_the_code_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     digest = recipe_digest(load_recipe("tiny"))
     built = build("tiny", (), digest)
@@ -273,13 +286,13 @@ def test_an_engine_is_built_anew_when_the_code_has_changed(tmp_path, monkeypatch
     assert (build("tiny", (), digest) / "engine.json").stat().st_ino != made
 
 
-def test_a_load_goes_on_as_long_as_it_is_told(generator, url):
+def test_a_load_goes_on_as_long_as_it_is_told(generator: Any, url: str) -> None:
     shape = LoadShape(rate=120, seconds=2, warmup=0, output_tokens=2)  # 64 requests would be sent after half a second
     found = run_load(generator, Target(url), shape)
     assert max(request.sent for request in found.requests) > 0.8
 
 
-def test_a_search_keeps_what_it_tried(sender, tmp_path, url):
+def test_a_search_keeps_what_it_tried(sender: Any, tmp_path: Path, url: str) -> None:
     load = {"requests": 4, "warmup": 0, "output_tokens": 8}
     spec = SweepSpec(url=url, load=load, limits=Limits(ttft_p99=30, most=2))
     run_sweep(spec, tmp_path, lambda *_: None, sender)
@@ -292,12 +305,12 @@ def test_a_search_keeps_what_it_tried(sender, tmp_path, url):
     assert len(list(tmp_path.rglob("run.json"))) == 3
 
 
-def prompts_of(run):
+def prompts_of(run: Any) -> Any:
     """Return a run's prompts without their marks."""
     return [prompt.text.partition("] ")[2] for prompt in draw_prompts(run.shape, run.nonce)]
 
 
-def test_two_servers_are_measured_in_turn_with_the_same_prompts(sender, engine, tmp_path):
+def test_two_servers_are_measured_in_turn_with_the_same_prompts(sender: Any, engine: Any, tmp_path: Path) -> None:
     slow = (sys.executable, str(ROOT / "scripts" / "slow_server.py"), "0.05")
     told = []
     places = Place(engine=engine), Place(engine=engine, program=slow)
@@ -317,10 +330,10 @@ def test_two_servers_are_measured_in_turn_with_the_same_prompts(sender, engine, 
     assert min(run.metrics["itl_p50"] for run in after) > 0.02 > max(run.metrics["itl_p50"] for run in before)
 
 
-def test_pairs_that_are_kept_are_not_taken_again(sender, url, tmp_path):
+def test_pairs_that_are_kept_are_not_taken_again(sender: Any, url: str, tmp_path: Path) -> None:
     place, shape = Place(url=url), SHAPE.model_copy(update={"requests": 2, "warmup": 0})
 
-    def measure(pairs, **changes):
+    def measure(pairs: Any, **changes: Any) -> Any:
         told = []
         changed = shape.model_copy(update=changes)
         measure_pairs(place, place, changed, pairs, tmp_path / "kept", lambda *words: told.append(words), sender)
@@ -344,7 +357,7 @@ def test_pairs_that_are_kept_are_not_taken_again(sender, url, tmp_path):
         measure_pairs(place, Place(recipe="tiny"), shape, 3, tmp_path / "kept", lambda *_: None, sender)
 
 
-def test_a_word_names_an_address_an_engine_or_a_recipe(engine):
+def test_a_word_names_an_address_an_engine_or_a_recipe(engine: Any) -> None:
     assert Place.named("http://127.0.0.1:9") == Place(url="http://127.0.0.1:9")
     assert Place.named(str(engine), program=("other",)) == Place(engine=engine, program=("other",))
     assert Place.named("tiny", settings=("a=1",), program=("other",)) == Place(

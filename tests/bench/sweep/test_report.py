@@ -7,6 +7,8 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +28,7 @@ CHARTS = ["pareto", "percentiles", "acceptance", "roofline"]
 BROWSER = shutil.which("chromium")
 
 
-def requests_of(streams, interval, count=24):
+def requests_of(streams: Any, interval: Any, count: Any = 24) -> Any:
     """Requests of 64 tokens, `streams` at once, each answered a little differently."""
     return tuple(
         RequestRecord(
@@ -45,7 +47,7 @@ def requests_of(streams, interval, count=24):
     )
 
 
-def point(index, name, **changes):
+def point(index: Any, name: Any, **changes: Any) -> Any:
     """A plausible point: the more streams, the slower each; every third kind of points drafts better."""
     kind, streams = divmod(index, 4)
     streams = 4**streams
@@ -80,38 +82,38 @@ def point(index, name, **changes):
 
 
 @pytest.fixture(scope="module")
-def points():
+def points() -> Any:
     return [point(index, HOSTILE if index == 6 else name) for index, name in enumerate(NAMES)]
 
 
 @pytest.fixture(scope="module")
-def report(points, tmp_path_factory):
+def report(points: Any, tmp_path_factory: Any) -> Any:
     return write_report(points, MISSING, tmp_path_factory.mktemp("report") / "out", f"Tiny on two cores {HOSTILE}")
 
 
-def page_of(paths):
+def page_of(paths: Any) -> Any:
     return paths[0].read_text(encoding="utf-8")
 
 
-def colours(file):
+def colours(file: Any) -> Any:
     image = (imread(file)[..., :3] * 255).astype(np.uint32)
     return len(np.unique(image @ np.array([1 << 16, 1 << 8, 1], np.uint32)))
 
 
-def test_a_report_is_a_page_and_its_charts(report):
+def test_a_report_is_a_page_and_its_charts(report: Any) -> None:
     assert [path.name for path in report] == ["report.html", *(f"{name}.png" for name in CHARTS)]
     for path in report[1:]:
         assert path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
         assert colours(path) > 20
 
 
-def test_names_cannot_put_markup_into_the_page(report):
+def test_names_cannot_put_markup_into_the_page(report: Any) -> None:
     page = page_of(report)
     assert "<script" not in page
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 4  # two titles, a point, a point that was not run
 
 
-def test_the_page_loads_nothing_from_elsewhere(report):
+def test_the_page_loads_nothing_from_elsewhere(report: Any) -> None:
     page = page_of(report)
     assert """content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">""" in page
     loaded = re.findall(r"""(?:src|href|srcset|action|data)\s*=\s*["']?([^"'>\s]{1,9})""", page)
@@ -119,7 +121,7 @@ def test_the_page_loads_nothing_from_elsewhere(report):
     assert not re.search(r"url\(|@import|<link|<iframe|<object", page)
 
 
-def test_numbers_stand_in_the_table(report, points):
+def test_numbers_stand_in_the_table(report: Any, points: Any) -> None:
     page = page_of(report)
     rows = re.findall(r'<tr class="point">(.*?)</tr>', page, re.DOTALL)
     assert len(rows) == len(points)
@@ -130,7 +132,7 @@ def test_numbers_stand_in_the_table(report, points):
     assert "—" in rows[0]  # it did not draft
 
 
-def test_what_all_points_share_is_said_once_and_the_rest_by_point(report):
+def test_what_all_points_share_is_said_once_and_the_rest_by_point(report: Any) -> None:
     page = page_of(report)
     assert page.count("EPYC 7B13") == page.count("guidellm 0.5.0") == 1
     assert page.count("speculation.method=mtp") == 8
@@ -138,7 +140,7 @@ def test_what_all_points_share_is_said_once_and_the_rest_by_point(report):
     assert "2026-09-21" in page
 
 
-def test_what_was_not_run_is_listed_with_its_reason(report):
+def test_what_was_not_run_is_listed_with_its_reason(report: Any) -> None:
     page = page_of(report)
     assert "needs a GPU; this machine has none" in page
     assert "out of memory\\nat start" in page  # on one line
@@ -146,7 +148,7 @@ def test_what_was_not_run_is_listed_with_its_reason(report):
     assert "2 not run" in page
 
 
-def test_charts_without_data_are_left_out_and_the_page_says_so(tmp_path):
+def test_charts_without_data_are_left_out_and_the_page_says_so(tmp_path: Path) -> None:
     only = point(0, "alone")
     without = {name: value for name, value in only.summary.metrics.items() if "ttft" not in name and "itl" not in name}
     del without["tokens_per_second_per_user"]
@@ -161,19 +163,19 @@ def test_charts_without_data_are_left_out_and_the_page_says_so(tmp_path):
     assert "Every point was run." in page
 
 
-def test_a_chart_of_some_points_says_how_many(report):
+def test_a_chart_of_some_points_says_how_many(report: Any) -> None:
     text = " ".join(page_of(report).split())
     assert "It shows 8 of 12 points" in text  # drafted
     assert "It shows 9 of 12 points" in text  # predicted
 
 
 @pytest.mark.parametrize("name", ["$x^", "日本語 \x07", "a" * 300, "", "\ud800 lone", "{{ 7 * 7 }}", "%s\\n"])
-def test_any_name_can_be_reported(tmp_path, name):
+def test_any_name_can_be_reported(tmp_path: Path, name: Any) -> None:
     paths = write_report([point(5, name), point(5, name)], [(name, name)], tmp_path, name)
     assert len(paths) == 5
 
 
-def test_times_of_zero_are_drawn(tmp_path):
+def test_times_of_zero_are_drawn(tmp_path: Path) -> None:
     still = tuple(
         request.model_copy(update={"sent": 0.0, "first": 0.0, "last": 0.0, "done": 1.0})
         for request in requests_of(1, 0.01)
@@ -182,36 +184,36 @@ def test_times_of_zero_are_drawn(tmp_path):
     assert [path.name for path in paths] == ["report.html", "percentiles.png"]
 
 
-def test_a_report_of_no_points_is_refused(tmp_path):
+def test_a_report_of_no_points_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no measured point"):
         write_report([], MISSING, tmp_path / "none", "Nothing")
     assert not (tmp_path / "none").exists()
 
 
-def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot be written"):
         write_report([point(0, "a")], [], tmp_path / "file" / "out", "x")
 
 
-def test_a_report_without_matplotlib_names_the_extra(tmp_path, monkeypatch):
+def test_a_report_without_matplotlib_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MachineError, match=r"trtnemo\[plot\]"):
         write_report([point(0, "a")], [], tmp_path / "out", "x")
     assert not (tmp_path / "out").exists()
 
 
-def test_the_front_keeps_what_nothing_beats():
+def test_the_front_keeps_what_nothing_beats() -> None:
     assert pareto_front([(1, 9), (5, 5), (4, 4), (9, 1), (9, 0), (5, 5), (1, 8)]) == [(1, 9), (5, 5), (9, 1)]
 
 
-def test_a_label_is_short_and_can_be_drawn():
+def test_a_label_is_short_and_can_be_drawn() -> None:
     assert short_label("mtp c16") == "mtp c16"
     assert short_label("日本\n") == "???"
     assert short_label("nano " + "x" * 90 + " c1024") == "nano xxxxxxxx…xxxxxxx c1024"
 
 
-def browse(page, folder, width, *what):
+def browse(page: Any, folder: Any, width: Any, *what: Any) -> Any:
     """Open a page as a person would and return what the browser wrote and what it logged."""
     command = [
         BROWSER,
@@ -225,7 +227,7 @@ def browse(page, folder, width, *what):
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine; `apt-get install chromium` brings it")
-def test_a_browser_shows_all_points_and_complains_of_nothing(report, tmp_path):
+def test_a_browser_shows_all_points_and_complains_of_nothing(report: Any, tmp_path: Path) -> None:
     page = browse(report[0], tmp_path, 1200, "--dump-dom")
     assert page.count('<tr class="point">') == len(NAMES)
     assert "<script" not in page

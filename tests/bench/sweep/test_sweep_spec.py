@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,13 +26,13 @@ grid: {concurrency: [1, 2], output_tokens: [8, {low: 4, high: 9}]}
 """
 
 
-def write(tmp_path, text):
+def write(tmp_path: Path, text: Any) -> Any:
     file = tmp_path / "spec.yaml"
     file.write_text(text)
     return file
 
 
-def test_a_sweep_is_every_combination_those_of_one_server_together(tmp_path):
+def test_a_sweep_is_every_combination_those_of_one_server_together(tmp_path: Path) -> None:
     found = points(load_spec(write(tmp_path, GOOD)))
     assert len(found) == 8
     assert [point.settings for point in found[:4]] == [("speculation.draft_tokens=0", 'kv_cache.dtype="float16"')] * 4
@@ -65,12 +67,12 @@ def test_a_sweep_is_every_combination_those_of_one_server_together(tmp_path):
         ("- 1", "valid dictionary"),
     ],
 )
-def test_a_bad_spec_is_refused(tmp_path, text, message):
+def test_a_bad_spec_is_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         load_spec(write(tmp_path, text))
 
 
-def test_a_setting_that_makes_no_recipe_is_told_before_anything_starts(tmp_path):
+def test_a_setting_that_makes_no_recipe_is_told_before_anything_starts(tmp_path: Path) -> None:
     spec = load_spec(write(tmp_path, "recipe: tiny\nsettings: {speculation.draft_tokens: [0, three]}\n" + LOAD))
     with pytest.raises(RecipeError, match=r"speculation\.draft_tokens"):
         require_recipes(spec)
@@ -78,16 +80,16 @@ def test_a_setting_that_makes_no_recipe_is_told_before_anything_starts(tmp_path)
     require_recipes(SweepSpec(url="http://x", load={"concurrency": 1}))
 
 
-def test_a_missing_spec_is_told(tmp_path):
+def test_a_missing_spec_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         load_spec(tmp_path / "no.yaml")
 
 
 @given(st.integers(0, 300), st.integers(1, 300))
-def test_the_search_finds_the_largest_load_that_holds_and_tries_few(limit, most):
+def test_the_search_finds_the_largest_load_that_holds_and_tries_few(limit: Any, most: Any) -> None:
     tried = []
 
-    def holds(number):
+    def holds(number: Any) -> Any:
         tried.append(number)
         return number <= limit
 
@@ -96,7 +98,7 @@ def test_the_search_finds_the_largest_load_that_holds_and_tries_few(limit, most)
     assert all(1 <= number <= most for number in tried)
 
 
-def test_a_run_with_failures_keeps_no_limit():
+def test_a_run_with_failures_keeps_no_limit() -> None:
     limits = Limits(ttft_p99=0.2)
     good = [request(0, sent=0.0), request(1, sent=0.0)]
     assert keeps(limits, summarize(run_record(good)))
@@ -105,12 +107,12 @@ def test_a_run_with_failures_keeps_no_limit():
     assert not keeps(Limits(itl_p90=1), summarize(run_record([request(0, sent=0.0, tokens=1)])))
 
 
-def test_a_search_starts_at_one_stream():
+def test_a_search_starts_at_one_stream() -> None:
     spec = SweepSpec(recipe="tiny", limits=Limits(ttft_p99=1), grid={"output_tokens": [4, 8]})
     assert [point.shape.concurrency for point in points(spec)] == [1, 1]
 
 
-def test_a_request_without_an_answer_keeps_no_limit():
+def test_a_request_without_an_answer_keeps_no_limit() -> None:
     limits = Limits(ttft_p99=5)
     lost = [request(0, sent=0.0), request(1, sent=0.0, status="unfinished")]
     assert keeps(limits, summarize(run_record(lost[:1])))
@@ -118,13 +120,15 @@ def test_a_request_without_an_answer_keeps_no_limit():
 
 
 @pytest.mark.parametrize("alive", [True, False])
-def test_a_load_that_gets_no_answer_is_too_large_while_the_server_lives(tmp_path, monkeypatch, alive):
-    def run(concurrency, *_):
+def test_a_load_that_gets_no_answer_is_too_large_while_the_server_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alive: bool
+) -> None:
+    def run(concurrency: Any, *_: Any) -> Any:
         if concurrency > 3:
             raise UnansweredError("none of 9 requests was answered")
         return run_record([request(0, sent=0.0)])
 
-    def server():
+    def server() -> None:
         if not alive:
             raise ServerError("no server answers")
 

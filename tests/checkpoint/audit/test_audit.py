@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -14,19 +15,19 @@ from trtnemo.errors import CheckpointError
 EXPERT = "backbone.layers.1.mixer.experts.3.up_proj"
 
 
-def findings(directory):
+def findings(directory: Any) -> Any:
     return {(item.severity, item.rule, item.subject) for item in audit(Checkpoint.open(directory)).findings}
 
 
 @pytest.mark.parametrize("precision", ["bf16", "nvfp4", "mixed"])
-def test_a_sound_checkpoint_passes(make_checkpoint, precision):
+def test_a_sound_checkpoint_passes(make_checkpoint: Any, precision: str) -> None:
     report = audit(Checkpoint.open(make_checkpoint(precision)))
     assert report.passed
     assert report.findings == []
     report.require()
 
 
-def test_the_embedded_checkpoint_passes_in_three_formats():
+def test_the_embedded_checkpoint_passes_in_three_formats() -> None:
     report = audit(Checkpoint.open("tiny"))
     assert report.findings == []
     assert set(report.formats) == {"plain", "fp8", "nvfp4"}
@@ -69,13 +70,13 @@ def test_the_embedded_checkpoint_passes_in_three_formats():
         ),
     ],
 )
-def test_a_spoiled_tensor_is_found(copy_checkpoint, change, expected):
+def test_a_spoiled_tensor_is_found(copy_checkpoint: Any, change: Any, expected: Any) -> None:
     directory = copy_checkpoint()
     edit_tensors(directory, change)
     assert findings(directory) == {expected}
 
 
-def test_vocabulary_and_embedding_disagreeing_is_found(copy_checkpoint):
+def test_vocabulary_and_embedding_disagreeing_is_found(copy_checkpoint: Any) -> None:
     directory = copy_checkpoint()
     edit_config(directory, vocab_size=2048)
     found = findings(directory)
@@ -83,34 +84,34 @@ def test_vocabulary_and_embedding_disagreeing_is_found(copy_checkpoint):
     assert ("error", "tokenizer-vocabulary", "tokenizer.json") in found
 
 
-def test_a_mixed_map_read_as_plain_nvfp4_is_found(copy_checkpoint):
+def test_a_mixed_map_read_as_plain_nvfp4_is_found(copy_checkpoint: Any) -> None:
     directory = copy_checkpoint("mixed")
     quantization = {"quant_algo": "NVFP4", "exclude_modules": []}
     (directory / "hf_quant_config.json").write_text(json.dumps({"quantization": quantization}))
     assert not audit(Checkpoint.open(directory)).passed
 
 
-def test_a_gate_in_float32_is_as_good_as_in_bfloat16(copy_checkpoint):
+def test_a_gate_in_float32_is_as_good_as_in_bfloat16(copy_checkpoint: Any) -> None:
     directory = copy_checkpoint()
     gate = "backbone.layers.1.mixer.gate.weight"
     edit_tensors(directory, lambda t: t.update({gate: t[gate].float()}))
     assert findings(directory) == set()
 
 
-def test_a_missing_tokenizer_is_a_warning(copy_checkpoint):
+def test_a_missing_tokenizer_is_a_warning(copy_checkpoint: Any) -> None:
     directory = copy_checkpoint()
     (directory / "tokenizer.json").unlink()
     assert findings(directory) == {("warning", "tokenizer-missing", "tokenizer.json")}
 
 
-def test_require_names_the_first_error_and_counts_the_rest(copy_checkpoint):
+def test_require_names_the_first_error_and_counts_the_rest(copy_checkpoint: Any) -> None:
     directory = copy_checkpoint()
     edit_tensors(directory, lambda t: [t.pop(f"{EXPERT}.weight"), t.pop(f"{EXPERT}.weight_scale")])
     with pytest.raises(CheckpointError, match=rf"{EXPERT}.weight: is missing \(and 1 more\)"):
         audit(Checkpoint.open(directory)).require()
 
 
-def test_code_that_the_config_names_is_reported_and_never_imported(copy_checkpoint):
+def test_code_that_the_config_names_is_reported_and_never_imported(copy_checkpoint: Any) -> None:
     directory = copy_checkpoint()
     (directory / "evil.py").write_text("raise SystemExit('imported')")
     edit_config(directory, auto_map={"AutoConfig": "evil.Config", "AutoModelForCausalLM": "evil.Model"})

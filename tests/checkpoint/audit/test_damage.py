@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.support.checkpoints.damage import KINDS
@@ -20,7 +22,7 @@ NAMED = {
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_damage_is_found_by_its_rule(copy_checkpoint, name):
+def test_damage_is_found_by_its_rule(copy_checkpoint: Any, name: str) -> None:
     rule, precision, damage = KINDS[name]
     directory = copy_checkpoint(precision)
     damage(directory)
@@ -38,15 +40,15 @@ def test_damage_is_found_by_its_rule(copy_checkpoint, name):
 
 
 @pytest.mark.parametrize("precision", ["bf16", "nvfp4", "mixed"])
-def test_a_good_checkpoint_has_no_findings(make_checkpoint, precision):
+def test_a_good_checkpoint_has_no_findings(make_checkpoint: Any, precision: str) -> None:
     assert audit(Checkpoint.survey(make_checkpoint(precision))).findings == []
 
 
-def test_there_are_at_least_forty_kinds():
+def test_there_are_at_least_forty_kinds() -> None:
     assert len(KINDS) >= 40
 
 
-def test_every_rule_finds_some_damage():
+def test_every_rule_finds_some_damage() -> None:
     """Those left out are met in test_repair.py (by ModelOpt's export) and test_oracle.py."""
     assert RULES.keys() - {rule for rule, _, _ in KINDS.values()} == {
         "experts-fused",
@@ -55,11 +57,11 @@ def test_every_rule_finds_some_damage():
     }
 
 
-def test_inferred_rules_never_fail_an_audit():
+def test_inferred_rules_never_fail_an_audit() -> None:
     assert not [rule.name for rule in RULES.values() if rule.inferred and rule.severity == "error"]
 
 
-def test_opening_refuses_what_the_audit_calls_an_error(copy_checkpoint):
+def test_opening_refuses_what_the_audit_calls_an_error(copy_checkpoint: Any) -> None:
     directory = copy_checkpoint()
     KINDS["two_tensors_in_one_place"][2](directory)
     with pytest.raises(CheckpointError, match="overlap"):

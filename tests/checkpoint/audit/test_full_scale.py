@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,10 +27,10 @@ PARAMETERS, DRAFT_PARAMETERS = 120_668_707_840, 2_942_325_248
 
 
 @pytest.fixture(scope="module")
-def phantom(tmp_path_factory):
+def phantom(tmp_path_factory: Any) -> Any:
     made = {}
 
-    def make(precision):
+    def make(precision: Any) -> Any:
         if precision not in made:
             made[precision] = tmp_path_factory.mktemp("phantom") / precision
             command = [sys.executable, str(PHANTOM), str(made[precision]), "--precision", precision]
@@ -39,7 +41,7 @@ def phantom(tmp_path_factory):
 
 
 @pytest.mark.parametrize("precision", TOTALS)
-def test_super_is_what_its_config_and_map_promise_to_the_byte(phantom, precision):
+def test_super_is_what_its_config_and_map_promise_to_the_byte(phantom: Any, precision: Any) -> None:
     directory = phantom(precision)
     report = audit(Checkpoint.open(directory), values=False)
     assert report.findings == [f for f in report.findings if f.rule == "tokenizer-missing"]
@@ -59,7 +61,7 @@ RELATIVES = [
 
 
 @pytest.mark.parametrize(("model", "precision"), RELATIVES)
-def test_every_relative_is_what_its_config_and_map_promise(tmp_path, model, precision):
+def test_every_relative_is_what_its_config_and_map_promise(tmp_path: Path, model: Any, precision: Any) -> None:
     """One MoE without latent projections, one with words for layers, one dense: headers written without our code."""
     phantoms.write_phantom(tmp_path / model, precision, 4, model)
     report = audit(Checkpoint.survey(tmp_path / model), values=False)
@@ -69,28 +71,30 @@ def test_every_relative_is_what_its_config_and_map_promise(tmp_path, model, prec
 @pytest.mark.parametrize(
     ("model", "billions"), [("nano", 31.6), ("ultra", 550), ("nemotron-h-56b", 56)], ids=["nano", "ultra", "56b"]
 )
-def test_relatives_have_about_as_many_parameters_as_their_names_say(tmp_path, model, billions):
+def test_relatives_have_about_as_many_parameters_as_their_names_say(
+    tmp_path: Path, model: str, billions: float
+) -> None:
     phantoms.write_phantom(tmp_path / model, "bf16", 4, model)
     tensors = Checkpoint.survey(tmp_path / model).tensors
     count = sum(info.elements for name, info in tensors.items() if not name.startswith("mtp."))
     assert count / 1e9 == pytest.approx(billions, rel=0.02)
 
 
-def test_parameters_are_those_that_were_published(phantom):
+def test_parameters_are_those_that_were_published(phantom: Any) -> None:
     tensors = Checkpoint.open(phantom("bf16")).tensors.values()
     draft = sum(info.elements for info in tensors if info.name.startswith("mtp."))
     assert draft == DRAFT_PARAMETERS
     assert sum(info.elements for info in tensors) - draft == PARAMETERS
 
 
-def test_the_released_map_differs_from_layer_to_layer(phantom):
+def test_the_released_map_differs_from_layer_to_layer(phantom: Any) -> None:
     checkpoint = Checkpoint.open(phantom("nvfp4"))
     stored = {info.storage for info in checkpoint.tensors.values() if info.name.endswith("in_proj.weight")}
     assert stored == {StorageType.BF16, StorageType.F8_E4M3}
     assert checkpoint.tensors["backbone.layers.1.mixer.shared_experts.down_proj.weight"].storage is StorageType.U8
 
 
-def test_one_scale_among_all_is_missed(phantom, tmp_path):
+def test_one_scale_among_all_is_missed(phantom: Any, tmp_path: Path) -> None:
     """The shard is written again without one scalar; holes keep it small."""
     source, index_name = phantom("nvfp4"), "model.safetensors.index.json"
     index = json.loads((source / index_name).read_text())

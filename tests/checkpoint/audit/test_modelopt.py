@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from trtnemo.errors import MachineError
 
 
 @pytest.mark.parametrize("name", ["tiny", "mixed"])
-def test_both_decoders_agree_and_the_version_is_named(made_by_modelopt, make_checkpoint, name):
+def test_both_decoders_agree_and_the_version_is_named(made_by_modelopt: Any, make_checkpoint: Any, name: str) -> None:
     directory = make_checkpoint(name) if name == "mixed" else name
     code, said = json.loads((made_by_modelopt / f"check-{name}.json").read_text())
     compared = json.loads(said)["modelopt"]
@@ -23,11 +24,11 @@ def test_both_decoders_agree_and_the_version_is_named(made_by_modelopt, make_che
     assert formats == {"U8", "F8_E4M3"}
 
 
-def test_a_wrong_codec_is_found(make_checkpoint, monkeypatch):
+def test_a_wrong_codec_is_found(make_checkpoint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two low bits of a thousand values, as an approximate scale would spoil them."""
     right = oracle.decode_nvfp4
 
-    def wrong(*arguments):
+    def wrong(*arguments: Any) -> Any:
         values = np.array(right(*arguments))
         values[0, 0] = np.nextafter(values[0, 0], np.float32(9))
         return values
@@ -38,7 +39,7 @@ def test_a_wrong_codec_is_found(make_checkpoint, monkeypatch):
     assert "1 of" in compared.findings[0].message
 
 
-def test_without_modelopt_the_remedy_is_told(make_checkpoint, monkeypatch):
+def test_without_modelopt_the_remedy_is_told(make_checkpoint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "modelopt", None)
     with pytest.raises(MachineError, match=r"pip install 'trtnemo\[modelopt\]'"):
         oracle.compare_with_modelopt(Checkpoint.open(make_checkpoint("nvfp4")))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,21 +18,21 @@ IN, OUT, EXPERT = (
 )
 
 
-def from_file(directory, **quantization):
+def from_file(directory: Any, **quantization: Any) -> Any:
     content = {"producer": {"name": "modelopt", "version": "0.43"}, "quantization": quantization}
     (directory / "hf_quant_config.json").write_text(json.dumps(content))
     return read_quantization(directory, {})
 
 
-def from_config(directory, **block):
+def from_config(directory: Any, **block: Any) -> Any:
     return read_quantization(directory, {"quantization_config": {"quant_method": "modelopt", **block}})
 
 
-def test_a_checkpoint_without_either_file_is_plain(tmp_path):
+def test_a_checkpoint_without_either_file_is_plain(tmp_path: Path) -> None:
     assert read_quantization(tmp_path, {}).format_of(IN) is WeightFormat.PLAIN
 
 
-def test_a_uniform_algorithm_covers_what_is_not_excluded(tmp_path):
+def test_a_uniform_algorithm_covers_what_is_not_excluded(tmp_path: Path) -> None:
     excluded = [OUT, "lm_head", "backbone.layers.2*"]
     for found in (
         from_config(tmp_path, quant_algo="NVFP4", ignore=excluded),
@@ -42,13 +44,13 @@ def test_a_uniform_algorithm_covers_what_is_not_excluded(tmp_path):
             assert found.format_of(plain) is WeightFormat.PLAIN
 
 
-def test_an_excluded_parent_excludes_its_children(tmp_path):
+def test_an_excluded_parent_excludes_its_children(tmp_path: Path) -> None:
     found = from_file(tmp_path, quant_algo="FP8", exclude_modules=["backbone.layers.1.mixer.experts"])
     assert found.format_of(EXPERT) is WeightFormat.PLAIN
     assert found.format_of("backbone.layers.11.mixer.experts.3.up_proj") is WeightFormat.FP8
 
 
-def test_a_mixed_map_names_each_module(tmp_path):
+def test_a_mixed_map_names_each_module(tmp_path: Path) -> None:
     layers = {
         IN: {"quant_algo": "FP8"},
         EXPERT: {"quant_algo": "NVFP4", "group_size": 16},
@@ -62,14 +64,14 @@ def test_a_mixed_map_names_each_module(tmp_path):
         assert formats == [WeightFormat.FP8, WeightFormat.NVFP4, WeightFormat.NVFP4_WEIGHT_ONLY, WeightFormat.PLAIN]
 
 
-def test_hf_quant_config_wins_over_config_json(tmp_path):
+def test_hf_quant_config_wins_over_config_json(tmp_path: Path) -> None:
     from_file(tmp_path, quant_algo="FP8")
     found = from_config(tmp_path, quant_algo="NVFP4")
     assert found.format_of(IN) is WeightFormat.FP8
     assert found.producer == "modelopt 0.43"
 
 
-def test_names_that_modelopt_spoiled_are_read_without_the_damage(tmp_path):
+def test_names_that_modelopt_spoiled_are_read_without_the_damage(tmp_path: Path) -> None:
     excluded = from_file(tmp_path, quant_algo="NVFP4", exclude_modules=[OUT + SENTINEL])
     assert excluded.format_of(OUT) is WeightFormat.PLAIN
     assert excluded.damaged_names
@@ -91,6 +93,6 @@ def test_names_that_modelopt_spoiled_are_read_without_the_damage(tmp_path):
         ({"quant_algo": "NVFP4", "exclude_modules": [3]}, "not a list of names"),
     ],
 )
-def test_a_map_that_cannot_be_read_is_refused(tmp_path, quantization, message):
+def test_a_map_that_cannot_be_read_is_refused(tmp_path: Path, quantization: Any, message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
         from_file(tmp_path, **quantization)

@@ -7,6 +7,7 @@ import json
 import math
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def entry(begin: int, end: int, shape: list[int], dtype: str = "F32") -> dict[st
     return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
 
 
-def test_a_file_of_the_safetensors_library_is_read(tmp_path):
+def test_a_file_of_the_safetensors_library_is_read(tmp_path: Path) -> None:
     arrays = {
         "b": np.arange(6, dtype=np.float32).reshape(2, 3),
         "a": np.zeros((), np.float32),
@@ -67,13 +68,13 @@ def test_a_file_of_the_safetensors_library_is_read(tmp_path):
         ({"a": entry(0, 4, [1 << 40, 1 << 40])}, b"1234", "does not fill"),
     ],
 )
-def test_a_lying_header_is_refused(tmp_path, header, data, message):
+def test_a_lying_header_is_refused(tmp_path: Path, header: Any, data: Any, message: str) -> None:
     with pytest.raises(HeaderError, match=message):
         read_header(write(tmp_path / "x.safetensors", header, data))
 
 
 @pytest.mark.parametrize("content", [b"", b"1234", struct.pack("<Q", 1 << 40) + b"{}", struct.pack("<Q", 50) + b"{}"])
-def test_a_truncated_file_is_refused(tmp_path, content):
+def test_a_truncated_file_is_refused(tmp_path: Path, content: Any) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes(content)
     with pytest.raises(HeaderError, match=r"truncated|claims a header"):
@@ -82,7 +83,7 @@ def test_a_truncated_file_is_refused(tmp_path, content):
 
 @settings(max_examples=300)
 @given(st.binary(max_size=200), st.integers(0, 1000))
-def test_any_bytes_are_read_or_refused_and_nothing_else(text, size):
+def test_any_bytes_are_read_or_refused_and_nothing_else(text: str, size: Any) -> None:
     with contextlib.suppress(HeaderError):
         require_filled(parse_header(text, size, Path("x")), len(text), size)
 
@@ -109,7 +110,7 @@ NEARLY_HONEST = st.builds(lambda size, more: entry(0, size + more, [size], "U8")
 
 @settings(max_examples=300)
 @given(st.dictionaries(st.text(max_size=3), ANY_ENTRY) | st.dictionaries(st.just("x"), NEARLY_HONEST, min_size=1))
-def test_any_entries_are_read_or_refused_and_nothing_else(entries):
+def test_any_entries_are_read_or_refused_and_nothing_else(entries: Any) -> None:
     text = json.dumps(entries).encode()
     with contextlib.suppress(HeaderError):
         require_filled(parse_header(text, 64, Path("x")), len(text), 64)
@@ -117,7 +118,7 @@ def test_any_entries_are_read_or_refused_and_nothing_else(entries):
 
 @settings(max_examples=100)
 @given(st.lists(st.tuples(st.sampled_from(sorted(StorageType)), st.lists(st.integers(0, 5), max_size=3)), max_size=6))
-def test_every_honest_header_is_read(shapes):
+def test_every_honest_header_is_read(shapes: Any) -> None:
     position, header = 0, {}
     for number, (storage, shape) in enumerate(shapes):
         size = storage.itemsize * int(np.prod(shape, dtype=np.int64))

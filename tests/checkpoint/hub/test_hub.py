@@ -7,7 +7,9 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,19 +29,19 @@ NAME = "owner/model"
 class Hub:
     """A running hub, and trtnemo run against it in processes of their own: the client reads its endpoint at import."""
 
-    def __init__(self, directory, home, *flags):
+    def __init__(self, directory: Any, home: Any, *flags: Any) -> None:
         command = [sys.executable, str(HUB), str(directory), NAME, *flags]
         self.home = home
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.address = self.process.stdout.readline().strip()
 
-    def run(self, *arguments, **environment):
+    def run(self, *arguments: Any, **environment: Any) -> Any:
         variables = {**os.environ, "HF_ENDPOINT": self.address, "HF_HOME": str(self.home), "HF_HUB_OFFLINE": "0"}
         variables |= {"HF_HUB_DISABLE_XET": "1", "NO_PROXY": "127.0.0.1", **environment}
         command = [sys.executable, "-m", "trtnemo", *map(str, arguments)]
         return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=120)
 
-    def stop(self):
+    def stop(self) -> Any:
         """Stop, and return what was answered."""
         self.process.terminate()
         lines = self.process.communicate()[0].splitlines()
@@ -47,10 +49,10 @@ class Hub:
 
 
 @pytest.fixture
-def hub(tmp_path):
+def hub(tmp_path: Path) -> Iterator[Any]:
     running = []
 
-    def start(directory, *flags):
+    def start(directory: Any, *flags: Any) -> Any:
         running.append(Hub(directory, tmp_path / "home", *flags))
         return running[-1]
 
@@ -60,13 +62,13 @@ def hub(tmp_path):
             one.stop()
 
 
-def weights_sent(answers):
+def weights_sent(answers: Any) -> Any:
     return sum(
         answer["sent"] for answer in answers if ".safetensors" in answer["path"] and "index" not in answer["path"]
     )
 
 
-def test_a_hub_id_is_audited_without_its_weights(hub, copy_checkpoint):
+def test_a_hub_id_is_audited_without_its_weights(hub: Any, copy_checkpoint: Any) -> None:
     directory = copy_checkpoint("mixed")
     shard(directory, 3)
     served = hub(directory)
@@ -84,7 +86,7 @@ def test_a_hub_id_is_audited_without_its_weights(hub, copy_checkpoint):
     assert weights_sent(answers) <= headers + first < sum(p.stat().st_size for p in directory.glob("*.safetensors"))
 
 
-def test_damage_is_found_from_afar(hub, copy_checkpoint):
+def test_damage_is_found_from_afar(hub: Any, copy_checkpoint: Any) -> None:
     directory = copy_checkpoint()
     KINDS["expert_lacks_weight_scale_2"][2](directory)
     result = hub(directory).run("check", NAME)
@@ -92,7 +94,7 @@ def test_damage_is_found_from_afar(hub, copy_checkpoint):
     assert "expert 3 of layer 1 lacks up_proj.weight_scale_2 [tensor-missing]" in result.stdout
 
 
-def test_a_header_longer_than_the_first_request_is_read_whole(hub, tmp_path):
+def test_a_header_longer_than_the_first_request_is_read_whole(hub: Any, tmp_path: Path) -> None:
     """The phantom's headers are megabytes; two requests bring each."""
     write_phantom(tmp_path / "p", "bf16", shards=2)
     served = hub(tmp_path / "p")
@@ -111,31 +113,33 @@ def test_a_header_longer_than_the_first_request_is_read_whole(hub, tmp_path):
         (["--token", "secret"], "cannot be had from the hub"),
     ],
 )
-def test_a_hub_that_does_not_answer_as_it_should_is_refused_in_one_line(hub, make_checkpoint, flags, message):
+def test_a_hub_that_does_not_answer_as_it_should_is_refused_in_one_line(
+    hub: Any, make_checkpoint: Any, flags: list[Any], message: str
+) -> None:
     result = hub(make_checkpoint("mixed"), *flags).run("check", NAME)
     assert (result.returncode, result.stderr.count("\n")) == (4, 1)
     assert message in result.stderr
 
 
-def test_a_token_is_sent_and_never_told(hub, make_checkpoint):
+def test_a_token_is_sent_and_never_told(hub: Any, make_checkpoint: Any) -> None:
     result = hub(make_checkpoint("mixed"), "--token", "secret").run("check", NAME, HF_TOKEN="secret")  # noqa: S106
     assert result.returncode == 0
     assert "secret" not in result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("name", ["owner/other", "nobody/model"])
-def test_an_unknown_id_is_refused(hub, make_checkpoint, name):
+def test_an_unknown_id_is_refused(hub: Any, make_checkpoint: Any, name: str) -> None:
     result = hub(make_checkpoint("mixed")).run("check", name)
     assert (result.returncode, result.stderr.count("\n")) == (4, 1)
 
 
-def test_offline_says_so(hub, make_checkpoint):
+def test_offline_says_so(hub: Any, make_checkpoint: Any) -> None:
     result = hub(make_checkpoint("mixed")).run("check", NAME, HF_HUB_OFFLINE="1")
     assert result.returncode == 4
     assert "offline" in result.stderr
 
 
-def test_small_files_in_the_cache_are_no_checkpoint(hub, make_checkpoint):
+def test_small_files_in_the_cache_are_no_checkpoint(hub: Any, make_checkpoint: Any) -> None:
     """A check leaves json files in the cache: offline they must not pass for one whose shards are missing."""
     served = hub(make_checkpoint("mixed"))
     assert served.run("check", NAME).returncode == 0
@@ -143,7 +147,7 @@ def test_small_files_in_the_cache_are_no_checkpoint(hub, make_checkpoint):
     assert (result.returncode, "not in this machine's cache" in result.stderr) == (4, True)
 
 
-def test_a_header_of_more_than_a_hundred_megabytes_is_not_fetched(hub, copy_checkpoint):
+def test_a_header_of_more_than_a_hundred_megabytes_is_not_fetched(hub: Any, copy_checkpoint: Any) -> None:
     directory = copy_checkpoint()
     with (directory / "model.safetensors").open("wb") as file:
         file.write((100_000_001).to_bytes(8, "little"))
@@ -154,7 +158,7 @@ def test_a_header_of_more_than_a_hundred_megabytes_is_not_fetched(hub, copy_chec
     assert weights_sent(served.stop()) <= 256 << 10
 
 
-def test_fetch_pins_the_commit_and_audits_every_scale(hub, make_checkpoint):
+def test_fetch_pins_the_commit_and_audits_every_scale(hub: Any, make_checkpoint: Any) -> None:
     served = hub(make_checkpoint("mixed"))
     result = served.run("fetch", NAME, "--json")
     fetched = json.loads(result.stdout)
@@ -168,7 +172,9 @@ def test_fetch_pins_the_commit_and_audits_every_scale(hub, make_checkpoint):
 
 
 @pytest.mark.parametrize("to_cache", [True, False])
-def test_fetch_goes_on_in_another_run_where_it_was_cut_off(hub, make_checkpoint, tmp_path, to_cache):
+def test_fetch_goes_on_in_another_run_where_it_was_cut_off(
+    hub: Any, make_checkpoint: Any, tmp_path: Path, to_cache: bool
+) -> None:
     """The second hub cuts nothing, and is asked for the rest only."""
     source = make_checkpoint("mixed")
     size, place = (source / "model.safetensors").stat().st_size, [] if to_cache else ["--output", tmp_path / "out"]
@@ -190,12 +196,12 @@ def test_fetch_goes_on_in_another_run_where_it_was_cut_off(hub, make_checkpoint,
 
 
 @pytest.mark.parametrize("command", ["check", "fetch"])
-def test_an_unknown_revision_is_refused(hub, make_checkpoint, command):
+def test_an_unknown_revision_is_refused(hub: Any, make_checkpoint: Any, command: str) -> None:
     result = hub(make_checkpoint("mixed")).run(command, NAME, "--revision", "nowhere")
     assert (result.returncode, result.stderr.count("\n")) == (4, 1)
 
 
-def test_what_is_unfit_can_be_fetched_to_be_repaired(hub, copy_checkpoint, tmp_path):
+def test_what_is_unfit_can_be_fetched_to_be_repaired(hub: Any, copy_checkpoint: Any, tmp_path: Path) -> None:
     directory = copy_checkpoint("mixed")
     KINDS["mixed_map_read_as_plain_nvfp4"][2](directory)
     served = hub(directory)
@@ -205,7 +211,7 @@ def test_what_is_unfit_can_be_fetched_to_be_repaired(hub, copy_checkpoint, tmp_p
     assert served.run("check", tmp_path / "got", "--repair", tmp_path / "mended").returncode == 0
 
 
-def test_a_file_that_claims_to_be_small_text_and_is_not_is_left(hub, copy_checkpoint):
+def test_a_file_that_claims_to_be_small_text_and_is_not_is_left(hub: Any, copy_checkpoint: Any) -> None:
     directory = copy_checkpoint()
     with (directory / "zzz.json").open("wb") as file:
         file.truncate(300 << 20)
@@ -215,7 +221,7 @@ def test_a_file_that_claims_to_be_small_text_and_is_not_is_left(hub, copy_checkp
     assert sum(answer["sent"] for answer in served.stop()) < 1 << 20
 
 
-def test_a_broken_checkpoint_is_not_fetched(hub, copy_checkpoint):
+def test_a_broken_checkpoint_is_not_fetched(hub: Any, copy_checkpoint: Any) -> None:
     directory = copy_checkpoint()
     KINDS["expert_lacks_weight_scale_2"][2](directory)
     served = hub(directory)
@@ -225,13 +231,13 @@ def test_a_broken_checkpoint_is_not_fetched(hub, copy_checkpoint):
     assert weights_sent(served.stop()) <= 256 << 10
 
 
-def test_a_disk_that_is_too_small_is_told_before_the_download(tmp_path):
+def test_a_disk_that_is_too_small_is_told_before_the_download(tmp_path: Path) -> None:
     listing = HubListing(NAME, COMMIT, {"model.safetensors": 1 << 60, "README.md": 1 << 61})
     with pytest.raises(MachineError, match=f"{1 << 60:,} bytes are still to be fetched"):
         require_disk(listing, tmp_path / "new")
 
 
-def test_a_gibibyte_of_the_disk_is_left_free(tmp_path, monkeypatch):
+def test_a_gibibyte_of_the_disk_is_left_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda place: usage._replace(free=1 << 30))
     with pytest.raises(MachineError, match="are still to be fetched"):
@@ -239,12 +245,12 @@ def test_a_gibibyte_of_the_disk_is_left_free(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("etag", [None, "", "..", "../../x", "/etc/passwd", "a/b", ".hidden"])
-def test_an_etag_that_leads_out_of_the_cache_is_refused(etag):
+def test_an_etag_that_leads_out_of_the_cache_is_refused(etag: str | None) -> None:
     with pytest.raises(CheckpointError, match="cannot name a file"):
         require_etag(etag, "model.safetensors")
     assert require_etag("0a" * 32, "model.safetensors") == "0a" * 32
 
 
-def test_what_is_there_already_needs_no_disk(tmp_path):
+def test_what_is_there_already_needs_no_disk(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"")
     require_disk(HubListing(NAME, COMMIT, {"model.safetensors": 1 << 60}), tmp_path)

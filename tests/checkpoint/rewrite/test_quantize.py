@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,16 +19,16 @@ CALIBRATION = [list(range(100, 164)), list(range(500, 540))]
 
 
 @pytest.fixture
-def quantized(made_by_modelopt):
+def quantized(made_by_modelopt: Any) -> Any:
     """Return a BF16 checkpoint quantized with formats by layer (QUANTIZED_FORMATS in tests/conftest.py)."""
     return made_by_modelopt / "quantized"
 
 
-def test_the_quantized_checkpoint_passes_the_audit(quantized):
+def test_the_quantized_checkpoint_passes_the_audit(quantized: Any) -> None:
     assert audit(Checkpoint.open(quantized)).findings == []
 
 
-def test_formats_are_those_asked_for(quantized):
+def test_formats_are_those_asked_for(quantized: Any) -> None:
     checkpoint = Checkpoint.open(quantized)
     formats = {
         "backbone.layers.0.mixer.in_proj": WeightFormat.FP8,
@@ -40,7 +42,7 @@ def test_formats_are_those_asked_for(quantized):
     assert {name: checkpoint.quantization.format_of(name) for name in formats} == formats
 
 
-def test_the_mtp_head_is_carried_over_bit_for_bit(quantized, make_checkpoint):
+def test_the_mtp_head_is_carried_over_bit_for_bit(quantized: Any, make_checkpoint: Any) -> None:
     source, result = Checkpoint.open(make_checkpoint("bf16")), Checkpoint.open(quantized)
     names = [name for name in source.tensors if name.startswith("mtp.")]
     assert names
@@ -48,7 +50,7 @@ def test_the_mtp_head_is_carried_over_bit_for_bit(quantized, make_checkpoint):
         assert np.array_equal(source.read(name).data, result.read(name).data)
 
 
-def test_names_are_clean_and_the_tokenizer_is_there(quantized):
+def test_names_are_clean_and_the_tokenizer_is_there(quantized: Any) -> None:
     for name in ("hf_quant_config.json", "config.json"):
         assert "sentinel" not in (quantized / name).read_text()
     assert (quantized / "tokenizer.json").is_file()
@@ -56,7 +58,7 @@ def test_names_are_clean_and_the_tokenizer_is_there(quantized):
     assert Checkpoint.open(quantized).quantization.fp8_kv_cache
 
 
-def test_weights_decode_close_to_the_source_and_as_modelopt_decodes_them(quantized, make_checkpoint):
+def test_weights_decode_close_to_the_source_and_as_modelopt_decodes_them(quantized: Any, make_checkpoint: Any) -> None:
     source, result = Checkpoint.open(make_checkpoint("bf16")), Checkpoint.open(quantized)
     module = "backbone.layers.1.mixer.experts.2.up_proj"
     scale_2 = decode_plain(result.read(f"{module}.weight_scale_2"))
@@ -66,7 +68,7 @@ def test_weights_decode_close_to_the_source_and_as_modelopt_decodes_them(quantiz
     assert 0.02 < np.abs(found - original).mean() / np.abs(original).mean() < 0.15
 
 
-def test_what_cannot_be_quantized_is_refused(make_checkpoint, tmp_path):
+def test_what_cannot_be_quantized_is_refused(make_checkpoint: Any, tmp_path: Path) -> None:
     bf16, output = make_checkpoint("bf16"), tmp_path / "out"
     with pytest.raises(CheckpointError, match="quantized already"):
         quantize_checkpoint(make_checkpoint("nvfp4"), output, PRESETS["nvfp4"], CALIBRATION)

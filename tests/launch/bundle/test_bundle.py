@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,11 +20,11 @@ from trtnemo.launch.from_recipe import to_invocation
 from trtnemo.recipe import load_recipe
 
 
-def build(output, name="b200", *settings, force=False):
+def build(output: Any, name: Any = "b200", *settings: Any, force: Any = False) -> Any:
     return build_bundle(load_recipe(name, settings), name, output, force=force)
 
 
-def test_a_bundle_of_the_cards_recipe_is_built_without_its_weights(tmp_path):
+def test_a_bundle_of_the_cards_recipe_is_built_without_its_weights(tmp_path: Path) -> None:
     manifest = build(tmp_path / "b200")
     assert sorted(path.name for path in (tmp_path / "b200").iterdir()) == ["engine.json", "extra-llm-api-config.yml"]
     assert read_manifest(tmp_path / "b200") == manifest
@@ -35,7 +37,7 @@ def test_a_bundle_of_the_cards_recipe_is_built_without_its_weights(tmp_path):
     assert recipe_of(manifest) == load_recipe("b200")
 
 
-def test_a_vllm_bundle_brings_our_reasoning_parser(tmp_path):
+def test_a_vllm_bundle_brings_our_reasoning_parser(tmp_path: Path) -> None:
     manifest = build(tmp_path / "b", "vllm-b200")
     # fields that the recipe leaves out stay out when the bundle is read again
     assert to_invocation(recipe_of(read_manifest(tmp_path / "b"))) == to_invocation(load_recipe("vllm-b200"))
@@ -43,14 +45,14 @@ def test_a_vllm_bundle_brings_our_reasoning_parser(tmp_path):
     assert verify_files(tmp_path / "b", manifest, thorough=True) == []
 
 
-def test_a_checkpoint_that_is_here_is_audited(tmp_path, make_checkpoint):
+def test_a_checkpoint_that_is_here_is_audited(tmp_path: Path, make_checkpoint: Any) -> None:
     manifest = build(tmp_path / "b", "b200", f"checkpoint={make_checkpoint('mixed')}")
     assert manifest.checkpoint.audited
     assert manifest.checkpoint.record is not None
     assert manifest.checkpoint.record.tensors > 100
 
 
-def test_a_checkpoint_that_is_here_and_broken_is_refused(tmp_path, copy_checkpoint):
+def test_a_checkpoint_that_is_here_and_broken_is_refused(tmp_path: Path, copy_checkpoint: Any) -> None:
     broken = copy_checkpoint("nvfp4")
     edit_tensors(broken, lambda tensors: tensors.pop(next(name for name in tensors if name.endswith("weight_scale_2"))))
     with pytest.raises(CheckpointError, match="is missing"):
@@ -58,12 +60,12 @@ def test_a_checkpoint_that_is_here_and_broken_is_refused(tmp_path, copy_checkpoi
     assert not (tmp_path / "b").exists()
 
 
-def test_a_path_that_is_not_there_is_no_hub_id(tmp_path):
+def test_a_path_that_is_not_there_is_no_hub_id(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="there is no such directory"):
         build(tmp_path / "b", "b200", f"checkpoint={tmp_path}/gone")
 
 
-def test_a_bundle_is_replaced_only_when_told(tmp_path):
+def test_a_bundle_is_replaced_only_when_told(tmp_path: Path) -> None:
     build(tmp_path / "b")
     with pytest.raises(EngineError, match="already exists"):
         build(tmp_path / "b")
@@ -71,11 +73,11 @@ def test_a_bundle_is_replaced_only_when_told(tmp_path):
     assert read_manifest(tmp_path / "b").runtime == "vllm"
 
 
-def test_building_twice_gives_the_same_bundle(tmp_path):
+def test_building_twice_gives_the_same_bundle(tmp_path: Path) -> None:
     assert build(tmp_path / "a") == build(tmp_path / "b")
 
 
-def test_an_edited_manifest_is_refused(tmp_path):
+def test_an_edited_manifest_is_refused(tmp_path: Path) -> None:
     build(tmp_path / "b")
     path = tmp_path / "b" / "engine.json"
     data = json.loads(path.read_text())
@@ -89,13 +91,13 @@ def test_an_edited_manifest_is_refused(tmp_path):
         read_manifest(tmp_path / "b")
 
 
-def test_our_own_runtime_opens_no_bundle(tmp_path):
+def test_our_own_runtime_opens_no_bundle(tmp_path: Path) -> None:
     build(tmp_path / "b")
     with pytest.raises(EngineError, match="is a bundle for trtllm"):
         Engine.open(tmp_path / "b")
 
 
-def test_differences_are_told_key_by_key(tmp_path, tiny_engine):
+def test_differences_are_told_key_by_key(tmp_path: Path, tiny_engine: Any) -> None:
     one = build(tmp_path / "a")
     other = build(tmp_path / "b", "b200", "limits.max_batch_size=4")
     assert differences(one, one) == []
@@ -106,7 +108,7 @@ def test_differences_are_told_key_by_key(tmp_path, tiny_engine):
     assert "runtime" in {item.key for item in differences(one, read_manifest(tiny_engine))}
 
 
-def test_the_released_checkpoint_is_audited_by_its_headers_alone(tmp_path):
+def test_the_released_checkpoint_is_audited_by_its_headers_alone(tmp_path: Path) -> None:
     write_phantom(tmp_path / "super")
     manifest = build(tmp_path / "b", "b200", f"checkpoint={tmp_path}/super")
     assert manifest.checkpoint.audited

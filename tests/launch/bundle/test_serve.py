@@ -7,6 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,10 +17,10 @@ from trtnemo.engine.manifest import read_manifest
 
 
 @pytest.fixture
-def served(machine, make_checkpoint):
+def served(machine: Any, make_checkpoint: Any) -> Any:
     """Return a function that gives the arguments of `serve` for a bundle of a real checkpoint, built here."""
 
-    def build(recipe="b200", *settings):
+    def build(recipe: Any = "b200", *settings: Any) -> Any:
         bundle = machine.directory / "bundle"
         arguments = ["--set", f"checkpoint={make_checkpoint('nvfp4')}", "--set", "server.host=127.0.0.1"]
         for setting in settings:
@@ -33,7 +35,7 @@ def served(machine, make_checkpoint):
     return build
 
 
-def lines_until(process, wanted):
+def lines_until(process: Any, wanted: Any) -> Any:
     """Return the lines of stdout up to the one that begins with `wanted`."""
     lines = []
     for line in process.stdout:
@@ -45,7 +47,9 @@ def lines_until(process, wanted):
 
 @pytest.mark.parametrize("recipe", ["b200", "vllm-b200"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_server_is_started_watched_and_ended_with_a_signal(machine, served, recipe, number):
+def test_a_server_is_started_watched_and_ended_with_a_signal(
+    machine: Any, served: Any, recipe: str, number: Any
+) -> None:
     process = machine.start(*served(recipe), behaviour="slow")
     lines = lines_until(process, "Serving nvidia/nemotron-3-super at http://127.0.0.1:")
     process.send_signal(number)
@@ -74,7 +78,9 @@ def test_a_server_is_started_watched_and_ended_with_a_signal(machine, served, re
         ("mute", ["is healthy but does not generate a token: status 500"]),
     ],
 )
-def test_a_server_that_does_not_come_up_is_told_with_its_last_lines(machine, served, behaviour, words):
+def test_a_server_that_does_not_come_up_is_told_with_its_last_lines(
+    machine: Any, served: Any, behaviour: str, words: list[Any]
+) -> None:
     patience = "8" if behaviour == "hang" else "60"
     result = machine.run(*served(), "--start-timeout", patience, behaviour=behaviour)
     assert result.returncode == 7
@@ -84,7 +90,7 @@ def test_a_server_that_does_not_come_up_is_told_with_its_last_lines(machine, ser
     assert "Traceback" not in result.stderr
 
 
-def test_a_server_that_dies_later_takes_the_command_with_it(machine, served):
+def test_a_server_that_dies_later_takes_the_command_with_it(machine: Any, served: Any) -> None:
     process = machine.start(*served(), behaviour="late")
     lines_until(process, "Serving")
     _, err = process.communicate(timeout=30)
@@ -92,7 +98,7 @@ def test_a_server_that_dies_later_takes_the_command_with_it(machine, served):
     assert "ended by itself with exit code 9" in err
 
 
-def test_a_stopped_command_leaves_no_server_behind(machine, served):
+def test_a_stopped_command_leaves_no_server_behind(machine: Any, served: Any) -> None:
     arguments = served()
     process = machine.start(*arguments)
     lines_until(process, "Serving")
@@ -102,7 +108,7 @@ def test_a_stopped_command_leaves_no_server_behind(machine, served):
         socket.create_connection(("127.0.0.1", int(arguments[-1])), timeout=5).close()
 
 
-def test_a_bundle_runs_in_docker_where_the_program_is_missing(machine, served):
+def test_a_bundle_runs_in_docker_where_the_program_is_missing(machine: Any, served: Any) -> None:
     arguments = served("vllm-dgx-spark")
     (machine.programs / "vllm").unlink()
     record = machine.directory / "words"
@@ -131,7 +137,7 @@ def test_a_bundle_runs_in_docker_where_the_program_is_missing(machine, served):
     assert words[words.index("-p") + 1] == f"127.0.0.1:{arguments[-1]}:{sealed[sealed.index('--port') + 1]}"
 
 
-def test_docker_without_its_daemon_is_this_machines_lack(machine, served):
+def test_docker_without_its_daemon_is_this_machines_lack(machine: Any, served: Any) -> None:
     arguments = served()
     (machine.programs / "trtllm-serve").unlink()
     write_program(machine.programs / "docker", "exit 1")
@@ -140,7 +146,7 @@ def test_docker_without_its_daemon_is_this_machines_lack(machine, served):
     assert "docker's daemon does not answer" in result.stderr
 
 
-def test_without_a_gpu_nothing_is_started_and_everything_looked_at_is_told(machine, served):
+def test_without_a_gpu_nothing_is_started_and_everything_looked_at_is_told(machine: Any, served: Any) -> None:
     arguments = served()
     (machine.programs / "nvidia-smi").unlink()
     result = machine.run(*arguments)
@@ -151,13 +157,13 @@ def test_without_a_gpu_nothing_is_started_and_everything_looked_at_is_told(machi
     assert "starting" not in result.stdout
 
 
-def test_a_recipe_for_eight_gpus_is_refused_on_one(machine, served):
+def test_a_recipe_for_eight_gpus_is_refused_on_one(machine: Any, served: Any) -> None:
     result = machine.run(*served("b200x8-throughput"))
     assert result.returncode == 6
     assert "the recipe is for 8 GPUs (b200), this machine has 1" in result.stderr
 
 
-def test_weights_that_cannot_fit_are_refused(machine, served):
+def test_weights_that_cannot_fit_are_refused(machine: Any, served: Any) -> None:
     arguments = served()
     machine.add_gpus(1, "Small, 0, 10.0")
     result = machine.run(*arguments)
@@ -165,7 +171,7 @@ def test_weights_that_cannot_fit_are_refused(machine, served):
     assert "does not fit: 1x Small, weights alone take 0.0 of 0.0 GiB" in result.stderr
 
 
-def test_states_of_many_sequences_count_too(machine):
+def test_states_of_many_sequences_count_too(machine: Any) -> None:
     """Super NVFP4 on one card of 96 GB: 8 sequences fit, 512 do not, whatever the checkpoint's whereabouts."""
     arguments = hub_bundle(machine)
     machine.add_gpus(1, "NVIDIA RTX PRO 6000, 97887, 12.0")
@@ -179,7 +185,7 @@ def test_states_of_many_sequences_count_too(machine):
     assert "states of 512 sequences leave no room for one at 1,048,576 tokens" in result.stderr
 
 
-def test_neither_program_nor_docker_is_this_machines_lack(machine, served):
+def test_neither_program_nor_docker_is_this_machines_lack(machine: Any, served: Any) -> None:
     arguments = served()
     (machine.programs / "trtllm-serve").unlink()
     result = machine.run(*arguments)
@@ -187,7 +193,7 @@ def test_neither_program_nor_docker_is_this_machines_lack(machine, served):
     assert "neither trtllm-serve nor docker is on PATH" in result.stderr
 
 
-def test_a_port_in_use_is_told_before_the_start(machine, served):
+def test_a_port_in_use_is_told_before_the_start(machine: Any, served: Any) -> None:
     arguments = served()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -198,7 +204,7 @@ def test_a_port_in_use_is_told_before_the_start(machine, served):
     assert "starting" not in result.stdout
 
 
-def hub_bundle(machine):
+def hub_bundle(machine: Any) -> Any:
     built = machine.build("--recipe", "b200", "--output", "bundle", "--set", "server.host=127.0.0.1")
     assert "not audited: is not in this machine's cache" in built.stdout
     machine.add_gpus(1)
@@ -206,13 +212,13 @@ def hub_bundle(machine):
     return ["serve", "--engine", "bundle", "--port", str(free_port())]
 
 
-def test_a_hub_checkpoint_that_is_nowhere_here_is_refused_offline(machine):
+def test_a_hub_checkpoint_that_is_nowhere_here_is_refused_offline(machine: Any) -> None:
     result = machine.run(*hub_bundle(machine))
     assert result.returncode == 4
     assert "is not in this machine's cache, and the hub is offline" in result.stderr
 
 
-def test_a_token_that_others_can_read_is_refused(machine):
+def test_a_token_that_others_can_read_is_refused(machine: Any) -> None:
     arguments = hub_bundle(machine)
     token = machine.directory / "hub" / "token"
     token.parent.mkdir(exist_ok=True)
@@ -224,7 +230,7 @@ def test_a_token_that_others_can_read_is_refused(machine):
     assert "hf_secret" not in result.stdout + result.stderr
 
 
-def test_an_edited_bundle_is_refused(machine, served):
+def test_an_edited_bundle_is_refused(machine: Any, served: Any) -> None:
     arguments = served()
     config = machine.directory / "bundle" / "extra-llm-api-config.yml"
     config.write_text(config.read_text().replace("0.9", "0.8"))
@@ -233,12 +239,12 @@ def test_an_edited_bundle_is_refused(machine, served):
     assert "extra-llm-api-config.yml was changed after the build" in result.stderr
 
 
-def test_a_port_that_the_system_chooses_is_refused(machine, served):
+def test_a_port_that_the_system_chooses_is_refused(machine: Any, served: Any) -> None:
     result = machine.run(*served()[:-1], "0")
     assert result.returncode == 3
 
 
-def test_a_deaf_server_is_ended_by_force(tmp_path):
+def test_a_deaf_server_is_ended_by_force(tmp_path: Path) -> None:
     """The stand-in ignores SIGTERM; the supervisor waits as long as it promises, here shortened, and then kills."""
     code = (
         "import os, sys, time\nfrom trtnemo.launch.bundle import supervise\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from trtnemo.launch.bundle.stages import KEPT_LINES, SHOWN_LINES, LogReader
@@ -25,18 +27,18 @@ from trtnemo.launch.servers.surface import choose_surface
         ("request 12 finished", None),
     ],
 )
-def test_a_line_begins_a_stage_once(line, stage):
+def test_a_line_begins_a_stage_once(line: str, stage: str | None) -> None:
     reader = LogReader()
     assert reader.read(line) == stage
     assert reader.read(line) is None
     assert reader.stage == (stage or "starting")
 
 
-def issues(server, version):
+def issues(server: Any, version: Any) -> Any:
     return find_server(server).issues_of(version or choose_surface(server, None).surface.version)
 
 
-def test_the_latest_known_issue_is_told_and_only_the_last_lines_are_kept():
+def test_the_latest_known_issue_is_told_and_only_the_last_lines_are_kept() -> None:
     reader = LogReader(issues=issues("vllm", "0.20.0"))
     assert reader.known_issue() is None
     reader.read("error: unrecognized arguments: --swap-space 0")
@@ -58,7 +60,9 @@ def test_the_latest_known_issue_is_told_and_only_the_last_lines_are_kept():
         ("sglang", None, None),
     ],
 )
-def test_a_line_shows_only_an_issue_that_the_server_has_in_its_version(server, version, name):
+def test_a_line_shows_only_an_issue_that_the_server_has_in_its_version(
+    server: str, version: str | None, name: str | None
+) -> None:
     reader = LogReader(issues=issues(server, version))
     reader.read("run out of mamba cache blocks")
     issue = reader.known_issue()
@@ -74,13 +78,13 @@ def test_a_line_shows_only_an_issue_that_the_server_has_in_its_version(server, v
         "VLLM_ALLOW_LONG_MAX_MODEL_LEN=1",
     ],
 )
-def test_an_ordinary_line_shows_no_issue(line):
+def test_an_ordinary_line_shows_no_issue(line: str) -> None:
     reader = LogReader(issues=issues("vllm", "0.15.0"))
     reader.read(line)
     assert reader.known_issue() is None
 
 
-def test_a_refused_quantization_shows_its_issue_in_the_versions_that_refuse_it():
+def test_a_refused_quantization_shows_its_issue_in_the_versions_that_refuse_it() -> None:
     for version, name in (("0.15.0", "vllm-mixed-precision"), ("0.20.0", None)):
         reader = LogReader(issues=issues("vllm", version))
         reader.read("ValueError: ModelOpt currently only supports: ['FP8', 'NVFP4'] quantizations in vLLM.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,14 +23,14 @@ VLLM, TRTLLM, SGLANG = (
 SHARE = ("error", "option-value", "--kv_cache_free_gpu_memory_fraction")
 
 
-def findings_of(surface, words):
+def findings_of(surface: Any, words: Any) -> Any:
     """Return what is wrong with the words and with the values that they hold."""
     parsed = parse_arguments(surface, words)
     start = start_of(surface.server, surface.version, "m", parsed.values, unknown=parsed.unknown)
     return [*parsed.findings, *check_options(start)]
 
 
-def rules(findings):
+def rules(findings: Any) -> Any:
     return [(finding.severity, finding.rule, finding.subject) for finding in findings]
 
 
@@ -56,7 +58,7 @@ def rules(findings):
         (SGLANG, ["--tp-size", "8"], {"--tensor-parallel-size": 8}),
     ],
 )
-def test_values_come_by_the_longest_name(surface, words, values):
+def test_values_come_by_the_longest_name(surface: Any, words: list[Any], values: dict[str, Any]) -> None:
     parsed = parse_arguments(surface, words)
     assert parsed.values == values
     assert findings_of(surface, words) == []
@@ -88,7 +90,7 @@ def test_values_come_by_the_longest_name(surface, words, values):
         (VLLM, ["--port", "1", "--port", "2"], ("note", "option-twice", "--port")),
     ],
 )
-def test_what_a_server_refuses_or_doubts_is_found(surface, words, finding):
+def test_what_a_server_refuses_or_doubts_is_found(surface: Any, words: list[Any], finding: Any) -> None:
     assert finding in rules(findings_of(surface, words))
 
 
@@ -141,14 +143,14 @@ def test_words_are_split_as_argparse_splits_them(words: list[str], values: objec
     assert (parsed.values, parsed.positional, parsed.findings) == (values, positional, [])
 
 
-def test_an_unknown_option_is_told_with_the_nearest_and_with_the_versions_that_have_it():
+def test_an_unknown_option_is_told_with_the_nearest_and_with_the_versions_that_have_it() -> None:
     [finding] = findings_of(SGLANG, ["--disable-piecwise-cuda-graph"])
     assert "Did you mean '--disable-piecewise-cuda-graph'?" in finding.remedy
     [finding] = findings_of(load_surface("sglang", "0.5.23"), ["--disable-piecewise-cuda-graph"])
     assert "0.5.10 has it" in finding.message
 
 
-def test_an_unknown_option_takes_its_value_with_it_and_never_the_model():
+def test_an_unknown_option_takes_its_value_with_it_and_never_the_model() -> None:
     parsed = parse_arguments(VLLM, ["model", "--swap-space", "0", "--port", "8000"])
     assert parsed.positional == ["model"]
     assert parsed.values == {"--port": 8000}
@@ -158,7 +160,7 @@ def test_an_unknown_option_takes_its_value_with_it_and_never_the_model():
 @given(
     st.lists(st.text(max_size=12) | st.sampled_from(["--port", "-tp", "--no-x", "--a.b", "--speculative-config", "="]))
 )
-def test_any_words_are_read_without_breaking(words):
+def test_any_words_are_read_without_breaking(words: Any) -> None:
     for surface in (VLLM, TRTLLM, SGLANG):
         parsed, findings = parse_arguments(surface, words), findings_of(surface, words)
         assert parsed.values.keys() <= {option.name for option in surface.by_name.values()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -43,18 +45,18 @@ PLAIN = st.recursive(
         ({"moe_config": {"load_balancer": {"slots": 3}}}, "moe_config.load_balancer.slots", "no such key"),
     ],
 )
-def test_a_wrong_key_or_value_is_found_at_its_place(data, subject, words):
+def test_a_wrong_key_or_value_is_found_at_its_place(data: dict[str, Any], subject: str, words: str) -> None:
     [finding] = check_llm_args(OLD, data)
     assert (finding.severity, finding.subject) == ("error", subject)
     assert words in finding.text
 
 
-def test_what_only_one_snapshot_has_warns():
+def test_what_only_one_snapshot_has_warns() -> None:
     for data in ({"telemetry_config": {}}, {"moe_config": {"backend": "DENSEGEMM"}}):
         assert {finding.severity for finding in check_llm_args(OLD, data)} == {"warning"}
 
 
-def test_versions_differ():
+def test_versions_differ() -> None:
     gone = {"moe_config": {"backend": "WIDEEP"}}
     assert check_llm_args(OLD, gone) == []
     assert [finding.severity for finding in check_llm_args(NEW, gone)] == ["error"]
@@ -63,18 +65,18 @@ def test_versions_differ():
     assert [finding.rule for finding in check_llm_args(NEW, draft)] == ["deprecated-key"]
 
 
-def test_texts_that_the_server_folds_are_taken_in_any_case():
+def test_texts_that_the_server_folds_are_taken_in_any_case() -> None:
     assert check_llm_args(OLD, {"kv_cache_config": {"dtype": "FP8"}, "cp_config": {"cp_type": "ulysses"}}) == []
     assert [f.rule for f in check_llm_args(OLD, {"moe_config": {"backend": "cutlass"}})] == ["key-value"]
 
 
-def test_what_the_server_drops_is_told():
+def test_what_the_server_drops_is_told() -> None:
     assert [(f.severity, f.rule, f.subject) for f in check_llm_args(OLD, {"build_config": {"a": 1}})] == [
         ("note", "ignored-key", "build_config")
     ]
 
 
-def test_nulls_and_keys_that_serve_itself_reads_are_taken():
+def test_nulls_and_keys_that_serve_itself_reads_are_taken() -> None:
     assert check_llm_args(OLD, {"max_batch_size": None, "cuda_graph_config": None, "disagg_cluster": {"a": 1}}) == []
 
 
@@ -82,7 +84,7 @@ def test_nulls_and_keys_that_serve_itself_reads_are_taken():
 @given(
     st.dictionaries(st.sampled_from([*OLD.classes["TorchLlmArgs"]]) | st.text(max_size=8), PLAIN, max_size=4) | PLAIN
 )
-def test_any_data_is_checked_without_breaking(data):
+def test_any_data_is_checked_without_breaking(data: Any) -> None:
     for surface in (OLD, NEW):
         findings = check_llm_args(surface, data)
         assert all(finding.rule and finding.message for finding in findings)

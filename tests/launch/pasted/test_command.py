@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -18,18 +20,18 @@ from trtnemo.launch.servers.settings import effective_settings
 SUPER = "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-NVFP4"
 
 
-def found(text, version=None):
+def found(text: Any, version: Any = None) -> Any:
     report = check_invocation(read_command(text, version))
     return {(finding.severity, finding.rule): finding for finding in report.findings}
 
 
-def test_the_cards_vllm_line_stops_at_swap_space():
+def test_the_cards_vllm_line_stops_at_swap_space() -> None:
     finding = found(card("vllm"))["error", "vllm-swap-space"]
     assert finding.subject == "--swap-space"
     assert "Leave it out" in finding.remedy
 
 
-def test_the_cards_vllm_line_alone_is_held_against_the_oldest_record():
+def test_the_cards_vllm_line_alone_is_held_against_the_oldest_record() -> None:
     line = card("vllm").partition("export")[2]
     report = check_invocation(read_command(f"export{line}"))
     assert [(finding.severity, finding.rule) for finding in report.findings] == [
@@ -38,7 +40,7 @@ def test_the_cards_vllm_line_alone_is_held_against_the_oldest_record():
     ]
 
 
-def test_a_known_issue_never_hides_what_the_parser_refuses():
+def test_a_known_issue_never_hides_what_the_parser_refuses() -> None:
     rules = {
         finding.rule
         for finding in check_invocation(
@@ -48,19 +50,19 @@ def test_a_known_issue_never_hides_what_the_parser_refuses():
     assert {"option-value", "trtllm-tool-call-in-thinking"} <= rules
 
 
-def test_the_cards_spark_line_passes_and_its_quantization_is_ignored():
+def test_the_cards_spark_line_passes_and_its_quantization_is_ignored() -> None:
     findings = found(card("vllm-spark"))
     assert {severity for severity, _ in findings} == {"note"}
     assert "'fp4', which is not a method that vLLM knows" in findings["note", "vllm-quantization"].message
 
 
-def test_the_cards_tensorrt_llm_block_meets_13179():
+def test_the_cards_tensorrt_llm_block_meets_13179() -> None:
     findings = found(card("trtllm"))
     assert "enable_padding: false" in findings["warning", "trtllm-13179"].remedy
     assert not [severity for severity, _ in findings if severity == "error"]
 
 
-def test_the_cards_sglang_line_keeps_its_flag_and_says_that_no_image_was_read():
+def test_the_cards_sglang_line_keeps_its_flag_and_says_that_no_image_was_read() -> None:
     assert "image not read" in found(card("sglang"))["note", "sglang-piecewise-cuda-graph"].message
     assert found(card("sglang"), "0.5.23")["error", "unknown-option"].subject == "--disable-piecewise-cuda-graph"
 
@@ -89,11 +91,11 @@ def test_the_cards_sglang_line_keeps_its_flag_and_says_that_no_image_was_read():
         ("vllm serve m --cpu-offload-gb much", ("error", "option-value"), "not a number"),
     ],
 )
-def test_mistakes_are_found(text, key, words):
+def test_mistakes_are_found(text: str, key: Any, words: str) -> None:
     assert words in found(text, "1.3.0rc12" if text.startswith("trtllm") else "0.20.0")[key].text
 
 
-def test_a_secret_of_a_pasted_line_is_not_kept():
+def test_a_secret_of_a_pasted_line_is_not_kept() -> None:
     invocation = read_command("docker run -e HF_TOKEN=hf_abc vllm/vllm-openai:v0.20.0 model --api-key hf_abc")
     assert invocation.env == {"HF_TOKEN": None}
     assert "hf_abc" not in repr(invocation)
@@ -115,7 +117,7 @@ SECRETS = [
 
 
 @pytest.mark.parametrize("text", SECRETS)
-def test_the_value_of_a_secret_is_never_told(text):
+def test_the_value_of_a_secret_is_never_told(text: str) -> None:
     report = check_invocation(read_command(text))
     assert "sk-1" not in repr(report).replace("subject='sk-1'", "")
     assert "sk-1" not in repr(read_command(text).env)
@@ -141,7 +143,7 @@ def test_the_value_of_a_secret_is_never_told(text):
         f"docker run --network host vllm/vllm-openai:v0.20.0 {SUPER} --host 127.0.0.1",
     ],
 )
-def test_an_ordinary_line_is_read_without_a_finding(text):
+def test_an_ordinary_line_is_read_without_a_finding(text: str) -> None:
     report = check_invocation(read_command(text, "0.20.0"))
     assert (report.model, report.findings) == (SUPER, [])
 
@@ -156,7 +158,7 @@ def test_an_ordinary_line_is_read_without_a_finding(text):
         "docker run img bash -c 'cat > c.yml <<EOF\nmax_batch_size: 4\nEOF\ntrtllm-serve m --config c.yml'",
     ],
 )
-def test_a_here_document_is_read_wherever_the_server_is_started(text):
+def test_a_here_document_is_read_wherever_the_server_is_started(text: str) -> None:
     invocation = read_command(f"SIZE=4\n{text}")
     assert invocation.llm_args == {"max_batch_size": 4}
     assert invocation.findings == ()
@@ -179,39 +181,39 @@ FILE = "cat > c.yml <<EOF\nmax_batch_size: 4\nEOF\n"
         ("-v $(pwd):/workspace", "c.yml", True),
     ],
 )
-def test_a_file_that_the_container_does_not_see_is_found(options, path, is_found):
+def test_a_file_that_the_container_does_not_see_is_found(options: str, path: str, is_found: bool) -> None:
     text = f"{FILE}docker run {options} {IMAGE} trtllm-serve m --config {path}"
     invocation = read_command(text)
     assert invocation.llm_args == {"max_batch_size": 4}
     assert [finding.rule for finding in invocation.findings] == ([] if is_found else ["file-not-mounted"])
 
 
-def test_a_published_port_that_is_not_the_servers_is_found():
+def test_a_published_port_that_is_not_the_servers_is_found() -> None:
     line = f"docker run %s vllm/vllm-openai:v0.20.0 {SUPER} --port 8123"
     assert "listens on 8123" in found(line % "-p 8123:8000")["warning", "container-port"].message
     for options in ("-p 8000:8123", "--network host -p 8000:8000", "--net=host"):
         assert found(line % options) == {}
 
 
-def test_a_variable_that_is_not_exported_is_not_the_servers():
+def test_a_variable_that_is_not_exported_is_not_the_servers() -> None:
     findings = found(f"VLLM_ALLOW_LONG_MAX_MODEL_LEN=1\nvllm serve {SUPER} --max-model-len 1048576", "0.20.0")
     assert findings.keys() == {("warning", "not-exported"), ("error", "vllm-long-context")}
     exported = f"VLLM_ALLOW_LONG_MAX_MODEL_LEN=1\nexport VLLM_ALLOW_LONG_MAX_MODEL_LEN\nvllm serve {SUPER}"
     assert found(exported, "0.20.0") == {}
 
 
-def test_a_misspelt_variable_in_front_of_a_command_is_found():
+def test_a_misspelt_variable_in_front_of_a_command_is_found() -> None:
     for text in (f"VLLM_USE_FLASHINFER=1 vllm serve {SUPER}", f"export VLLM_USE_FLASHINFER=1; vllm serve {SUPER}"):
         assert found(text, "0.20.0").keys() == {("warning", "unknown-variable")}
     assert read_command("CUDA_VISIBLE_DEVICES=1 vllm serve m").env == {"CUDA_VISIBLE_DEVICES": "1"}
 
 
-def test_options_in_a_file_of_the_servers_own_are_told_to_be_unread():
+def test_options_in_a_file_of_the_servers_own_are_told_to_be_unread() -> None:
     for text, version in (("vllm serve m --config a.yml", "0.20.0"), ("sglang serve --model-path m --config a", None)):
         assert "a" in found(text, version)["warning", "file-not-read"].message
 
 
-def test_a_placeholder_is_a_word():
+def test_a_placeholder_is_a_word() -> None:
     assert read_command("vllm serve <your-model> --port 8000").model == "<your-model>"
 
 
@@ -223,7 +225,7 @@ trtllm-serve m --max_batch_size 8 --kv_cache_dtype auto --free_gpu_memory_fracti
 """
 
 
-def test_the_file_beats_the_line_at_rc12_and_the_line_the_file_later():
+def test_the_file_beats_the_line_at_rc12_and_the_line_the_file_later() -> None:
     old, new = (check_invocation(read_command(BOTH, version)) for version in ("1.3.0rc12", "1.4"))
     lost = [finding.subject for finding in old.findings if finding.rule == "overridden"]
     assert lost == ["--max_batch_size", "--kv_cache_dtype"]
@@ -235,7 +237,7 @@ def test_the_file_beats_the_line_at_rc12_and_the_line_the_file_later():
         assert values.get("kv_cache_config.free_gpu_memory_fraction") == 0.7
 
 
-def test_what_another_versions_record_refuses_is_a_warning():
+def test_what_another_versions_record_refuses_is_a_warning() -> None:
     text = "vllm serve m --no-such-option 1 --moe-backend nobodys"
     assert {finding.severity for finding in check_invocation(read_command(text, "0.20.0")).findings} == {"error"}
     report = check_invocation(read_command(text, "0.25.0"))
@@ -262,7 +264,7 @@ def test_what_another_versions_record_refuses_is_a_warning():
         ("podman run --rm nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc12 trtllm-serve m", "trtllm", "m"),
     ],
 )
-def test_every_way_of_starting_is_known(text, server, model):
+def test_every_way_of_starting_is_known(text: str, server: str, model: str) -> None:
     invocation = read_command(text)
     assert (invocation.server, invocation.model) == (server, model)
 
@@ -283,19 +285,19 @@ def test_every_way_of_starting_is_known(text, server, model):
         ("x" * 70000, "longer than 65536 bytes"),
     ],
 )
-def test_what_cannot_be_read_is_refused(text, words):
+def test_what_cannot_be_read_is_refused(text: Any, words: str) -> None:
     with pytest.raises(UsageError, match=words.replace("(", r"\(")):
         read_command(text)
 
 
-def test_reading_runs_nothing(tmp_path):
+def test_reading_runs_nothing(tmp_path: Path) -> None:
     target = tmp_path / "touched"
     for text in (f"touch {target}; vllm serve m", f"vllm serve m > {target}", f"vllm serve m | tee {target}"):
         read_command(text)
     assert not target.exists()
 
 
-def test_a_file_of_this_machine_is_read_where_the_text_does_not_write_it(tmp_path):
+def test_a_file_of_this_machine_is_read_where_the_text_does_not_write_it(tmp_path: Path) -> None:
     (tmp_path / "a.yml").write_text("max_batch_size: 4\n")
     assert read_command(f"trtllm-serve m --config {tmp_path}/a.yml").llm_args == {"max_batch_size": 4}
     (tmp_path / "a.yml").write_text("- 1\n")
@@ -304,7 +306,7 @@ def test_a_file_of_this_machine_is_read_where_the_text_does_not_write_it(tmp_pat
 
 @settings(max_examples=300, deadline=None)
 @given(st.text(alphabet="ab -\\'\"$`<>|&;\n=/:.{}E", max_size=60))
-def test_any_text_is_read_or_refused(text):
+def test_any_text_is_read_or_refused(text: str) -> None:
     before = set(os.listdir())
     for line in (text, f"vllm serve m {text}", f"docker run {text} vllm/vllm-openai:v0.20.0 m {text}"):
         try:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import yaml
 
@@ -15,7 +18,7 @@ from trtnemo.launch.render import render
 from trtnemo.recipe import load_recipe
 
 
-def imported(text, tmp_path, version=None):
+def imported(text: Any, tmp_path: Path, version: Any = None) -> Any:
     written = recipe_text(read_command(text, version), "imported")
     path = tmp_path / "imported.yaml"
     path.write_text(written, encoding="utf-8")
@@ -23,14 +26,14 @@ def imported(text, tmp_path, version=None):
 
 
 @pytest.mark.parametrize("block", ["vllm", "vllm-spark", "sglang", "trtllm"])
-def test_the_cards_commands_come_back(block, tmp_path):
+def test_the_cards_commands_come_back(block: str, tmp_path: Path) -> None:
     _, invocation = imported(card(block), tmp_path)
     assert meaning(invocation)[:5] == meaning(read_command(card(block)))[:5]
     assert meaning(invocation)[5:7] == meaning(read_command(card(block)))[5:7]
 
 
 @pytest.mark.parametrize("name", EXTERNAL)
-def test_every_shipped_recipe_survives_its_own_command(name, tmp_path):
+def test_every_shipped_recipe_survives_its_own_command(name: str, tmp_path: Path) -> None:
     recipe = load_recipe(name)
     invocation = to_invocation(recipe)
     text = render("docker", name, recipe, invocation)
@@ -38,7 +41,7 @@ def test_every_shipped_recipe_survives_its_own_command(name, tmp_path):
     assert meaning(again)[:7] == meaning(invocation)[:7]
 
 
-def test_neutral_fields_are_used_and_the_rest_stands_verbatim(tmp_path):
+def test_neutral_fields_are_used_and_the_rest_stands_verbatim(tmp_path: Path) -> None:
     text, _ = imported(
         "vllm serve m --max-num-seqs 4 --moe-backend marlin --kv-cache-dtype fp8_e5m2", tmp_path, "0.20.0"
     )
@@ -47,13 +50,13 @@ def test_neutral_fields_are_used_and_the_rest_stands_verbatim(tmp_path):
     assert data["vllm"]["args"] == {"moe-backend": "marlin", "kv-cache-dtype": "fp8_e5m2"}
 
 
-def test_what_the_server_has_not_is_left_out_with_a_comment(tmp_path):
+def test_what_the_server_has_not_is_left_out_with_a_comment(tmp_path: Path) -> None:
     text, invocation = imported(card("vllm"), tmp_path)
     assert text.startswith("# left out: --swap-space (vLLM 0.20.0 has no such option")
     assert invocation.findings == ()
 
 
-def test_a_secret_never_reaches_the_recipe(tmp_path):
+def test_a_secret_never_reaches_the_recipe(tmp_path: Path) -> None:
     text, _ = imported("docker run -e HF_TOKEN=hf_abc -e MY_API_KEY=k vllm/vllm-openai:v0.20.0 m", tmp_path)
     assert "hf_abc" not in text
     assert yaml.safe_load(text)["vllm"]["env"] == {"MY_API_KEY": None}
@@ -68,7 +71,7 @@ def test_a_secret_never_reaches_the_recipe(tmp_path):
         ("docker run -e VLLM_API_KEY=sk-1 vllm/vllm-openai:v0.20.0 m", "VLLM_API_KEY"),
     ],
 )
-def test_a_secret_is_said_to_be_left_out(text, name, tmp_path):
+def test_a_secret_is_said_to_be_left_out(text: str, name: str, tmp_path: Path) -> None:
     written, invocation = imported(text, tmp_path)
     assert f"# left out: the value of {name} (a secret" in written
     assert "sk-1" not in written + repr(invocation)
@@ -81,7 +84,7 @@ vllm/vllm-openai:v0.20.0 -c 'vllm serve m --reasoning-parser mine --config /x.ya
 --reasoning-parser-plugin /app/mine_reasoning_parser.py'""".replace("\n", " ")
 
 
-def test_what_a_recipe_cannot_carry_of_a_container_is_said(tmp_path):
+def test_what_a_recipe_cannot_carry_of_a_container_is_said(tmp_path: Path) -> None:
     text, invocation = imported(LOST, tmp_path)
     assert [line.removeprefix("# left out: ") for line in text.splitlines() if line.startswith("# left out")] == [
         "the mount ./mine_reasoning_parser.py:/app/mine_reasoning_parser.py",
@@ -97,23 +100,23 @@ def test_what_a_recipe_cannot_carry_of_a_container_is_said(tmp_path):
     assert invocation.options["--reasoning-parser-plugin"] == "/app/mine_reasoning_parser.py"
 
 
-def test_a_plain_docker_line_loses_nothing(tmp_path):
+def test_a_plain_docker_line_loses_nothing(tmp_path: Path) -> None:
     for block in ("sglang", "trtllm", "vllm-spark"):
         assert "# left out" not in imported(card(block), tmp_path)[0]
 
 
-def test_an_unknown_option_is_kept_where_the_record_is_another_versions(tmp_path):
+def test_an_unknown_option_is_kept_where_the_record_is_another_versions(tmp_path: Path) -> None:
     for version, options in (("0.25.0", {"--new-flag": True, "--new-size": "3"}), ("0.20.0", {})):
         text, invocation = imported("vllm serve m --new-flag --new-size 3 --new-token sk-1", tmp_path, version)
         assert (dict(invocation.options), "sk-1" in text) == (options, False)
         assert text.count("# left out") == (1 if options else 3)
 
 
-def test_a_file_that_was_not_read_is_said_to_be_left_out(tmp_path):
+def test_a_file_that_was_not_read_is_said_to_be_left_out(tmp_path: Path) -> None:
     text, _ = imported("trtllm-serve m --config gone.yml", tmp_path)
     assert "# left out: --extra_llm_api_options (the file gone.yml is not in the pasted text" in text
 
 
-def test_a_value_that_the_server_refuses_is_no_recipe():
+def test_a_value_that_the_server_refuses_is_no_recipe() -> None:
     with pytest.raises(UsageError, match="--port: 'x' is not a whole number"):
         recipe_text(read_command("vllm serve m --port x", "0.20.0"), "")

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -30,14 +31,14 @@ BIN = Path(sys.executable).parent
 SCRIPTS = ("command", "docker", "slurm")
 
 
-def rendered(form, name="b200", settings=(), devices_per_node=8):
+def rendered(form: Any, name: Any = "b200", settings: Any = (), devices_per_node: Any = 8) -> Any:
     recipe = load_recipe(name, settings)
     return render(form, name, recipe, to_invocation(recipe), devices_per_node)
 
 
 @pytest.mark.parametrize("form", SCRIPTS)
 @pytest.mark.parametrize("name", EXTERNAL)
-def test_scripts_pass_shellcheck(form, name, tmp_path):
+def test_scripts_pass_shellcheck(form: Any, name: str, tmp_path: Path) -> None:
     script = tmp_path / "script.sh"
     script.write_text(rendered(form, name), encoding="utf-8")
     done = subprocess.run([BIN / "shellcheck", script], capture_output=True, text=True)
@@ -45,7 +46,7 @@ def test_scripts_pass_shellcheck(form, name, tmp_path):
 
 
 @pytest.mark.parametrize("name", EXTERNAL)
-def test_compose_takes_the_file(name, tmp_path):
+def test_compose_takes_the_file(name: str, tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text(rendered("compose", name), encoding="utf-8")
     command = [BIN / "docker-compose", "-f", tmp_path / "compose.yaml", "config", "--format", "json"]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "HF_TOKEN": ""})
@@ -56,12 +57,12 @@ def test_compose_takes_the_file(name, tmp_path):
     assert read_command(line).options == read_command(rendered("docker", name)).options
 
 
-def recipe_image(recipe):
+def recipe_image(recipe: Any) -> Any:
     return getattr(recipe, recipe.runtime).image
 
 
 @pytest.mark.parametrize("name", EXTERNAL)
-def test_opencode_takes_the_file(name):
+def test_opencode_takes_the_file(name: str) -> None:
     """The schema was made from the types of @opencode-ai/sdk 1.19.3."""
     schema = json.loads((Path(__file__).parent / "opencode.schema.json").read_text(encoding="utf-8"))
     jsonschema.validate(json.loads(rendered("opencode", name)), schema)
@@ -69,7 +70,7 @@ def test_opencode_takes_the_file(name):
         jsonschema.validate({"modle": "x"}, schema)
 
 
-def test_the_evaluators_file_names_the_cards_suites_and_no_secret():
+def test_the_evaluators_file_names_the_cards_suites_and_no_secret() -> None:
     content = yaml.safe_load(rendered("evaluator"))
     named = [task["name"] for task in content["evaluation"]["tasks"]]
     assert named == [suite.task for suite in card_suites() if suite.task]
@@ -79,7 +80,7 @@ def test_the_evaluators_file_names_the_cards_suites_and_no_secret():
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_same_recipe_gives_the_same_text_in_any_process(form):
+def test_the_same_recipe_gives_the_same_text_in_any_process(form: Any) -> None:
     code = (
         "import sys\nfrom trtnemo.recipe import load_recipe\nfrom trtnemo.launch.render import render\n"
         "from trtnemo.launch.from_recipe import to_invocation\nrecipe = load_recipe('vllm-dgx-spark')\n"
@@ -91,7 +92,7 @@ def test_the_same_recipe_gives_the_same_text_in_any_process(form):
         assert done.stdout == rendered(form, "vllm-dgx-spark")
 
 
-def test_secrets_are_named_and_never_written(monkeypatch):
+def test_secrets_are_named_and_never_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     for form in FORMS:
         assert "hf_secret" not in rendered(form, "vllm-b200", ["vllm.env.MY_API_KEY=null"])
@@ -107,7 +108,7 @@ def test_secrets_are_named_and_never_written(monkeypatch):
         ("gb200", 2, ["--nodes=2", "--ntasks=4", "--ntasks-per-node=2", "--gpus-per-node=2"]),
     ],
 )
-def test_slurm_asks_for_the_nodes_that_the_devices_need(name, per_node, lines):
+def test_slurm_asks_for_the_nodes_that_the_devices_need(name: str, per_node: int, lines: list[Any]) -> None:
     text = rendered("slurm", name, devices_per_node=per_node)
     directives = [line.removeprefix("#SBATCH ") for line in text.splitlines() if line.startswith("#SBATCH")]
     assert set(lines) <= set(directives)
@@ -115,7 +116,7 @@ def test_slurm_asks_for_the_nodes_that_the_devices_need(name, per_node, lines):
     assert ("srun --mpi=pmix trtllm-llmapi-launch" in text) == ("--nodes=2" in lines)
 
 
-def test_what_has_no_slurm_form_or_no_image_is_refused():
+def test_what_has_no_slurm_form_or_no_image_is_refused() -> None:
     with pytest.raises(RecipeError, match="do not fill 3 nodes of 3"):
         rendered("slurm", "b200x8-throughput", devices_per_node=3)
     with pytest.raises(RecipeError, match="vllm over 2 nodes has no launcher here"):
@@ -128,12 +129,12 @@ def test_what_has_no_slurm_form_or_no_image_is_refused():
 @pytest.mark.parametrize(
     "setting", ["checkpoint=--trust-remote-code", "served_model_names=[--port]", "vllm.args.middleware=[--x]"]
 )
-def test_a_word_that_the_server_would_take_for_an_option_is_refused(setting):
+def test_a_word_that_the_server_would_take_for_an_option_is_refused(setting: str) -> None:
     with pytest.raises(RecipeError, match="begins with a dash"):
         rendered("command", "vllm-b200", [setting])
 
 
-def test_a_value_that_begins_with_a_dash_is_read_back_as_a_value():
+def test_a_value_that_begins_with_a_dash_is_read_back_as_a_value() -> None:
     text = rendered("command", "vllm-b200", ["vllm.args.chat-template=-x"])
     assert "  --chat-template=-x\n" in text
     again = read_command(text, "0.20.0")
@@ -149,7 +150,9 @@ def test_a_value_that_begins_with_a_dash_is_read_back_as_a_value():
         ("vllm-b200", ['vllm.version="0.25.0"', "vllm.args.some_new=1"], "--some_new"),
     ],
 )
-def test_an_option_that_another_versions_record_does_not_know_is_kept_as_written(form, name, settings, line):
+def test_an_option_that_another_versions_record_does_not_know_is_kept_as_written(
+    form: str, name: str, settings: list[Any], line: str
+) -> None:
     assert line in rendered(form, name, settings)
     invocation = to_invocation(load_recipe(name, settings))
     assert ("warning", "unknown-option", line) in [
@@ -157,7 +160,7 @@ def test_an_option_that_another_versions_record_does_not_know_is_kept_as_written
     ]
 
 
-def test_an_unknown_option_with_a_secret_is_refused():
+def test_an_unknown_option_with_a_secret_is_refused() -> None:
     for key in ("api-key", "new-password"):
         with pytest.raises(RecipeError, match=f"holds a secret .--{key}.") as caught:
             rendered("command", "b200", [f"trtllm.args.{key}=sk-1"])
@@ -172,7 +175,7 @@ def test_an_unknown_option_with_a_secret_is_refused():
         ("sglang-b200", "sglang.args.cuda-graph-bs=[1, 2]", ["--cuda-graph-bs 1 2"]),
     ],
 )
-def test_a_list_is_written_as_its_option_takes_it(name, setting, words):
+def test_a_list_is_written_as_its_option_takes_it(name: str, setting: str, words: list[Any]) -> None:
     lines = [line.strip(" \\") for line in rendered("command", name, [setting]).splitlines()]
     assert set(words) <= set(lines)
 
@@ -192,7 +195,7 @@ def test_a_switch_is_written_as_its_version_takes_it(version: str, argument: str
     assert [line.strip(" \\") for line in lines if "prefix-caching" in line] == [word]
 
 
-def test_a_server_without_a_given_port_is_asked_at_its_own_default():
+def test_a_server_without_a_given_port_is_asked_at_its_own_default() -> None:
     assert start_of("sglang", "0.5.10", "m", {}).port == 30000
     assert start_of("vllm", "0.20.0", "m", {}).port == 8000
     assert start_of("vllm", "0.20.0", "m", {"--port": 1234}).port == 1234
@@ -207,7 +210,9 @@ def test_a_server_without_a_given_port_is_asked_at_its_own_default():
         ("vllm-b200", None, "8000:8000", False),
     ],
 )
-def test_a_container_listens_everywhere_and_its_port_is_published_where_the_recipe_says(name, host, port, inside):
+def test_a_container_listens_everywhere_and_its_port_is_published_where_the_recipe_says(
+    name: str, host: str | None, port: str, inside: bool
+) -> None:
     settings = [] if host is None else [f'server.host="{host}"']
     lines = [line.strip(" \\") for line in rendered("docker", name, settings).splitlines()]
     assert shlex.join(["-p", port]) in lines
@@ -216,7 +221,7 @@ def test_a_container_listens_everywhere_and_its_port_is_published_where_the_reci
     assert ("--host 127.0.0.1" in rendered("command", name, settings)) == (host == "127.0.0.1")
 
 
-def test_a_local_checkpoint_is_mounted_where_it_is():
+def test_a_local_checkpoint_is_mounted_where_it_is() -> None:
     for form, line in (
         ("docker", "-v '/data/my model:/data/my model:ro'"),
         ("compose", "- /data/my model:/data/my model:ro"),
@@ -227,7 +232,7 @@ def test_a_local_checkpoint_is_mounted_where_it_is():
     assert "/data/my model:" not in rendered("command", "b200", ["checkpoint=/data/my model"])
 
 
-def hostile_recipe(texts):
+def hostile_recipe(texts: Any) -> Any:
     """Return a recipe with hostile texts in its fields, and the texts as they must arrive."""
     model, served, template, value, description = texts
     model, served = f"m{model}", f"s{served}"
@@ -243,7 +248,7 @@ HOSTILE = st.text(alphabet="ab $`\"'\\;&|<>(){}*?~#!\n\t-=EOF", min_size=1, max_
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(HOSTILE, min_size=5, max_size=5))
-def test_shell_characters_in_any_text_field_stay_text(texts, tmp_path):
+def test_shell_characters_in_any_text_field_stay_text(texts: Any, tmp_path: Path) -> None:
     """A real shell runs the script with stand-ins that print their words; nothing else may happen."""
     recipe, (model, served, template, value, description) = hostile_recipe(texts)
     invocation = to_invocation(recipe)
@@ -270,7 +275,7 @@ def test_shell_characters_in_any_text_field_stay_text(texts, tmp_path):
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(HOSTILE, min_size=5, max_size=5))
-def test_text_in_the_yaml_file_and_in_every_other_field_stays_text(texts, tmp_path):
+def test_text_in_the_yaml_file_and_in_every_other_field_stays_text(texts: Any, tmp_path: Path) -> None:
     """The file that the shell writes holds the very text, and the server gets the other fields word by word."""
     endpoint, host, revision, name, path = texts
     data = load_recipe("b200").model_dump(mode="json", exclude_unset=True)
@@ -297,7 +302,7 @@ def test_text_in_the_yaml_file_and_in_every_other_field_stays_text(texts, tmp_pa
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(HOSTILE, min_size=5, max_size=5))
-def test_compose_reads_hostile_text_as_it_was(texts, tmp_path):
+def test_compose_reads_hostile_text_as_it_was(texts: Any, tmp_path: Path) -> None:
     recipe, (model, served, template, value, description) = hostile_recipe(texts)
     file = tmp_path / "compose.yaml"
     file.write_text(render("compose", description, recipe, to_invocation(recipe)), encoding="utf-8")
@@ -314,7 +319,7 @@ def test_compose_reads_hostile_text_as_it_was(texts, tmp_path):
 
 @pytest.mark.parametrize("name", EXTERNAL)
 @pytest.mark.parametrize("form", ["command", "docker"])
-def test_a_rendered_line_is_read_back_as_what_it_was_made_from(form, name):
+def test_a_rendered_line_is_read_back_as_what_it_was_made_from(form: str, name: str) -> None:
     invocation = to_invocation(load_recipe(name))
     again = read_command(rendered(form, name), invocation.version)
     assert meaning(again)[:4] == meaning(invocation)[:4]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,11 +26,11 @@ FINE_VLLM = start_of("vllm", "0.20.0", SUPER, {"--port": 8000})
 FINE_SGLANG = start_of("sglang", "0.5.10", SUPER, {"--port": 30000})
 
 
-def with_file(**keys):
+def with_file(**keys: Any) -> Any:
     return dataclasses.replace(FINE, llm_args={**FINE.llm_args, **keys})
 
 
-def with_options(base=FINE, **options):
+def with_options(base: Any = FINE, **options: Any) -> Any:
     given = {f"--{name}": value for name, value in options.items()}
     if base is not FINE:
         given = {name.replace("_", "-"): value for name, value in given.items()}
@@ -108,11 +110,11 @@ TRIGGERS = {
 }
 
 
-def rules_of(invocation, capability=None):
+def rules_of(invocation: Any, capability: Any = None) -> Any:
     return {finding.rule for finding in check_invocation(invocation, capability).findings}
 
 
-def test_every_rule_has_a_trigger_here_and_says_what_to_do():
+def test_every_rule_has_a_trigger_here_and_says_what_to_do() -> None:
     assert {issue.name for issue in ISSUES} == TRIGGERS.keys()
     for issue in ISSUES:
         assert issue.symptom
@@ -121,7 +123,7 @@ def test_every_rule_has_a_trigger_here_and_says_what_to_do():
 
 
 @pytest.mark.parametrize("name", [name for name, (trigger, _, _) in TRIGGERS.items() if trigger is not None])
-def test_a_rule_is_triggered_by_its_cause_alone_and_in_its_versions(name):
+def test_a_rule_is_triggered_by_its_cause_alone_and_in_its_versions(name: str) -> None:
     invocation, capability, version_without = TRIGGERS[name]
     assert name in rules_of(invocation, capability)
     if version_without is not None:
@@ -138,14 +140,14 @@ def test_a_rule_is_triggered_by_its_cause_alone_and_in_its_versions(name):
         ("meta-llama/Llama-3.1-8B", False),
     ],
 )
-def test_limits_of_mamba_states_concern_the_hybrids_alone(model, is_hybrid):
+def test_limits_of_mamba_states_concern_the_hybrids_alone(model: Any, is_hybrid: bool) -> None:
     for options in ({}, {"--max_batch_size": 8, "--tensor_parallel_size": 3}):
         invocation = dataclasses.replace(FINE, model=model, options=options)
         assert bool(rules_of(invocation) & {"trtllm-default-batch", "trtllm-tensor-parallel"}) == is_hybrid
 
 
 @pytest.mark.parametrize(("text", "is_hybrid"), [('{"model_type": "nemotron_h"}', True), ("{}", False), ("[", False)])
-def test_a_local_model_is_what_its_config_says(text, is_hybrid, tmp_path):
+def test_a_local_model_is_what_its_config_says(text: str, is_hybrid: bool, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(text)
     invocation = dataclasses.replace(FINE, model=str(tmp_path), options={})
     assert ("trtllm-default-batch" in rules_of(invocation)) == is_hybrid
@@ -154,16 +156,16 @@ def test_a_local_model_is_what_its_config_says(text, is_hybrid, tmp_path):
 @pytest.mark.parametrize(
     ("capability", "is_told"), [("8.0", True), ("8.9", True), ("9.0", True), ("10.0", False), ("12.1", False)]
 )
-def test_every_device_before_blackwell_runs_nvfp4_as_w4a16(capability, is_told):
+def test_every_device_before_blackwell_runs_nvfp4_as_w4a16(capability: str, is_told: bool) -> None:
     assert ("trtllm-nvfp4-hopper" in rules_of(FINE, capability)) == is_told
 
 
-def test_a_sound_start_triggers_nothing():
+def test_a_sound_start_triggers_nothing() -> None:
     for invocation in (FINE, FINE_VLLM, FINE_SGLANG):
         assert rules_of(invocation, "10.0") == set()
 
 
-def test_variables_lift_the_limit_of_positions():
+def test_variables_lift_the_limit_of_positions() -> None:
     for base, option, variable, value in (
         (FINE, "max_seq_len", "TLLM_ALLOW_LONG_MAX_MODEL_LEN", "1"),
         (FINE_VLLM, "max_model_len", "VLLM_ALLOW_LONG_MAX_MODEL_LEN", "1"),
@@ -183,5 +185,5 @@ def test_variables_lift_the_limit_of_positions():
         ("INFO all is well", None),
     ],
 )
-def test_a_line_of_log_shows_its_issue(line, name):
+def test_a_line_of_log_shows_its_issue(line: str, name: str | None) -> None:
     assert next((issue.name for issue in ISSUES if issue.explains(line)), None) == name

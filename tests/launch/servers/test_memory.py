@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.support.plan.deploy import GIB, MIB, deployment, fit_of, small_network, super_network
@@ -10,12 +12,12 @@ from trtnemo.plan.state import state_bytes
 CONFIG = super_network().config
 
 
-def held(batch=8, **fields):
+def held(batch: Any = 8, **fields: Any) -> Any:
     chosen = deployment(**fields)
     return chosen.memory.reserve(chosen.batch(batch), CONFIG, state_bytes(CONFIG, chosen))
 
 
-def test_2048_sequences_allot_the_160_gib_that_a_user_of_rc12_saw():
+def test_2048_sequences_allot_the_160_gib_that_a_user_of_rc12_saw() -> None:
     # notes.md: with the default batch one SSM allocation of 160 GiB on one GPU; 2,048 states in 16 bits
     chosen = deployment(server="trtllm", version="1.3.0rc12", ssm_dtype="float16")
     assert held(2048, server="trtllm", version="1.3.0rc12").slots == 2048
@@ -34,13 +36,13 @@ def test_2048_sequences_allot_the_160_gib_that_a_user_of_rc12_saw():
         ("nonsense", True, 3, 8 + 1),
     ],
 )
-def test_slots_of_tensorrt_llm_follow_its_version(version, padding, drafts, slots):
+def test_slots_of_tensorrt_llm_follow_its_version(version: str | None, padding: bool, drafts: int, slots: Any) -> None:
     found = held(8, server="trtllm", version=version, graph_padding=padding, draft_tokens=drafts)
     assert found.slots == slots
     assert found.inferred
 
 
-def test_rc12_keeps_the_states_after_each_draft_and_1_4_replays():
+def test_rc12_keeps_the_states_after_each_draft_and_1_4_replays() -> None:
     # the fact sheet (section 3): up to k x 160 MiB a sequence with snapshots, unless replayed; k tokens are verified
     snapshots = held(1, server="trtllm", version="1.3.0rc12", draft_tokens=3).draft_bytes
     assert 4 * 160 * MIB <= snapshots <= 4 * 163 * MIB
@@ -49,7 +51,7 @@ def test_rc12_keeps_the_states_after_each_draft_and_1_4_replays():
 
 
 @pytest.mark.parametrize(("ssm", "kv"), [("float32", "fp8"), ("float16", "fp8"), ("float16", "bfloat16")])
-def test_a_page_of_vllm_is_the_least_of_16s_that_is_as_large_as_a_layers_state(ssm, kv):
+def test_a_page_of_vllm_is_the_least_of_16s_that_is_as_large_as_a_layers_state(ssm: str, kv: str) -> None:
     page = held(server="vllm", ssm_dtype=ssm, kv_dtype=kv).page_tokens
     layer = 128 * 64 * 128 * (4 if ssm == "float32" else 2) + 10240 * 3 * 2
     token = 2 * 2 * 128 * (1 if kv == "fp8" else 2)
@@ -57,11 +59,11 @@ def test_a_page_of_vllm_is_the_least_of_16s_that_is_as_large_as_a_layers_state(s
     assert (page - 16) * token < layer <= page * token
 
 
-def test_vllm_takes_a_block_for_each_sequence_and_draft():
+def test_vllm_takes_a_block_for_each_sequence_and_draft() -> None:
     assert held(8, server="vllm", draft_tokens=3).slots == 32
 
 
-def test_sglang_keeps_three_slots_a_sequence_with_its_radix_cache_and_one_without():
+def test_sglang_keeps_three_slots_a_sequence_with_its_radix_cache_and_one_without() -> None:
     assert held(8, server="sglang", block_reuse=True).slots == 25
     assert held(8, server="sglang").slots == 9
     assert (
@@ -71,13 +73,13 @@ def test_sglang_keeps_three_slots_a_sequence_with_its_radix_cache_and_one_withou
 
 
 @pytest.mark.parametrize("server", ["cpu", "tensorrt"])
-def test_our_own_servers_hold_nothing_back(server):
+def test_our_own_servers_hold_nothing_back(server: str) -> None:
     found = held(8, server=server, draft_tokens=3)
     assert (found.slots, found.draft_bytes, found.page_tokens, found.inferred) == (8, 0, 1, False)
 
 
 @pytest.mark.parametrize("pattern", ["*-", "ME-"])
-def test_vllm_without_mamba_or_without_attention_has_plain_pages(pattern):
+def test_vllm_without_mamba_or_without_attention_has_plain_pages(pattern: str) -> None:
     network = small_network(hybrid_override_pattern=pattern)
     chosen = deployment(server="vllm")
     reserved = chosen.memory.reserve(chosen.batch(4), network.config, state_bytes(network.config, chosen))

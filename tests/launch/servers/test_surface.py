@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from packaging.version import Version
 
@@ -22,13 +24,13 @@ ALL = [(server, version) for server, versions in SERVERS.items() for version in 
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_every_server_is_recorded_in_two_versions_oldest_first(server):
+def test_every_server_is_recorded_in_two_versions_oldest_first(server: Any) -> None:
     assert recorded_versions(server) == SERVERS[server]
     assert len(SERVERS[server]) >= 2
 
 
 @pytest.mark.parametrize(("server", "version"), ALL)
-def test_a_record_holds_together(server, version):
+def test_a_record_holds_together(server: Any, version: Any) -> None:
     surface = load_surface(server, version)
     assert (surface.server, surface.version) == (server, version)
     if "published wheel" in surface.evidence:
@@ -62,17 +64,19 @@ def test_a_record_holds_together(server, version):
         ("sglang", None, "0.5.10", False),
     ],
 )
-def test_the_nearest_record_that_is_not_newer_speaks_for_a_version(server, asked, chosen, exact):
+def test_the_nearest_record_that_is_not_newer_speaks_for_a_version(
+    server: str, asked: str | None, chosen: str, exact: bool
+) -> None:
     choice = choose_surface(server, asked)
     assert (choice.surface.version, choice.is_exact) == (chosen, exact)
 
 
-def test_a_version_that_is_none_is_refused():
+def test_a_version_that_is_none_is_refused() -> None:
     with pytest.raises(RecipeError, match=r"'vllm\.version' 'newest' is not a version.*0\.20\.0, 0\.33\.0"):
         choose_surface("vllm", "newest")
 
 
-def test_precedence_and_known_differences_of_versions():
+def test_precedence_and_known_differences_of_versions() -> None:
     """Facts that the issue names: they would be lost by a careless new recording."""
     assert load_surface("trtllm", "1.3.0rc12").precedence == "file"
     assert load_surface("trtllm", "1.4").precedence == "typed"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import sys
+from typing import Any
 
 import pytest
 
@@ -26,32 +27,32 @@ SGLANG = [name for name in shipped_names() if load_recipe(name).runtime == "sgla
 SETTINGS = ({}, {"enable_thinking": False}, {"force_nonempty_content": True}, {"enable_thinking": True})
 
 
-def case(name, recipe, *words, without=()):
+def case(name: Any, recipe: Any, *words: Any, without: Any = ()) -> Any:
     invocation = to_invocation(load_recipe(recipe))
     given = server_words(invocation, lambda file: str(file.source), with_program=False)
     env = {key: value for key, value in invocation.env.items() if value is not None and key not in without}
     return {"name": name, "words": [*given, *words], "env": env}
 
 
-def ask(wheel, cases, texts=()):
+def ask(wheel: Any, cases: Any, texts: Any = ()) -> Any:
     question = {"cases": cases, "model": str(PHANTOM), "plugin": str(PLUGIN), "texts": texts}
     return record.run_inside(wheel, "parse.py", wheel.partition("-")[0], text=json.dumps(question))
 
 
 @pytest.mark.parametrize("name", record.recorded())
-def test_the_record_equals_the_wheel(name):
+def test_the_record_equals_the_wheel(name: str) -> None:
     recorded = record.record_of(name).read_text(encoding="utf-8")
     assert record.write(record.dump(name)) == recorded
 
 
-def test_vllm_recipes_come_as_far_as_a_model_configuration():
+def test_vllm_recipes_come_as_far_as_a_model_configuration() -> None:
     results = ask("vllm-0.20.0", [case(name, name) for name in VLLM])["cases"]
     assert {name: result["error"] for name, result in results.items()} == dict.fromkeys(VLLM, "")
     assert {result["reached"] for result in results.values()} == {"model config"}
     assert {result["quantization"] for result in results.values()} == {"modelopt_mixed"}
 
 
-def test_vllm_refuses_what_our_rules_say_it_refuses():
+def test_vllm_refuses_what_our_rules_say_it_refuses() -> None:
     cases = [
         case("swap", "vllm-b200", "--swap-space", "0"),
         case("fp4", "vllm-b200", "--quantization", "fp4"),
@@ -68,14 +69,14 @@ def test_vllm_refuses_what_our_rules_say_it_refuses():
     assert "invalid tool call parser: qwen" in results["tool"]["error"]
 
 
-def test_sglang_recipes_are_taken_by_the_old_parser_and_their_flag_refused_by_the_new():
+def test_sglang_recipes_are_taken_by_the_old_parser_and_their_flag_refused_by_the_new() -> None:
     cases = [case(name, name) for name in SGLANG]
     assert {r["reached"] for r in ask("sglang-0.5.10", cases)["cases"].values()} == {"parsed"}
     assert {r["reached"] for r in ask("sglang-0.5.23", cases)["cases"].values()} == {"nothing"}
 
 
 @pytest.mark.parametrize("wheel", ["vllm-0.20.0", "vllm-0.33.0"])
-def test_our_reasoning_plug_in_reads_as_super_v3_whole_and_streamed(wheel):
+def test_our_reasoning_plug_in_reads_as_super_v3_whole_and_streamed(wheel: str) -> None:
     """Against our own splitter, which was compared with the family's other readers; texts as a tokenizer cuts them."""
     source, texts = random.Random(5), []
     for _ in range(200):

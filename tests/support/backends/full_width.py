@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from trtnemo.backends.tensorrt.lower.emit import emit
 from trtnemo.backends.tensorrt.lower.networks import plan_networks
@@ -18,7 +19,7 @@ SUPER = "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-NVFP4"
 
 
 @cache
-def networks():
+def networks() -> Any:
     """Return (settings, networks by name) of the recipe for one RTX PRO 6000."""
     network = find_network(SUPER)
     model = NemotronH(BuildContext(network.config, network.quantization, "native"))
@@ -26,7 +27,7 @@ def networks():
     return settings, plan_networks([model.record_target(), model.record_mtp()], {}, settings)[0]
 
 
-def compile_all(capability, kinds):
+def compile_all(capability: Any, kinds: Any) -> Any:
     """Return the record of every plan of those kinds, with the builder's own activation_bytes."""
     settings, specs = networks()
     builder = PlanBuilder(find_library(), capability)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ class TableExecutor:
 
     computes_here = True
 
-    def __init__(self, target, head, slots=8, drafts=6, max_num_tokens=64):
+    def __init__(self, target: Any, head: Any, slots: Any = 8, drafts: Any = 6, max_num_tokens: Any = 64) -> None:
         self.target, self.head = (np.asarray(table, np.float32) for table in (target, head))
         self.budget = Budget(slots, 64, max_num_tokens, drafts, len(self.target))
         self.lengths: dict[int, int] = {}
@@ -23,7 +24,7 @@ class TableExecutor:
         self.drafted_steps = 0
         self.snapshot_bytes = 1
 
-    def forward(self, batch):
+    def forward(self, batch: Any) -> Any:
         batch.validate()
         assert len(batch.token_ids) <= self.budget.max_num_tokens
         for segment in batch.segments:
@@ -35,29 +36,29 @@ class TableExecutor:
                 self.lengths[segment.slot] = segment.position + segment.length
         return StepResult(self.target[batch.token_ids[batch.logit_rows]], np.empty((0, 1), np.float32))
 
-    def draft(self, tokens):
+    def draft(self, tokens: Any) -> Any:
         assert all(token.slot not in self.pending and self.lengths[token.slot] for token in tokens)
         self.drafted_steps += 1
         return self.head[[token.token_id for token in tokens]]
 
-    def commit(self, slot, accepted):
+    def commit(self, slot: Any, accepted: Any) -> None:
         assert 1 <= accepted <= self.pending.pop(slot)
         self.lengths[slot] += accepted
 
-    def release(self, slot):
+    def release(self, slot: Any) -> None:
         self.lengths.pop(slot, None)
         self.pending.pop(slot, None)
 
-    def snapshot(self, slot):
+    def snapshot(self, slot: Any) -> Any:
         return TableSnapshot(self.lengths[slot], self.snapshot_bytes)
 
-    def restore(self, slot, snapshot):
+    def restore(self, slot: Any, snapshot: Any) -> None:
         self.lengths[slot] = snapshot.length
 
-    def has_room(self, segments):
+    def has_room(self, segments: Any) -> Any:
         return True
 
-    def can_restore(self, snapshot):
+    def can_restore(self, snapshot: Any) -> Any:
         return True
 
 
@@ -66,5 +67,5 @@ class TableSnapshot:
     length: int
     nbytes: int
 
-    def swap_out(self):
+    def swap_out(self) -> None:
         pass

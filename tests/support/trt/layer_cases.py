@@ -65,15 +65,15 @@ def attended() -> torch.Tensor:
     return torch.stack(rows)
 
 
-def write_cache(net, cache, update, starts):
+def write_cache(net: Any, cache: Any, update: Any, starts: Any) -> None:
     net.output_in_place("cache.after", net.cache_update(cache, update, starts), tuple(cache.shape))
 
 
-def write_attention(net, q, k, v, lengths):
+def write_attention(net: Any, q: Any, k: Any, v: Any, lengths: Any) -> Any:
     return net.attention(q, k, v, lengths)
 
 
-def write_fp4_codes(net, x):
+def write_fp4_codes(net: Any, x: Any) -> Any:
     """Quantize and take the codes as numbers: dequantized under block scales of one."""
     codes, _ = net.dynamic_quantize(x, net.constant(0.5))
     one = net.constant(1.0)
@@ -86,7 +86,7 @@ BLOCKS = np.stack([np.resize(np.float32([6, -6, 3, 0.3, 5, -2.5]), 32), np.zeros
 ROUNDED = np.stack([np.resize(np.float32([6, -6, 3, 0.5, 4, -2]), 32), np.zeros(32, np.float32)])
 
 
-def write_running_total(net, x, start):
+def write_running_total(net: Any, x: Any, start: Any) -> None:
     """Write a loop with an iterator, a recurrence and both kinds of output."""
     count = net.reshape(net.cast(net.shape_of([(x, 0)]), Element.INT32), ())
     loop = net.loop(count)
