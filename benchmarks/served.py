@@ -29,7 +29,8 @@ def serving(engine: Path) -> Iterator[tuple[str, float]]:
 
 def prompts(count: int, length: int, seed: int = 0) -> list[list[int]]:
     """Return random prompts that share nothing."""
-    return np.random.default_rng(seed).integers(20, 16384, (count, length)).tolist()
+    drawn: list[list[int]] = np.random.default_rng(seed).integers(20, 16384, (count, length)).tolist()
+    return drawn
 
 
 def measure(work: Path, peer: Peer, rounds: int, say: Callable[[str], None]) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 usage: python parse.py vllm|sglang, inside the environment that `record.py` makes
 
 Reads JSON from standard input: {"cases": [{"name", "words", "env"}], "model": a directory with config.json, "plugin":
-a file}. Prints JSON: per case how far it came (`parsed`, `validated`, `model config`) and what stopped it; and what
-the plug-in made of texts.
+a file, "lines": [[words, destination]]}. Prints JSON: per case how far it came (`parsed`, `validated`, `model config`)
+and what stopped it; what the plug-in made of texts; and what each line leaves at its destination, "refused" where the
+parser exits, "nothing" where there is no such destination.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 from types import SimpleNamespace
 from typing import Any
 
-from dump import sglang_parser, stand_in_for_missing_packages, vllm_parser
+from dump import plain, sglang_parser, stand_in_for_missing_packages, vllm_parser
 
 
 def stages(parser: Any, words: list[str], model: str) -> dict[str, str]:
@@ -58,6 +59,14 @@ def parsed_only(parser: Any, words: list[str]) -> dict[str, str]:
     except SystemExit as error:
         return {"reached": "nothing", "error": f"the parser exits {error.code}"}
     return {"reached": "parsed", "error": ""}
+
+
+def value_of(parser: Any, words: list[str], destination: str) -> Any:
+    """Return what a command line leaves at a destination."""
+    try:
+        return plain(getattr(parser.parse_args(words), destination, "nothing"))
+    except SystemExit:
+        return "refused"
 
 
 class Tokenizer:
@@ -106,7 +115,8 @@ def main() -> None:
         for name in case["env"]:
             os.environ.pop(name)
     texts = read_texts(asked["plugin"], asked["texts"]) if is_vllm else []
-    json.dump({"cases": results, "texts": texts}, output)
+    values = [value_of(parser, words, destination) for words, destination in asked.get("lines", ())]
+    json.dump({"cases": results, "texts": texts, "values": values}, output)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,9 @@ import pytest
 from tests.support.formats import split_reasoning
 from tests.support.paths import ROOT, SUPPORT
 from trtnemo.launch.from_recipe import to_invocation
+from trtnemo.launch.options.arguments import parse_arguments
 from trtnemo.launch.render.words import server_words
+from trtnemo.launch.servers.surface import load_surface
 from trtnemo.launch.servers.vllm.server import PLUGIN
 from trtnemo.recipe import load_recipe, shipped_names
 
@@ -34,8 +36,20 @@ def case(name: Any, recipe: Any, *words: Any, without: Any = ()) -> Any:
     return {"name": name, "words": [*given, *words], "env": env}
 
 
-def ask(wheel: Any, cases: Any, texts: Any = ()) -> Any:
-    question = {"cases": cases, "model": str(PHANTOM), "plugin": str(PLUGIN), "texts": texts}
+# (words, the name under which the server keeps what they say)
+LINES = [
+    (["-tp=2"], "tensor_parallel_size"),
+    (["-n4"], "nnodes"),
+    (["-q", "fp8"], "quantization"),
+    (["--max_num_seqs", "4"], "max_num_seqs"),
+    (["--max-num-se", "4"], "max_num_seqs"),
+    (["--port=1", "--port", "2"], "port"),
+    (["--served-model-name", "a", "b", "--port", "1"], "served_model_name"),
+]
+
+
+def ask(wheel: Any, cases: Any, texts: Any = (), lines: Any = ()) -> Any:
+    question = {"cases": cases, "model": str(PHANTOM), "plugin": str(PLUGIN), "texts": texts, "lines": lines}
     return record.run_inside(wheel, "parse.py", wheel.partition("-")[0], text=json.dumps(question))
 
 
@@ -94,3 +108,21 @@ def test_our_reasoning_plug_in_reads_as_super_v3_whole_and_streamed(wheel: str) 
         # a stream cannot take back what it sent: with thinking off all of it is content
         streamed = ("", reasoning + content) if settings.get("enable_thinking") is False else (reasoning, content)
         assert tuple(result["streamed"]) == streamed
+
+
+@pytest.mark.parametrize("wheel", ["vllm-0.20.0", "vllm-0.33.0", "sglang-0.5.10", "sglang-0.5.23"])
+def test_every_spelling_of_a_switch_means_to_us_what_it_means_to_the_server(wheel: str) -> None:
+    server, _, version = wheel.partition("-")
+    surface = load_surface(server, version)
+    switches = [(option, name) for option in surface.options if not option.takes_value for name in option.names]
+    required = ["--model-path", "m"] if server == "sglang" else []
+    lines = [([*required, name], option.names[0].lstrip("-").replace("-", "_")) for option, name in switches]
+    values = ask(wheel, [], lines=[*lines, *(LINES if server == "vllm" else ())])["values"]
+    compared = 0
+    for (option, name), value in zip(switches, values[: len(switches)], strict=True):
+        if value not in ("nothing", None):  # kept under another name; taken and ignored
+            compared += 1
+            assert parse_arguments(surface, [name]).values == {option.name: value}, name
+    assert compared > 0.9 * len(switches)
+    for (words, _), value in zip(LINES, values[len(switches) :], strict=server == "vllm"):
+        assert next(iter(parse_arguments(surface, words).values.values())) == value, words

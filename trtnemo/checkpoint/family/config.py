@@ -57,7 +57,7 @@ class ModelConfig(BaseModel):
     n_routed_experts: Size = 1
     num_experts_per_tok: Size = 1
     moe_intermediate_size: Size = 1
-    shared_intermediate_size: Annotated[int, Field(ge=0)] = 0
+    shared_intermediate_size: Annotated[int, Field(ge=0, le=1 << 32)] = 0
     moe_latent_size: Size | None = None
     n_group: Size = 1
     topk_group: Size = 1
