@@ -202,7 +202,8 @@ def made_by_modelopt(make_checkpoint: MakeCheckpoint, shared: Share) -> Path:
     """Return the directory of ModelOpt's exports and answers, which modelopt_session.py lists."""
 
     def make(place: Path) -> None:
-        given = [make_checkpoint("bf16"), make_checkpoint("mixed"), place, json.dumps([QUANTIZED_FORMATS, CALIBRATION])]
+        asked = json.dumps([QUANTIZED_FORMATS, CALIBRATION])
+        given: list[str | Path] = [make_checkpoint("bf16"), make_checkpoint("mixed"), place, asked]
         command = [sys.executable, CHECKPOINTS / "modelopt_session.py", *given]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

@@ -90,10 +90,12 @@ def test_every_command_of_ours_takes_its_words(name: Any, called: list[Any]) -> 
             continue
         words = [re.sub(r"\$\w+", "1", word) for word in shlex.split(re.split(r"\|\||&", found[1])[0])]
         found_commands.append(" ".join(words[:2]))
-        command, context = cli, click.Context(cli)
+        command: click.Command = cli
+        context = click.Context(cli)
         while isinstance(command, click.Group):
-            command = command.get_command(context, words.pop(0))
-            assert command is not None, line
+            named = command.get_command(context, words.pop(0))
+            assert named is not None, line
+            command = named
         command.make_context(command.name, words)
     assert found_commands == called
 

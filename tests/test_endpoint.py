@@ -30,6 +30,7 @@ def is_up(url: Any) -> Any:
 def test_a_server_ends_with_the_command_that_started_it_however_that_ends(tiny_engine: Any, end: str) -> None:
     command = [sys.executable, "-c", CODE, str(tiny_engine)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
         url = process.stdout.readline().strip()
         assert is_up(url)
         getattr(process, end)()

@@ -68,8 +68,11 @@ def test_the_wheel_of_a_machine_without_a_compiler_works(plain_wheel: Any, tmp_p
 
 def test_the_compiled_module_works_beside_the_wheels_files(plain_wheel: Any, tmp_path: Path) -> None:
     """The small form of the test below, with what these tests' own install has compiled."""
-    wheel = shutil.copy(plain_wheel, tmp_path)
-    module = Path(importlib.util.find_spec("trtnemo._native").origin)
+    wheel = Path(shutil.copy(plain_wheel, tmp_path))
+    spec = importlib.util.find_spec("trtnemo._native")
+    assert spec is not None
+    assert spec.origin is not None
+    module = Path(spec.origin)
     with zipfile.ZipFile(wheel, "a") as file:
         file.write(module, f"trtnemo/{module.name}")
     require_files(wheel, has_native=True)

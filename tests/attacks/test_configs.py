@@ -40,8 +40,8 @@ def test_any_config_is_read_or_refused(changes: Any) -> None:
     assert len(config.layer_kinds) == len(changes.get("hybrid_override_pattern") or BASE["hybrid_override_pattern"])
     # shared_intermediate_size alone has no upper bound
     sizes = config.model_dump(exclude={"shared_intermediate_size"}).values()
-    sizes = [value for value in sizes if isinstance(value, int) and not isinstance(value, bool)]
-    assert 0 <= min(sizes) <= max(sizes) <= 1 << 32
+    whole = [value for value in sizes if isinstance(value, int) and not isinstance(value, bool)]
+    assert 0 <= min(whole) <= max(whole) <= 1 << 32
     assert config.shared_intermediate_size >= 0
     assert config.num_experts_per_tok <= config.n_routed_experts
     assert config.num_attention_heads % config.num_key_value_heads == 0

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from trtnemo.checkpoint import Checkpoint
 from trtnemo.checkpoint.format.header import parse_header, read_header
-from trtnemo.checkpoint.format.storage import StorageType
+from trtnemo.checkpoint.format.storage import StorageType, TensorInfo
 from trtnemo.errors import CheckpointError, HeaderError
 
 SIZES = {"a": 8, "b": 24, "c": 4}
@@ -48,7 +48,7 @@ CHANGES = st.lists(
 )
 
 
-def check_honest(tensors: dict[str, object], header_bytes: int) -> None:
+def check_honest(tensors: dict[str, TensorInfo], header_bytes: int) -> None:
     """Assert that what was read fills the data of the file, without hole or overlap."""
     position = 8 + header_bytes
     for info in sorted(tensors.values(), key=lambda item: (item.offset, item.size)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from trtnemo.errors import StepError
 TOKENS = np.random.default_rng(0).integers(0, 4096, 200).tolist()
 
 
-MAKERS = {"torch": make_executor, "cpu": make_native, "tensorrt": make_interpreted}
+MAKERS: dict[str, Callable[..., Any]] = {"torch": make_executor, "cpu": make_native, "tensorrt": make_interpreted}
 
 
 @pytest.fixture(params=MAKERS)

@@ -48,7 +48,7 @@ CONFIG = {
     "tie_word_embeddings": False,
     "num_nextn_predict_layers": 0,
 }
-SHAPES = {
+SHAPES: dict[str, dict[str, Any]] = {
     "latent MoE": {},
     "MoE without latent": {"moe_latent_size": None},
     "dense MLP": {"hybrid_override_pattern": "M-*-M-"},

@@ -25,7 +25,7 @@ def test_ids_and_models_of_all_lines_are_known(tmp_path: Path) -> None:
     path = written(tmp_path / "in.jsonl", GOOD, {**GOOD, "custom_id": "2", "body": {}})
     path.write_text(path.read_text() + "\n  \n")
     found = count_lines(path)
-    assert (found.ids, found.models) == ({"1", "2"}, {"tiny", ""})
+    assert (found.ids, found.models) == (frozenset({"1", "2"}), frozenset({"tiny", ""}))
 
 
 @pytest.mark.parametrize(

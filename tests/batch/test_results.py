@@ -156,7 +156,7 @@ def test_a_half_line_longer_than_what_is_read_at_once_is_cut(tmp_path: Path) -> 
 
 
 def test_an_answer_too_deep_to_be_written_is_a_failed_row(tmp_path: Path) -> None:
-    deep = {}
+    deep: dict[str, Any] = {}
     for _ in range(100_000):
         deep = {"a": deep}
     with ResultFile(tmp_path / "out.jsonl", IDS) as results:

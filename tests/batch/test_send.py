@@ -15,14 +15,16 @@ from trtnemo.batch.send import Sender, failure
 from trtnemo.errors import ServerError
 
 LINE = BatchLine(custom_id="1", method="POST", url="/v1/completions", body={"prompt": "x", "model": "a"})
-OK = (200, {"choices": []})
+OK: tuple[int, dict[str, Any]] = (200, {"choices": []})
 
 
 class Server:
     """Answers what the script says, its last line again and again; sleeping lets the clock go on."""
 
     def __init__(self, script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.script, self.seen, self.slept, self.now = list(script), [], [], 5000.0
+        self.script, self.now = list(script), 5000.0
+        self.seen: list[Any] = []
+        self.slept: list[float] = []
         monkeypatch.setattr(send_module, "asyncio", SimpleNamespace(sleep=self.sleep))
         monkeypatch.setattr(send_module, "time", SimpleNamespace(monotonic=lambda: self.now))
         monkeypatch.setattr(send_module, "random", SimpleNamespace(uniform=lambda low, high: high))
@@ -143,7 +145,7 @@ def test_nothing_but_429_is_borne_for_as_long_as_patience_lasts(serve: Any) -> N
 
 
 def test_an_answer_of_any_request_renews_the_patience_of_all(serve: Any) -> None:
-    busy = [(429, {})] * 5
+    busy: list[tuple[int, dict[str, Any]]] = [(429, {})] * 5
     server = serve(*busy, OK, *busy, OK, *busy, OK)
     assert [row["status_code"] for row in server.run([LINE] * 3, patience=10)] == [200] * 3
     assert sum(server.slept) == 3 * 7.75

@@ -146,7 +146,7 @@ def test_every_failure_is_one_line_and_its_exit_code(copy_checkpoint: Any, make_
     damaged = shutil.copytree(make_engine("bf16"), tmp_path / "damaged")
     (damaged / "engine.json").write_text((damaged / "engine.json").read_text().replace('"tiny"', '"mine"'))
     (tmp_path / "typo.yaml").write_text("runtime: cpu\nlimitz: {}\n")
-    cases = [
+    cases: list[tuple[list[Any], int, str]] = [
         (["bild"], 2, "did you mean 'build'?"),
         (["build", "--recipe", "tiny", "--set", "x"], 2, "key.path=value"),
         (["serve", "--recipe", "tiny", "--engine", "x"], 2, "not both"),

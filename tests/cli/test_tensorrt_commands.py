@@ -121,7 +121,7 @@ def test_openais_client_gets_of_interpreted_plans_what_the_torch_runtime_says(
 ) -> None:
     _, url = server_process(make_plans("tiny", "tensorrt.compute=weight_only"), "--interpret")
     question = [{"role": "user", "content": "What is the capital of Japan?"}]
-    common = {"model": "tiny", "messages": question, "temperature": 0, "max_tokens": 200}
+    common: dict[str, Any] = {"model": "tiny", "messages": question, "temperature": 0, "max_tokens": 200}
     answers, details = [], []
     for base in (url, tiny_url):
         with openai.OpenAI(base_url=f"{base}/v1", api_key="none") as client:

@@ -83,7 +83,7 @@ def test_a_disk_has_64_mebibytes_to_spare(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spare: Any, fits: bool
 ) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=1000 + spare)
-    monkeypatch.setattr(build_module.shutil, "disk_usage", lambda place: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage)
     if fits:
         build_module._check_disk(tmp_path / "not" / "yet" / "there", 1000)
     else:

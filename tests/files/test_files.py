@@ -74,7 +74,12 @@ def test_a_digest_is_of_the_whole_file_in_pieces(tmp_path: Path, monkeypatch: py
 def test_the_codes_digest_changes_with_every_file_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """The plugins' too, which lie behind a link, and the chat template."""
     seen = []
-    monkeypatch.setattr(digest, "file_sha256", lambda path: seen.append(str(path)) or "0")
+
+    def tell(path: Path) -> str:
+        seen.append(str(path))
+        return "0"
+
+    monkeypatch.setattr(digest, "file_sha256", tell)
     first = code_digest.__wrapped__()
     for part in ("trtnemo/cli/group.py", "plugins/mamba2/op.py", "text/chat_template.jinja", "_native."):
         assert any(part in name for name in seen), part
@@ -96,6 +101,7 @@ def test_one_process_holds_a_lock_until_it_ends(tmp_path: Path) -> None:
     path = tmp_path / ".lock"
     command = [sys.executable, "-c", HOLD, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
         with pytest.raises(LockedError), locked(path):
             pass

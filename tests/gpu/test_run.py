@@ -32,6 +32,7 @@ def test_a_dry_run_prints_commands_that_our_own_program_takes(card: Any) -> None
     assert [words[0] for words in ours] == ["doctor", "build", "build", "build", "fetch", "build"]
     for words in ours:
         command = cli.get_command(click.Context(cli), words[0])
+        assert command is not None
         command.make_context(words[0], words[1:])  # raises on an option or value that the command has not
         settings = [words[place + 1] for place, word in enumerate(words) if word == "--set"]
         if words[0] == "build":

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.launch.machine import CARD, card
+from tests.support.launch.machine import card
 from tests.support.launch.meaning import EXTERNAL, meaning
-from tests.support.paths import ROOT
+from tests.support.paths import CARD, ROOT
 from trtnemo.errors import RecipeError
 from trtnemo.launch.check import check_invocation
 from trtnemo.launch.from_recipe import to_invocation
@@ -153,11 +153,12 @@ def test_neutral_fields_become_each_servers_own_options() -> None:
     assert vllm["--speculative-config"] == {"method": "mtp", "num_speculative_tokens": 2}
     assert vllm["--enable-expert-parallel"] is True
     new = to_invocation(load_recipe("h200", ["trtllm.version=1.4.0"])).llm_args
+    assert new is not None
     assert new["speculative_config"]["max_draft_len"] == 3
 
 
 def test_the_yaml_of_a_recipe_is_what_llm_args_say() -> None:
-    recipe = load_recipe("b200")
+    recipe: Any = load_recipe("b200")
     text = render("command", "b200", recipe, to_invocation(recipe))
     content = yaml.safe_load(text.partition("<< 'EOF'\n")[2].partition("EOF\n")[0])
     assert content == recipe.trtllm.llm_args

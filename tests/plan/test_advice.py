@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -29,10 +30,16 @@ def advice_of(device: Any = "dgx-spark", precision: Any = "NVFP4", **changes: An
     return advise(super_network(precision), deployment(**{**SPARK, **changes}), find_device(device))
 
 
+def number_in(pattern: str, text: str) -> int:
+    found = re.fullmatch(pattern, text)
+    assert found is not None
+    return int(found[1].replace(",", ""))
+
+
 def test_the_batch_and_the_context_are_the_largest_that_fit() -> None:
     texts = advice_of()
-    batch = int(re.fullmatch(r"batch (\d+) at 1,048,576 tokens", texts[0])[1])
-    context = int(re.fullmatch(r"batch 8 at ([\d,]+) tokens", texts[1])[1].replace(",", ""))
+    batch = number_in(r"batch (\d+) at 1,048,576 tokens", texts[0])
+    context = number_in(r"batch 8 at ([\d,]+) tokens", texts[1])
     assert is_fit(max_batch_size=batch)
     assert not is_fit(max_batch_size=batch + 1)
     assert is_fit(max_seq_len=context)
@@ -79,8 +86,8 @@ def test_where_no_single_change_does_two_together_are_tried() -> None:
     """A card of 32 GB: four of them hold the weights, and then the batch or the context must shrink too."""
     texts = advice_of("rtx-5090")
     assert len(texts) == 2
-    batch = int(re.fullmatch(r"4x .*, tensor parallel 4, batch (\d+) at 1,048,576 tokens", texts[0])[1])
-    context = int(re.fullmatch(r"4x .*, tensor parallel 4, batch 8 at ([\d,]+) tokens", texts[1])[1].replace(",", ""))
+    batch = number_in(r"4x .*, tensor parallel 4, batch (\d+) at 1,048,576 tokens", texts[0])
+    context = number_in(r"4x .*, tensor parallel 4, batch 8 at ([\d,]+) tokens", texts[1])
     four = {"devices": 4, "tensor": 4, "expert": 4}
     assert is_fit("rtx-5090", **four, max_batch_size=batch)
     assert not is_fit("rtx-5090", **four, max_batch_size=batch + 1)
@@ -109,6 +116,16 @@ def test_a_context_too_short_to_be_of_use_is_no_advice() -> None:
     )
 
 
+def noting(seen: list[Any]) -> Callable[[Any, Any], bool]:
+    """Return a `_splits` that takes no deployment and notes each."""
+
+    def splits(network: Any, deployment: Any) -> bool:
+        seen.append(deployment)
+        return False
+
+    return splits
+
+
 @pytest.mark.parametrize(
     ("changes", "expert"),
     [({}, 2), ({"devices": 2, "tensor": 2, "expert": 2}, 4), ({"devices": 2, "tensor": 2, "expert": 1}, 1)],
@@ -116,8 +133,8 @@ def test_a_context_too_short_to_be_of_use_is_no_advice() -> None:
 def test_more_devices_share_the_experts_as_before(
     monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], expert: int
 ) -> None:
-    seen = []
-    monkeypatch.setattr(advice_module, "_splits", lambda network, deployment: seen.append(deployment) or False)
+    seen: list[Any] = []
+    monkeypatch.setattr(advice_module, "_splits", noting(seen))
     list(advice_module._doubled(super_network(), deployment(**{**SPARK, **changes}), find_device("b200")))
     assert seen[0].expert == expert
     assert [item.devices for item in seen] == [count for count in (2, 4, 8) if count > changes.get("devices", 1)]
@@ -128,7 +145,7 @@ def test_more_devices_share_the_experts_as_before(
 def test_more_devices_go_to_tensor_parallel_groups_of_every_stage_and_replica(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    seen = []
-    monkeypatch.setattr(advice_module, "_splits", lambda network, deployment: seen.append(deployment) or False)
+    seen: list[Any] = []
+    monkeypatch.setattr(advice_module, "_splits", noting(seen))
     list(advice_module._doubled(super_network(), deployment(**{**SPARK, name: 2}), find_device("b200")))
     assert [(item.devices, item.tensor) for item in seen] == [(4, 2), (8, 4)]

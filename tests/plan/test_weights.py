@@ -95,7 +95,7 @@ def test_pipeline_stages_hold_runs_of_layers_and_the_ends(make_checkpoint: Any, 
     directory = make_checkpoint("mixed", "small")
     config, tensors = read_tensors(directory)
     layers = len(config["hybrid_override_pattern"])
-    cuts = [[], [], [], []]
+    cuts: list[list[int]] = [[], [], [], []]
     runs = [layers // stages + (stage < layers % stages) for stage in range(stages)]
     owner = [stage for stage, run in enumerate(runs) for _ in range(run)]
     for name, (shape, item) in tensors.items():

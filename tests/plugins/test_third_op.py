@@ -21,6 +21,7 @@ from trtnemo.backends.cpu.executor import CpuExecutor, CpuOptions
 from trtnemo.backends.cpu.packing import pack_weights
 from trtnemo.backends.cpu.precision import Precision
 from trtnemo.backends.torch import TorchExecutor, forms, load_weights
+from trtnemo.backends.torch.state import State
 from trtnemo.graph import ROWS, TOKENS, DType, Graph, Node, ParameterSpec, ValueType, recording
 from trtnemo.graph.op import _KINDS, Op
 from trtnemo.graph.types import StateSpec
@@ -53,7 +54,7 @@ class Decay(Op):
         return (StateSpec(role="sum", dtype=DType.FLOAT32, shape=(self.width,), per_token=False),)
 
 
-def advance(op: Decay, parameters: Mapping[str, Tensor], rows: Tensor, before: forms.State | None) -> forms.State:
+def advance(op: Decay, parameters: Mapping[str, Tensor], rows: Tensor, before: State | None) -> State:
     state = torch.zeros(op.width) if before is None else before[0]
     for row in rows:
         state = state * parameters["keep"] + row

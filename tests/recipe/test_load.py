@@ -41,8 +41,9 @@ def test_b200_holds_the_model_cards_block() -> None:
     recipe = load_recipe("b200")
     assert isinstance(recipe, ExternalRecipe)
     assert recipe.checkpoint == "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-NVFP4"
-    assert recipe.trtllm.image == "nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc12"
-    assert recipe.trtllm.llm_args == yaml.safe_load(
+    server: Any = recipe
+    assert server.trtllm.image == "nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc12"
+    assert server.trtllm.llm_args == yaml.safe_load(
         """
 kv_cache_config:
   dtype: fp8
@@ -71,7 +72,8 @@ speculative_config:
 
 @pytest.mark.parametrize("runtime", sorted(RECIPE_TYPES))
 def test_every_runtime_takes_the_shared_fields_and_its_own_section(runtime: Any) -> None:
-    section = {"cpu": {"threads": 2}, "tensorrt": {"flavor": "rtx"}}.get(runtime, {"args": {"any-key": [1, "x"]}})
+    sections: dict[str, dict[str, Any]] = {"cpu": {"threads": 2}, "tensorrt": {"flavor": "rtx"}}
+    section = sections.get(runtime, {"args": {"any-key": [1, "x"]}})
     text = yaml.safe_dump({"runtime": runtime, "limits": {"max_batch_size": 3}, runtime: section})
     recipe = validate(parse(text, "x"))
     assert recipe.limits.max_batch_size == 3

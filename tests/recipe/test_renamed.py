@@ -33,7 +33,9 @@ def test_the_warning_names_file_and_line(tmp_path: Path) -> None:
     kept = [line for line in lines if not line.startswith("tensorrt:")]
     path.write_text("\n".join([*kept, "tensorrt:", "  flavor: auto", "  products: float16", ""]))
     with pytest.warns(RenamedKeyWarning, match=rf"mine\.yaml:{len(kept) + 3}: 'tensorrt\.products'"):
-        assert load_recipe(path).tensorrt.matmul_dtype == "float16"
+        recipe = load_recipe(path)
+    assert isinstance(recipe, TensorrtRecipe)
+    assert recipe.tensorrt.matmul_dtype == "float16"
 
 
 def test_both_names_at_once_are_refused() -> None:
@@ -62,7 +64,9 @@ def test_a_section_that_is_none_is_left_to_validation(data: dict[str, Any]) -> N
 
 def test_every_new_name_is_a_key_and_no_old_one_is() -> None:
     for (section, old), new in RENAMED.items():
-        sections = [model.model_fields[section] for model in RECIPE_TYPES.values() if section in model.model_fields]
+        sections: list[Any] = [
+            model.model_fields[section] for model in RECIPE_TYPES.values() if section in model.model_fields
+        ]
         keys = [found.annotation.model_fields.keys() for found in sections]
         assert keys
         assert all(new in found and old not in found for found in keys)

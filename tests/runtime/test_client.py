@@ -35,7 +35,7 @@ def client() -> Iterator[Any]:
 
 
 def said(client: Any, prompt: Any, **params: Any) -> Any:
-    events = list(iterate(client, client.check(prompt, SamplingParams(temperature=0, **params))))
+    events: list[Any] = list(iterate(client, client.check(prompt, SamplingParams(temperature=0, **params))))
     return [event.token_id for event in events if isinstance(event, TokenGenerated)], events[-1].reason
 
 
@@ -138,7 +138,9 @@ LONG = SamplingParams(temperature=0, max_tokens=30)
 
 
 def test_a_handler_hears_nothing_after_its_request_is_aborted_and_the_engine_stops_it() -> None:
-    executor, heard, other = Gate(), [], []
+    executor = Gate()
+    heard: list[Any] = []
+    other: list[Any] = []
     client = open_client(executor=executor)
     name = client.submit(client.check([0], LONG), heard.append)
     assert executor.runs.wait(30)
@@ -155,7 +157,9 @@ def test_a_handler_hears_nothing_after_its_request_is_aborted_and_the_engine_sto
 
 @pytest.mark.parametrize(("drain", "reason", "count"), [(False, "abort", 1), (True, "length", 30)])
 def test_a_client_that_closes_ends_what_runs_unless_it_drains(drain: bool, reason: str, count: int) -> None:
-    executor, heard, late = Gate(), [], []
+    executor = Gate()
+    heard: list[Any] = []
+    late: list[Any] = []
     client = open_client(executor=executor)
     client.submit(client.check([0], LONG), heard.append)
     assert executor.runs.wait(30)
@@ -190,7 +194,7 @@ def test_an_iterator_raises_what_broke() -> None:
 def test_leaving_an_iterator_early_ends_its_request() -> None:
     executor = Gate()
     client = open_client(executor=executor)
-    events = iterate(client, client.check([0], LONG))
+    events: Any = iterate(client, client.check([0], LONG))
     executor.steps.release()
     next(events)
     events.close()

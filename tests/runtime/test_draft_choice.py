@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -121,7 +122,7 @@ def test_pauses_between_trials_grow_to_their_longest() -> None:
     for count in (0, 1):
         for _ in range(6):
             choice.record(count, 1.0)
-    tried = []
+    tried: list[int] = []
     for number in range(12_000):
         count = choice.choose(1, lambda count: 1 + 0.01 * count)
         choice.record(count, 1.0)
@@ -136,7 +137,8 @@ def test_trials_take_every_other_number_in_turn() -> None:
     for count in range(4):
         for _ in range(6):
             choice.record(count, 1.0)
-    choice.current, tried = 1, []
+    choice.current = 1
+    tried: list[int] = []
     for _ in range(9000):
         count = choice.choose(3, lambda count: 1.01 if count == 1 else 1.0)
         choice.record(count, 1.0)
@@ -196,5 +198,9 @@ def test_a_number_is_thought_over_at_the_first_round_and_every_fourth() -> None:
     for count in (0, 1):
         for _ in range(6):
             choice.record(count, 1.0)
+
+    def tokens(gain: float) -> Callable[[int], float]:
+        return lambda count: 1 + count * gain
+
     gains = [0.01, 1.0, 1.0, 1.0, 1.0, 1.0]
-    assert [choice.choose(1, lambda count, gain=gain: 1 + count * gain) for gain in gains] == [0, 0, 0, 0, 1, 1]
+    assert [choice.choose(1, tokens(gain)) for gain in gains] == [0, 0, 0, 0, 1, 1]

@@ -26,7 +26,9 @@ def decoding_plan(budget: Any, names: Any, draft_tokens: Any = 0, tokens: Any = 
     plan = Scheduler(budget, draft_tokens)
     for name in names:
         plan.add(Sequence(Submit(name, (0,), SamplingParams(), frozenset()), tokens))
-        plan.admit(plan.next_waiting())
+        waiting = plan.next_waiting()
+        assert waiting is not None
+        plan.admit(waiting)
         plan.running[name].position = 1
         plan.running[name].tokens.append(1)
     return plan
@@ -70,7 +72,9 @@ def test_drafts_are_as_many_as_asked_known_verified_and_still_wanted(
 def test_nobody_drafts_before_its_prompt_is_done() -> None:
     plan = Scheduler(Budget(2, 1000, 24, 6, 100), 3)
     plan.add(prompt("a", 4))
-    plan.admit(plan.next_waiting())
+    waiting = plan.next_waiting()
+    assert waiting is not None
+    plan.admit(waiting)
     assert plan.plan_drafts() == []
     plan.running["a"].position = 4  # and nothing sampled yet
     assert plan.plan_drafts() == []

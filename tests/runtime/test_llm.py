@@ -129,7 +129,7 @@ def test_a_broken_step_fails_its_sequence_and_the_loop_lives_on(make_checkpoint:
 def test_an_aborted_request_frees_its_slot_and_says_no_more(make_checkpoint: Any) -> None:
     executor = make_executor(make_checkpoint("bf16"), slots=1)
     client = EngineClient(executor, frozenset())
-    events: queue.SimpleQueue = queue.SimpleQueue()
+    events: queue.SimpleQueue[object] = queue.SimpleQueue()
     first = client.submit(client.check([5, 6], SamplingParams(max_tokens=4000, ignore_eos=True)), events.put)
     assert isinstance(events.get(timeout=30), TokenGenerated)
     client.abort(first)
@@ -150,7 +150,7 @@ def test_leaving_an_iteration_early_aborts_the_request(make_checkpoint: Any) -> 
 
 def test_draining_finishes_what_runs_and_refuses_what_comes(make_checkpoint: Any) -> None:
     client = EngineClient(make_executor(make_checkpoint("bf16")), frozenset())
-    events: queue.SimpleQueue = queue.SimpleQueue()
+    events: queue.SimpleQueue[object] = queue.SimpleQueue()
     client.submit(client.check([5, 6], SamplingParams(max_tokens=30, ignore_eos=True)), events.put)
     client.close(drain=True)
     received = [events.get() for _ in range(events.qsize())]

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from trtnemo.backends.tensorrt.lower import networks
 from trtnemo.backends.tensorrt.lower.index import PlanIndex
@@ -43,11 +44,12 @@ def test_an_engine_loads_without_planning_anew(opened: Any, make_plans: Any, mon
     index, _ = opened
     # a later version would cut and name its networks otherwise: what this engine lists must not depend on that
     monkeypatch.setattr(load_tensorrt, "plan_networks", lambda *_: pytest.fail("planned anew"))
-    monkeypatch.setattr(load_tensorrt.torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(load_tensorrt, "DeserializedPlans", lambda *_: SimpleNamespace(open=None))
-    programs = []
+    programs: list[Any] = []
+    budget: Any = None
     monkeypatch.setattr(load_tensorrt, "assemble", lambda graphs, found, *_: programs.append(found))
-    load_tensorrt.load_tensorrt(Engine.open(make_plans("mixed")), None, interpret=False)
+    load_tensorrt.load_tensorrt(Engine.open(make_plans("mixed")), budget, interpret=False)
     assert as_listed(programs[0]) == as_listed(index.programs)
 
 
@@ -89,5 +91,6 @@ def test_an_index_that_does_not_fit_its_engine_is_refused(make_plans: Any, spoil
     index = json.loads((source / PLAN_INDEX).read_text())
     spoil(index)
     engine = Engine.open(source)
+    assert engine.mtp is not None
     with pytest.raises(EngineError, match=words):
         find_programs(PlanIndex.model_validate(index), [engine.target, engine.mtp])

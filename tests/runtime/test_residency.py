@@ -128,9 +128,8 @@ class Forgetful:
 
 
 def test_a_state_that_cannot_be_kept_hurts_nobody(make_checkpoint: Any, caplog: Any) -> None:
-    client = EngineClient(
-        Forgetful(make_native(make_checkpoint("mixed"))), frozenset(), LoopOptions(prefix_bytes=1 << 20)
-    )
+    executor: Any = Forgetful(make_native(make_checkpoint("mixed")))
+    client = EngineClient(executor, frozenset(), LoopOptions(prefix_bytes=1 << 20))
     assert len(say(client, prompt(0, 200))[0]) == 20
     assert "was not kept" in caplog.text
     client.close()
@@ -138,12 +137,13 @@ def test_a_state_that_cannot_be_kept_hurts_nobody(make_checkpoint: Any, caplog: 
 
 def test_a_state_that_cannot_be_moved_fails_its_sequences_and_the_loop_lives_on(make_checkpoint: Any) -> None:
     executor = make_native(make_checkpoint("mixed"), slots=2, max_seq_len=128, kv_tokens=128)
-    client = EngineClient(Forgetful(executor), frozenset(), LoopOptions())
+    forgetful: Any = Forgetful(executor)
+    client = EngineClient(forgetful, frozenset(), LoopOptions())
     params = SamplingParams(temperature=0, max_tokens=40, ignore_eos=True)
     events: queue.SimpleQueue[object] = queue.SimpleQueue()
     for seed in range(2):
         client.submit(client.check(prompt(seed, 60), params), events.put)
-    ended = []
+    ended: list[Finished | Failed] = []
     while len(ended) < 2:
         event = events.get(timeout=60)
         ended += [event] if isinstance(event, (Finished, Failed)) else []

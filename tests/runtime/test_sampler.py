@@ -138,7 +138,7 @@ def test_draws_at_different_places_and_of_different_tokens_are_independent() -> 
     """Pairs of draws, and ids far apart, against the product of their laws."""
     first, second = (np.array([noise(seed, place, np.arange(2)) for seed in range(20000)]) for place in (0, 1))
     picks = np.stack([first.argmax(1), second.argmax(1)])
-    table = np.histogram2d(*picks, bins=2)[0]
+    table = np.histogram2d(picks[0], picks[1], bins=2)[0]
     assert ((table - 5000) ** 2 / 5000).sum() < 16.27  # chi-square, 3 degrees of freedom, alpha 0.001
     uniform = np.exp(-np.exp(-noise(7, 3, np.arange(200_000))))
     counts = np.histogram(uniform, bins=50, range=(0, 1))[0]

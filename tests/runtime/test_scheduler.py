@@ -161,10 +161,14 @@ def test_drafts_leave_room_to_a_prompt() -> None:
     run(next_step(plan))
     assert plan.room_for_drafts(2) == 3
     plan.add(sequence("late", 30))
-    plan.admit(plan.next_waiting())
+    waiting = plan.next_waiting()
+    assert waiting is not None
+    plan.admit(waiting)
     for item, count in plan.plan_drafts():
         item.drafts = [1] * count
-    segments = {segment.slot: segment.length for segment in plan.next_step().batch.segments}
+    step = plan.next_step()
+    assert step is not None
+    segments = {segment.slot: segment.length for segment in step.batch.segments}
     assert segments[plan.running["late"].slot] == 4
 
 

@@ -118,7 +118,7 @@ def test_greedy_tokens_and_ends_are_the_same_with_any_number_of_drafts(
         client = EngineClient(
             TableExecutor(target, head, slots=2, max_num_tokens=budget), frozenset({stop}), LoopOptions(count)
         )
-        events = [[] for _ in range(3)]
+        events: list[list[Any]] = [[] for _ in range(3)]
         for number, mine in enumerate(events):
             client.submit(client.check([number, 1, number], params), mine.append, rule)
         client.close(drain=True)
@@ -132,7 +132,7 @@ def test_greedy_tokens_and_ends_are_the_same_with_any_number_of_drafts(
 def test_a_budget_of_thought_is_enforced_inside_a_run_of_drafts() -> None:
     always_one = np.tile([0.0, 9.0, 0.0, 0.0], (4, 1))
     client = EngineClient(TableExecutor(always_one, always_one), frozenset(), LoopOptions(6))
-    events = []
+    events: list[Any] = []
     client.submit(
         client.check([0], SamplingParams(temperature=0, max_tokens=9)),
         events.append,
@@ -145,7 +145,7 @@ def test_a_budget_of_thought_is_enforced_inside_a_run_of_drafts() -> None:
 
 def test_every_draft_is_accepted_where_the_head_is_the_target() -> None:
     client = EngineClient(TableExecutor(TARGET, TARGET), frozenset(), LoopOptions(3))
-    events = list(iterate(client, client.check([0], SamplingParams(temperature=1.3, seed=1, max_tokens=13))))
+    events: list[Any] = list(iterate(client, client.check([0], SamplingParams(temperature=1.3, seed=1, max_tokens=13))))
     client.close()
     # one token from the prompt, then runs of three drafts and the token after them
     assert [event.drafted for event in events[:-1]] == [0, 3, 0, 0, 0, 3, 0, 0, 0, 3, 0, 0, 0]
@@ -164,9 +164,9 @@ class BrokenHead(TableExecutor):
 
 def test_a_head_that_breaks_fails_its_sequences_and_the_loop_lives_on() -> None:
     client = EngineClient(BrokenHead(TARGET, TARGET), frozenset(), LoopOptions(2))
-    events = []
+    events: list[Any] = []
     client.submit(client.check([0, 1, 2, 0, 1, 2, 0], PARAMS), events.append)
-    short = list(iterate(client, client.check([0], PARAMS.model_copy(update={"max_tokens": 2}))))
+    short: list[Any] = list(iterate(client, client.check([0], PARAMS.model_copy(update={"max_tokens": 2}))))
     client.close(drain=True)
     assert isinstance(events[-1], Failed)
     assert "the head broke" in events[-1].message
@@ -217,6 +217,9 @@ def test_waiting_costs_a_round_nothing_unless_it_is_for_a_device(computes_here: 
     executor.computes_here = computes_here
     client = EngineClient(executor, frozenset(), LoopOptions(2, adapts_drafts=True))
     list(iterate(client, client.check([1], SamplingParams(temperature=0, max_tokens=60, ignore_eos=True))))
-    cost = client._loop._draft_length.seconds(1, 0)
+    lengths = client._loop._draft_length
+    assert lengths is not None
+    cost = lengths.seconds(1, 0)
     client.close()
+    assert cost is not None
     assert (cost > 0.01) is not computes_here

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.support.speaker import HTTP, TOKENIZER, Speaker, context_over, serving, speaking
+from trtnemo import __version__
 from trtnemo.errors import BusyError, RequestError
 from trtnemo.formats.registry import tool_formats
 from trtnemo.runtime import LoopOptions
@@ -20,7 +21,10 @@ from trtnemo.server.admission import Admission
 
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
 MESSAGES = [{"role": "user", "content": "Hi"}]
-BODIES = {TEXT: {"model": "speaker", "prompt": "Hi"}, CHAT: {"model": "speaker", "messages": MESSAGES}}
+BODIES: dict[str, dict[str, Any]] = {
+    TEXT: {"model": "speaker", "prompt": "Hi"},
+    CHAT: {"model": "speaker", "messages": MESSAGES},
+}
 
 
 def events(response: Any) -> Any:
@@ -102,7 +106,8 @@ class Slow:
 )
 def test_health_answers_while_a_prompt_is_slowly_made(part: str, path: Any, body: Any) -> None:
     slow = Slow()
-    with context_over(Speaker("x"), **{part: slow}) as context, serving(context) as url, ThreadPoolExecutor(1) as pool:
+    changes: dict[str, Any] = {part: slow}
+    with context_over(Speaker("x"), **changes) as context, serving(context) as url, ThreadPoolExecutor(1) as pool:
         asked = pool.submit(HTTP.post, url + path, json=body, timeout=30)
         try:
             assert slow.asked.wait(10)
@@ -172,7 +177,7 @@ def test_what_the_server_says_of_itself() -> None:
         assert models == {"object": "list", "data": names}
         version = HTTP.get(f"{url}/version").json()
         assert (version["software"], version["recipe"]) == ("trtnemo", "speaker")
-        assert version["version"] == app.__version__
+        assert version["version"] == __version__
         metrics = HTTP.get(f"{url}/metrics")
         assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
 
@@ -219,7 +224,8 @@ def value(url: Any, name: Any) -> Any:
 def test_times_are_observed_once_a_request(path: Any) -> None:
     """Of two choices too, whole and streamed."""
     with speaking("one two three four") as url:
-        for number, more in enumerate(({"stream": True}, {"n": 2}, {"n": 2, "stream": True}), 1):
+        changes: tuple[dict[str, Any], ...] = ({"stream": True}, {"n": 2}, {"n": 2, "stream": True})
+        for number, more in enumerate(changes, 1):
             assert HTTP.post(url + path, json={**BODIES[path], **more}).status_code == 200
             assert value(url, "trtnemo_time_to_first_token_seconds_count") == number
             assert value(url, "trtnemo_request_seconds_count") == number

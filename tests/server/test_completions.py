@@ -30,7 +30,7 @@ def ask_streamed(url: Any, **body: Any) -> Any:
     *chunks, end = [line.removeprefix("data: ") for line in found.text.split("\n\n") if line]
     assert end == "[DONE]"
     *read, last = [json.loads(chunk) for chunk in chunks]
-    choices = {}
+    choices: dict[int, dict[str, Any]] = {}
     for chunk in read:
         (item,) = chunk["choices"]
         choice = choices.setdefault(item["index"], {"text": "", "logprobs": None, "finish_reason": None})

@@ -150,9 +150,10 @@ def test_a_choice_of_tools_that_is_not_built_is_refused() -> None:
     for choice in (None, "none", "auto"):
         check_tools([tool()], choice)
     named = NamedTool.model_validate({"type": "function", "function": {"name": "f"}})
-    for choice in ("required", named):
+    refused: tuple[Any, ...] = ("required", named)
+    for wrong in refused:
         with pytest.raises(RequestError, match="tool_choice"):
-            check_tools([tool()], choice)
+            check_tools([tool()], wrong)
 
 
 def test_a_model_has_each_of_its_names() -> None:

@@ -40,7 +40,8 @@ async def ask(client: Any, number: Any, leave_early: Any = False) -> Any:
         stream=True,
         logprobs=1,
     )
-    text, scores = "", []
+    text = ""
+    scores: list[Any] = []
     async for chunk in stream:
         choice = chunk.choices[0]
         text += choice.text

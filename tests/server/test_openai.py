@@ -79,6 +79,7 @@ def test_a_streamed_chat_equals_the_whole_one(client: Any, on: bool) -> None:
     assert content == whole.message.content
     assert reasoning == getattr(whole.message, "reasoning_content", "")
     assert reasons == ["stop"]
+    assert usage is not None
     assert usage.completion_tokens > 0
 
 
@@ -134,7 +135,8 @@ def prompt_of(url: Any, messages: Any) -> Any:
 
 def streamed(client: Any, **request: Any) -> Any:
     """Return (message as whole answers have it, finish reason) of a stream."""
-    message, reason = {"content": "", "reasoning": "", "calls": []}, None
+    message: dict[str, Any] = {"content": "", "reasoning": "", "calls": []}
+    reason = None
     for chunk in client.chat.completions.create(stream=True, **request):
         for choice in chunk.choices:
             message["content"] += choice.delta.content or ""

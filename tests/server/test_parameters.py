@@ -74,7 +74,7 @@ def test_every_sampling_parameter_reaches_the_sampler_under_its_name(make: Any) 
 @pytest.mark.parametrize("make", [chat, text])
 def test_what_a_request_leaves_out_changes_nothing(make: Any) -> None:
     params = make().sampling_params(Sampling())
-    plain = {
+    plain: dict[str, Any] = {
         "min_tokens": 0, "min_p": 0, "presence_penalty": 0, "frequency_penalty": 0, "repetition_penalty": 1,
         "seed": None, "ignore_eos": False, "skip_special_tokens": True, "include_stop_str_in_output": False,
         "temperature": 1, "top_p": 1, "top_k": 0, "logit_bias": {}, "stop": (), "stop_token_ids": (),

@@ -24,12 +24,14 @@ def drafting_url(tmp_path_factory: Any, server_process: Any) -> Any:
 
 def ask(url: Any, question: Any, **more: Any) -> Any:
     with openai.OpenAI(base_url=f"{url}/v1", api_key="EMPTY", max_retries=0) as client:
-        messages = [{"role": "user", "content": question}]
+        messages: list[Any] = [{"role": "user", "content": question}]
         return client.chat.completions.create(model="tiny", messages=messages, temperature=0, **more)
 
 
 def counter(url: Any, name: Any) -> Any:
-    return int(float(re.search(rf"^trtnemo_{name}_total (\S+)$", httpx.get(f"{url}/metrics").text, re.M)[1]))
+    found = re.search(rf"^trtnemo_{name}_total (\S+)$", httpx.get(f"{url}/metrics").text, re.M)
+    assert found is not None
+    return int(float(found[1]))
 
 
 def test_answers_are_the_same_and_drafts_are_counted(drafting_url: Any, tiny_url: Any) -> None:
@@ -51,7 +53,7 @@ def test_answers_are_the_same_and_drafts_are_counted(drafting_url: Any, tiny_url
 
 def last_chunk(url: Any, question: Any) -> Any:
     with openai.OpenAI(base_url=f"{url}/v1", api_key="EMPTY", max_retries=0) as client:
-        messages = [{"role": "user", "content": question}]
+        messages: list[Any] = [{"role": "user", "content": question}]
         chunks = client.chat.completions.create(
             model="tiny", messages=messages, temperature=0, stream=True, stream_options={"include_usage": True}
         )

@@ -45,7 +45,10 @@ def decode_with_modelopt(packed: Tensor, block_scale: Tensor, scale_2: Tensor) -
 
     shape = torch.Size((packed.shape[0], packed.shape[1] * 2))
     tensor = NVFP4QTensor(shape, torch.float32, packed)
-    return tensor.dequantize(scale=block_scale, double_scale=scale_2, block_sizes={-1: 16}, dtype=torch.float32)
+    decoded: Tensor = tensor.dequantize(
+        scale=block_scale, double_scale=scale_2, block_sizes={-1: 16}, dtype=torch.float32
+    )
+    return decoded
 
 
 def load_model(directory: Path) -> Any:
@@ -65,7 +68,7 @@ def load_from_tensors(config: dict[str, Any], tensors: dict[str, Tensor]) -> Any
         warnings.simplefilter("ignore")
         save_file({k: v.contiguous() for k, v in tensors.items()}, f"{place}/model.safetensors", {"format": "pt"})
         Path(place, "config.json").write_text(json.dumps(config))
-        model = NemotronHForCausalLM.from_pretrained(place, dtype=torch.float32, attn_implementation="eager")
+        model: Any = NemotronHForCausalLM.from_pretrained(place, dtype=torch.float32, attn_implementation="eager")
     return model.eval()
 
 

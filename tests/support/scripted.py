@@ -7,13 +7,14 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 
 class Scripted(http.server.BaseHTTPRequestHandler):
     """Lists one model; everything else of a GET is 404, and a POST gets `status`, `body` and `headers_sent`."""
 
-    model, status, body, headers_sent = "tiny", 200, b"", {}
+    model, status, body = "tiny", 200, b""
+    headers_sent: ClassVar[dict[str, str]] = {}
 
     def do_GET(self) -> None:
         models = {"object": "list", "data": [{"id": self.model}]}

@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import numpy as np
 import uvicorn
 
 from tests.support.formats import REASONING, TOOLS
-from trtnemo.backends import Budget, Segment, Snapshot, StepBatch, StepResult
+from trtnemo.backends import Budget, Executor, Segment, Snapshot, StepBatch, StepResult
 from trtnemo.checkpoint.hub.source import EMBEDDED
 from trtnemo.recipe.shared import Sampling
 from trtnemo.runtime import EngineClient, LoopOptions
@@ -115,7 +115,7 @@ def context_over(
     speaker: Speaker, most: int | None = None, options: LoopOptions | None = None, **changes: Any
 ) -> Iterator[ServerContext]:
     """Yield a server's context over a speaker, with `most` places, and fields of it changed."""
-    client = EngineClient(speaker, TOKENIZER.stop_token_ids, options)
+    client = EngineClient(cast("Executor", speaker), TOKENIZER.stop_token_ids, options)
     fields = {
         "client": client,
         "admission": Admission(most),

@@ -15,7 +15,7 @@ SCHEMAS = {"w": {"properties": {"city": {"type": "string"}, "days": {"type": "in
 CALL = "<tool_call>\n<function=w>\n<parameter=city>\nOslo\n</parameter>\n</function>\n</tool_call>"
 OSLO = ToolCall("w", {"city": "Oslo"})
 CUT = CALL[: CALL.index("</param")]
-WITH_TOOLS = {"reasoning": REASONING, "tools": TOOLS, "schemas": SCHEMAS}
+WITH_TOOLS: dict[str, Any] = {"reasoning": REASONING, "tools": TOOLS, "schemas": SCHEMAS}
 THINKING = AnswerFormat(open_at_start=True, **WITH_TOOLS)
 PLAIN = AnswerFormat(**WITH_TOOLS)
 NEEDED = AnswerFormat(open_at_start=True, needs_content=True, **WITH_TOOLS)
@@ -95,5 +95,5 @@ def test_no_letter_is_lost_unless_a_call_took_it(pieces: Any, form: Any) -> None
 
 def test_an_answer_is_passed_on_at_once() -> None:
     parser = AnswerParser(PLAIN)
-    found = [[part.text for part in parser.push(word)] for word in ("Par", "is", " <b", " x")]
-    assert found == [["Par"], ["is"], [" <b"], [" x"]]
+    found: list[list[Any]] = [list(parser.push(word)) for word in ("Par", "is", " <b", " x")]
+    assert [[part.text for part in parts] for parts in found] == [["Par"], ["is"], [" <b"], [" x"]]

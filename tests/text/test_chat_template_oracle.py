@@ -61,7 +61,7 @@ def random_tools(source: Any) -> Any:
     tools = []
     for number in range(source.choice((0, 0, 1, 2))):
         properties = {f"p{index}": field() for index in range(source.randrange(3))}
-        parameters = {"type": "object", "properties": properties}
+        parameters: dict[str, Any] = {"type": "object", "properties": properties}
         if source.random() < 0.5:
             parameters["required"] = list(properties)
         if source.random() < 0.3:

@@ -87,7 +87,8 @@ def test_a_refusal_of_the_template_ends_no_worker(start: Any) -> None:
 
 def test_messages_that_no_json_can_hold_are_refused_and_the_worker_lives(start: Any) -> None:
     process = start("{{ messages[0].content }}")
-    worker, deep = process._worker, []
+    worker = process._worker
+    deep: list[Any] = []
     for _ in range(100_000):
         deep = [deep]
     with pytest.raises(TemplateError, match="nested so deeply"):

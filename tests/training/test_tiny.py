@@ -183,7 +183,7 @@ def test_spread_gains_of_the_final_norm_change_no_logit_of_the_target() -> None:
     before, after = (TinyModel(CONFIG, as_trained(tensors)) for tensors in (weights, spread))
     hidden = [model.hidden_states(token_ids) for model in (before, after)]
     assert torch.equal(before.logits(hidden[0]), after.logits(hidden[1]))
-    similarity = torch.cosine_similarity(*hidden, dim=-1)
+    similarity = torch.cosine_similarity(hidden[0], hidden[1], dim=-1)
     assert similarity.mean() < 0.8
     drafts = [
         model.logits(model.mtp_hidden_states(token_ids, states))
@@ -194,7 +194,7 @@ def test_spread_gains_of_the_final_norm_change_no_logit_of_the_target() -> None:
 
 def as_trained(hub: Any) -> Any:
     """Return hub tensors in float32 under the trainable network's names, experts as one tensor."""
-    banks = {}
+    banks: dict[str, dict[int, Any]] = {}
     result = {}
     for name, value in hub.items():
         bank = re.fullmatch(r"(.*\.experts)\.(\d+)\.(\w+_proj)\.weight", name)

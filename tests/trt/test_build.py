@@ -11,14 +11,14 @@ import pytest
 
 from tests.support.trt.interpreted import builder
 from trtnemo.errors import EngineError, MachineError
-from trtnemo.trt.build import PlanBuilder, make_logger
+from trtnemo.trt.build import PlanBuilder, Profile, make_logger
 from trtnemo.trt.digest import network_digest
 from trtnemo.trt.element import Element
 from trtnemo.trt.library import MODULES, find_library
 from trtnemo.trt.writer import NetworkWriter
 
 FLOAT = Element.FLOAT32
-PROFILE = {"x": ((1, 32), (4, 32), (8, 32))}
+PROFILE: Profile = {"x": ((1, 32), (4, 32), (8, 32))}
 
 
 def start(capability: Any) -> Any:
@@ -144,7 +144,7 @@ def test_a_library_that_makes_no_builder_is_the_machines_fault() -> None:
 
 
 def test_a_logger_keeps_what_it_is_told_with_its_severity() -> None:
-    messages = []
+    messages: list[tuple[str, str]] = []
     library = find_library()
     logger = make_logger(library, messages)
     logger.log(library.module.ILogger.Severity.WARNING, "too warm")
@@ -160,7 +160,7 @@ def test_a_logger_keeps_what_it_is_told_with_its_severity() -> None:
     ],
 )
 def test_a_missing_library_is_named_with_the_remedy(
-    monkeypatch: pytest.MonkeyPatch, flavor: str, product: str, remedy: str
+    monkeypatch: pytest.MonkeyPatch, flavor: Any, product: str, remedy: str
 ) -> None:
     monkeypatch.setitem(MODULES, "rtx", ("no_such_rtx",))
     monkeypatch.setitem(MODULES, "full", ("no_such_full",))
@@ -172,7 +172,7 @@ def test_a_missing_library_is_named_with_the_remedy(
 
 
 def test_full_tensorrt_is_taken_where_the_other_does_not_import(monkeypatch: pytest.MonkeyPatch) -> None:
-    full = types.ModuleType("pretended_full")
+    full: Any = types.ModuleType("pretended_full")
     full.Builder, full.__version__ = object, "11.1"
     monkeypatch.setitem(sys.modules, "pretended_full", full)
     monkeypatch.setitem(MODULES, "rtx", ("no_such_rtx",))
@@ -192,7 +192,7 @@ def test_a_module_without_a_builder_is_no_tensorrt(monkeypatch: pytest.MonkeyPat
 
 def test_rtx_is_preferred_to_full_tensorrt(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("pretended_rtx", "pretended_full"):
-        module = types.ModuleType(name)
+        module: Any = types.ModuleType(name)
         module.Builder, module.__version__ = object, "1"
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setitem(MODULES, "rtx", ("pretended_rtx",))

@@ -31,7 +31,7 @@ def test_every_sequence_attends_to_its_own_first_keys_its_last_row_to_all_of_the
     heads: int, groups: int, rows: int, lengths: list[Any]
 ) -> None:
     q, k, v = normal(3, heads, rows, 8), normal(3, groups, 9, 8), normal(3, groups, 9, 8)
-    found = out(write_attention, q=q, k=k, v=v, lengths=np.int32(lengths))
+    found = out(write_attention, q=q, k=k, v=v, lengths=np.array(lengths, np.int32))
     for sequence, length in enumerate(lengths):
         expected = alone(q, k, v, sequence, length)
         torch.testing.assert_close(found[sequence], expected, rtol=1e-5, atol=1e-5)
@@ -39,7 +39,7 @@ def test_every_sequence_attends_to_its_own_first_keys_its_last_row_to_all_of_the
 
 def test_what_lies_behind_a_sequence_in_its_cache_is_never_seen() -> None:
     q, k, v = normal(2, 2, 2, 4), normal(2, 1, 6, 4), normal(2, 1, 6, 4)
-    lengths = np.int32([3, 6])
+    lengths = np.array([3, 6], np.int32)
     clean = out(write_attention, q=q, k=k, v=v, lengths=lengths)
     k[0, :, 3:], v[0, :, 3:] = LARGE, np.nan
     assert torch.equal(out(write_attention, q=q, k=k, v=v, lengths=lengths), clean)
@@ -47,16 +47,16 @@ def test_what_lies_behind_a_sequence_in_its_cache_is_never_seen() -> None:
 
 def test_a_row_never_sees_the_rows_after_it() -> None:
     q, k, v = normal(1, 2, 3, 4), normal(1, 2, 7, 4), normal(1, 2, 7, 4)
-    before = out(write_attention, q=q, k=k, v=v, lengths=np.int32([7]))
+    before = out(write_attention, q=q, k=k, v=v, lengths=np.array([7], np.int32))
     v[0, :, 6] += 100
-    after = out(write_attention, q=q, k=k, v=v, lengths=np.int32([7]))
+    after = out(write_attention, q=q, k=k, v=v, lengths=np.array([7], np.int32))
     assert torch.equal(before[:, :, :2], after[:, :, :2])
     assert not torch.equal(before[:, :, 2], after[:, :, 2])
 
 
 def test_attention_in_bfloat16_is_computed_in_float32_and_rounded_once() -> None:
     q, k, v = (torch.from_numpy(normal(1, 2, rows, 64)).bfloat16() for rows in (2, 300, 300))
-    found = out(write_attention, q=q, k=k, v=v, lengths=np.int32([300]))
+    found = out(write_attention, q=q, k=k, v=v, lengths=np.array([300], np.int32))
     assert found.dtype is torch.bfloat16
     # all but numbers that lie halfway between two; scores rounded to bfloat16 would move most
     assert (found[0] == alone(q, k, v, 0, 300).bfloat16()).float().mean() > 0.99
@@ -66,9 +66,14 @@ def test_attention_with_lengths_known_at_run_time() -> None:
     def write(net: Any, q: Any, k: Any, v: Any, lengths: Any) -> None:
         net.output("out", net.attention(q, k, v, lengths), ("B", 2, "R", 4))
 
-    dims = {"q": ("B", 2, "R", 4), "k": ("B", 2, 6, 4), "v": ("B", 2, 6, 4), "lengths": ("B",)}
+    dims: dict[str, tuple[int | str, ...]] = {
+        "q": ("B", 2, "R", 4),
+        "k": ("B", 2, 6, 4),
+        "v": ("B", 2, 6, 4),
+        "lengths": ("B",),
+    }
     q, k, v = normal(2, 2, 3, 4), normal(2, 2, 6, 4), normal(2, 2, 6, 4)
-    found = out(write, dims, q=q, k=k, v=v, lengths=np.int32([4, 6]))
+    found = out(write, dims, q=q, k=k, v=v, lengths=np.array([4, 6], np.int32))
     torch.testing.assert_close(found[1], alone(q, k, v, 1, 6), rtol=1e-5, atol=1e-5)
 
 
@@ -76,7 +81,7 @@ def test_attention_with_lengths_known_at_run_time() -> None:
 def test_lengths_that_do_not_hold_the_rows_or_exceed_the_cache_are_refused(length: int) -> None:
     q, k = normal(1, 1, 2, 4), normal(1, 1, 7, 4)
     with pytest.raises(EngineError, match=f"2 rows cannot attend to {length} of 7 keys"):
-        out(write_attention, q=q, k=k, v=k, lengths=np.int32([length]))
+        out(write_attention, q=q, k=k, v=k, lengths=np.array([length], np.int32))
 
 
 def test_a_mask_other_than_lower_right_is_refused() -> None:
@@ -89,7 +94,7 @@ def test_a_mask_other_than_lower_right_is_refused() -> None:
 
     q, k = normal(1, 1, 2, 4), normal(1, 1, 7, 4)
     with pytest.raises(EngineError, match="lower-right causal"):
-        out(write, q=q, k=k, v=k, lengths=np.int32([5]))
+        out(write, q=q, k=k, v=k, lengths=np.array([5], np.int32))
 
 
 def test_attention_without_key_lengths_is_refused() -> None:
@@ -108,7 +113,7 @@ def test_attention_without_key_lengths_is_refused() -> None:
 @pytest.mark.parametrize("rows", [1, 3, 8])
 def test_a_cache_is_written_where_each_sequence_stands_and_nowhere_else(rows: int) -> None:
     cache, update = torch.from_numpy(normal(3, 2, 8, 4)), normal(3, 2, rows, 4)
-    starts = np.int32([8 - rows, 0, min(2, 8 - rows)])
+    starts = np.array([8 - rows, 0, min(2, 8 - rows)], np.int32)
     before = cache.clone()
     run(write_cache, cache=cache, update=update, starts=starts)
     for sequence, start in enumerate(starts):
@@ -120,7 +125,7 @@ def test_a_cache_is_written_where_each_sequence_stands_and_nowhere_else(rows: in
 def test_a_cache_in_bfloat16_keeps_its_bits() -> None:
     cache, update = (torch.from_numpy(normal(1, 1, rows, 4)).bfloat16() for rows in (4, 2))
     expected = torch.cat([cache[:, :, :1], update, cache[:, :, 3:]], 2)
-    run(write_cache, cache=cache, update=update, starts=np.int32([1]))
+    run(write_cache, cache=cache, update=update, starts=np.array([1], np.int32))
     assert torch.equal(cache, expected)
 
 
@@ -128,7 +133,7 @@ def test_a_cache_in_bfloat16_keeps_its_bits() -> None:
 def test_rows_that_do_not_fit_a_cache_are_refused(start: int) -> None:
     cache, update = normal(2, 1, 8, 4), normal(2, 1, 3, 4)
     with pytest.raises(EngineError, match=f"3 rows from {start} do not fit a cache of 8"):
-        run(write_cache, cache=cache, update=update, starts=np.int32([0, start]))
+        run(write_cache, cache=cache, update=update, starts=np.array([0, start], np.int32))
 
 
 def test_attention_sees_the_rows_just_written_to_the_cache() -> None:
@@ -141,7 +146,7 @@ def test_attention_sees_the_rows_just_written_to_the_cache() -> None:
 
     q, k, v = normal(2, 2, 3, 4), normal(2, 1, 3, 4), normal(2, 1, 3, 4)
     keys, values = normal(2, 1, 9, 4), normal(2, 1, 9, 4)
-    starts, lengths = np.int32([0, 4]), np.int32([3, 7])
+    starts, lengths = np.array([0, 4], np.int32), np.array([3, 7], np.int32)
     found = run(write, q=q, k=k, v=v, keys=keys, values=values, starts=starts, lengths=lengths)
     for sequence, length in enumerate(lengths):
         # the arrays given are the caches' memory: they hold the new rows by now

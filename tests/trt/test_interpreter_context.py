@@ -182,7 +182,7 @@ def test_a_length_known_at_run_time_may_be_any_but_the_others_are_held(monkeypat
 
 
 def test_layers_run_after_what_they_read_however_they_are_listed() -> None:
-    order = []
+    order: list[str] = []
 
     def write(net: Any, x: Any, like: Any) -> None:
         net.output("out", net.reshape_like(x, [(like, 0), 2]), ("B", 2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ def bfloat16(*shape: Any) -> Any:
     return torch.from_numpy(normal(*shape)).bfloat16()
 
 
-SUMS = {
+SUMS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "matmul": (lambda net, x, y: net.matmul(x, y, transpose_right=True), lambda x, y: x @ y.T),
     "einsum": (lambda net, x, y: net.einsum("ik,jk->ij", x, y), lambda x, y: torch.einsum("ik,jk->ij", x, y)),
 }
@@ -87,7 +88,7 @@ def test_reductions_of_bfloat16_are_summed_in_float32() -> None:
 
 @pytest.mark.parametrize("kind", ["SUM", "MAX"])
 def test_integers_are_reduced_exactly(kind: str) -> None:
-    x = np.int32([[2**24, 1], [3, 2**24 + 1]])  # float32 has no 2^24 + 1
+    x = np.array([[2**24, 1], [3, 2**24 + 1]], np.int32)  # float32 has no 2^24 + 1
     found = out(lambda net, x: net.reduce(kind, x, 1), x=x)
     assert found.dtype is torch.int32
     assert found.tolist() == {"SUM": x.sum(1), "MAX": x.max(1)}[kind].tolist()
@@ -151,14 +152,14 @@ def test_top_k_gives_the_largest_first_with_their_positions() -> None:
         net.output("values", values, (2, 3))
         net.output("positions", positions, (2, 3))
 
-    found = run(write, x=np.float32([[1, 5, -2, 4], [-1, -7, -3, -2]]))
+    found = run(write, x=np.array([[1, 5, -2, 4], [-1, -7, -3, -2]], np.float32))
     assert found["values"].tolist() == [[5, 4, 1], [-1, -2, -3]]
     assert found["positions"].tolist() == [[1, 3, 0], [0, 3, 2]]
     assert found["positions"].dtype is torch.int32
 
 
 def test_running_sums_follow_the_axis_and_carry_no_other_row() -> None:
-    x = np.float32([[[1, 10], [2, 20], [4, 40]]] * 2)
+    x = np.array([[[1, 10], [2, 20], [4, 40]]] * 2, np.float32)
     found = out(lambda net, x: net.cumulative_sum(x, 1), x=x)
     assert found.tolist() == [[[1, 10], [3, 30], [7, 70]]] * 2
 
@@ -209,7 +210,7 @@ def test_a_loop_takes_what_was_made_before_it_and_feeds_what_comes_after() -> No
         last = loop.add_loop_output(total.get_output(0), net.library.module.LoopOutput.LAST_VALUE)
         return net.unary("NEG", net.name(last).get_output(0))
 
-    assert out(write, x=np.float32([1, -3])).tolist() == [-5, 15]
+    assert out(write, x=np.array([1, -3], np.float32)).tolist() == [-5, 15]
 
 
 def write_reversed_sum(net: Any, x: Any) -> Any:

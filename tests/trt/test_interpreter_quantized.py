@@ -78,7 +78,7 @@ def test_fp8_is_dequantized_as_the_checkpoint_decodes_it() -> None:
 
 
 @pytest.mark.parametrize("picks", [[2], [0, 3, 3, 1], [[1, 0], [3, 3]]])
-def test_rows_of_a_bank_are_the_same_taken_before_or_after_it_is_dequantized(picks: list[Any]) -> None:
+def test_rows_of_a_bank_are_the_same_taken_before_or_after_it_is_dequantized(picks: Any) -> None:
     packed, scales = random_bank(4, 3, 32)
     whole = np.stack([codecs.decode_nvfp4(packed[e], scales[e], np.float32(1)) for e in range(4)])
     picks = np.array(picks, np.int32)
@@ -95,7 +95,7 @@ def test_a_gather_along_another_axis_sees_the_dequantized_numbers() -> None:
     def write(net: Any, codes: Any, scales: Any, places: Any) -> Any:
         return net.gather(write_weight(FLOAT)(net, codes, scales), places, 1)
 
-    places = np.int32([31, 0, 16])
+    places = np.array([31, 0, 16], np.int32)
     found = out(write, **given(packed, scales), places=places)
     assert np.array_equal(found, codecs.decode_nvfp4(packed, scales, np.float32(1))[:, places])
 
@@ -104,13 +104,19 @@ def test_only_the_picked_rows_of_a_bank_are_multiplied_out(monkeypatch: pytest.M
     from trtnemo.trt.interpreter import values
 
     decoded = []
-    monkeypatch.setattr(values, "decode", lambda codes, real=values.decode: decoded.append(codes.shape) or real(codes))
+    real = values.decode
+
+    def decode(codes: Any) -> Any:
+        decoded.append(codes.shape)
+        return real(codes)
+
+    monkeypatch.setattr(values, "decode", decode)
     packed, scales = random_bank(64, 2, 16)
 
     def write(net: Any, codes: Any, scales: Any, picks: Any) -> Any:
         return net.gather(write_weight(FLOAT)(net, codes, scales), picks, 0)
 
-    out(write, **given(packed, scales), picks=np.int32([5, 9]))
+    out(write, **given(packed, scales), picks=np.array([5, 9], np.int32))
     assert decoded
     assert {shape[0] for shape in decoded} == {2}
 
@@ -130,7 +136,7 @@ def test_a_product_with_an_fp4_weight_is_that_with_the_decoded_one() -> None:
 
 def test_fp8_rounding_clamps_takes_the_nearest_and_ties_to_even() -> None:
     # between 17 and 19 quarters, and around the largest number and the smallest
-    numbers = np.float32([[449, 1e30, -465, 4.25, 4.75, 2**-10, 3 * 2**-10, 1.0, 0.9375]])
+    numbers = np.array([[449, 1e30, -465, 4.25, 4.75, 2**-10, 3 * 2**-10, 1.0, 0.9375]], np.float32)
 
     def write(net: Any, x: Any) -> Any:
         one = net.constant(1.0)
@@ -185,7 +191,7 @@ def test_dynamic_fp4_rounding_of_three_dimensions_is_that_of_their_rows() -> Non
 
 def test_dynamic_fp4_rounding_takes_ties_to_the_even_code() -> None:
     # the first number makes the block's scale one
-    row = np.float32([6, 0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5, -0.25, -0.75, -1.25, -1.75, -2.5, -3.5, -5, -6])
+    row = np.array([6, 0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5, -0.25, -0.75, -1.25, -1.75, -2.5, -3.5, -5, -6], np.float32)
     expected = [6, 0, 1, 1, 2, 2, 4, 4, 0, -1, -1, -2, -2, -4, -4, -6]
     x = np.stack([row, row])
     found = run(quantize_and_back(1.0), x=x)

@@ -87,8 +87,8 @@ def test_a_build_holds_signals_back_while_the_builder_runs(heard: Any, number: i
             built.append(network)
             return b"plan"
 
-    built = []
-    builder = PlanBuilder.__new__(PlanBuilder)
+    built: list[str] = []
+    builder: Any = PlanBuilder.__new__(PlanBuilder)
     builder.messages, builder._builder = [], Builder()
     builder._configure = lambda profile: None
     with pytest.raises(heard):

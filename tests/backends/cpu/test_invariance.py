@@ -38,7 +38,7 @@ def alone(directory: Any) -> Any:
 @pytest.fixture(scope="module")
 def drafted(directory: Any) -> Any:
     """Draft logits after each token of each sequence, fed one by one, from a token that stands for the place."""
-    rows = []
+    rows: list[list[Any]] = []
     for number, tokens in enumerate(SEQUENCES):
         executor = make_native(directory, slots=1, threads=1, activations="int8", kv_cache="float16")
         rows.append([])
@@ -56,7 +56,7 @@ def draft_after(length: Any) -> Any:
 @pytest.fixture(scope="module")
 def executors(directory: Any) -> Any:
     """Of one to three threads; the last has pages for half of what four whole sequences need."""
-    how = {"activations": "int8", "kv_cache": "float16"}
+    how: dict[str, Any] = {"activations": "int8", "kv_cache": "float16"}
     tight = make_native(directory, slots=4, max_seq_len=LENGTH + 6, kv_tokens=192, threads=2, **how)
     return [*(make_native(directory, threads=threads, **how) for threads in (1, 2, 3)), tight]
 
@@ -67,8 +67,9 @@ class Run:
     def __init__(self, executor: Any, alone: Any, drafted: Any, draw: Any) -> None:
         self.executor, self.alone, self.drafted, self.draw = executor, alone, drafted, draw
         self.position = [0] * len(SEQUENCES)
-        self.drafts = Counter()  # by sequence; the next one continues the one before, until a token is taken in
-        self.snapshots = []
+        # by sequence; the next one continues the one before, until a token is taken in
+        self.drafts: Counter[int] = Counter()
+        self.snapshots: list[Any] = []
 
     def close(self) -> None:
         self.snapshots.clear()

@@ -117,9 +117,10 @@ def test_a_query_computed_in_the_plan_of_its_attention_would_show() -> None:
 def test_a_bank_that_is_expanded_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
     # the same layer with a matrix product in place of multiply and sum, which the builder cannot fuse
     from trtnemo.plugins.latent_moe import tensorrt as layers
+    from trtnemo.trt.weight import dequantize
 
     def with_matmul(net: Any, x: Any, bank: Any, picked_TK: Any) -> Any:
-        weights_TKoi = net.gather(layers.dequantize(net, bank, layers._FLOAT), picked_TK, 0)
+        weights_TKoi = net.gather(dequantize(net, bank, layers._FLOAT), picked_TK, 0)
         product = net.matmul(x, weights_TKoi, transpose_right=True)
         return net.reduce("SUM", product, 2)
 

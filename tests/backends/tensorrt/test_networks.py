@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -17,11 +17,11 @@ from trtnemo.checkpoint import Checkpoint
 from trtnemo.errors import EngineError
 from trtnemo.network import NemotronH
 from trtnemo.plugins import load_forms
-from trtnemo.recipe import load_recipe
+from trtnemo.recipe import TensorrtRecipe, load_recipe
 from trtnemo.trt.build import PlanBuilder
 from trtnemo.trt.library import find_library
 
-SETTINGS = Settings.from_recipe(load_recipe("rtx-pro-6000"))
+SETTINGS = Settings.from_recipe(cast("TensorrtRecipe", load_recipe("rtx-pro-6000")))
 
 
 @pytest.fixture(scope="module")

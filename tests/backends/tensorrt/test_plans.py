@@ -152,7 +152,12 @@ def test_a_build_of_another_recipe_takes_over_no_plan(
         build_engine(recipe(), "rtx-pro-6000", output, progress=stop)
     assert not output.exists()
     build = PlanBuilder.build
-    monkeypatch.setattr(PlanBuilder, "build", lambda self, *given: built.append(given) or build(self, *given))
+
+    def build_and_tell(self: PlanBuilder, *given: Any) -> Any:
+        built.append(given)
+        return build(self, *given)
+
+    monkeypatch.setattr(PlanBuilder, "build", build_and_tell)
     assert counts.pop() == 3
     counts.clear()
     with pytest.raises(KeyboardInterrupt):  # told of the fourth plan: three are done
@@ -184,7 +189,7 @@ def test_plans_of_another_tensorrt_are_refused(make_plans: Any, monkeypatch: pyt
 def test_plans_for_another_device_are_refused(make_plans: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: (12, 1))
     with pytest.raises(EngineError, match=r"for compute capability 12\.0, this GPU has 12\.1"):
-        deserialized.require_device(read_index(make_plans("mixed")), "cuda")
+        deserialized.require_device(read_index(make_plans("mixed")), torch.device("cuda"))
 
 
 def test_without_a_gpu_plans_are_not_run(make_plans: Any) -> None:
@@ -238,7 +243,7 @@ def test_what_the_builder_refuses_is_told_with_the_module_it_came_from(
 def test_a_layer_that_the_builder_names_is_told_by_its_node(
     recipe: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def refuse(self, network: Any, profile: Any) -> Any:
+    def refuse(self: PlanBuilder, network: Any, profile: Any) -> Any:
         names = [network.get_layer(index).name for index in range(network.num_layers)]
         wanted = next((name for name in names if name.startswith("mixer.mamba2/")), None)
         if wanted:
@@ -253,7 +258,8 @@ def test_a_layer_that_the_builder_names_is_told_by_its_node(
 
 def test_lengths_beyond_the_profile_are_refused(make_plans: Any) -> None:
     engine = Engine.open(make_plans("mixed"))
-    runner = load_executor(engine, interpret=True).target
+    executor: Any = load_executor(engine, interpret=True)
+    runner = executor.target
     most = read_index(engine.directory).settings.slots * 8
     assert len(runner.logits(torch.zeros(most + 1, 128))) == most + 1  # in two runs, each within the profile
     runner._most_logits = most + 1

@@ -64,7 +64,8 @@ def test_logits_equal_transformers_own_decoding_steps(make_checkpoint: Any) -> N
     directory = make_checkpoint("bf16")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = NemotronHForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
+        model: Any = NemotronHForCausalLM.from_pretrained(directory, dtype=torch.float32)
+        model.eval()
         ids, cache, rows = token_ids(0, 60), None, []
         with torch.no_grad():
             for token in ids:

@@ -50,6 +50,7 @@ def test_a_certain_slowdown_far_below_the_threshold_is_fine() -> None:
 def test_noise_gives_no_verdict_but_the_number_of_runs_that_would() -> None:
     found = compare(runs(8, 1, 0.3), runs(8, 2, 0.3), GATE, paired=True)[0]
     assert found.verdict is Verdict.CANNOT_TELL
+    assert found.runs_needed is not None
     assert 100 < found.runs_needed < 1500
     assert f"{found.runs_needed} runs of each would" in render_markdown([found], GATE)
 
@@ -76,17 +77,17 @@ def test_no_change_fails_no_more_often_than_alpha(count: int) -> None:
 
 def test_every_gated_metric_takes_its_part_of_alpha() -> None:
     """Two metrics that err as often as one must each have wider bounds."""
-    sides = [
+    before, after = (
         [dataclasses.replace(run, metrics={RATE: run.metrics[RATE], "itl_p50": 1.0}) for run in runs(24, seed, 0.05)]
         for seed in (1, 2)
-    ]
+    )
     widths = []
     for gate in (GATE, GateFile(metrics={RATE: 0.1, "itl_p50": 0.1}), GateFile(alpha=0.005)):
-        rate = next(item for item in compare(*sides, gate, paired=True) if item.metric == RATE)
+        rate = next(item for item in compare(before, after, gate, paired=True) if item.metric == RATE)
         widths.append(rate.high - rate.low)
     assert widths[0] < widths[1] == pytest.approx(widths[2])
-    logarithms = [-np.log([run.metrics[RATE] for run in side]) for side in sides]
-    *_, low, high = interval(*logarithms, 0.01, paired=True)
+    logarithms = [-np.log([run.metrics[RATE] for run in side]) for side in (before, after)]
+    *_, low, high = interval(logarithms[0], logarithms[1], 0.01, paired=True)
     assert widths[0] == pytest.approx(np.expm1(high) - np.expm1(low))
 
 
@@ -95,7 +96,8 @@ def test_a_bound_is_wrong_as_often_as_its_level(paired: bool) -> None:
     random = np.random.default_rng(5)
     wrong = np.zeros(2)
     for _ in range(1000):
-        center, _, low, high = interval(*random.standard_normal((2, 24)), 0.05, paired=paired)
+        before, after = random.standard_normal((2, 24))
+        center, _, low, high = interval(before, after, 0.05, paired=paired)
         assert low < center < high
         wrong += low > 0, high < 0
     assert 30 < min(wrong) <= max(wrong) < 75  # 50, and a standard error of 7
@@ -107,8 +109,9 @@ def test_the_gate_errs_as_seldom_as_it_says_on_recorded_runs() -> None:
     10,000 trials gave 0.62 % and 98.27 % (docs/bench.md); 1,000 have standard errors of 0.25 and 0.4 points.
     """
     makefile = (ROOT / "Makefile").read_text()
-    pairs = re.search(r"^PAIRS \?= (\d+)$", makefile, re.MULTILINE)[1]
-    words = ["scripts/gate_power.py", "benchmarks/gate-pool.json", "--pairs", pairs, "--trials", "1000"]
+    pairs = re.search(r"^PAIRS \?= (\d+)$", makefile, re.MULTILINE)
+    assert pairs is not None
+    words = ["scripts/gate_power.py", "benchmarks/gate-pool.json", "--pairs", pairs[1], "--trials", "1000"]
     told = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     none, slower = (float(share) for share in re.findall(r"regression ([\d.]+)%", told))
     assert none <= 1.4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def url(engine: Any, server_process: Any) -> Any:
 def test_a_run_records_every_request_and_what_the_server_counted(
     generator: Any, url: str, engine: Any, tmp_path: Path
 ) -> None:
-    record = run_load(generator, Target(url), SHAPE)
+    record: Any = run_load(generator, Target(url), SHAPE)
     assert [request.status for request in record.requests] == ["ok"] * 8
     assert [request.warmup for request in record.requests] == [True] * 2 + [False] * 6
     assert {request.output_tokens for request in record.requests} == {16}
@@ -72,7 +73,7 @@ def test_a_run_records_every_request_and_what_the_server_counted(
     assert (record.server.software, record.server.model) == ("trtnemo", "tiny")
     assert record.server.engine_digest == Engine.open(engine).manifest.digest
     assert record.generator.startswith("guidellm 0.")
-    found = summarize(record)
+    found: Any = summarize(record)
     assert found.requests == 6
     assert 0 < found.acceptance <= 1
     assert found.metrics["itl_p50"] > 0
@@ -83,11 +84,13 @@ def test_a_run_records_every_request_and_what_the_server_counted(
 def test_a_prompt_that_comes_again_is_seen_in_the_cache_hits(generator: Any, url: str) -> None:
     shape = SHAPE.model_copy(update={"prompts": "code", "requests": 4, "warmup": 0, "seed": 7})
     for _ in range(2):  # a fresh load is fresh again
-        assert summarize(run_load(generator, Target(url), shape)).cache_hits < 0.1
+        first: Any = summarize(run_load(generator, Target(url), shape))
+        assert first.cache_hits < 0.1
     repeated = shape.model_copy(update={"fresh": False})
     run_load(generator, Target(url), repeated)
     again = run_load(generator, Target(url), repeated)
-    assert summarize(again).cache_hits > 0.5
+    found: Any = summarize(again)
+    assert found.cache_hits > 0.5
     assert all(request.cached_tokens for request in again.requests)
 
 
@@ -100,8 +103,8 @@ def test_thinking_alone_is_an_answer_and_is_told(generator: Any, url: str) -> No
 
 
 def test_tools_are_declared_and_lengths_kept(generator: Any, url: str) -> None:
-    plain = run_load(generator, Target(url), SHAPE.model_copy(update={"requests": 2}))
-    tools = run_load(generator, Target(url), SHAPE.model_copy(update={"prompts": "tools", "requests": 2}))
+    plain: Any = run_load(generator, Target(url), SHAPE.model_copy(update={"requests": 2}))
+    tools: Any = run_load(generator, Target(url), SHAPE.model_copy(update={"prompts": "tools", "requests": 2}))
     assert min(item.prompt_tokens for item in tools.requests) > 300 > max(item.prompt_tokens for item in plain.requests)
     assert {item.output_tokens for item in tools.requests} == {16}
 
@@ -109,14 +112,15 @@ def test_tools_are_declared_and_lengths_kept(generator: Any, url: str) -> None:
 def test_answers_may_end_by_themselves(generator: Any, url: str) -> None:
     lengths = SHAPE.output_tokens.model_copy(update={"low": 200, "high": 200})
     shape = SHAPE.model_copy(update={"ends_free": True, "output_tokens": lengths})
-    found = run_load(generator, Target(url), shape)
+    found: Any = run_load(generator, Target(url), shape)
     assert {request.status for request in found.requests} == {"ok"}
     assert min(request.output_tokens for request in found.requests) < 200
 
 
 def test_an_open_load_and_the_completions_endpoint(generator: Any, url: str) -> None:
     shape = LoadShape(rate=20, requests=5, warmup=0, output_tokens={"low": 4, "high": 9}, api="completions")
-    found = sorted(request.output_tokens for request in run_load(generator, Target(url), shape).requests)
+    record: Any = run_load(generator, Target(url), shape)
+    found = sorted(request.output_tokens for request in record.requests)
     assert found == sorted(prompt.output_tokens for prompt in draw_prompts(shape))
     assert len(set(found)) > 1
 
@@ -158,7 +162,7 @@ def test_a_server_started_anew_is_another_one(engine: Any, server_process: Any) 
 
 def test_a_clock_that_jumps_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(guidellm_driver.time, "time", lambda: now[0] + guidellm_driver.time.monotonic())
+    monkeypatch.setattr(time, "time", lambda: now[0] + time.monotonic())
     with guidellm_driver.ClockWatch() as calm:
         pass
     with guidellm_driver.ClockWatch() as jumped:
@@ -235,7 +239,7 @@ def test_a_sweep_goes_on_where_it_stood_and_names_what_cannot_fit(
     assert (found.measured, found.resumed, found.unfit, found.failed) == (2, 0, 2, 0)
     assert told[-1][1:] == (4, 4)
     assert [reason.startswith("cannot fit: ") for _, reason in not_run(output)] == [True, True]
-    runs = [RunRecord.load(file.parent) for file in output.rglob("run.json")]
+    runs: list[Any] = [RunRecord.load(file.parent) for file in output.rglob("run.json")]
     assert {run.title for run in runs} == {"max_batch_size=2, concurrency=1", "max_batch_size=2, concurrency=2"}
     rates = [summarize(run).metrics["output_tokens_per_second"] for run in runs]
     assert all(0 < rate < run.prediction.tokens_per_second for rate, run in zip(rates, runs, strict=True))

@@ -215,6 +215,7 @@ def test_a_label_is_short_and_can_be_drawn() -> None:
 
 def browse(page: Any, folder: Any, width: Any, *what: Any) -> Any:
     """Open a page as a person would and return what the browser wrote and what it logged."""
+    assert BROWSER is not None
     command = [
         BROWSER,
         *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"),

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.records import request, run_record
+from trtnemo.bench.folder import held
 from trtnemo.bench.load.record import RunRecord
 from trtnemo.bench.load.summary import Summary
 from trtnemo.bench.sweep import search as search_module
@@ -21,10 +22,12 @@ from trtnemo.bench.sweep.sweep import found_limits, not_run, run_sweep
 from trtnemo.bench.sweep.sweep_spec import Limits, SweepSpec, points
 from trtnemo.errors import MachineError, RecipeError, ServerError, UnansweredError, UsageError
 
+SENDER: Any = SimpleNamespace()  # which nothing calls: the server here answers what is sent
+
 
 def summary(lost: Any = 0, **metrics: Any) -> Any:
     given = dict.fromkeys(("requests", "failed", "unfinished", "empty", "thinking_only"), 1)
-    rest = {"seconds": 1.0, "acceptance": None, "tokens_per_verification": None, "cache_hits": None}
+    rest: dict[str, Any] = {"seconds": 1.0, "acceptance": None, "tokens_per_verification": None, "cache_hits": None}
     return Summary(**given, **rest, lost=lost, metrics=metrics)
 
 
@@ -46,7 +49,9 @@ class Server:
     """Answers within a tenth of a second up to `limit` streams; `loads` are those that were sent."""
 
     def __init__(self, limit: Any = 5, alive: Any = True) -> None:
-        self.limit, self.alive, self.loads, self.titles = limit, alive, [], []
+        self.limit, self.alive = limit, alive
+        self.loads: list[Any] = []
+        self.titles: list[Any] = []
 
     def run(self, generator: Any, target: Any, shape: Any, predict: Any) -> Any:
         self.loads.append((shape.concurrency, shape.requests))
@@ -76,7 +81,7 @@ def point(**load: Any) -> Any:
 def test_a_search_keeps_every_load_and_writes_what_it_found(hosted: Any, tmp_path: Path) -> None:
     server, target = hosted(limit=5)
     limits = Limits(ttft_p99=0.2, most=64)
-    assert search(limits, point(requests=10), None, target, tmp_path / "p") == 5
+    assert search(limits, point(requests=10), SENDER, target, tmp_path / "p") == 5
     assert server.loads == [(1, 10), (2, 10), (4, 12), (8, 24), (6, 18), (5, 15)]
     found = json.loads((tmp_path / "p" / "search.json").read_text())
     assert found == {"title": "chat, concurrency 1", "concurrency": 5, "limits": {"ttft_p99": 0.2}}
@@ -91,17 +96,17 @@ def test_a_search_keeps_every_load_and_writes_what_it_found(hosted: Any, tmp_pat
 def test_a_search_goes_on_with_the_loads_that_an_earlier_one_left(hosted: Any, tmp_path: Path) -> None:
     server, target = hosted(limit=5)
     limits = Limits(ttft_p99=0.2, most=64)
-    search(limits, point(), None, target, tmp_path)
+    search(limits, point(), SENDER, target, tmp_path)
     (tmp_path / "concurrency-0004" / "run.json").write_text("{")  # half-written: measured again
     server.loads.clear()
-    assert search(limits, point(), None, target, tmp_path) == 5
+    assert search(limits, point(), SENDER, target, tmp_path) == 5
     assert [count for count, _ in server.loads] == [4]
 
 
 @pytest.mark.parametrize(("limit", "most", "found"), [(0, 8, 0), (1, 8, 1), (99, 8, 8), (99, 1, 1)])
 def test_a_search_finds_nothing_one_or_all(hosted: Any, tmp_path: Path, limit: int, most: int, found: int) -> None:
     _, target = hosted(limit=limit)
-    assert search(Limits(ttft_p99=0.2, most=most), point(), None, target, tmp_path) == found
+    assert search(Limits(ttft_p99=0.2, most=most), point(), SENDER, target, tmp_path) == found
 
 
 def test_a_server_that_dies_ends_a_search_and_no_limit_is_written(
@@ -114,10 +119,10 @@ def test_a_server_that_dies_ends_a_search_and_no_limit_is_written(
 
     monkeypatch.setattr(search_module, "run_load", unanswered)
     with pytest.raises(ServerError, match="no server answers"):
-        search(Limits(ttft_p99=0.2), point(), None, target, tmp_path / "p")
+        search(Limits(ttft_p99=0.2), point(), SENDER, target, tmp_path / "p")
     assert not (tmp_path / "p" / "search.json").exists()
     target.target.alive = True
-    assert search(Limits(ttft_p99=0.2), point(), None, target, tmp_path / "p") == 0
+    assert search(Limits(ttft_p99=0.2), point(), SENDER, target, tmp_path / "p") == 0
 
 
 @pytest.fixture
@@ -136,10 +141,11 @@ def swept(hosted: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     monkeypatch.setattr(sweep_module, "_why_not", lambda spec, settings: None)
 
     def run(spec: Any) -> Any:
-        return run_sweep(spec, tmp_path / "out", lambda *what: said.append(what), SimpleNamespace())
+        return run_sweep(spec, tmp_path / "out", lambda *what: said.append(what), SENDER)
 
-    run.server, run.places, run.said, run.output = server, places, said, tmp_path / "out"
-    return run
+    made: Any = run
+    made.server, made.places, made.said, made.output = server, places, said, tmp_path / "out"
+    return made
 
 
 SPEC = SweepSpec(recipe="tiny", settings={"speculation.draft_tokens": [0, 3]}, grid={"concurrency": [1, 2]}, devices=2)
@@ -231,7 +237,7 @@ def test_searches_of_a_sweep_are_told_and_resumed(swept: Any) -> None:
 
 
 def test_a_second_writer_is_kept_out(swept: Any) -> None:
-    with sweep_module.held(swept.output), pytest.raises(UsageError, match="another command is writing here"):
+    with held(swept.output), pytest.raises(UsageError, match="another command is writing here"):
         swept(SPEC)
 
 

@@ -133,10 +133,11 @@ def test_a_load_that_gets_no_answer_is_too_large_while_the_server_lives(
             raise ServerError("no server answers")
 
     monkeypatch.setattr(search_module, "_try", run)
-    hosted = SimpleNamespace(target=SimpleNamespace(server=server))
+    hosted: Any = SimpleNamespace(target=SimpleNamespace(server=server))
+    generator: Any = None
     point = points(SweepSpec(url="http://x", limits=Limits(ttft_p99=5)))[0]
     if alive:
-        assert search_module.search(Limits(ttft_p99=5, most=8), point, None, hosted, tmp_path) == 3
+        assert search_module.search(Limits(ttft_p99=5, most=8), point, generator, hosted, tmp_path) == 3
     else:
         with pytest.raises(ServerError, match="no server answers"):
-            search_module.search(Limits(ttft_p99=5, most=8), point, None, hosted, tmp_path)
+            search_module.search(Limits(ttft_p99=5, most=8), point, generator, hosted, tmp_path)

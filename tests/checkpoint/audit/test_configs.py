@@ -12,7 +12,7 @@ from trtnemo.checkpoint.family.quantization import WeightFormat
 
 
 def findings(raw: Any = None, expected: Any = None, quantizations: Any = ()) -> Any:
-    checkpoint = SimpleNamespace(raw_config=raw or {}, quantizations=list(quantizations))
+    checkpoint: Any = SimpleNamespace(raw_config=raw or {}, quantizations=list(quantizations))
     return [(item.rule, item.subject) for item in config_findings(checkpoint, expected or {})]
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from trtnemo.checkpoint import Checkpoint
 from trtnemo.checkpoint.audit import modelopt as oracle
+from trtnemo.checkpoint.format.codecs import decode_nvfp4
 from trtnemo.errors import MachineError
 
 
@@ -26,7 +27,7 @@ def test_both_decoders_agree_and_the_version_is_named(made_by_modelopt: Any, mak
 
 def test_a_wrong_codec_is_found(make_checkpoint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two low bits of a thousand values, as an approximate scale would spoil them."""
-    right = oracle.decode_nvfp4
+    right = decode_nvfp4
 
     def wrong(*arguments: Any) -> Any:
         values = np.array(right(*arguments))

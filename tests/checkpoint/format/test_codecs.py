@@ -40,7 +40,8 @@ def modelopt_quantize(values: Any) -> Any:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_nvfp4_encoder_equals_modelopt(shape: Any) -> None:
-    found, expected = codecs.encode_nvfp4(weight(shape)), modelopt_quantize(weight(shape))
+    found: tuple[Any, ...] = codecs.encode_nvfp4(weight(shape))
+    expected = modelopt_quantize(weight(shape))
     for ours, theirs in zip(found, expected, strict=True):
         assert np.array_equal(ours, theirs)
 
@@ -91,7 +92,7 @@ def test_e4m3_encoder_equals_torch(values: Any) -> None:
 
 def test_e4m3_encoder_rounds_every_tie_to_even() -> None:
     positive = codecs.e4m3_values()[:127]
-    ties = (positive[1:] + positive[:-1]) / 2
+    ties: Any = (positive[1:] + positive[:-1]) / 2
     expected = torch.from_numpy(ties.copy()).to(torch.float8_e4m3fn).view(torch.uint8).numpy()
     assert np.array_equal(codecs.encode_e4m3(ties), expected)
 

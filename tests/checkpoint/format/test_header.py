@@ -31,7 +31,7 @@ def entry(begin: int, end: int, shape: list[int], dtype: str = "F32") -> dict[st
 
 
 def test_a_file_of_the_safetensors_library_is_read(tmp_path: Path) -> None:
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "b": np.arange(6, dtype=np.float32).reshape(2, 3),
         "a": np.zeros((), np.float32),
         "c": np.zeros((0, 4), np.int8),
@@ -83,7 +83,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, content: Any) -> None:
 
 @settings(max_examples=300)
 @given(st.binary(max_size=200), st.integers(0, 1000))
-def test_any_bytes_are_read_or_refused_and_nothing_else(text: str, size: Any) -> None:
+def test_any_bytes_are_read_or_refused_and_nothing_else(text: bytes, size: Any) -> None:
     with contextlib.suppress(HeaderError):
         require_filled(parse_header(text, size, Path("x")), len(text), size)
 

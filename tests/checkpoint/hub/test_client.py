@@ -97,7 +97,7 @@ def test_an_answer_that_is_not_what_was_asked_for_is_refused(answer: Any, told: 
 def test_a_connection_that_fails_is_told_with_its_reason() -> None:
     for error, told in ((httpx.ReadError("cut"), "failed: cut"), (httpx.ReadTimeout(""), "failed: ReadTimeout")):
 
-        def fail(_: Any, error: Any = error) -> None:
+        def fail(_: Any, error: Any = error) -> httpx.Response:
             raise error
 
         with httpx.Client(transport=httpx.MockTransport(fail)) as client, pytest.raises(CheckpointError, match=told):

@@ -30,7 +30,8 @@ class Hub:
     """A hub of this process with one file, its etag that file's true digest; `asked` are the ranges of its GETs."""
 
     def __init__(self, directory: Any) -> None:
-        self.file, self.asked, self.etag = directory / FILE, [], DIGEST
+        self.file, self.etag = directory / FILE, DIGEST
+        self.asked: list[Any] = []
         self.file.write_bytes(CONTENT)
         self.options = argparse.Namespace(
             directory=directory, name=NAME, no_ranges=False, cut=None, lie=False, shift=0, token=None

@@ -33,6 +33,7 @@ class Hub:
         command = [sys.executable, str(HUB), str(directory), NAME, *flags]
         self.home = home
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
         self.address = self.process.stdout.readline().strip()
 
     def run(self, *arguments: Any, **environment: Any) -> Any:

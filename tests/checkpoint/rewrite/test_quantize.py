@@ -62,7 +62,9 @@ def test_weights_decode_close_to_the_source_and_as_modelopt_decodes_them(quantiz
     source, result = Checkpoint.open(make_checkpoint("bf16")), Checkpoint.open(quantized)
     module = "backbone.layers.1.mixer.experts.2.up_proj"
     scale_2 = decode_plain(result.read(f"{module}.weight_scale_2"))
-    found = decode_nvfp4(result.read(f"{module}.weight").data, result.read(f"{module}.weight_scale").data, scale_2)
+    packed: Any = result.read(f"{module}.weight").data
+    scales: Any = result.read(f"{module}.weight_scale").data
+    found = decode_nvfp4(packed, scales, scale_2)
     assert np.array_equal(found, oracle.decoded_tensors(quantized)[f"{module}.weight"].numpy())
     original = decode_plain(source.read(f"{module}.weight"))
     assert 0.02 < np.abs(found - original).mean() / np.abs(original).mean() < 0.15
@@ -70,10 +72,11 @@ def test_weights_decode_close_to_the_source_and_as_modelopt_decodes_them(quantiz
 
 def test_what_cannot_be_quantized_is_refused(make_checkpoint: Any, tmp_path: Path) -> None:
     bf16, output = make_checkpoint("bf16"), tmp_path / "out"
+    unknown: Any = {"*": "int3"}
     with pytest.raises(CheckpointError, match="quantized already"):
         quantize_checkpoint(make_checkpoint("nvfp4"), output, PRESETS["nvfp4"], CALIBRATION)
     with pytest.raises(UsageError, match="'int3' is not a known format"):
-        quantize_checkpoint(bf16, output, {"*": "int3"}, CALIBRATION)
+        quantize_checkpoint(bf16, output, unknown, CALIBRATION)
     with pytest.raises(UsageError, match="at least one text"):
         quantize_checkpoint(bf16, output, PRESETS["super"], [])
     with pytest.raises(UsageError, match="outside the vocabulary"):

@@ -40,7 +40,9 @@ def test_a_bundle_of_the_cards_recipe_is_built_without_its_weights(tmp_path: Pat
 def test_a_vllm_bundle_brings_our_reasoning_parser(tmp_path: Path) -> None:
     manifest = build(tmp_path / "b", "vllm-b200")
     # fields that the recipe leaves out stay out when the bundle is read again
-    assert to_invocation(recipe_of(read_manifest(tmp_path / "b"))) == to_invocation(load_recipe("vllm-b200"))
+    again = read_manifest(tmp_path / "b")
+    assert isinstance(again, BundleManifest)
+    assert to_invocation(recipe_of(again)) == to_invocation(load_recipe("vllm-b200"))
     assert set(manifest.files) == {"super_v3_reasoning_parser.py"}
     assert verify_files(tmp_path / "b", manifest, thorough=True) == []
 

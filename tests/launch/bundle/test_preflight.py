@@ -87,11 +87,16 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     place = tmp_path / "bin"
     place.mkdir()
     monkeypatch.setenv("PATH", str(place))
-    return lambda **scripts: [write_program(place / name, text) for name, text in scripts.items()]
+
+    def put(**scripts: str) -> None:
+        for name, text in scripts.items():
+            write_program(place / name, text)
+
+    return put
 
 
 def starter(image: Any) -> Any:
-    manifest = SimpleNamespace(image=image)
+    manifest: Any = SimpleNamespace(image=image)
     found = looks._starter(manifest, "vllm")
     return found, looks._starter_step(manifest, "vllm", found)
 
@@ -137,7 +142,9 @@ def test_a_port_is_free_or_somebodys() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert "cannot listen on 127.0.0.1" in looks._port_step("127.0.0.1", port).failure.what
+        failure = looks._port_step("127.0.0.1", port).failure
+        assert failure is not None
+        assert "cannot listen on 127.0.0.1" in failure.what
     assert looks._port_step("127.0.0.1", port) == Step("port", f"127.0.0.1:{port} is free")
     assert looks._port_step("127.0.0.1", port).failure is None  # looking at it keeps it free
 

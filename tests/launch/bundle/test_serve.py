@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.launch.machine import STAND_IN, free_port, write_program
-from trtnemo.engine.manifest import read_manifest
+from tests.support.launch.machine import free_port, write_program
+from tests.support.paths import STAND_IN
+from trtnemo.engine.manifest import BundleManifest, read_manifest
 
 
 @pytest.fixture
@@ -132,7 +133,9 @@ def test_a_bundle_runs_in_docker_where_the_program_is_missing(machine: Any, serv
     assert f"{machine.environment['HF_HOME']}:/root/.cache/huggingface" in words
     model = words[words.index("vllm/vllm-openai:v0.20.0") + 1]
     assert f"{model}:{model}:ro" in words
-    sealed = read_manifest(machine.directory / "bundle").container
+    manifest = read_manifest(machine.directory / "bundle")
+    assert isinstance(manifest, BundleManifest)
+    sealed = manifest.container
     assert words[-len(sealed) :] == sealed
     assert words[words.index("-p") + 1] == f"127.0.0.1:{arguments[-1]}:{sealed[sealed.index('--port') + 1]}"
 

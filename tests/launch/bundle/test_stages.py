@@ -43,7 +43,9 @@ def test_the_latest_known_issue_is_told_and_only_the_last_lines_are_kept() -> No
     assert reader.known_issue() is None
     reader.read("error: unrecognized arguments: --swap-space 0")
     reader.read("To allow it, set the env var VLLM_ALLOW_LONG_MAX_MODEL_LEN=1.")
-    assert reader.known_issue().name == "vllm-long-context"
+    issue = reader.known_issue()
+    assert issue is not None
+    assert issue.name == "vllm-long-context"
     for number in range(KEPT_LINES):
         reader.read(f"line {number}")
     assert reader.known_issue() is None

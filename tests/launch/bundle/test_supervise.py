@@ -32,14 +32,15 @@ def healthy(handler: Any) -> None:
 def start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     """Return a function that supervises a shell's commands; `told` and `log` of what it gives are its output."""
     monkeypatch.setattr(supervise, "POLL_SECONDS", 0.01)
-    running = []
+    running: list[Any] = []
 
     def make(script: Any = "exec sleep 60", **more: Any) -> Any:
-        told, log = [], []
+        told: list[str] = []
+        log: list[Any] = []
         output = Output(told.append, log.append)
         words = more.pop("words", ["sh", "-c", script])
         with interruptible():
-            server = SupervisedServer(words, {**os.environ, **more}, str(tmp_path), output, LogReader())
+            server: Any = SupervisedServer(words, {**os.environ, **more}, str(tmp_path), output, LogReader())
         server.told, server.log = told, log
         running.append(server)
         return server

@@ -52,7 +52,8 @@ def test_a_wrong_key_or_value_is_found_at_its_place(data: dict[str, Any], subjec
 
 
 def test_what_only_one_snapshot_has_warns() -> None:
-    for data in ({"telemetry_config": {}}, {"moe_config": {"backend": "DENSEGEMM"}}):
+    tried: tuple[dict[str, Any], ...] = ({"telemetry_config": {}}, {"moe_config": {"backend": "DENSEGEMM"}})
+    for data in tried:
         assert {finding.severity for finding in check_llm_args(OLD, data)} == {"warning"}
 
 

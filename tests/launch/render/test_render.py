@@ -23,12 +23,12 @@ from trtnemo.errors import RecipeError
 from trtnemo.launch.check import check_invocation
 from trtnemo.launch.from_recipe import to_invocation
 from trtnemo.launch.pasted.command import read_command
-from trtnemo.launch.render import FORMS, render
+from trtnemo.launch.render import FORMS, Form, render
 from trtnemo.recipe import load_recipe
 from trtnemo.recipe.runtimes import ADAPTER
 
 BIN = Path(sys.executable).parent
-SCRIPTS = ("command", "docker", "slurm")
+SCRIPTS: tuple[Form, ...] = ("command", "docker", "slurm")
 
 
 def rendered(form: Any, name: Any = "b200", settings: Any = (), devices_per_node: Any = 8) -> Any:
@@ -48,7 +48,7 @@ def test_scripts_pass_shellcheck(form: Any, name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", EXTERNAL)
 def test_compose_takes_the_file(name: str, tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text(rendered("compose", name), encoding="utf-8")
-    command = [BIN / "docker-compose", "-f", tmp_path / "compose.yaml", "config", "--format", "json"]
+    command: list[str | Path] = [BIN / "docker-compose", "-f", tmp_path / "compose.yaml", "config", "--format", "json"]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "HF_TOKEN": ""})
     assert done.returncode == 0, done.stderr
     service = json.loads(done.stdout)["services"]["server"]
@@ -306,7 +306,7 @@ def test_compose_reads_hostile_text_as_it_was(texts: Any, tmp_path: Path) -> Non
     recipe, (model, served, template, value, description) = hostile_recipe(texts)
     file = tmp_path / "compose.yaml"
     file.write_text(render("compose", description, recipe, to_invocation(recipe)), encoding="utf-8")
-    command = [BIN / "docker-compose", "-f", file, "config", "--format", "json"]
+    command: list[str | Path] = [BIN / "docker-compose", "-f", file, "config", "--format", "json"]
     done = subprocess.run(command, capture_output=True, text=True, env={"PATH": os.environ["PATH"], "HF_TOKEN": ""})
     assert done.returncode == 0, done.stderr
     # what Compose prints is a Compose file again, in which a dollar is written twice

@@ -27,6 +27,7 @@ FINE_SGLANG = start_of("sglang", "0.5.10", SUPER, {"--port": 30000})
 
 
 def with_file(**keys: Any) -> Any:
+    assert FINE.llm_args is not None
     return dataclasses.replace(FINE, llm_args={**FINE.llm_args, **keys})
 
 

@@ -21,12 +21,17 @@ from trtnemo.recipe import load_recipe, shipped_names
 SCRIPTS = ROOT / "scripts" / "surfaces"
 PHANTOM = SUPPORT / "launch" / "phantom"
 sys.path.insert(0, str(SCRIPTS))
-import record  # noqa: E402
+import record  # type: ignore[import-not-found]  # noqa: E402
 
 pytestmark = pytest.mark.wheels
 VLLM = [name for name in shipped_names() if load_recipe(name).runtime == "vllm"]
 SGLANG = [name for name in shipped_names() if load_recipe(name).runtime == "sglang"]
-SETTINGS = ({}, {"enable_thinking": False}, {"force_nonempty_content": True}, {"enable_thinking": True})
+SETTINGS: tuple[dict[str, bool], ...] = (
+    {},
+    {"enable_thinking": False},
+    {"force_nonempty_content": True},
+    {"enable_thinking": True},
+)
 
 
 def case(name: Any, recipe: Any, *words: Any, without: Any = ()) -> Any:
@@ -92,7 +97,8 @@ def test_sglang_recipes_are_taken_by_the_old_parser_and_their_flag_refused_by_th
 @pytest.mark.parametrize("wheel", ["vllm-0.20.0", "vllm-0.33.0"])
 def test_our_reasoning_plug_in_reads_as_super_v3_whole_and_streamed(wheel: str) -> None:
     """Against our own splitter, which was compared with the family's other readers; texts as a tokenizer cuts them."""
-    source, texts = random.Random(5), []
+    source = random.Random(5)
+    texts: list[Any] = []
     for _ in range(200):
         thought = [source.choice(("a", "b ", "c.")) for _ in range(source.randrange(4))]
         answer = [source.choice(("x", "y ", "z.")) for _ in range(source.randrange(4))]

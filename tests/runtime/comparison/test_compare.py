@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from typing import Any
 
 import pytest
@@ -14,7 +15,6 @@ from trtnemo.backends.tensorrt.run import TensorrtExecutor
 from trtnemo.backends.tensorrt.run.graph_runner import GraphRunner
 from trtnemo.engine import Engine
 from trtnemo.errors import MachineError
-from trtnemo.runtime.comparison import compare as comparing
 from trtnemo.runtime.comparison.compare import compare
 from trtnemo.trt.interpreter import kinds
 
@@ -97,7 +97,7 @@ def test_products_in_bfloat16_stay_within_their_tolerance(make_plans: Any) -> No
 def test_a_wrong_layer_shows_in_the_blocks_that_use_it_and_in_no_other(
     make_plans: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = kinds.KINDS["ATTENTION_INPUT"]
+    right: Any = kinds.KINDS["ATTENTION_INPUT"]
     monkeypatch.setitem(kinds.KINDS, "ATTENTION_INPUT", lambda layer, inputs: [right(layer, inputs)[0] * 1.1])
     found = compare(Engine.open(make_plans("tiny", "tensorrt.compute=weight_only")), steps=2)
     assert not found.passed
@@ -105,6 +105,6 @@ def test_a_wrong_layer_shows_in_the_blocks_that_use_it_and_in_no_other(
 
 
 def test_weights_that_would_not_fit_in_float32_are_refused(make_plans: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(comparing.os, "sysconf", lambda name: 1)
+    monkeypatch.setattr(os, "sysconf", lambda name: 1)
     with pytest.raises(MachineError, match="1 are free"):
         compare(Engine.open(make_plans("tiny", "tensorrt.compute=weight_only")))

@@ -22,6 +22,7 @@ from trtnemo.backends.tensorrt.run.interpreted import InterpretedPlans
 from trtnemo.backends.torch import TorchExecutor, load_weights
 from trtnemo.checkpoint import Checkpoint
 from trtnemo.network import NemotronH
+from trtnemo.network.context import ComputeMode
 from trtnemo.runtime.load_tensorrt import assemble
 from trtnemo.trt.build import PlanBuilder
 from trtnemo.trt.library import find_library
@@ -62,7 +63,7 @@ def make_native(
 
 
 def make_interpreted(
-    directory: Path, *, compute: str = "weight_only", slots: int = 8, max_seq_len: int = 4096, **changes: object
+    directory: Path, *, compute: ComputeMode = "weight_only", slots: int = 8, max_seq_len: int = 4096, **changes: object
 ) -> TensorrtExecutor:
     """Return an executor over interpreted networks, none of them built; float32 unless `changes` say otherwise."""
     checkpoint = Checkpoint.open(directory)

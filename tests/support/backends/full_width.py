@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from trtnemo.backends.tensorrt.lower.emit import emit
 from trtnemo.backends.tensorrt.lower.networks import plan_networks
 from trtnemo.backends.tensorrt.lower.settings import Settings
 from trtnemo.network import NemotronH
-from trtnemo.network.pretrained import BuildContext
+from trtnemo.network.context import BuildContext
 from trtnemo.plan.network import find_network
-from trtnemo.recipe import load_recipe
+from trtnemo.recipe import TensorrtRecipe, load_recipe
 from trtnemo.trt.build import PlanBuilder
 from trtnemo.trt.library import find_library
 
@@ -23,7 +23,7 @@ def networks() -> Any:
     """Return (settings, networks by name) of the recipe for one RTX PRO 6000."""
     network = find_network(SUPER)
     model = NemotronH(BuildContext(network.config, network.quantization, "native"))
-    settings = Settings.from_recipe(load_recipe("rtx-pro-6000"))
+    settings = Settings.from_recipe(cast("TensorrtRecipe", load_recipe("rtx-pro-6000")))
     return settings, plan_networks([model.record_target(), model.record_mtp()], {}, settings)[0]
 
 

@@ -35,7 +35,7 @@ def plain(value: torch.Tensor) -> RawTensor:
     return RawTensor(StorageType.F32, np.ascontiguousarray(value.float().numpy()))
 
 
-def single(name: str, value: torch.Tensor) -> tuple[ParameterSpec, dict[str, torch.Tensor]]:
+def single(name: str, value: torch.Tensor) -> tuple[ParameterSpec, dict[str, torch.Tensor | RawTensor]]:
     """Return a parameter that is one tensor, with its values, as `run_native` takes them by role."""
     return ParameterSpec(name=name, shape=tuple(value.shape)), {name: value}
 

@@ -24,7 +24,7 @@ class TableExecutor:
         self.drafted_steps = 0
         self.snapshot_bytes = 1
 
-    def forward(self, batch: Any) -> Any:
+    def forward(self, batch: Any) -> StepResult:
         batch.validate()
         assert len(batch.token_ids) <= self.budget.max_num_tokens
         for segment in batch.segments:

@@ -80,7 +80,8 @@ def edit_map(directory: Path, change: Callable[[dict[str, Any]], Any]) -> None:
 def shard(directory: Path, count: int = 2) -> dict[str, str]:
     """Split the file into shards with an index, and return its weight map."""
     content = load(directory)
-    names, weight_map = sorted(content), {}
+    names = sorted(content)
+    weight_map: dict[str, str] = {}
     for number in range(count):
         name = f"model-{number + 1:05}-of-{count:05}.safetensors"
         part = {key: content[key] for key in names[number::count]}
@@ -109,14 +110,16 @@ def edit_header(directory: Path, change: Callable[[dict[str, Any]], Any], extra:
     path.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + length :] + extra)
 
 
+def _lacks(name: str) -> Callable[[dict[str, torch.Tensor]], Any]:
+    return lambda content: content.pop(name)
+
+
 for _suffix in ("weight", "weight_scale", "weight_scale_2", "input_scale"):
-    tensors(lambda t, s=_suffix: t.pop(f"{EXPERT}.{s}"), rule="tensor-missing", name=f"expert_lacks_{_suffix}")
+    tensors(_lacks(f"{EXPERT}.{_suffix}"), rule="tensor-missing", name=f"expert_lacks_{_suffix}")
 for _name in (GATE, "backbone.embeddings.weight", "backbone.norm_f.weight", "lm_head.weight", f"{IN_PROJ}.weight",
               "backbone.layers.0.mixer.A_log", "backbone.layers.0.mixer.conv1d.bias", "mtp.layers.0.eh_proj.weight",
               "backbone.layers.1.mixer.gate.e_score_correction_bias"):  # fmt: skip
-    tensors(
-        lambda t, n=_name: t.pop(n), rule="tensor-missing", name=f"lacks_{_name.replace('.', '_')}", precision="bf16"
-    )
+    tensors(_lacks(_name), rule="tensor-missing", name=f"lacks_{_name.replace('.', '_')}", precision="bf16")
 
 
 def _without(part: str) -> Callable[[dict[str, torch.Tensor]], None]:

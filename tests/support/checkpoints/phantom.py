@@ -189,12 +189,13 @@ def write_phantom(output: Path, precision: str = "nvfp4", shards: int = 17, mode
         extra = {"NVFP4": {"group_size": 16}, "W4A16_NVFP4": {"group_size": 16}, "FP8": {}}
         layers = {name: {"quant_algo": kind, **extra[kind]} for name, kind in quantized.items()}
         plain = ["lm_head", "*.q_proj", "*.k_proj", "*.v_proj", "*.o_proj", "*_latent_proj", "mtp*"]
-        block = {"quant_algo": algorithm, "kv_cache_quant_algo": "FP8"}
+        block: dict[str, Any] = {"quant_algo": algorithm, "kv_cache_quant_algo": "FP8"}
         block |= {"quantized_layers": layers} if precision == "nvfp4" else {"exclude_modules": plain}
         quant = {"producer": {"name": "modelopt", "version": "0.43.0"}, "quantization": block}
         (output / "hf_quant_config.json").write_text(json.dumps(quant), encoding="utf-8")
     content = list(tensors(config, quantized, precision))
-    size, weight_map = math.ceil(len(content) / shards), {}
+    size = math.ceil(len(content) / shards)
+    weight_map: dict[str, str] = {}
     for number in range(shards):
         name = f"model-{number + 1:05}-of-{shards:05}.safetensors"
         part = content[number * size : (number + 1) * size]

@@ -16,6 +16,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 SERVERS = Path(__file__).resolve().parents[3] / "trtnemo" / "launch" / "servers"
 
@@ -27,7 +28,7 @@ def parser_of(server: str, version: str) -> argparse.ArgumentParser:
     for option in surface["options"]:
         if option.get("positional"):
             continue
-        settings = {}
+        settings: dict[str, Any] = {}
         if option["kind"] in ("flag", "switch"):
             settings["action"] = "store_true"
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 from tests.support.checkpoints.configs import BASE
 from trtnemo.checkpoint.family.config import parse_config
@@ -35,7 +36,7 @@ def small_network(**changes: object) -> Network:
 def deployment(**fields: object) -> Deployment:
     """Return a deployment on one B200 of a server that holds nothing back, with fields changed."""
     shared = {"server": "tensorrt", "max_batch_size": 8, "max_num_tokens": 8192, "max_seq_len": 32768}
-    chosen = {**shared, **fields}
+    chosen: dict[str, Any] = {**shared, **fields}
     sizes = [chosen.get(name, 1) for name in ("tensor", "pipeline", "data")]
     chosen.setdefault("devices", functools.reduce(int.__mul__, sizes))
     ours = {"cpu": NATIVE_CPU, "tensorrt": NATIVE_DEVICE}

@@ -105,7 +105,8 @@ def interpret(
 def run(write: Write, dims: Mapping[str, Sequence[Dim]] | None = None, **given: Given) -> dict[str, Tensor]:
     """Write a network for the inputs given and run it; `dims` names those with lengths known at run time."""
     dims = dims or {}
-    inputs, sizes = {}, {}
+    inputs = {}
+    sizes: dict[str, int] = {}
     for name, value in given.items():
         shape = tuple(value.shape)
         sizes |= {dim: size for dim, size in zip(dims.get(name, ()), shape, strict=False) if isinstance(dim, str)}

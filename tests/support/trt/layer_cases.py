@@ -47,7 +47,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def updated(cache: np.ndarray) -> np.ndarray:
-    result = cache.copy()
+    result: np.ndarray = cache.copy()
     for sequence, start in enumerate(STARTS):
         result[sequence, :, start : start + 3] = UPDATE[sequence]
     return result
@@ -60,7 +60,7 @@ def attended() -> torch.Tensor:
     for sequence, length in enumerate(LENGTHS.tolist()):
         mask = torch.ones(2, length, dtype=torch.bool).tril(length - 2)
         keys, values = k[sequence, :, :length], v[sequence, :, :length]
-        options = {"attn_mask": mask, "scale": 1.0, "enable_gqa": True}
+        options: dict[str, Any] = {"attn_mask": mask, "scale": 1.0, "enable_gqa": True}
         rows.append(F.scaled_dot_product_attention(q[sequence][None], keys[None], values[None], **options)[0])
     return torch.stack(rows)
 
@@ -82,8 +82,8 @@ def write_fp4_codes(net: Any, x: Any) -> Any:
 
 
 # A largest of 6 under the global scale 0.5 gives scale 2, so that the codes are the numbers themselves, rounded
-BLOCKS = np.stack([np.resize(np.float32([6, -6, 3, 0.3, 5, -2.5]), 32), np.zeros(32, np.float32)])
-ROUNDED = np.stack([np.resize(np.float32([6, -6, 3, 0.5, 4, -2]), 32), np.zeros(32, np.float32)])
+BLOCKS = np.stack([np.resize(np.array([6, -6, 3, 0.3, 5, -2.5], np.float32), 32), np.zeros(32, np.float32)])
+ROUNDED = np.stack([np.resize(np.array([6, -6, 3, 0.5, 4, -2], np.float32), 32), np.zeros(32, np.float32)])
 
 
 def write_running_total(net: Any, x: Any, start: Any) -> None:
