@@ -42,6 +42,11 @@ def test_no_source_file_is_long_and_half_are_short() -> None:
     assert lengths[len(lengths) // 2] < 100
 
 
+def test_no_file_of_the_tests_is_too_long() -> None:
+    lengths = {path: len(read(path).splitlines()) for path in Path("tests").rglob("*.py")}
+    assert [path for path, length in lengths.items() if length > MOST_LINES] == []
+
+
 def test_no_modules_import_each_other_in_a_circle() -> None:
     assert circles() == []
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,6 +11,7 @@ import httpx
 import pytest
 
 from tests.support.speaker import HTTP, TOKENIZER, Speaker, context_over, serving, speaking
+from tests.support.waiting import wait_until
 from trtnemo import __version__
 from trtnemo.errors import BusyError, RequestError
 from trtnemo.formats.registry import tool_formats
@@ -132,13 +132,6 @@ def test_no_prompt_is_made_for_a_request_that_has_no_place(part: str, path: Any)
         object.__setattr__(context, part, TOKENIZER)
         speaker.may_go_on.set()
         assert first.result().status_code == 200
-
-
-def wait_until(condition: Any, seconds: Any = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.checkpoints.damage import KINDS
+from tests.support.checkpoints.damaged_files import KINDS
 from trtnemo import errors
 from trtnemo.checkpoint import Checkpoint, audit
 from trtnemo.checkpoint.rules import RULES

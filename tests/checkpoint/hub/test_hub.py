@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.checkpoints.damage import KINDS, shard
+from tests.support.checkpoints.damage import shard
+from tests.support.checkpoints.damaged_files import KINDS
 from tests.support.checkpoints.hub import COMMIT
 from tests.support.checkpoints.phantom import write_phantom
 from tests.support.paths import CHECKPOINTS

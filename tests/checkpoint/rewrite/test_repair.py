@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from tests.support import oracle
-from tests.support.checkpoints.damage import KINDS, edit_map, shard, write_index
+from tests.support.checkpoints.damage import edit_map, shard, write_index
+from tests.support.checkpoints.damaged_files import KINDS
 from tests.support.checkpoints.spoil import edit_config
 from trtnemo.checkpoint import Checkpoint, audit
 from trtnemo.checkpoint.rewrite.repair import repair_checkpoint

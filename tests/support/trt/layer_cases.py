@@ -22,12 +22,11 @@ def normal(*shape: int) -> np.ndarray:
 
 
 X, Y = normal(3, 4, 6), normal(3, 4, 6)
-ROWS = np.array([2, 0, 1, 2], np.int32)
+ROWS, LENGTHS = np.array([2, 0, 1, 2], np.int32), np.array([7, 2, 4], np.int32)
 POSITIONS = np.array([[0, 3, 3], [2, 1, 0], [1, 1, 2]], np.int32)
 NUMBERS = np.array([0.3, -449.0, 500.0, 1.0625, 1.1875, 2**-9, 2**-10, 0.0], np.float32)
 CACHE, UPDATE, STARTS = normal(3, 2, 8, 4), normal(3, 2, 3, 4), np.array([5, 0, 2], np.int32)
 QUERY, KEY, VALUE = normal(3, 4, 2, 8), normal(3, 2, 7, 8), normal(3, 2, 7, 8)
-LENGTHS = np.array([7, 2, 4], np.int32)
 
 
 @dataclass(frozen=True)

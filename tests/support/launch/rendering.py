@@ -1,0 +1,22 @@
+"""A recipe rendered by the command."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from trtnemo.launch.from_recipe import to_invocation
+from trtnemo.launch.render import render
+from trtnemo.recipe import load_recipe
+
+BIN = Path(sys.executable).parent
+
+
+def rendered(form: Any, name: Any = "b200", settings: Any = (), devices_per_node: Any = 8) -> Any:
+    recipe = load_recipe(name, settings)
+    return render(form, name, recipe, to_invocation(recipe), devices_per_node)
+
+
+def recipe_image(recipe: Any) -> Any:
+    return getattr(recipe, recipe.runtime).image
