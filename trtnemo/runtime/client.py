@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 from trtnemo.backends import Budget, Executor
 from trtnemo.errors import EngineError, PromptTooLongError, RequestError
@@ -112,7 +112,7 @@ def reusable_end(prompt: Sequence[int], stop_token_ids: frozenset[int]) -> int:
     return turn or (((len(prompt) - 1) // CHUNK_UNIT * CHUNK_UNIT) if len(prompt) > LEAST_PLAIN else 0)
 
 
-def iterate(client: EngineClient, prompt: CheckedPrompt) -> Iterator[Event]:
+def iterate(client: EngineClient, prompt: CheckedPrompt) -> Generator[Event, None, None]:
     """Yield the events of one request on the caller's thread; leaving early aborts it. Raises EngineError."""
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     request_id = client.submit(prompt, events.put)
