@@ -37,7 +37,7 @@ def lean_rate(url: str, model: str, prompts: list[Prompt]) -> float:
 
             async def one(prompt: Prompt) -> int:
                 async with places:
-                    return (await complete(client, url, prompt.text, prompt.output_tokens, model)).tokens
+                    return (await complete(client, url, model, prompt.text, prompt.output_tokens)).tokens
 
             started = time.perf_counter()
             tokens = await asyncio.gather(*(one(prompt) for prompt in prompts))

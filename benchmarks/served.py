@@ -88,8 +88,10 @@ def second_turn(engine: Path, seed: int) -> tuple[float, float]:
 
     async def run(url: str) -> tuple[float, float]:
         async with httpx.AsyncClient(timeout=600) as client:
-            await complete(client, url, prompts(1, 20, 500)[0], 2)
-            return (await complete(client, url, first, 2)).first, (await complete(client, url, second, 2)).first
+            model = endpoint.served_models(url)[0]
+            await complete(client, url, model, prompts(1, 20, 500)[0], 2)
+            once = await complete(client, url, model, first, 2)
+            return once.first, (await complete(client, url, model, second, 2)).first
 
     with serving(engine) as (url, _):
         return asyncio.run(run(url))

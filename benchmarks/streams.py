@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import httpx
 
+from trtnemo.endpoint import served_models
+
 _COUNT = re.compile(rb'"completion_tokens": ?(\d+)')
 
 
@@ -21,9 +23,7 @@ class Streamed:
     last: float
 
 
-async def complete(
-    client: httpx.AsyncClient, url: str, prompt: list[int] | str, tokens: int, model: str = "tiny"
-) -> Streamed:
+async def complete(client: httpx.AsyncClient, url: str, model: str, prompt: list[int] | str, tokens: int) -> Streamed:
     """Stream one greedy completion that ends by length alone."""
     body = {
         "model": model,
@@ -46,11 +46,12 @@ async def complete(
 
 
 def stream_all(url: str, prompts: list[list[int]], tokens: int) -> list[Streamed]:
-    """Stream one completion a prompt, all at once."""
+    """Stream one completion a prompt, all at once, of the first model that the server lists."""
+    model = served_models(url)[0]
 
     async def run() -> list[Streamed]:
         async with httpx.AsyncClient(timeout=600) as client:
-            return list(await asyncio.gather(*(complete(client, url, prompt, tokens) for prompt in prompts)))
+            return list(await asyncio.gather(*(complete(client, url, model, prompt, tokens) for prompt in prompts)))
 
     return asyncio.run(run())
 
