@@ -95,6 +95,7 @@ def test_what_a_server_refuses_or_doubts_is_found(surface: Any, words: list[Any]
 
 
 NEWER = load_surface("vllm", "0.33.0")
+MTP = {"method": "mtp", "num_speculative_tokens": 3}
 
 
 @pytest.mark.parametrize(
@@ -132,15 +133,24 @@ def test_every_switch_is_on_by_its_own_name_alone() -> None:
         (["-tp=2", "--", "-x"], {"--tensor-parallel-size": 2}, ["-x"]),
         (["--port", "1", "stray"], {"--port": 1}, ["stray"]),
         (
-            ["--speculative-config", "5", "--speculative-config.method", "mtp"],
-            {"--speculative-config": {"method": "mtp"}},
+            ["--hf-overrides.a.b+", "x,y", "--hf-overrides.a.b+=z"],
+            {"--hf-overrides": {"a": {"b": ["x", "y", "z"]}}},
             [],
         ),
+        (["--hf-overrides.a", "80k", "m"], {"--hf-overrides": {"a": 80000}}, ["m"]),
+        (["-sc.method", "mtp", "-sc.num_speculative_tokens=3"], {"--speculative-config": MTP}, []),
     ],
 )
 def test_words_are_split_as_argparse_splits_them(words: list[str], values: object, positional: list[str]) -> None:
     parsed = parse_arguments(NEWER, words)
     assert (parsed.values, parsed.positional, parsed.findings) == (values, positional, [])
+
+
+def test_dotted_options_replace_an_object_that_is_given_whole() -> None:
+    words = ["-sc.method", "mtp", "--speculative-config", '{"num_speculative_tokens": 5}']
+    parsed = parse_arguments(NEWER, words)
+    assert parsed.values == {"--speculative-config": {"method": "mtp"}}
+    assert rules(parsed.findings) == [("warning", "option-twice", "--speculative-config")]
 
 
 def test_an_unknown_option_is_told_with_the_nearest_and_with_the_versions_that_have_it() -> None:

@@ -50,6 +50,8 @@ LINES = [
     (["--max-num-se", "4"], "max_num_seqs"),
     (["--port=1", "--port", "2"], "port"),
     (["--served-model-name", "a", "b", "--port", "1"], "served_model_name"),
+    (["--hf-overrides.a.b+", "x,y", "--hf-overrides.c", "80k", "--hf-overrides.a.b+=z"], "hf_overrides"),
+    (["--hf-overrides.a", "1", "--hf-overrides", '{"z": 1}'], "hf_overrides"),
 ]
 
 

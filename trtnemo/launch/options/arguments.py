@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from trtnemo.findings import Finding
 from trtnemo.launch.options.option_value import convert
+from trtnemo.launch.servers.option_type import CONVERTERS
 from trtnemo.launch.servers.surface import SECRET_OPTIONS, Option, Surface, load_surface
 from trtnemo.recipe.external import is_secret
 
@@ -81,6 +82,7 @@ class _Reader:
         self.parser = _parser(surface.server, surface.version)
         self.words = list(words)
         self.parsed = ParsedArguments()
+        self.dotted: dict[str, dict[str, Any]] = {}
 
     def read(self) -> ParsedArguments:
         """Consume every word."""
@@ -93,6 +95,7 @@ class _Reader:
                 self._option(word, self._following())
             else:
                 self.parsed.positional.append(word)
+        self._lay_in()
         return self.parsed
 
     def _following(self) -> list[str]:
@@ -108,7 +111,7 @@ class _Reader:
         option = self.surface.find(base)
         if dot and option is not None:
             value, *rest = [text, *following] if equals else following or [""]
-            self._nested(option, key, value)
+            self._nested(option, base, key, value)
             self.parsed.positional += rest
             return
         try:
@@ -170,25 +173,35 @@ class _Reader:
         is_list = option.kind == "list" or option.repeatable
         self.parsed.values[option.name] = values if is_list else (values[0] if values else True)
 
-    def _nested(self, option: Option, key: str, text: str) -> None:
-        """Lay `--option.key value` into the option's object, where the server does so."""
+    def _nested(self, option: Option, base: str, key: str, text: str) -> None:
+        """Keep `--option.key value` for the option's object; `--option.key+ a,b` adds to a list."""
         if not self.dialect.dotted_objects:
             self._add(
                 "error", "unknown-option", f"{option.name}.{key}", f"{self.surface.title} does not take dotted options"
             )
             return
+        adds = key.endswith("+")
+        *parents, last = key.removesuffix("+").split(".")
+        target = self.dotted.setdefault(self._as_listed(base), {})
+        for part in parents:
+            if not isinstance(target.get(part), dict):
+                target[part] = {}
+            target = target[part]
+        if adds:
+            known = target.get(last)
+            target[last] = [*(known if isinstance(known, list) else []), *text.split(",")]
+        else:
+            target[last] = _dotted_value(text)
 
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = text
-        *parents, last = key.split(".")
-        target, place = self.parsed.values, option.name
-        for part in (*parents, last):
-            if not isinstance(target.get(place), dict):
-                target[place] = {}
-            target, place = target[place], part
-        target[place] = value
+    def _lay_in(self) -> None:
+        """Give the objects of dotted options to their options, after all others, as vLLM does: they replace these."""
+        for base, value in self.dotted.items():
+            option = self.surface.find(base)
+            if option is not None:
+                if option.name in self.parsed.values:
+                    message = f"its earlier value is replaced by {base}.{next(iter(value))} and the like"
+                    self._add("warning", "option-twice", option.name, message, "Give all of it in one form")
+                self.parsed.values[option.name] = value
 
     def _add(self, severity: Any, rule: str, subject: str, message: str, remedy: str = "") -> None:
         self.parsed.findings.append(Finding(severity, rule, subject, message, remedy))
@@ -203,3 +216,13 @@ def _is_option(word: str) -> bool:
     except ValueError:
         return True
     return False
+
+
+def _dotted_value(text: str) -> Any:
+    """Return the value of a dotted option: JSON, a number such as 80g, or the text."""
+    for convert_text in (json.loads, CONVERTERS["human_readable_int"]):
+        try:
+            return convert_text(text)
+        except ValueError:
+            continue
+    return text
