@@ -245,3 +245,50 @@ def test_any_text_is_read_or_refused(text: str) -> None:
             assert report.passed == all(finding.severity != "error" for finding in report.findings)
             assert all(finding.rule and finding.message for finding in report.findings)
     assert set(os.listdir()) == before
+
+
+DROPPED = [
+    "vllm serve {model}\n  --tensor-parallel-size 2\n  --swap-space 0\n",
+    "vllm serve {model} \\\n --reasoning-parser nemotron_v3 \\\n # drop this\n --swap-space 0\n",
+    "docker run vllm/vllm-openai:v0.20.0 {model}\n --swap-space 0",
+    "docker run --entrypoint bash vllm/vllm-openai:v0.20.0 -c 'vllm serve {model}\n--swap-space 0'",
+    "python3 -m sglang.launch_server --model-path {model} --port 1\n--tp-size 2\necho started",
+    "trtllm-serve {model} --max_batch_size 8\n\n--port=1",
+]
+
+
+@pytest.mark.parametrize("text", DROPPED)
+def test_an_option_on_a_line_that_the_command_does_not_reach_is_an_error(text: str) -> None:
+    report = check_invocation(read_command(text.format(model=SUPER), None))
+    dropped = [finding.subject for finding in report.findings if finding.rule == "line-dropped"]
+    assert dropped in (["--tensor-parallel-size", "--swap-space"], ["--swap-space"], ["--tp-size"], ["--port"])
+    assert not report.passed
+
+
+def test_what_follows_a_command_and_is_one_is_no_dropped_line() -> None:
+    text = f"vllm serve {SUPER} --port 1 &\nsleep 5\ncurl --fail localhost:1/health"
+    assert "line-dropped" not in {rule for _, rule in found(text, "0.20.0")}
+
+
+@pytest.mark.parametrize(
+    ("setting", "word", "value"),
+    [
+        ("", "${PORT:-8000}", 8000),
+        ("", "${PORT-8000}", 8000),
+        ("", "${PORT:=8000}", 8000),
+        ("PORT=1\n", "${PORT:-8000}", 1),
+        ("PORT=\n", "${PORT:-8000}", 8000),
+        ("", "${PORT:-${OTHER:-8000}}", 8000),
+        ('BASE=9\nPORT="${PORT:-${BASE}000}"\n', "$PORT", 9000),
+        ('BASE=9\nPORT="${PORT:-$BASE}"\n', "$PORT", 9),
+    ],
+)
+def test_a_variables_default_is_its_value_where_the_text_sets_none(setting: str, word: str, value: int) -> None:
+    invocation = read_command(f"{setting}exec vllm serve {SUPER} --port {word}", "0.20.0")
+    assert (invocation.model, invocation.options, invocation.findings) == (SUPER, {"--port": value}, ())
+
+
+@pytest.mark.parametrize("word", ["$PORT", "${PORT}", "${PORT:-$OTHER}", "1$PORT"])
+def test_a_variable_that_nobody_sets_is_told(word: str) -> None:
+    finding = found(f"vllm serve {SUPER} --served-model-name {word}", "0.20.0")["warning", "variable-not-set"]
+    assert finding.subject in word

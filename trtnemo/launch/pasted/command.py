@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -13,7 +13,7 @@ from trtnemo.findings import Finding
 from trtnemo.launch.options.arguments import parse_arguments
 from trtnemo.launch.pasted.docker_line import DockerLine, read_docker
 from trtnemo.launch.pasted.pasted_file import read_config
-from trtnemo.launch.pasted.shell import Command, Script, read_script
+from trtnemo.launch.pasted.shell import Command, Script, read_script, unset_variables
 from trtnemo.launch.servers.invocation import Invocation
 from trtnemo.launch.servers.registry import all_servers, find_server
 from trtnemo.launch.servers.surface import Surface, choose_surface
@@ -21,6 +21,7 @@ from trtnemo.recipe.external import is_secret
 
 _TAG_VERSION = re.compile(r":v?(\d+\.\d+\.\d+(?:rc\d+)?(?:\.?post\d+)?)\b")
 _INSTALLED = re.compile(r"([\w-]+)(?:\[[\w,]*\])?==([\w.]+)")
+_UNSET = "the text does not say what it holds: what is said of it below is not said of its value"
 _MODEL_NAMES = ("--model", "--model-path")
 
 
@@ -32,11 +33,13 @@ def read_command(text: str, version: str | None = None) -> Invocation:
     script = read_script(text)
     for outer in script.commands:
         docker = _docker(outer)
-        command, inside = _unwrapped(script, outer, docker)
+        command, inner = _unwrapped(script, outer, docker)
         found = _server_words(command.words, docker)
         if found is not None:
             server, words = found
-            start = _Start(server, words, command, docker, frozenset(inside))
+            inside = inner.files if inner is not None and docker is not None else ()
+            strays = _strays(script.commands, outer) if inner is None else _strays(inner.commands, command)
+            start = _Start(server, words, command, docker, frozenset(inside), strays)
             return _invocation(script, start, _known(server, version) or _version(script, server, docker))
     known = ", ".join(" ".join(server.dialect.words) for server in all_servers().values())
     raise UsageError(
@@ -50,7 +53,7 @@ def read_command(text: str, version: str | None = None) -> Invocation:
 class _Start:
     """The command that starts the server: its words after the program, and the container around it.
 
-    `inside` are the files that a shell in the container writes.
+    `inside` are the files that a shell in the container writes, `strays` findings on lines that look like its options.
     """
 
     server: str
@@ -58,6 +61,16 @@ class _Start:
     command: Command
     docker: DockerLine | None
     inside: frozenset[str]
+    strays: tuple[Finding, ...]
+
+
+def _strays(commands: list[Command], start: Command) -> tuple[Finding, ...]:
+    """Return a finding for each line after a start that begins with an option: a shell takes it for a command."""
+    place = next((number for number, command in enumerate(commands) if command is start), len(commands))
+    message = "stands on a line of its own, and the line before it does not go on: the server does not see it"
+    remedy = "End every line of the command but the last with a backslash, and leave no comment between them"
+    found = [command.words[0].partition("=")[0] for command in commands[place + 1 :]]
+    return tuple(Finding("error", "line-dropped", word, message, remedy) for word in found if word.startswith("-"))
 
 
 def _docker(command: Command) -> DockerLine | None:
@@ -75,8 +88,8 @@ def _docker(command: Command) -> DockerLine | None:
     return docker
 
 
-def _unwrapped(script: Script, command: Command, docker: DockerLine | None) -> tuple[Command, Iterable[str]]:
-    """Return the command that a shell inside is given by `-c`, or the command itself, and the files written inside."""
+def _unwrapped(script: Script, command: Command, docker: DockerLine | None) -> tuple[Command, Script | None]:
+    """Return the command that a shell inside is given by `-c` with the script it stands in, or the command itself."""
     if docker is not None:
         # nothing of the shell outside reaches the container, but by -e
         words = [docker.entrypoint, *docker.words] if docker.entrypoint else docker.words
@@ -86,8 +99,8 @@ def _unwrapped(script: Script, command: Command, docker: DockerLine | None) -> t
             inner = read_script(command.words[place + 2], {**command.exported, **command.in_front})
             script.files.update(inner.files)
             found = next((one for one in inner.commands if _server_words(one.words, None)), command)
-            return found, inner.files if docker is not None else ()
-    return command, ()
+            return found, inner
+    return command, None
 
 
 def _known(server: str, version: str | None) -> str | None:
@@ -150,6 +163,10 @@ def _invocation(script: Script, start: _Start, version: str | None) -> Invocatio
     problems: list[Finding] = []
     if named is not None and path:
         llm_args, problems = read_config(named, str(path), script.files, container, start.inside)
+    stray += [
+        Finding("warning", "variable-not-set", name, _UNSET, "Write its value, or set it in the text")
+        for name in unset_variables(start.words)
+    ]
     env, secrets = _environment(surface, start.command, docker)
     return server.start(
         record=record,
@@ -158,7 +175,7 @@ def _invocation(script: Script, start: _Start, version: str | None) -> Invocatio
         llm_args=llm_args,
         env=env,
         container=container,
-        findings=(*(docker.findings if docker else ()), *parsed.findings, *stray, *problems, *secrets),
+        findings=(*(docker.findings if docker else ()), *parsed.findings, *stray, *start.strays, *problems, *secrets),
         is_pasted=True,
         unknown=parsed.unknown,
         config_path=None if path is None else str(path),

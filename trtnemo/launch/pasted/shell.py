@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
@@ -13,7 +13,8 @@ from trtnemo.launch.pasted.redirection import Document, take_redirections
 
 MAXIMUM_BYTES = 1 << 16
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
-_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+# `${NAME:-word}` and the like: the word stands for a variable that is not set, `:` or one that is empty
+_VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)(?:(?P<empty>:?)[-=](?P<default>[^{}]*))?\}|(?P<plain>\w+))")
 _SEPARATORS = {"&&", "||", ";", "|", "&", ";;", "|&"}
 # Programs that start the one after them; the options of theirs that take a value.
 _WRAPPERS = {"sudo": ("-u", "-g"), "env": ("-u", "-C"), "nohup": (), "exec": (), "time": (), "command": ()}
@@ -161,5 +162,18 @@ def _without_wrappers(words: list[str]) -> tuple[dict[str, str], list[str]]:
 
 
 def _expand(word: str, variables: Mapping[str, str]) -> str:
-    """Put in the variables that the text itself has set; others stay as they are."""
-    return _VARIABLE.sub(lambda match: variables.get(match.group(1) or match.group(2), match.group(0)), word)
+    """Put in the variables that the text itself has set, and defaults for those that it has not; others stay."""
+
+    def value(match: re.Match[str]) -> str:
+        found, default = variables.get(match["braced"] or match["plain"]), match["default"]
+        if default is not None and (found is None or (match["empty"] and not found)):
+            return _expand(default, variables)
+        return match[0] if found is None else found
+
+    word = _VARIABLE.sub(value, word)
+    return _VARIABLE.sub(value, word) if "${" in word else word  # once more for a default that held one
+
+
+def unset_variables(words: Sequence[str]) -> list[str]:
+    """Return the variables in words of which the text does not say what they hold, each once, as they are written."""
+    return list(dict.fromkeys(match[0] for word in words for match in _VARIABLE.finditer(word)))

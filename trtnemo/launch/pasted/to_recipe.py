@@ -16,6 +16,7 @@ from trtnemo.recipe.load import validate
 from trtnemo.recipe.source import RecipeSource
 
 _CACHE = "/root/.cache/huggingface"
+_LEFT_OUT = {"unknown-option", "line-dropped", "not-exported", "file-not-read"}  # findings that become comments
 _HARDWARE_NOTE = "# hardware is not in a command: fill it in, for the plan and for Slurm\n"
 
 
@@ -26,7 +27,7 @@ def recipe_text(invocation: Invocation, description: str) -> str:
     recipe.
     """
     found = (*invocation.findings, *check_options(invocation))
-    stopping = [finding for finding in errors(found) if finding.rule != "unknown-option"]
+    stopping = [finding for finding in errors(found) if finding.rule not in _LEFT_OUT]
     if stopping:
         first = stopping[0]
         raise UsageError(f"{first.subject}: {first.message}", where="the command", remedy=first.remedy or None)
@@ -119,7 +120,7 @@ def _comments(invocation: Invocation) -> str:
     lines = [
         f"{finding.subject} ({finding.message})"
         for finding in (*invocation.findings, *check_options(invocation))
-        if finding.rule in ("unknown-option", "not-exported", "file-not-read") and finding.subject not in kept
+        if finding.rule in _LEFT_OUT and finding.subject not in kept
     ]
     lines += [
         f"the value of {finding.subject} (a secret: pass it on by an environment variable)"
