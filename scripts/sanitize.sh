@@ -6,7 +6,8 @@ set -euo pipefail
 bin=$1
 root=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# pytest keeps what the tests print, a report too: it goes to files of its own, which are shown at the end
+trap 'cat "$work"/found.* 2>/dev/null || true; rm -rf "$work"' EXIT
 
 flags="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g"
 "$bin/python" -m pip install --quiet nanobind
@@ -15,7 +16,7 @@ cmake -S "$root" -B "$work/build" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS="
 cmake --build "$work/build" -j"$(nproc)" >>"$work/cmake.log"
 
 # Python itself never frees all it took, so leaks are not counted.
-export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 LD_PRELOAD
+export ASAN_OPTIONS="detect_leaks=0:log_path=$work/found" UBSAN_OPTIONS="print_stacktrace=1:log_path=$work/found" LD_PRELOAD
 LD_PRELOAD="$(g++ -print-file-name=libasan.so) $(g++ -print-file-name=libubsan.so)"
 cd "$root"
 # The sanitized module stands in for the installed one before anything imports that.

@@ -48,6 +48,48 @@ def test_calls_are_read(text: Any, expected: dict[str, Any]) -> None:
     assert parse_tool_call(text, SCHEMAS) == ToolCall("f", expected)
 
 
+REFERENCES = {
+    "properties": {
+        "request": {"$ref": "#/$defs/Request"},
+        "ids": {"allOf": [{"$ref": "#/$defs/Ids"}], "description": "which"},
+        "level": {"enum": [1, 2, 3]},
+        "mode": {"enum": ["1", "2"]},
+        "is_dry": {"const": True},
+        "list": {"items": {"type": "string"}},
+        "tree": {"$ref": "#/$defs/Tree"},
+        "any": {"anyOf": [{"$ref": "#/$defs/Request"}, {"type": "null"}]},
+        "elsewhere": {"$ref": "https://example.com/schema.json"},
+        "lost": {"$ref": "#/$defs/Nobody"},
+    },
+    "$defs": {
+        "Request": {"type": "object", "properties": {"query": {"type": "string"}}},
+        "Ids": {"type": "array"},
+        "Tree": {"anyOf": [{"$ref": "#/$defs/Tree"}, {"type": "integer"}]},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "expected"),
+    [
+        ("request", '{"query": "a", "limit": 5}', {"query": "a", "limit": 5}),
+        ("ids", "[1, 2]", [1, 2]),
+        ("level", "2", 2),
+        ("mode", "2", "2"),
+        ("is_dry", "true", True),
+        ("list", '["a"]', ["a"]),
+        ("tree", "7", 7),
+        ("any", '{"query": "a"}', {"query": "a"}),
+        ("any", "null", None),
+        ("elsewhere", "[1]", "[1]"),
+        ("lost", "[1]", "[1]"),
+    ],
+)
+def test_references_and_listed_values_type_an_argument(key: str, text: str, expected: object) -> None:
+    call = parse_tool_call(body((key, text)), {"f": REFERENCES})
+    assert call == ToolCall("f", {key: expected})
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "plain", '{"name": "f"}', "<function=f", "<function=>\n</function>", "<function=f> junk </function>",

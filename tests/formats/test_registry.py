@@ -59,7 +59,7 @@ class LineReader:
 class Lines(ToolFormat):
     names = ("call_lines",)
     tags = ()
-    start = "CALL "
+    opening = ("CALL ",)
 
     def reader(self, schemas):
         return LineReader()

@@ -14,6 +14,8 @@ from trtnemo.text import Answer, AnswerFormat, AnswerParser, ToolCall, read_answ
 SCHEMAS = {"w": {"properties": {"city": {"type": "string"}, "days": {"type": "integer"}}}}
 CALL = "<tool_call>\n<function=w>\n<parameter=city>\nOslo\n</parameter>\n</function>\n</tool_call>"
 OSLO = ToolCall("w", {"city": "Oslo"})
+THREE = ToolCall("w", {"days": 3})
+BARE = CALL.removeprefix("<tool_call>\n").removesuffix("\n</tool_call>")
 CUT = CALL[: CALL.index("</param")]
 WITH_TOOLS: dict[str, Any] = {"reasoning": REASONING, "tools": TOOLS, "schemas": SCHEMAS}
 THINKING = AnswerFormat(open_at_start=True, **WITH_TOOLS)
@@ -37,6 +39,20 @@ NEEDED = AnswerFormat(open_at_start=True, needs_content=True, **WITH_TOOLS)
         (AnswerFormat(REASONING), CALL, "", CALL, []),
         (AnswerFormat(tools=TOOLS, schemas=SCHEMAS), f"<think>{CALL}", "", "<think>", [OSLO]),
         (AnswerFormat(maximum_calls=1, **WITH_TOOLS), CALL * 3, "", "", [OSLO]),
+        (THINKING, f"I need a <tool_call> block.\n</think>\n{CALL}", "I need a <tool_call> block.", "", [OSLO]),
+        (THINKING, "write <tool_call> and </tool_call>", "write <tool_call> and </tool_call>", "", []),
+        (THINKING, "in <tool_call>\n", "in <tool_call>\n", "", []),
+        (PLAIN, "Use <tool_call> and </tool_call> tags.", "", "Use <tool_call> and </tool_call> tags.", []),
+        (PLAIN, CALL.removeprefix("<tool_call>\n"), "", "", [OSLO]),
+        (PLAIN, f"So: {BARE} done", "", "So:done", [OSLO]),
+        (PLAIN, BARE.replace("=w>", "=v>"), "", BARE.replace("=w>", "=v>"), []),
+        (PLAIN, BARE.removesuffix("</function>"), "", BARE.removesuffix("</function>"), []),
+        (PLAIN, "call <function=w> now", "", "call <function=w> now", []),
+        (PLAIN, CALL.replace("Oslo", "a </tool_call> b"), "", "", [ToolCall("w", {"city": "a </tool_call> b"})]),
+        (PLAIN, CALL.replace("Oslo", "a </parameter> b"), "", "", [ToolCall("w", {"city": "a </parameter> b"})]),
+        (PLAIN, CALL.replace("Oslo", "a <tool_call> b"), "", "", [ToolCall("w", {"city": "a <tool_call> b"})]),
+        (PLAIN, CALL.replace("</function>\n", ""), "", "", [OSLO]),
+        (PLAIN, f"<tool_call>\n<function=w>\n<parameter=days>\n3\n</tool_call>\n{CALL}", "", "", [THREE, OSLO]),
         (NEEDED, "never closed", "", "never closed", []),
         (NEEDED, "hm\n</think>\n", "", "hm", []),
         (NEEDED, "hm\n</think>\n \n", "", " \nhm", []),
@@ -52,8 +68,9 @@ def test_outputs_are_told_apart(form: Any, text: Any, reasoning: str, content: A
 
 
 PIECES = st.lists(
-    st.sampled_from([CALL, CUT, "<tool_call>", "</tool_call>", "</function>", "<function=w>", "<think>", "</think>",
-                     "<", "\n", " ", "a", "<tool_", "call>", "é", "</parameter>", "<parameter=days>3"]),
+    st.sampled_from([CALL, CUT, BARE, "<tool_call>", "</tool_call>", "</function>", "<function=w>", "<function=v>",
+                     "<think>", "</think>", "<", "\n", " ", "a", "<tool_", "call>", "é", "</parameter>",
+                     "<parameter=days>3"]),
     max_size=9,
 )  # fmt: skip
 FORMS = st.builds(

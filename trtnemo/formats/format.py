@@ -68,16 +68,16 @@ class ReasoningFormat:
         return False
 
     def reader(self, open_at_start: bool, closers: tuple[str, ...] = ()) -> Reader[Piece]:
-        """Return a reader; `closers` are tags that end thinking by themselves and belong to what follows."""
+        """Return a reader; `closers` are tags that, one after the other, end thinking and belong to what follows."""
         raise NotImplementedError
 
 
 class ToolFormat:
-    """How tool calls are written. start: the tag that begins one, which may end thinking too."""
+    """How tool calls are written. opening: the tags that begin one, white space between them; they end thinking too."""
 
     names: ClassVar[tuple[str, ...]]
     tags: ClassVar[tuple[str, ...]]
-    start: ClassVar[str]
+    opening: ClassVar[tuple[str, ...]]
 
     def reader(self, schemas: ToolSchemas) -> Reader[str | ToolCall]:
         """Return a reader that yields text and calls, arguments typed by the tools' schemas."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from trtnemo.formats.format import Channel, Piece, ReasoningFormat, register
-from trtnemo.formats.overlap import overlap
+from trtnemo.formats.overlap import begins, overlap
 
 OPEN, CLOSE = "<think>", "</think>"
 
@@ -15,8 +15,8 @@ class ReasoningSplitter:
     """Splits a stream at the think tags, whatever chunks it comes in.
 
     `open_at_start` says that the prompt ended inside a think block, as the family's generation prompt does. The line
-    break beside each tag belongs to the format and is dropped. `closers` are tags that end thinking by themselves and
-    belong to what follows: a tool call inside an open think block is a call.
+    break beside each tag belongs to the format and is dropped. `closers` are tags that end thinking where they follow
+    one another, and belong to what follows: a tool call inside an open think block is a call, its tag's name is not.
     """
 
     def __init__(self, open_at_start: bool, closers: tuple[str, ...] = ()) -> None:
@@ -51,11 +51,17 @@ class ReasoningSplitter:
         if self._channel == "content":
             before, found, after = self._held.partition(OPEN)
             return (before, after) if found else None
-        places = [(self._held.find(tag), tag) for tag in (CLOSE, *self._closers) if tag in self._held]
-        if not places:
-            return None
-        place, tag = min(places)
-        return self._held[:place], self._held[place + len(CLOSE) if tag == CLOSE else place :]
+        close, (call, is_certain) = self._held.find(CLOSE), self._find_call()
+        if close >= 0 and (call < 0 or close < call):
+            return self._held[:close], self._held[close + len(CLOSE) :]
+        return (self._held[:call], self._held[call:]) if call >= 0 and is_certain else None
+
+    def _find_call(self) -> tuple[int, bool]:
+        """Return where the tags of a call begin, -1 for nowhere, and whether all of them are there yet."""
+        place = self._held.find(self._closers[0]) if self._closers else -1
+        while place >= 0 and (found := begins(self._held[place:], self._closers)) is False:
+            place = self._held.find(self._closers[0], place + 1)
+        return place, place >= 0 and found is True
 
     def _switch(self, rest: str) -> None:
         self._channel = "content" if self._channel == "reasoning" else "reasoning"
@@ -73,7 +79,9 @@ class ReasoningSplitter:
     def _uncertain_tail(self) -> int:
         """Return how many last characters may belong to a tag, or to the line break before one."""
         if self._channel == "reasoning":
-            tail = max(overlap(self._held, tag) for tag in (CLOSE, *self._closers))
+            call, _ = self._find_call()
+            tails = [overlap(self._held, tag) for tag in (CLOSE, *self._closers[:1])]
+            tail = max(*tails, len(self._held) - call if call >= 0 else 0, 0)
             body = self._held[: len(self._held) - tail]
             return len(self._held) - len(body.rstrip("\n"))
         if self._begun:

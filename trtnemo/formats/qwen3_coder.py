@@ -2,75 +2,116 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from trtnemo.formats.format import ToolCall, ToolFormat, ToolSchemas, register
-from trtnemo.formats.overlap import overlap
+from trtnemo.formats.overlap import begins, overlap
 from trtnemo.formats.schema_values import as_mapping, typed
 
 START, END = "<tool_call>", "</tool_call>"
 FUNCTION, END_FUNCTION = "<function=", "</function>"
 PARAMETER, END_PARAMETER = "<parameter=", "</parameter>"
+_TAG = re.compile(f"{START}|{FUNCTION}")
+_OPENING = re.compile(rf"{START}\s*{FUNCTION}")
+# A tag ends a call after its function's end, or after a parameter's where that is missing; elsewhere it is text
+_END = re.compile(rf"(?P<body>{END_FUNCTION}|{END_PARAMETER}|{FUNCTION}[^>\n]*>)\s*{END}")
+_BARE_END = re.compile(rf"(?:{END_PARAMETER}|{FUNCTION}[^>\n]*>)(?P<body>\s*{END_FUNCTION})")
+_LAST = re.compile(rf"\s*{END}")
+# and a parameter ends before the next one, before its function's end, or where the text does
+_PARAMETER_END = re.compile(rf"{END_PARAMETER}\s*(?={PARAMETER}|{END_FUNCTION}|$)")
 
 
 class ToolSplitter:
     """Splits the answer's text at tool calls, whatever chunks it comes in.
 
-    White space beside a call belongs to the format and is dropped. What stands between the tags and is not a call comes
-    back as text, and so does a call that was cut off.
+    A call ends where its function ends, not at the first tag that an argument may hold. A function without the tag
+    before it is a call too, where a tool has its name and it is closed, as in the released parsers. White space beside
+    a call belongs to the format and is dropped. What is no call, or was cut off, comes back as text.
     """
 
     def __init__(self, schemas: ToolSchemas) -> None:
         self._schemas = schemas
         self._held = ""
         self._space = ""
+        self._opened = ""  # the tag before a call that is being read; a function without one begins with itself
         self._is_inside = False
         self._follows_call = False
 
     def push(self, text: str) -> Iterator[str | ToolCall]:
         """Yield what is certain so far."""
         self._held += text
-        while True:
-            if self._is_inside:
-                before, found, after = self._held.partition(END)
-                again = before.rfind(START)
-                if again >= 0:  # the first tag was opened and never closed
-                    yield from self._text(START + before[:again])
-                    self._held = self._held[again + len(START) :]
-                    continue
-                if not found:
-                    return
-                self._is_inside, self._held = False, after
-                yield from self._close(before, END)
-            else:
-                before, found, after = self._held.partition(START)
-                if not found:
-                    break
-                self._is_inside, self._held = True, after
-                yield from self._text(before)
-        keep = overlap(self._held, START)
-        ready, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep :]
-        yield from self._text(ready)
+        yield from self._drain(is_last=False)
 
     def finish(self) -> Iterator[str | ToolCall]:
         """Yield what was held back; a call counts without its last tag, if its function is closed."""
-        text, self._held = self._held, ""
-        if self._is_inside:
-            is_closed = text.rstrip().endswith(END_FUNCTION)  # inside an argument it may stand as code
-            yield from self._close(text, "") if is_closed else self._text(START + text)
-        else:
-            yield from self._text(text)
+        yield from self._drain(is_last=True)
         if self._space and not self._follows_call:
             yield self._space
 
-    def _close(self, body: str, end: str) -> Iterator[str | ToolCall]:
-        call = parse_tool_call(body, self._schemas)
+    def _drain(self, *, is_last: bool) -> Iterator[str | ToolCall]:
+        """Read until more text is needed."""
+        while self._held:
+            found = self._inside(is_last) if self._is_inside else self._outside(is_last)
+            if found is None:
+                return
+            yield from found
+
+    def _outside(self, is_last: bool) -> list[str | ToolCall] | None:
+        """Return the text up to the next call, and enter that."""
+        match = _TAG.search(self._held)
+        if match is None:
+            keep = 0 if is_last else max(overlap(self._held, START), overlap(self._held, FUNCTION))
+            ready, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep :]
+            return list(self._text(ready)) if ready else None
+        before, self._held = self._held[: match.start()], self._held[match.start() :]
+        is_call = self._is_call(match[0])
+        if is_call is None and not is_last:
+            return list(self._text(before)) if before else None
+        self._is_inside, self._opened = is_call is True, match[0] if match[0] == START else ""
+        taken = len(self._opened) if is_call else len(match[0])
+        text = before if is_call else before + match[0]
+        self._held = self._held[taken:]
+        return list(self._text(text))
+
+    def _is_call(self, tag: str) -> bool | None:
+        """Return whether the held text, which begins with a tag, begins a call; None where more of it may tell."""
+        if tag == START:
+            return begins(self._held, (START, FUNCTION))
+        name, found, _ = self._held.removeprefix(FUNCTION).partition(">")
+        if found or "\n" in name:
+            return bool(found) and name.strip() in self._schemas
+        return None
+
+    def _inside(self, is_last: bool) -> list[str | ToolCall] | None:
+        """Return the call, or the text that turned out to be none."""
+        end = (_END if self._opened else _BARE_END).search(self._held)
+        again = _OPENING.search(self._held, 1)
+        first = self._held.find(END)
+        if again is not None and (end is None or again.start() < end.start()):  # another one begins
+            cut = first if self._opened and 0 <= first < again.start() else again.start()
+            return self._leave(cut, cut + len(END) if cut == first else cut)
+        if end is not None:
+            last = _LAST.match(self._held, end.end())
+            if not self._opened and not is_last and last is None and END.startswith(self._held[end.end() :].lstrip()):
+                return None  # the last tag may still come, and belongs to the call
+            return self._leave(end.end("body"), last.end() if last and not self._opened else end.end())
+        if not is_last:
+            return None
+        if self._opened and first >= 0:
+            return self._leave(first, first + len(END))
+        return self._leave(len(self._held), len(self._held), is_cut=not self._held.rstrip().endswith(END_FUNCTION))
+
+    def _leave(self, end: int, stop: int, *, is_cut: bool = False) -> list[str | ToolCall]:
+        """Return the call whose body ends at `end`, or the text up to `stop`, and go on from there."""
+        body, whole, self._held = self._held[:end], self._held[:stop], self._held[stop:]
+        self._is_inside = False
+        call = None if is_cut else parse_tool_call(body, self._schemas)
         if call is None:
-            yield from self._text(START + body + end)
-            return
+            return list(self._text(self._opened + whole))
         self._space, self._follows_call = "", True
-        yield call
+        return [call]
 
     def _text(self, text: str) -> Iterator[str]:
         """Yield text but for the white space at its end, which waits for what follows."""
@@ -98,13 +139,14 @@ def parse_tool_call(body: str, schemas: ToolSchemas) -> ToolCall | None:
     rest = rest.strip()
     rest = rest.removesuffix(END_FUNCTION)
     arguments: dict[str, Any] = {}
-    properties = as_mapping(schemas.get(name, {}).get("properties"))
+    schema = as_mapping(schemas.get(name))
+    properties = as_mapping(schema.get("properties"))
     while rest.strip():
         parameter = _take_parameter(rest)
         if parameter is None:
             return None
         key, value, rest = parameter
-        arguments[key] = typed(value, as_mapping(properties.get(key)))
+        arguments[key] = typed(value, as_mapping(properties.get(key)), schema)
     return ToolCall(name, arguments)
 
 
@@ -114,10 +156,11 @@ def _take_parameter(text: str) -> tuple[str, str, str] | None:
     name = head.removeprefix(PARAMETER).strip()
     if not found or not head.startswith(PARAMETER) or not name:
         return None
-    ends = [(rest.find(END_PARAMETER), len(END_PARAMETER)), (rest.find("\n" + PARAMETER), 0)]
-    end, skip = min((item for item in ends if item[0] >= 0), default=(len(rest), 0))
-    value = rest[:end]
-    return name, value.removeprefix("\n").removesuffix("\n"), rest[end + skip :]
+    closed, again = _PARAMETER_END.search(rest), rest.find("\n" + PARAMETER)
+    end, stop = (closed.start(), closed.end()) if closed else (len(rest), len(rest))
+    if 0 <= again < end:  # the next one begins, and this one was not closed
+        end = stop = again
+    return name, rest[:end].removeprefix("\n").removesuffix("\n"), rest[stop:]
 
 
 class Qwen3Coder(ToolFormat):
@@ -125,7 +168,7 @@ class Qwen3Coder(ToolFormat):
 
     names = ("qwen3_coder", "qwen3-coder")
     tags = (START, END, "<tool_response>", "</tool_response>")
-    start = START
+    opening = (START, FUNCTION)
 
     def reader(self, schemas: ToolSchemas) -> ToolSplitter:
         """Return a splitter."""

@@ -14,26 +14,51 @@ _NUMBER = re.compile(r"[+-]?(\d{1,300}(\.\d{0,300})?|\.\d{1,300})([eE][+-]?\d{1,
 _LONGEST_LITERAL = 4096
 
 
-def typed(text: str, schema: Mapping[str, Any]) -> Any:
-    """Return a parameter's value by its schema: text where no type, or none that fits, is declared."""
+def typed(text: str, schema: Mapping[str, Any], root: Mapping[str, Any] | None = None) -> Any:
+    """Return a parameter's value by its schema: text where no type, or none that fits, is declared.
+
+    `root` is the schema in which `$ref` is looked up.
+    """
     if text.strip().lower() == "null":
         return None
-    for kind in sorted(_kinds(schema), key=lambda name: name == "string"):
+    for kind in sorted(_kinds(schema, root or {}), key=lambda name: name == "string"):
         fits, value = _READERS.get(kind, _read_string)(text)
         if fits:
             return value
     return text
 
 
-def _kinds(schema: Mapping[str, Any]) -> list[str]:
-    """Return the types that a schema allows, alternatives included; null needs no reader."""
+def _kinds(schema: Mapping[str, Any], root: Mapping[str, Any], seen: frozenset[str] = frozenset()) -> list[str]:
+    """Return the types that a schema allows, alternatives and references included; null needs no reader."""
     declared = schema.get("type")
     kinds = [declared] if isinstance(declared, str) else list(declared) if isinstance(declared, list) else []
-    for key in ("anyOf", "oneOf"):
+    for key in ("anyOf", "oneOf", "allOf"):
         alternatives = schema.get(key)
         for alternative in alternatives if isinstance(alternatives, list) else []:
-            kinds += _kinds(alternative) if isinstance(alternative, Mapping) else []
-    return [kind for kind in kinds if isinstance(kind, str) and kind != "null"]
+            kinds += _kinds(alternative, root, seen) if isinstance(alternative, Mapping) else []
+    reference = schema.get("$ref")
+    if isinstance(reference, str) and reference not in seen:
+        kinds += _kinds(_referred(reference, root), root, seen | {reference})
+    if not kinds:
+        kinds = _implied_kinds(schema)
+    return [kind for kind in dict.fromkeys(kinds) if isinstance(kind, str) and kind != "null"]
+
+
+def _referred(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a JSON pointer within the tool's own schema names, nothing for any other reference."""
+    found: Any = root if reference.startswith("#") else {}
+    for part in filter(None, reference.removeprefix("#").split("/")):
+        found = as_mapping(found).get(part.replace("~1", "/").replace("~0", "~"))
+    return as_mapping(found)
+
+
+def _implied_kinds(schema: Mapping[str, Any]) -> list[str]:
+    """Return the types of a schema that declares none: those of the values that it lists, or of its keywords."""
+    values = schema.get("enum")
+    listed = [*(values if isinstance(values, list) else []), *([schema["const"]] if "const" in schema else [])]
+    if listed:
+        return [_KINDS_OF_VALUES.get(type(value), "null") for value in listed]
+    return [kind for key, kind in (("properties", "object"), ("items", "array")) if key in schema]
 
 
 def _read_string(text: str) -> tuple[bool, Any]:
@@ -83,6 +108,14 @@ def _from_literal(text: str) -> Any:
     return ast.literal_eval(text.strip()) if len(text) <= _LONGEST_LITERAL else None
 
 
+_KINDS_OF_VALUES = {
+    str: "string",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    list: "array",
+    dict: "object",
+}
 _READERS: dict[str, Any] = {
     "string": _read_string,
     "integer": _read_integer,

@@ -68,7 +68,7 @@ class ChatCall:
         end_id = self.context.tokenizer.id_of(reasoning.end_tag)
         if end_id is None:
             raise RequestError(f"this tokenizer has no {reasoning.end_tag} token", parameter="thinking_token_budget")
-        call_id = None if tools is None else self.context.tokenizer.id_of(tools.start)
+        call_id = None if tools is None else self.context.tokenizer.id_of(tools.opening[0])
         return ThinkingBudget(budget, end_id, frozenset({end_id} if call_id is None else {end_id, call_id}))
 
     def _head(self, kind: str) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class AnswerParser:
 
     def __init__(self, form: AnswerFormat) -> None:
         self._form = form
-        closers = () if form.tools is None else (form.tools.start,)
+        closers = () if form.tools is None else form.tools.opening
         self._reasoning = form.reasoning.reader(form.open_at_start, closers) if form.reasoning else None
         self._tools = form.tools.reader(form.schemas) if form.tools else None
         self._waiting: list[Piece] | None = [] if form.needs_content and form.reasoning else None
