@@ -43,7 +43,7 @@ def test_no_source_file_is_long_and_half_are_short() -> None:
 
 
 def test_no_file_of_the_tests_is_too_long() -> None:
-    lengths = {path: len(read(path).splitlines()) for path in Path("tests").rglob("*.py")}
+    lengths = {path: len(read(path).splitlines()) for path in (ROOT / "tests").rglob("*.py")}
     assert [path for path, length in lengths.items() if length > MOST_LINES] == []
 
 

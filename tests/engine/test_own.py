@@ -16,7 +16,7 @@ from trtnemo.engine.build import build_engine
 from trtnemo.engine.difference import differences
 from trtnemo.engine.engine import Engine, verify_files
 from trtnemo.engine.manifest import BundleManifest, Manifest, read_manifest
-from trtnemo.engine.own import require_own
+from trtnemo.engine.own import check_own, require_own
 from trtnemo.errors import EngineError, MachineError, RecipeError
 from trtnemo.recipe import load_recipe
 
@@ -35,6 +35,18 @@ def test_each_runtime_keeps_caches_in_its_types_alone(name: Any, honoured: Any) 
         else:
             with pytest.raises(RecipeError, match=f"'kv_cache.dtype' asks for {dtype}"):
                 require_own(recipe)
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"), [(TENSORRT, "hardware.count=2"), (CPU, "cpu.lowering=torch,kv_cache.dtype=float16")]
+)
+def test_a_build_refuses_what_the_check_refuses(tmp_path: Path, name: str, setting: str) -> None:
+    recipe = load_recipe(name, setting.split(","), "tiny")
+    with pytest.raises(RecipeError) as checked:
+        check_own(recipe)
+    with pytest.raises(RecipeError) as built:
+        build_engine(recipe, name, tmp_path / "engine")
+    assert str(checked.value) == str(built.value)
 
 
 def test_why_tensorrt_keeps_no_fp8_is_told() -> None:

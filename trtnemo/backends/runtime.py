@@ -82,7 +82,7 @@ class OwnRuntime(Generic[Recipe]):
         yield Prepared()
 
     def write_weights(self, checkpoint: Checkpoint, graphs: Graphs, directory: Path, progress: Progress) -> None:
-        """Write a checkpoint's weights into a directory of an engine, named by its layout: as they lie in the hub."""
+        """Copy a checkpoint's weights into an engine's directory, which is named after the layout."""
         copy_small(checkpoint, ("config.json", "hf_quant_config.json", INDEX), directory)
         done, total = 0, sum(shard.stat().st_size for shard in checkpoint.shards)
         for shard in checkpoint.shards:

@@ -23,7 +23,7 @@ def build_from_recipe(
 ) -> AnyManifest:
     """Write what a recipe means to `output`, atomically, and return its manifest; raises TrtnemoError.
 
-    `checkpoint` takes the place of the recipe's own. `progress` hears of an engine's bytes.
+    `checkpoint` takes the place of the recipe's own. `progress` is called with an engine's bytes.
     """
     loaded, name = load_recipe(recipe, settings, checkpoint), recipe_stem(recipe)
     if isinstance(loaded, ExternalRecipe):

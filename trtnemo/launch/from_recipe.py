@@ -89,6 +89,8 @@ def _native_options(surface: Surface, args: Mapping[str, Any]) -> tuple[dict[str
             )
         if option is None:
             unknown[name] = value
+        if options.get(name, value) != value:
+            raise RecipeError(f"'{surface.server}.args' says {name} twice, with two values", remedy="Say it once")
         if value is not None:
             options[name] = value
     return options, unknown

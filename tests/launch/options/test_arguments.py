@@ -146,6 +146,34 @@ def test_words_are_split_as_argparse_splits_them(words: list[str], values: objec
     assert (parsed.values, parsed.positional, parsed.findings) == (values, positional, [])
 
 
+@pytest.mark.parametrize(
+    ("surface", "words", "values", "positional", "unknown"),
+    [
+        (NEWER, ["--max-num=3", "m"], {}, ["m"], {"--max-num": "3"}),
+        (NEWER, ["--new-option=v", "m"], {}, ["m"], {"--new-option": "v"}),
+        (NEWER, ["--new-option=", "m"], {}, ["m"], {"--new-option": ""}),
+        (NEWER, ["--enforce-eager=1", "m"], {"--enforce-eager": True}, ["m"], {}),
+        (NEWER, ["--speculative-con.method", "mtp", "m"], {"--speculative-config": {"method": "mtp"}}, ["m"], {}),
+        (NEWER, ["--chat-template", "- x", "m"], {"--chat-template": "- x"}, ["m"], {}),
+        (NEWER, ["--seed", "-1", "m"], {"--seed": -1}, ["m"], {}),
+        (NEWER, ["--served-model-name", "a", "-b c"], {"--served-model-name": ["a", "-b c"]}, [], {}),
+        (TRTLLM, ["--host", "-x", "m"], {"--host": "-x"}, ["m"], {}),
+        (TRTLLM, ["--host", "--port", "m"], {"--host": "--port"}, ["m"], {}),
+        (TRTLLM, ["--trust_remote_code", "m"], {"--trust_remote_code": True}, ["m"], {}),
+    ],
+)
+def test_no_word_is_lost_and_none_is_taken_for_another(
+    surface: Any, words: list[str], values: object, positional: list[str], unknown: object
+) -> None:
+    parsed = parse_arguments(surface, words)
+    assert (parsed.values, parsed.positional, parsed.unknown) == (values, positional, unknown)
+
+
+def test_an_abbreviation_is_explained_by_what_it_abbreviates() -> None:
+    [finding] = parse_arguments(NEWER, ["--disable-expert-par"]).findings
+    assert "taken for --disable-expert-parallel" in finding.message
+
+
 def test_dotted_options_replace_an_object_that_is_given_whole() -> None:
     words = ["-sc.method", "mtp", "--speculative-config", '{"num_speculative_tokens": 5}']
     parsed = parse_arguments(NEWER, words)

@@ -184,6 +184,25 @@ def test_a_switch_is_written_as_its_version_takes_it(version: str, argument: str
     assert [line.strip(" \\") for line in lines if "prefix-caching" in line] == [word]
 
 
+@pytest.mark.parametrize(
+    ("recipe", "argument", "name"),
+    [
+        ("sglang-b200", "sglang.args.disable-radix-cache", "radix-cache"),
+        ("b200", "trtllm.args.trust_remote_code", "trust_remote_code"),
+        ("vllm-b200", "vllm.args.headless", "headless"),
+    ],
+)
+def test_a_flag_that_nothing_switches_off_is_left_out_where_it_is_off(recipe: str, argument: str, name: str) -> None:
+    assert name not in rendered("command", recipe, [f"{argument}=false"])
+    assert f"--{argument.rpartition('.')[2]}" in rendered("command", recipe, [f"{argument}=true"])
+
+
+def test_a_switch_that_is_said_twice_is_refused() -> None:
+    twice = ["vllm.version=0.33.0", "vllm.args.enable-eplb=true", "vllm.args.disable-eplb=true"]
+    with pytest.raises(RecipeError, match="says --enable-eplb twice"):
+        to_invocation(load_recipe("vllm-b200", twice))
+
+
 def test_a_server_without_a_given_port_is_asked_at_its_own_default() -> None:
     assert start_of("sglang", "0.5.10", "m", {}).port == 30000
     assert start_of("vllm", "0.20.0", "m", {}).port == 8000

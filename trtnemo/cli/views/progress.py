@@ -48,5 +48,7 @@ def _bar(amount: ProgressColumn) -> Iterator[Report]:
         return
     columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("starting", total=None)
-        yield lambda what, done, total: progress.update(task, description=what, completed=done, total=total or None)
+        task = progress.add_task("starting", total=None, visible=False)  # until there is something to say
+        yield lambda what, done, total: progress.update(
+            task, description=what, completed=done, total=total or None, visible=True
+        )

@@ -70,6 +70,8 @@ def _parser(server: str, version: str) -> _Parser:
     return parser
 
 
+# what argparse takes for a number, in the Pythons that servers run on
+_NEGATIVE = re.compile(r"-\d+|-\d*\.\d+")
 # words that an option of a kind takes; flags and switches take none. That a list is empty is judged here.
 _NUMBERS: dict[str, str | None] = {"value": None, "optional": "?", "list": "*"}
 
@@ -91,66 +93,91 @@ class _Reader:
             if word == "--":
                 self.parsed.positional += self.words
                 break
-            if _is_option(word):
-                self._option(word, self._following())
+            if self._is_option(word):
+                self._option(word)
             else:
                 self.parsed.positional.append(word)
         self._lay_in()
         return self.parsed
 
-    def _following(self) -> list[str]:
-        count = next((place for place, word in enumerate(self.words) if _is_option(word)), len(self.words))
+    def _is_option(self, word: str) -> bool:
+        """Return whether argparse takes a word for an option: not a number, and not a text with blanks that is none."""
+        if not word.startswith("-") or word == "-" or _NEGATIVE.fullmatch(word):
+            return False
+        return " " not in word or self._named(word.partition("=")[0].partition(".")[0]) is not None
+
+    def _named(self, name: str) -> Option | None:
+        """Return the option of a name, or of an abbreviation that only one has."""
+        option = self.surface.find(name)
+        if option is not None or self.dialect.parser != "argparse" or not name.startswith("--"):
+            return option
+        written = self._as_listed(name)
+        found = {id(known): known for word, known in self.surface.by_name.items() if word.startswith(written)}
+        return next(iter(found.values())) if len(found) == 1 else None
+
+    def _following(self, option: Option | None) -> list[str]:
+        """Take the words up to the next option; click gives an option the next word, whatever it is."""
+        takes_next = self.dialect.parser == "click" and option is not None and option.takes_value
+        first = 1 if takes_next else 0
+        ends = (place for place, word in enumerate(self.words) if place >= first and self._is_option(word))
+        count = next(ends, len(self.words))
         found, self.words = self.words[:count], self.words[count:]
         return found
 
-    def _option(self, word: str, following: list[str]) -> None:
+    def _option(self, word: str) -> None:
         for pattern, replacement in self.dialect.rewrites:
             word = re.sub(pattern, replacement, word)
         name, equals, text = word.partition("=")
         base, dot, key = name.partition(".")
-        option = self.surface.find(base)
+        option = self._named(base)
+        given = [text] if equals else self._following(option)
         if dot and option is not None:
-            value, *rest = [text, *following] if equals else following or [""]
-            self._nested(option, base, key, value)
-            self.parsed.positional += rest
-            return
+            self._nested(option, base, key, given[0] if given else "")
+            self.parsed.positional += given[1:]
+        elif self.dialect.parser == "click" and option is not None and option.takes_value and given:
+            self._store(option, name, name, given[:1])
+            self.parsed.positional += given[1:]
+        else:
+            self._by_argparse(name, equals, given)
+
+    def _by_argparse(self, name: str, equals: str, given: list[str]) -> None:
+        words = [f"{self._as_listed(name)}={given[0]}"] if equals else [self._as_listed(name), *given]
         try:
-            taken, rest = self.parser.parse_known_args([self._as_listed(name) + equals + text, *following])
+            found, rest = self.parser.parse_known_args(words)
         except argparse.ArgumentError as error:
-            self._fault(error, name, text, following)
+            self._fault(error, name, given)
             return
-        if not hasattr(taken, "taken"):
-            self._unknown(name, [text, *following] if equals else following, has_value=bool(equals))
-            return
-        option, listed, values = taken.taken
-        self._store(option, name, listed, values)
-        self.parsed.positional += rest
+        if hasattr(found, "taken"):
+            self._store(found.taken[0], name, *found.taken[1:])
+            self.parsed.positional += rest
+        else:
+            self._unknown(name, given)
 
     def _as_listed(self, name: str) -> str:
         is_long = self.dialect.dashes_for_underscores and name.startswith("--")
         return name.replace("_", "-") if is_long else name
 
-    def _fault(self, error: argparse.ArgumentError, name: str, text: str, following: list[str]) -> None:
-        """Note what argparse refuses: a value too few or too many; an abbreviation of several is no option."""
+    def _fault(self, error: argparse.ArgumentError, name: str, given: list[str]) -> None:
+        """Note what argparse refuses: a value that is missing, one too many, a name that begins several options'."""
         option = self.surface.find(str(error.argument_name).split("/")[0])
         if option is None:
-            self._unknown(name, following, has_value=False)
+            self._unknown(name, given)
         elif option.takes_value:
             self._add("error", "option-value", name, "needs a value")
+            self.parsed.positional += given
         else:
-            self._add("error", "option-value", name, f"does not take a value, but was given {text!r}")
+            self._add("error", "option-value", name, f"does not take a value, but was given {given[0]!r}")
             self.parsed.values[option.name] = self._as_listed(name) not in option.negatives
-            self.parsed.positional += following
 
-    def _unknown(self, name: str, words: list[str], *, has_value: bool) -> None:
+    def _unknown(self, name: str, words: list[str]) -> None:
         """Take the word after an option that nobody knows for its value; without one it is a flag."""
-        value, rest = (words[0], words[1:]) if words or has_value else (True, [])
+        value, rest = (words[0], words[1:]) if words else (True, [])
         self.parsed.unknown[name] = None if is_secret(name) and value is not True else value
         self.parsed.positional += rest
 
     def _store(self, option: Option, written: str, listed: str, texts: list[str]) -> None:
         if not self._as_listed(written).startswith(listed):  # `-n4` is -n in full
-            self._add("note", "abbreviated-option", written, f"is taken for {option.name}", "Write it out")
+            self._add("note", "abbreviated-option", written, f"is taken for {listed}", "Write it out")
         if not option.certain:
             self._add("warning", "uncertain-option", written, f"may not exist in {self.surface.title} yet")
         if option.deprecated:
@@ -196,7 +223,7 @@ class _Reader:
     def _lay_in(self) -> None:
         """Give the objects of dotted options to their options, after all others, as vLLM does: they replace these."""
         for base, value in self.dotted.items():
-            option = self.surface.find(base)
+            option = self._named(base)
             if option is not None:
                 if option.name in self.parsed.values:
                     message = f"its earlier value is replaced by {base}.{next(iter(value))} and the like"
@@ -205,17 +232,6 @@ class _Reader:
 
     def _add(self, severity: Any, rule: str, subject: str, message: str, remedy: str = "") -> None:
         self.parsed.findings.append(Finding(severity, rule, subject, message, remedy))
-
-
-def _is_option(word: str) -> bool:
-    """Return whether a word begins an option; a negative number does not."""
-    if not word.startswith("-") or word == "-":
-        return False
-    try:
-        float(word)
-    except ValueError:
-        return True
-    return False
 
 
 def _dotted_value(text: str) -> Any:

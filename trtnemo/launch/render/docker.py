@@ -91,7 +91,7 @@ def _docker_groups(invocation: Invocation, manner: list[str]) -> list[list[str]]
 
 
 def _line(group: list[str]) -> str:
-    """Return words as shell text; of ours alone are those in which the shell is to put something."""
+    """Return words as shell text. Two of our own words are for the shell to expand: `~` and `$(pwd)`."""
     if group[-1] == CACHE_MOUNT:
         return " ".join(group)
     return f'-v "{group[-1]}"' if group[-1].startswith("$(pwd)/") and group[0] == "-v" else quoted(group)

@@ -32,6 +32,8 @@ def server_words(invocation: Invocation, place: Place, *, with_program: bool = T
     words += [dialect.model_option, invocation.model] if dialect.model_option else [invocation.model]
     for name, value in invocation.options.items():
         option = invocation.surface.find(name)
+        if value is False and option is not None and not option.takes_value and not option.negatives:
+            continue  # a flag that nothing switches off is off where it is left out
         for item in _as_taken(option, files.pop(name, value)):
             words += option_words(name, item, option)
     return [*words, *(word for pair in files.items() for word in pair)]

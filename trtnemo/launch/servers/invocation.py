@@ -51,7 +51,7 @@ class Invocation:
     `llm_args` is the content of the server's YAML file. An environment variable of value None is passed on by name, so
     that a secret never stands in a command. `findings` are what reading the source brought up; `is_pasted` says that it
     was a text, whose container is as it is written, `config_path` where that names its YAML file, and `unknown` its
-    options that the record has not.
+    options that are not in the record.
     """
 
     record: SurfaceChoice

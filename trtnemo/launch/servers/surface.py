@@ -26,7 +26,7 @@ class Dialect:
 
     `words`: its command up to the model, which `model_option` names where it is not the next word. `image_starts_it`:
     its images bring the program themselves. `launcher`: the program that starts it on several nodes. `default_host`:
-    where it listens by itself, None for everywhere. `file_keys`: option -> key of its file that the option meets.
+    where it listens by itself, None for everywhere. `file_keys`: option -> key of its file that says the same.
     `variable_prefixes`: how the names of variables begin that only this server reads. `parser`: click reads names as
     they are; argparse also takes unambiguous prefixes and splits `-x=1`. `rewrites`: (pattern, replacement) for
     words that the server changes before its parser sees them. `series`: releases (major, minor) whose record speaks
