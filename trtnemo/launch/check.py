@@ -55,7 +55,8 @@ def check_invocation(
     findings += [*_unreachable(invocation), *_unpublished(invocation), *_unread_file(invocation, server)]
     if _is_another_version(invocation, choice):
         findings = _softened(findings)
-    findings = _with_known_issues(findings, server, Case(invocation, settings, compute_capability))
+    case = Case(invocation, settings, compute_capability)
+    findings = [*_with_known_issues(findings, server, case), *_about_the_model(case)]
     findings += [*_too_parallel(sizes, device_count), *_about_the_record(choice)]
     return LaunchReport(
         server=invocation.server,
@@ -105,6 +106,13 @@ def _about_the_record(choice: SurfaceChoice) -> list[Finding]:
     asked = f"there is no record of {choice.asked}" if choice.asked else "no version is named, and no image was read"
     remedy = "" if choice.asked else "Name it with --server-version, or in the recipe"
     return [Finding("note", "record", "version", f"{asked}: checked against {choice.surface.title}", remedy)]
+
+
+def _about_the_model(case: Case) -> list[Finding]:
+    if not case.is_stranger:
+        return []
+    message = "no member of the family that is known here has this name: the rules for its hybrids were not applied"
+    return [Finding("note", "unknown-member", "model", message)]
 
 
 def _unreachable(invocation: Invocation) -> list[Finding]:

@@ -17,7 +17,8 @@ from trtnemo.launch.servers.invocation import Invocation
 from trtnemo.launch.servers.settings import Settings
 
 # Nemotron-H, Nemotron-3, and Nano 2, which is named by its sizes; Llama-Nemotron is a transformer.
-_HYBRIDS = re.compile(r"NEMOTRON[-_. ]?(H|V?3)\b|NEMOTRON-NANO-(9B|12B)-V2")
+_HYBRIDS = re.compile(r"NEMOTRON(-LABS)?[-_. ]?(H|V?3)\b|NEMOTRON-NANO-(9B|12B)-V2")
+_THIRD = re.compile(r"NEMOTRON(-LABS)?[-_. ]?V?3\b")
 
 
 def _local_config(model: str) -> dict[str, Any]:
@@ -59,6 +60,16 @@ class Case:
             return kind == "nemotron_h"
         name = self.invocation.model.upper()
         return _HYBRIDS.search(name) is not None and "LLAMA" not in name
+
+    @property
+    def is_nemotron_3(self) -> bool:
+        """Whether the model's name is one of the third generation, whose cards name their parsers."""
+        return _THIRD.search(self.invocation.model.upper()) is not None
+
+    @property
+    def is_stranger(self) -> bool:
+        """Whether the model is named after the family, and none of the rules for its hybrids applies to the name."""
+        return self.is_nemotron and not self.is_nemotron_h and "LLAMA" not in self.invocation.model.upper()
 
     @property
     def trained_positions(self) -> int | None:

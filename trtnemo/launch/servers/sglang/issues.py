@@ -25,7 +25,26 @@ def _pro_6000(case: Case) -> tuple[str, str] | None:
     return None
 
 
+def _radix_cache(case: Case) -> tuple[str, str] | None:
+    if not case.option("--speculative-algorithm") or not case.is_nemotron_h or case.invocation.version is None:
+        return None  # of a version that nobody names, such as the card's image, this is not known
+    if case.option("--mamba-scheduler-strategy") == "extra_buffer":
+        return "--mamba-scheduler-strategy", "extra_buffer"
+    has_cache = not case.option("--disable-radix-cache")
+    return ("--speculative-algorithm", "drafting beside the radix cache") if has_cache else None
+
+
 ISSUES = (
+    KnownIssue(
+        name="sglang-draft-radix-cache",
+        severity="error",
+        until="0.5.10",
+        symptom="Nemotron-H has no extra_buffer strategy, and without it drafting is refused beside the radix cache",
+        source="server_args.py of 0.5.10; later versions were not read for this",
+        remedy="Set --disable-radix-cache, and leave --mamba-scheduler-strategy out",
+        trigger=_radix_cache,
+        log=r"mamba extra_buffer is not supported for|is not compatible with radix cache when using",
+    ),
     KnownIssue(
         name="sglang-piecewise-cuda-graph",
         severity="note",

@@ -9,8 +9,8 @@ from typing import Any
 from trtnemo.launch.servers.invocation import Invocation, StartFile
 from trtnemo.launch.servers.server import Server
 from trtnemo.launch.servers.surface import Surface
+from trtnemo.launch.servers.vllm import issues, start_checks
 from trtnemo.launch.servers.vllm.dialect import DIALECT
-from trtnemo.launch.servers.vllm.issues import ISSUES
 from trtnemo.launch.servers.vllm.memory import MEMORY
 from trtnemo.plan.element_types import cache_type, state_type
 from trtnemo.plan.network import Network
@@ -45,7 +45,7 @@ class Vllm(Server):
         "server.port": "--port",
     }
     memory = MEMORY
-    issues = ISSUES
+    issues = (*issues.ISSUES, *start_checks.ISSUES)
     counters = {  # noqa: RUF012 - a ClassVar of the protocol
         "drafted_tokens": "vllm:spec_decode_num_draft_tokens_total",
         "accepted_tokens": "vllm:spec_decode_num_accepted_tokens_total",
