@@ -96,3 +96,52 @@ def test_names_that_modelopt_spoiled_are_read_without_the_damage(tmp_path: Path)
 def test_a_map_that_cannot_be_read_is_refused(tmp_path: Path, quantization: Any, message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
         from_file(tmp_path, **quantization)
+
+
+GROUPS = {
+    "group_0": {"weights": {"num_bits": 8, "type": "float"}, "targets": [IN]},
+    "group_1": {"weights": {"num_bits": 4, "type": "float", "group_size": 16}, "targets": [EXPERT]},
+}
+
+
+def test_groups_name_the_modules_where_there_is_no_map(tmp_path: Path) -> None:
+    found = from_config(tmp_path, quant_algo="MIXED_PRECISION", config_groups=GROUPS)
+    assert [found.format_of(name) for name in (IN, EXPERT, OUT)] == [
+        WeightFormat.FP8,
+        WeightFormat.NVFP4,
+        WeightFormat.PLAIN,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("group", "message"),
+    [
+        ({"weights": {"num_bits": 3, "type": "float"}, "targets": [IN]}, "quant_algo None is unknown"),
+        ({"weights": {"num_bits": 4, "type": "float", "group_size": 32}, "targets": [IN]}, "group_size 32"),
+        ({"weights": {"num_bits": 8, "type": "int"}, "targets": [IN]}, "no floating-point 'weights'"),
+        ({"targets": [IN]}, "no floating-point 'weights'"),
+        ({"weights": {"num_bits": 8, "type": "float"}}, "has no 'targets'"),
+    ],
+)
+def test_a_group_that_cannot_be_read_is_refused(tmp_path: Path, group: object, message: str) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        from_config(tmp_path, quant_algo="MIXED_PRECISION", config_groups={"group_0": group})
+
+
+@pytest.mark.parametrize(
+    ("block", "name"),
+    [
+        ({"quant_method": "compressed-tensors", "format": "nvfp4-pack-quantized", "config_groups": {}},
+         r"'compressed-tensors' \(nvfp4-pack-quantized\)"),
+        ({"quant_method": "awq", "bits": 4, "group_size": 128}, "'awq'"),
+        ({"quant_method": "gptq", "bits": 4}, "'gptq'"),
+        ({"quant_method": "fp8", "weight_block_size": [128, 128]}, "'fp8'"),
+        ({"quant_method": "mxfp4"}, "'mxfp4'"),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "'bitsandbytes'"),
+    ],
+)  # fmt: skip
+def test_the_quantization_of_another_tool_is_named_and_never_taken_for_bf16(
+    tmp_path: Path, block: dict[str, Any], name: str
+) -> None:
+    with pytest.raises(CheckpointError, match=f"quantized as {name}, which is not read here"):
+        read_quantization(tmp_path, {"quantization_config": block})

@@ -46,6 +46,9 @@ _ALGORITHMS = {
 }
 
 
+_BITS = {8: "FP8", 4: "NVFP4"}  # of floating-point weights in `config_groups`
+
+
 @dataclass(frozen=True)
 class QuantizationMap:
     """The format of every module; modules that neither map nor rule names are plain."""
@@ -118,12 +121,13 @@ def _producer(block: dict[str, Any]) -> str | None:
 
 def _parse(block: dict[str, Any], exclusions: Any, producer: str | None, where: str) -> QuantizationMap:
     algorithm = block.get("quant_algo")
+    _require_modelopt(block, where)
     names = exclusions if exclusions is not None else []
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise CheckpointError("its exclusions are not a list of names", where=where)
     clean = [name.replace(SENTINEL, "") for name in names]
     mixed = algorithm == "MIXED_PRECISION"
-    named = block.get("quantized_layers") if mixed else None
+    named = (block.get("quantized_layers") or _grouped(block, where)) if mixed else None
     return QuantizationMap(
         layers=_layers(named, where) if mixed else {},
         uniform=WeightFormat.PLAIN if mixed or algorithm is None else _format(algorithm, block, where),
@@ -137,9 +141,42 @@ def _parse(block: dict[str, Any], exclusions: Any, producer: str | None, where: 
     )
 
 
+def _require_modelopt(block: dict[str, Any], where: str) -> None:
+    """Raise CheckpointError for a block of another tool: read as ModelOpt's, its weights would pass for BF16."""
+    method = block.get("quant_method")
+    if method in (None, "modelopt", "modelopt_fp4", "modelopt_mixed") or block.get("quant_algo") is not None:
+        return
+    form = f" ({block['format']})" if isinstance(block.get("format"), str) else ""
+    raise CheckpointError(
+        f"its weights are quantized as {method!r}{form}, which is not read here",
+        where=where,
+        remedy="Use a ModelOpt export (NVFP4, FP8) or the BF16 checkpoint; vLLM and SGLang may read this one",
+    )
+
+
+def _grouped(block: dict[str, Any], where: str) -> dict[str, Any] | None:
+    """Return an entry for each module that `config_groups` names, as newer exports write instead of a map."""
+    groups = block.get("config_groups")
+    if not isinstance(groups, dict):
+        return None
+    layers: dict[str, Any] = {}
+    for name, group in groups.items():
+        weights = group.get("weights") if isinstance(group, dict) else None
+        targets = group.get("targets") if isinstance(group, dict) else None
+        if not isinstance(weights, dict) or not isinstance(targets, list) or weights.get("type") != "float":
+            raise CheckpointError(
+                f"config_groups: {name} has no 'targets', or no floating-point 'weights'", where=where
+            )
+        bits = weights.get("num_bits")
+        algorithm = _BITS.get(bits) if isinstance(bits, int) else None
+        for target in targets:
+            layers[str(target)] = {"quant_algo": algorithm, "group_size": weights.get("group_size")}
+    return layers
+
+
 def _layers(value: Any, where: str) -> dict[str, WeightFormat]:
     if not isinstance(value, dict) or not value:
-        raise CheckpointError("is MIXED_PRECISION without a 'quantized_layers' map", where=where)
+        raise CheckpointError("is MIXED_PRECISION without a 'quantized_layers' map or 'config_groups'", where=where)
     result = {}
     for module, entry in value.items():
         if not isinstance(entry, dict):
