@@ -53,7 +53,11 @@ class OwnRuntime(Generic[Recipe]):
     memory: ClassVar[ServerMemory]
 
     def check(self, recipe: Recipe) -> list[str]:
-        """Return what was checked before a build, a sentence each; raises RecipeError or MachineError."""
+        """Return what was checked before a build, a sentence each; raises RecipeError or MachineError.
+
+        Without sentences of its own, a runtime checks whether its weights can be laid out.
+        """
+        self.layout(recipe)
         return []
 
     def layout(self, recipe: Recipe) -> Layout:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.launch.checked import found
 from tests.support.launch.machine import card
 from trtnemo.errors import TrtnemoError, UsageError
 from trtnemo.launch.check import check_invocation
@@ -17,11 +18,6 @@ from trtnemo.launch.pasted.command import read_command
 from trtnemo.launch.pasted.shell import read_script
 
 SUPER = "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-NVFP4"
-
-
-def found(text: Any, version: Any = None) -> Any:
-    report = check_invocation(read_command(text, version))
-    return {(finding.severity, finding.rule): finding for finding in report.findings}
 
 
 def test_the_cards_vllm_line_stops_at_swap_space() -> None:

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.support.launch.checked import found
 from trtnemo.launch.check import check_invocation
 from trtnemo.launch.pasted.command import read_command
 from trtnemo.launch.servers.settings import effective_settings
-
-
-def found(text: Any, version: Any = None) -> Any:
-    report = check_invocation(read_command(text, version))
-    return {(finding.severity, finding.rule): finding for finding in report.findings}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,11 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.launch.rendering import BIN, SCRIPTS
 from trtnemo.launch.from_recipe import to_invocation
-from trtnemo.launch.render import Form, render
+from trtnemo.launch.render import render
 from trtnemo.recipe import load_recipe
 from trtnemo.recipe.runtimes import ADAPTER
-
-BIN = Path(sys.executable).parent
-
-
-SCRIPTS: tuple[Form, ...] = ("command", "docker", "slurm")
 
 
 def hostile_recipe(texts: Any) -> Any:

@@ -15,18 +15,15 @@ import pytest
 import yaml
 
 from tests.support.launch.meaning import EXTERNAL, meaning
-from tests.support.launch.rendering import recipe_image, rendered
+from tests.support.launch.rendering import BIN, SCRIPTS, recipe_image, rendered
 from tests.support.launch.starts import start_of
 from trtnemo.checkpoint.family.card import card_suites
 from trtnemo.errors import RecipeError
 from trtnemo.launch.check import check_invocation
 from trtnemo.launch.from_recipe import to_invocation
 from trtnemo.launch.pasted.command import read_command
-from trtnemo.launch.render import FORMS, Form
+from trtnemo.launch.render import FORMS
 from trtnemo.recipe import load_recipe
-
-BIN = Path(sys.executable).parent
-SCRIPTS: tuple[Form, ...] = ("command", "docker", "slurm")
 
 
 @pytest.mark.parametrize("form", SCRIPTS)

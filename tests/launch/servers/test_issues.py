@@ -8,24 +8,20 @@ from typing import Any
 
 import pytest
 
+from tests.support.launch.checked import ISSUES, rules_of
 from tests.support.launch.starts import (
     FINE,
     FINE_SGLANG,
     FINE_VLLM,
     MTP,
+    ROUNDED,
     SUPER,
+    VLLM_MTP,
     at_version,
     with_file,
     with_options,
 )
 from trtnemo.launch.check import check_invocation
-from trtnemo.launch.servers.registry import all_servers
-
-ISSUES = [issue for server in all_servers().values() for issue in server.issues]
-
-
-VLLM_MTP = {"method": "mtp", "num_speculative_tokens": 3}
-ROUNDED = with_options(FINE_VLLM, enable_mamba_cache_stochastic_rounding=True)
 
 # rule -> (what triggers it, compute capability, a version without it)
 TRIGGERS = {
@@ -111,10 +107,6 @@ TRIGGERS = {
     "sglang-long-context": (with_options(FINE_SGLANG, context_length=1048576), None, None),
     "sglang-mtp-pro-6000": (with_options(FINE_SGLANG, speculative_algorithm="NEXTN"), "12.0", None),
 }
-
-
-def rules_of(invocation: Any, capability: Any = None) -> Any:
-    return {finding.rule for finding in check_invocation(invocation, capability).findings}
 
 
 def test_every_rule_has_a_trigger_here_and_says_what_to_do() -> None:

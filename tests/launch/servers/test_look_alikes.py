@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import pytest
 
+from tests.support.launch.checked import ISSUES, rules_of
 from tests.support.launch.starts import (
     FINE,
     FINE_SGLANG,
     FINE_VLLM,
     MTP,
+    ROUNDED,
+    VLLM_MTP,
     at_version,
     of_model,
     with_drafts,
     with_file,
     with_options,
 )
-from trtnemo.launch.check import check_invocation
 from trtnemo.launch.servers.invocation import Invocation
-from trtnemo.launch.servers.registry import all_servers
-
-ISSUES = [issue for server in all_servers().values() for issue in server.issues]
-
-
-VLLM_MTP = {"method": "mtp", "num_speculative_tokens": 3}
-
-
-ROUNDED = with_options(FINE_VLLM, enable_mamba_cache_stochastic_rounding=True)
-
 
 PADDED = {"enable_padding": True}
 
@@ -164,10 +155,6 @@ LOOK_ALIKES: dict[str, list[tuple[Invocation, str | None]]] = {
         (FINE_SGLANG, "12.0"),
     ],
 }
-
-
-def rules_of(invocation: Any, capability: Any = None) -> Any:
-    return {finding.rule for finding in check_invocation(invocation, capability).findings}
 
 
 @pytest.mark.parametrize("name", LOOK_ALIKES)

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from trtnemo.launch.from_recipe import to_invocation
-from trtnemo.launch.render import render
+from trtnemo.launch.render import Form, render
 from trtnemo.recipe import load_recipe
 
 BIN = Path(sys.executable).parent
+SCRIPTS: tuple[Form, ...] = ("command", "docker", "slurm")
 
 
 def rendered(form: Any, name: Any = "b200", settings: Any = (), devices_per_node: Any = 8) -> Any:

@@ -54,3 +54,7 @@ def of_model(start: Invocation, precision: str) -> Invocation:
 def with_drafts(**keys: Any) -> Invocation:
     """Return a start with this section of speculation alone."""
     return with_file(speculative_config=keys)
+
+
+VLLM_MTP = {"method": "mtp", "num_speculative_tokens": 3}
+ROUNDED = with_options(FINE_VLLM, enable_mamba_cache_stochastic_rounding=True)

@@ -21,11 +21,6 @@ class CpuRuntime(OwnRuntime[CpuRecipe]):
     cache_types = ("auto", "float16", "float32")
     memory = NATIVE_CPU
 
-    def check(self, recipe: CpuRecipe) -> list[str]:
-        """Return nothing more; raises MachineError or RecipeError where its weights could not be laid out."""
-        self.layout(recipe)
-        return []
-
     def layout(self, recipe: CpuRecipe) -> Layout:
         """Return packed for the compiled runtime, or as in the hub.
 

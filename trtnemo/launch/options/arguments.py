@@ -84,7 +84,7 @@ class _Reader:
         self.parser = _parser(surface.server, surface.version)
         self.words = list(words)
         self.parsed = ParsedArguments()
-        self.dotted: dict[str, dict[str, Any]] = {}
+        self.dotted: dict[str, tuple[Option, dict[str, Any]]] = {}
 
     def read(self) -> ParsedArguments:
         """Consume every word."""
@@ -209,7 +209,7 @@ class _Reader:
             return
         adds = key.endswith("+")
         *parents, last = key.removesuffix("+").split(".")
-        target = self.dotted.setdefault(self._as_listed(base), {})
+        _, target = self.dotted.setdefault(self._as_listed(base), (option, {}))
         for part in parents:
             if not isinstance(target.get(part), dict):
                 target[part] = {}
@@ -222,13 +222,11 @@ class _Reader:
 
     def _lay_in(self) -> None:
         """Give the objects of dotted options to their options, after all others, as vLLM does: they replace these."""
-        for base, value in self.dotted.items():
-            option = self._named(base)
-            if option is not None:
-                if option.name in self.parsed.values:
-                    message = f"its earlier value is replaced by {base}.{next(iter(value))} and the like"
-                    self._add("warning", "option-twice", option.name, message, "Give all of it in one form")
-                self.parsed.values[option.name] = value
+        for base, (option, value) in self.dotted.items():
+            if option.name in self.parsed.values:
+                message = f"its earlier value is replaced by {base}.{next(iter(value))} and the like"
+                self._add("warning", "option-twice", option.name, message, "Give all of it in one form")
+            self.parsed.values[option.name] = value
 
     def _add(self, severity: Any, rule: str, subject: str, message: str, remedy: str = "") -> None:
         self.parsed.findings.append(Finding(severity, rule, subject, message, remedy))

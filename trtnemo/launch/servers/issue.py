@@ -42,6 +42,10 @@ class Case:
         """Return an option's value, or None."""
         return self.invocation.option(name)
 
+    def late_choices(self, name: str) -> tuple[str, ...]:
+        """Return the values that an option may have, where the server checks them after its parser."""
+        return self.invocation.surface.late_choices.get(name, ())
+
     @property
     def is_nvfp4(self) -> bool:
         """Whether the model's name says that its weights are NVFP4."""

@@ -16,10 +16,10 @@ def _swap_space(case: Case) -> tuple[str, str] | None:
 
 
 def _own_quantization(case: Case) -> tuple[str, str] | None:
-    given, known = case.option("--quantization"), case.invocation.surface.late_choices
+    given, known = case.option("--quantization"), case.late_choices("--quantization")
     if given is None or not case.is_nvfp4:
         return None
-    unknown = "" if given in known.get("--quantization", ()) else ", which is not a method that vLLM knows"
+    unknown = "" if given in known else ", which is not a method that vLLM knows"
     return "--quantization", f"{given!r}{unknown}"
 
 
@@ -41,20 +41,20 @@ def _hopper(case: Case) -> tuple[str, str] | None:
 
 
 def _parser_without_plugin(case: Case) -> tuple[str, str] | None:
-    name, known = case.option("--reasoning-parser"), case.invocation.surface.late_choices
+    name, known = case.option("--reasoning-parser"), case.late_choices("--reasoning-parser")
     has_plugin = bool(case.option("--reasoning-parser-plugin"))
-    if name is None or name in known.get("--reasoning-parser", ()) or has_plugin:
+    if name is None or name in known or has_plugin:
         return None
-    return "--reasoning-parser", f"{name!r} is not one of: {', '.join(known.get('--reasoning-parser', ()))}"
+    return "--reasoning-parser", f"{name!r} is not one of: {', '.join(known)}"
 
 
 def _unknown_tool_parser(case: Case) -> tuple[str, str] | None:
-    name, known = case.option("--tool-call-parser"), case.invocation.surface.late_choices
-    if name is None or name in known.get("--tool-call-parser", ()) or case.option("--tool-parser-plugin"):
+    name, known = case.option("--tool-call-parser"), case.late_choices("--tool-call-parser")
+    if name is None or name in known or case.option("--tool-parser-plugin"):
         return None
     if not case.option("--enable-auto-tool-choice"):  # without it vLLM does not look at the name
         return None
-    return "--tool-call-parser", f"{name!r} is not one of: {', '.join(known.get('--tool-call-parser', ()))}"
+    return "--tool-call-parser", f"{name!r} is not one of: {', '.join(known)}"
 
 
 def _parser_without_choice(case: Case) -> tuple[str, str] | None:

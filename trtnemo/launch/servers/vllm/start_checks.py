@@ -33,7 +33,7 @@ def _foreign_tool_parser(case: Case) -> tuple[str, str] | None:
     name = case.option("--tool-call-parser")
     if not case.is_nemotron_3 or name is None or case.option("--tool-parser-plugin"):
         return None
-    known = case.invocation.surface.late_choices.get("--tool-call-parser", ())
+    known = case.late_choices("--tool-call-parser")
     return ("--tool-call-parser", f"{name!r}") if name in known and name not in _TOOL_PARSERS else None
 
 
