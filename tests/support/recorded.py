@@ -83,6 +83,14 @@ def without_sentences(value: Any) -> Any:
     return value
 
 
+def grown(now: Any, recorded: Any) -> Any:
+    """Return what is answered now without the top-level keys that an older answer had not: an answer may grow."""
+    found = now.get("json") if isinstance(now, dict) else None
+    if not isinstance(found, dict) or not isinstance(recorded["json"], dict):
+        return now
+    return {**now, "json": {key: value for key, value in found.items() if key in recorded["json"]}}
+
+
 def only_keys(value: Any) -> Any:
     """Return the keys of JSON data, for what is measured anew at every call, such as this CPU's bandwidth."""
     if isinstance(value, dict):

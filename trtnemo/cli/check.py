@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trtnemo.cli.options import json_option, print_json, set_option
+from trtnemo.cli.pasted import COMMAND_HELP, part_option, pasted_text
 from trtnemo.cli.views.audit import audit_json, print_audit, print_repair, print_rules, print_verdict
 from trtnemo.errors import UsageError
 
@@ -32,9 +32,8 @@ if TYPE_CHECKING:
 @click.option("--source", help="With --repair: the BF16 checkpoint that a missing MTP head or tokenizer is taken from.")
 @click.option("--force", is_flag=True, help="Overwrite --repair OUT if it holds a checkpoint.")
 @click.option("--recipe", help="Name or path of a recipe.")
-@click.option(
-    "--command", help="A pasted trtllm-serve, vllm serve, sglang or docker line, YAML included; - reads it from stdin."
-)
+@click.option("--command", metavar="TEXT|FILE|-", help=COMMAND_HELP)
+@part_option
 @click.option("--server-version", help="Version of the command's server, where the text does not say it.")
 @click.option(
     "--compute-capability", help="CUDA compute capability of the command's devices, such as 10.0; a recipe says it."
@@ -54,6 +53,7 @@ def check(
     force: bool,
     recipe: str | None,
     command: str | None,
+    part: str | None,
     server_version: str | None,
     compute_capability: str | None,
     revision: str | None,
@@ -79,6 +79,8 @@ def check(
         raise UsageError("--source and --force go with --repair")
     if settings and recipe is None:
         raise UsageError("--set changes a recipe; give --recipe")
+    if part is not None and command is None:
+        raise UsageError("--part names one of the starts in a --command")
     if compute_capability is not None and command is None:
         raise UsageError("--compute-capability goes with a --command; a recipe has hardware.compute_capability")
     if compute_capability is not None and not re.fullmatch(r"\d+\.\d", compute_capability, re.ASCII):
@@ -92,8 +94,7 @@ def check(
     elif recipe is not None:
         passed = _check_recipe(recipe, settings, as_json)
     else:
-        text = sys.stdin.read() if command == "-" else str(command)
-        passed = _check_command(text, server_version, compute_capability, as_json)
+        passed = _check_command(pasted_text(str(command)), part, server_version, compute_capability, as_json)
     if not passed:
         context.exit(1)
 
@@ -138,11 +139,13 @@ def _check_recipe(name: str, settings: Sequence[str], as_json: bool) -> bool:
     return _tell(check_recipe(to_invocation(recipe), recipe), as_json)
 
 
-def _check_command(text: str, version: str | None, compute_capability: str | None, as_json: bool) -> bool:
+def _check_command(
+    text: str, part: str | None, version: str | None, compute_capability: str | None, as_json: bool
+) -> bool:
     from trtnemo.launch.check import check_invocation
     from trtnemo.launch.pasted.command import read_command
 
-    return _tell(check_invocation(read_command(text, version), compute_capability), as_json)
+    return _tell(check_invocation(read_command(text, version, part), compute_capability), as_json)
 
 
 def _tell(report: LaunchReport, as_json: bool) -> bool:
@@ -173,9 +176,22 @@ def _check_own(recipe: AnyRecipe, as_json: bool) -> bool:
 
 def _print_launch(report: LaunchReport) -> None:
     click.echo(f"{report.model}: checked against {report.checked_against}\nrecord: {report.evidence}")
+    counts = [_counted(number, *_COUNTED[what]) for what, number in report.read.items() if number]
+    click.echo(f"read as {report.form}: {', '.join(counts) or 'no option'}")
     for finding in report.findings:
         click.secho(f"{finding.severity}: {finding.subject} [{finding.rule}]", bold=True)
         click.echo(f"  {finding.message}")
         if finding.remedy:
             click.echo(f"  -> {finding.remedy}")
-    print_verdict(report.passed, (finding.severity for finding in report.findings))
+    print_verdict(report.passed, (finding.severity for finding in report.findings), report.unread)
+
+
+_COUNTED = {
+    "options": ("option", "options"),
+    "variables": ("variable", "variables"),
+    "file_keys": ("key of its file", "keys of its file"),
+}
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"

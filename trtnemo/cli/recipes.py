@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from trtnemo.cli.options import json_option, print_json, set_option
+from trtnemo.cli.pasted import part_option, pasted_text
 
 
 @click.group()
@@ -58,17 +57,18 @@ def show_schema() -> None:
 
 
 @recipes.command("import")
-@click.argument("command")
+@click.argument("command", metavar="TEXT|FILE|-")
+@part_option
 @click.option("--server-version", help="Version of the command's server, where the text does not say it.")
 @click.option("--description", default="imported from a command", show_default=True, help="One line for the recipe.")
-def import_command(command: str, server_version: str | None, description: str) -> None:
+def import_command(command: str, part: str | None, server_version: str | None, description: str) -> None:
     """Turn a pasted server command into a recipe.
 
-    COMMAND is a trtllm-serve, vllm serve, sglang or docker line, YAML included; - reads it from stdin. Prints the
-    recipe.
+    Reads a command of trtllm-serve, vllm serve or sglang, the docker line or script around it, a Compose file, a
+    Kubernetes manifest, a systemd unit, a Dockerfile or an options file: as text, from a file, or with - from stdin.
+    Prints the recipe, with a comment for everything that it cannot carry.
     """
     from trtnemo.launch.pasted.command import read_command
     from trtnemo.launch.pasted.to_recipe import recipe_text
 
-    text = sys.stdin.read() if command == "-" else command
-    click.echo(recipe_text(read_command(text, server_version), description), nl=False)
+    click.echo(recipe_text(read_command(pasted_text(command), server_version, part), description), nl=False)

@@ -4,40 +4,50 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from trtnemo.findings import Finding, errors, ordered
 from trtnemo.launch.options.checking import check_options
 from trtnemo.launch.options.llm_args import check_llm_args
-from trtnemo.launch.servers.invocation import Invocation
+from trtnemo.launch.servers.invocation import Container, Invocation
 from trtnemo.launch.servers.issue import Case
 from trtnemo.launch.servers.registry import find_server
 from trtnemo.launch.servers.server import Server
-from trtnemo.launch.servers.settings import effective_settings
+from trtnemo.launch.servers.settings import effective_settings, flatten
 from trtnemo.launch.servers.surface import SurfaceChoice
 from trtnemo.recipe import AnyRecipe
 from trtnemo.recipe.nearest import suggestion
 
+# Findings on what was not read: a verdict does not speak for it.
+UNREAD = {"variable-not-set", "file-not-read", "line-dropped", "broken-line", "text-not-read"}
 # Findings of the parser that an unrecorded version may not share.
 _VERSION_BOUND = {"unknown-option", "unknown-key", "option-value", "key-value"}
 
 
 @dataclass(frozen=True)
 class LaunchReport:
-    """What a check found, and by which record."""
+    """What a check found, by which record, and how much it read: options, variables, and keys of the server's file."""
 
     server: str
     version: str | None
     checked_against: str
     evidence: str
     model: str
+    form: str
+    read: Mapping[str, int]
     findings: list[Finding]
 
     @property
+    def unread(self) -> list[str]:
+        """What the text leaves open, or this check did not see: subjects of findings."""
+        return [finding.subject for finding in self.findings if finding.rule in UNREAD]
+
+    @property
     def passed(self) -> bool:
-        """Whether nothing found stops the server."""
-        return not errors(self.findings)
+        """Whether all was read, and nothing found stops the server."""
+        return not errors(self.findings) and not self.unread
 
 
 def check_invocation(
@@ -57,15 +67,26 @@ def check_invocation(
         findings = _softened(findings)
     case = Case(invocation, settings, compute_capability)
     findings = [*_with_known_issues(findings, server, case), *_about_the_model(case)]
-    findings += [*_too_parallel(sizes, device_count), *_about_the_record(choice)]
+    findings += [*_too_parallel(sizes, device_count, invocation.device_count), *_about_the_record(choice, invocation.container)]
     return LaunchReport(
         server=invocation.server,
         version=invocation.version,
         checked_against=choice.surface.title,
         evidence=choice.surface.evidence,
         model=invocation.model,
+        form=invocation.form,
+        read=_counted(invocation),
         findings=ordered(findings),
     )
+
+
+def _counted(invocation: Invocation) -> dict[str, int]:
+    """Return how much of a start was read."""
+    return {
+        "options": len(invocation.options) + len(invocation.unknown),
+        "variables": len(invocation.env),
+        "file_keys": len(flatten(invocation.llm_args or {})),
+    }
 
 
 def check_recipe(invocation: Invocation, recipe: AnyRecipe) -> LaunchReport:
@@ -100,10 +121,15 @@ def _softened(findings: list[Finding]) -> list[Finding]:
     ]
 
 
-def _about_the_record(choice: SurfaceChoice) -> list[Finding]:
+def _about_the_record(choice: SurfaceChoice, container: Container | None) -> list[Finding]:
     if choice.is_exact:
         return []
-    asked = f"there is no record of {choice.asked}" if choice.asked else "no version is named, and no image was read"
+    if choice.asked:
+        asked = f"there is no record of {choice.asked}"
+    elif container is not None:
+        asked = f"the image {container.image} names no version of {choice.surface.dialect.title}"
+    else:
+        asked = "no version is named, and no image was read"
     remedy = "" if choice.asked else "Name it with --server-version, or in the recipe"
     return [Finding("note", "record", "version", f"{asked}: checked against {choice.surface.title}", remedy)]
 
@@ -137,12 +163,15 @@ def _unpublished(invocation: Invocation) -> list[Finding]:
     return [Finding("warning", "container-port", "--port", message, f"Give -p {port}:{port}, or another --port")]
 
 
-def _too_parallel(sizes: tuple[Any, Any], device_count: int | None) -> list[Finding]:
+def _too_parallel(sizes: tuple[Any, Any], of_hardware: int | None, of_text: int | None) -> list[Finding]:
     """Return a finding where the model is cut into more parts than there are devices."""
-    if device_count is None or not all(isinstance(size, int) for size in sizes) or math.prod(sizes) <= device_count:
+    count = of_text if of_hardware is None else of_hardware
+    if count is None or not all(isinstance(size, int) for size in sizes) or math.prod(sizes) <= count:
         return []
-    message = f"{sizes[0]} x {sizes[1]} devices (tensor x pipeline) are needed, hardware.count says {device_count}"
-    return [Finding("error", "too-parallel", "hardware.count", message, "Make the sizes smaller, or name the devices")]
+    told = f"the text gives {count}" if of_hardware is None else f"hardware.count says {count}"
+    message = f"{sizes[0]} x {sizes[1]} devices (tensor x pipeline) are needed, {told}"
+    subject = "devices" if of_hardware is None else "hardware.count"
+    return [Finding("error", "too-parallel", subject, message, "Make the sizes smaller, or name the devices")]
 
 
 def _unread_file(invocation: Invocation, server: Server) -> list[Finding]:
@@ -153,7 +182,13 @@ def _unread_file(invocation: Invocation, server: Server) -> list[Finding]:
         return []
     message = f"the options in {path} are not read: they are not checked, and may change what is"
     return [
-        Finding("warning", "file-not-read", str(option), message, "Write them on the command line to have them read")
+        Finding(
+            "warning",
+            "file-not-read",
+            str(option),
+            message,
+            "Paste the file with the command, or write them out, to have them read",
+        )
     ]
 
 
@@ -169,4 +204,4 @@ def _environment(invocation: Invocation, choice: SurfaceChoice) -> list[Finding]
 
 def report_json(report: LaunchReport) -> dict[str, Any]:
     """Return a report as plain data."""
-    return {"passed": report.passed, **dataclasses.asdict(report)}
+    return {"passed": report.passed, "unread": report.unread, **dataclasses.asdict(report)}

@@ -15,7 +15,7 @@ from tests.support.launch.machine import card
 from trtnemo.errors import TrtnemoError, UsageError
 from trtnemo.launch.check import check_invocation
 from trtnemo.launch.pasted.command import read_command
-from trtnemo.launch.pasted.shell import read_script
+from trtnemo.launch.pasted.shell.script import read_script
 
 SUPER = "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-NVFP4"
 

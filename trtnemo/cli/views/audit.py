@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -67,12 +67,13 @@ def _sentence(message: str) -> str:
     return message if message.split()[0] in ("lacks", "lack") else f"- {message}"
 
 
-def print_verdict(passed: bool, severities: Iterable[str]) -> None:
-    """Print the last line: passed or not, and how many findings of each kind."""
+def print_verdict(passed: bool, severities: Iterable[str], unread: Sequence[str] = ()) -> None:
+    """Print the last line: passed or not, how many findings of each kind, and what the verdict does not speak for."""
     given = list(severities)
     counts = {kind: given.count(kind) for kind in ("error", "warning", "note")}
     summary = ", ".join(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items())
-    click.echo(f"{'passed' if passed else 'FAILED'}: {summary}")
+    verdict = "passed" if passed else "FAILED" if counts["error"] else "NOT ALL READ"
+    click.echo(f"{verdict}: {summary}" + (f"; not read: {', '.join(unread)}" if unread else ""))
 
 
 def print_rules(as_json: bool) -> None:

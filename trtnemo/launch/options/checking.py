@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from trtnemo.findings import Finding
 from trtnemo.launch.options.option_value import check_data
 from trtnemo.launch.servers.invocation import Invocation
@@ -16,7 +18,7 @@ def check_options(invocation: Invocation) -> list[Finding]:
         findings.append(Finding("error", "unknown-option", name, *unknown_option(surface, name)))
     for name, value in invocation.options.items():
         option = surface.find(name)
-        if option is not None and value is not None:
+        if option is not None and value is not None and not _is_open(invocation, value):
             findings += check_data(surface, option, value)
     return findings
 
@@ -32,3 +34,9 @@ def unknown_option(surface: Surface, name: str) -> tuple[str, str]:
     known = f" ({', '.join(elsewhere)} has it)" if elsewhere else ""
     remedy = remedy[:1].upper() + remedy[1:]
     return f"{surface.title} has no such option{known}; the server stops at start", remedy
+
+
+def _is_open(invocation: Invocation, value: Any) -> bool:
+    """Return whether the text does not say what a value holds: nothing can be said of it."""
+    texts = value if isinstance(value, list) else [value]
+    return any(name in str(text) for text in texts for name in invocation.unset)

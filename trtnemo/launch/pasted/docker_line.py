@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from trtnemo.errors import UsageError
@@ -13,18 +14,25 @@ from trtnemo.recipe.external import is_secret
 
 # What a recipe says of a container by itself.
 _CARRIED = {"--env", "--volume", "--mount", "--shm-size", "--ulimit", "--workdir"}
+_REFERENCE = re.compile(r"\$(?:\w+|\{\w+[^{}]*\})")
 _MOUNT_KEYS = (("source", "src"), ("target", "destination", "dst"))
 
 
 @dataclass
 class DockerLine:
-    """A `docker run` line, read."""
+    """A container as a text describes it: a `docker run` line, a service of Compose, a container of a pod.
+
+    `entrypoint` takes the place of the image's own; `device_count` is how many GPUs it gets, where the text says so;
+    `later` finds what can be judged once the port is known that the server listens on.
+    """
 
     container: Container
     env: dict[str, str | None] = field(default_factory=dict)
     words: list[str] = field(default_factory=list)
     entrypoint: str | None = None
     findings: list[Finding] = field(default_factory=list)
+    device_count: int | None = None
+    later: Callable[[int], list[Finding]] | None = None
 
 
 def read_docker(words: Sequence[str]) -> DockerLine:
@@ -65,28 +73,33 @@ def _interpret(
 ) -> DockerLine:
     valued = [(name, value) for name, value in given if value is not None]
     values = dict(valued)
-    env, secrets = _environment(valued)
+    env, secrets = container_environment([value for name, value in valued if name == "--env"])
     container = Container(
         image=image,
         shm_size=values.get("--shm-size"),
         ulimits={key: int(limit) for key, _, limit in _pairs(valued, "--ulimit", "=") if limit.lstrip("-").isdigit()},
         workdir=values.get("--workdir"),
         mounts=_mounts(valued),
-        ports=_ports(valued),
+        ports=published_ports(value for name, value in valued if name == "--publish"),
         shares_network="host" in (values.get("--network"), values.get("--net")),
         not_carried=tuple(_not_carried(given)),
     )
-    return DockerLine(container, env, words, values.get("--entrypoint"), [*findings, *secrets])
+    found = [*findings, *secrets]
+    return DockerLine(container, env, words, values.get("--entrypoint"), found, _device_count(values))
 
 
-def _environment(given: list[tuple[str, str]]) -> tuple[dict[str, str | None], list[Finding]]:
+def container_environment(given: Iterable[str]) -> tuple[dict[str, str | None], list[Finding]]:
+    """Return variables from `NAME=value`, or `NAME` alone where the value comes from outside; secrets by name alone."""
     env: dict[str, str | None] = {}
     findings = []
-    for name, value in given:
-        if name != "--env":
-            continue
-        variable, has_value, text = value.partition("=")
-        passes = not has_value or text in (f"${variable}", f"${{{variable}}}")
+    for item in given:
+        variable, has_value, text = item.partition("=")
+        refers = _REFERENCE.fullmatch(text) is not None
+        passes = (
+            not has_value
+            or (refers and (is_secret(variable) or variable in text))
+            or (is_secret(variable) and not text)
+        )
         if not passes and is_secret(variable):
             message = "a secret stands in the command, where every process list shows it"
             findings.append(Finding("warning", "secret-in-command", variable, message, f"Write -e {variable}"))
@@ -109,14 +122,23 @@ def _mounts(given: list[tuple[str, str]]) -> dict[str, str]:
     return mounts
 
 
-def _ports(given: list[tuple[str, str]]) -> dict[int, int]:
+def published_ports(given: Iterable[str]) -> dict[int, int]:
     """Return container ports by host port; `127.0.0.1:8000:8000` gives 8000: 8000."""
     ports = {}
-    for name, value in given:
+    for value in given:
         parts = value.removesuffix("/tcp").split(":")
-        if name == "--publish" and len(parts) >= 2 and all(part.isdecimal() and part.isascii() for part in parts[-2:]):
+        if len(parts) >= 2 and all(part.isdecimal() and part.isascii() for part in parts[-2:]):
             ports[int(parts[-2])] = int(parts[-1])
     return ports
+
+
+def _device_count(given: Mapping[str, str]) -> int | None:
+    """Return how many GPUs `--gpus` gives, None where it gives all or does not say."""
+    text = given.get("--gpus", "").strip("\"'")
+    if text.isdecimal() and text.isascii():
+        return int(text)
+    names = text.removeprefix("device=") if text.startswith("device=") else ""
+    return len(names.split(",")) if names else None
 
 
 def _not_carried(given: list[tuple[str, str | None]]) -> Iterator[str]:

@@ -16,7 +16,14 @@ from trtnemo.recipe.load import validate
 from trtnemo.recipe.source import RecipeSource
 
 _CACHE = "/root/.cache/huggingface"
-_LEFT_OUT = {"unknown-option", "line-dropped", "not-exported", "file-not-read"}  # findings that become comments
+_LEFT_OUT = {
+    "unknown-option",
+    "line-dropped",
+    "not-exported",
+    "file-not-read",
+    "variable-not-set",
+    "broken-line",
+}  # findings that become comments
 _HARDWARE_NOTE = "# hardware is not in a command: fill it in, for the plan and for Slurm\n"
 
 
@@ -137,7 +144,7 @@ def _container_losses(invocation: Invocation) -> list[str]:
         return []
     mounts = [pair for pair in container.mounts.items() if not _is_kept(invocation, pair[1])]
     lines = [f"the mount {source}:{target}" for source, target in mounts]
-    return [*lines, *(f"docker's {option}" for option in container.not_carried)]
+    return [*lines, *(f"docker's {item}" if item.startswith("-") else item for item in container.not_carried)]
 
 
 def _is_kept(invocation: Invocation, target: str) -> bool:

@@ -51,7 +51,8 @@ class Invocation:
     `llm_args` is the content of the server's YAML file. An environment variable of value None is passed on by name, so
     that a secret never stands in a command. `findings` are what reading the source brought up; `is_pasted` says that it
     was a text, whose container is as it is written, `config_path` where that names its YAML file, and `unknown` its
-    options that are not in the record.
+    options that are not in the record. `form` says what it was read from, `unset` which pieces of its words the text
+    does not say the value of, `device_count` how many devices it gives, where it does.
     """
 
     record: SurfaceChoice
@@ -65,6 +66,9 @@ class Invocation:
     is_pasted: bool = False
     config_path: str | None = None
     unknown: Mapping[str, Any] = field(default_factory=dict)
+    form: str = "a recipe"
+    unset: tuple[str, ...] = ()
+    device_count: int | None = None
 
     @property
     def surface(self) -> Surface:

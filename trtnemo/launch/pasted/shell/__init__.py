@@ -1,0 +1,1 @@
+"""Shell text, read and never run, by the grammar of tree-sitter-bash."""

@@ -1,0 +1,49 @@
+"""Pasted shell text made ready for the grammar: prompts, placeholders, and backslashes that continue nothing."""
+
+from __future__ import annotations
+
+import re
+
+from trtnemo.errors import UsageError
+from trtnemo.findings import Finding
+
+_PROMPT = re.compile(
+    r"^[ \t]*(?:(?:\(\S+\)[ \t]*)?[\w.-]+@[\w.-]+:[^\s$#]*[$#]|\$|[\u276f\u279c]|!(?=[a-z]))[ \t]*(?=\S)", re.MULTILINE
+)
+_HERE = re.compile(r"\$\(\s*pwd\s*\)|`pwd`|\$\{PWD\}|\$PWD\b")
+# a placeholder such as <model> is a word that somebody has yet to fill in
+_PLACEHOLDER = re.compile(r"(?<!<)<([\w./-]+(?: [\w./-]+)*)>(?![>(&])")
+_OPEN, _CLOSE = "\ue000", "\ue001"
+# the grammar knows no `;` behind the word that ends a here-document
+_AFTER_DOCUMENT = re.compile(r"(<<-?[ \t]*(['\"]?)\w+\2[^\n;'\"]*);(?!;)")
+_BROKEN = re.compile(r"(?<!\\)\\[ \t]+(#[^\n]*)?$", re.MULTILINE)
+_OTHER_SHELL = re.compile(r"[ \t]([`^])[ \t]*\n[ \t]*-")
+_BLANKS = str.maketrans({"\u00a0": " ", "\u2007": " ", "\u202f": " ", "\u200b": None, "\ufeff": None})
+
+
+def prepare(text: str) -> tuple[str, list[Finding]]:
+    """Return text that the grammar reads, and findings on what a shell would read otherwise than it looks.
+
+    Raises UsageError for the lines of another shell.
+    """
+    other = _OTHER_SHELL.search(text)
+    if other is not None:
+        name = "PowerShell" if other[1] == "`" else "cmd.exe"
+        raise UsageError(
+            f"lines that end with {other[1]} are {name}'s, which is not read",
+            where="--command",
+            remedy="End them with a backslash",
+        )
+    text, findings = text.translate(_BLANKS).replace("\r\n", "\n").replace("\r", "\n"), []
+    for match in _BROKEN.finditer(text):
+        line, what = text.count("\n", 0, match.start()) + 1, "a comment" if match[1] else "a blank"
+        message = f"{what} follows the backslash: a shell ends the command there, and the server sees no later line"
+        findings.append(Finding("error", "broken-line", f"line {line}", message, "End the line with the backslash"))
+    text = _BROKEN.sub(r"\\", text)
+    text = _PLACEHOLDER.sub(rf"{_OPEN}\1{_CLOSE}", _HERE.sub(".", _PROMPT.sub("", text)))
+    return _AFTER_DOCUMENT.sub(r"\1&&", text), findings
+
+
+def restored(text: str) -> str:
+    """Return a text with its placeholders as they were written."""
+    return text.replace(_OPEN, "<").replace(_CLOSE, ">")

@@ -1,0 +1,220 @@
+"""Pasted shell text, read and never run: its commands, variables, and the files that it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from trtnemo.errors import UsageError
+from trtnemo.findings import Finding
+from trtnemo.launch.pasted.shell.command import Command, without_wrappers
+from trtnemo.launch.pasted.shell.grammar import faults, parse
+from trtnemo.launch.pasted.shell.prepare import prepare
+from trtnemo.launch.pasted.shell.words import Expander, Value
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+MAXIMUM_BYTES = 1 << 16
+_CONDITIONAL = {"if_statement", "while_statement", "for_statement", "c_style_for_statement", "case_statement"}
+_CONDITIONAL |= {"function_definition"}
+_WITHOUT_COMMANDS = {"comment", "test_command", "word", "variable_name", "heredoc_body", "heredoc_start", "heredoc_end"}
+
+
+@dataclass
+class Script:
+    """What a text holds: commands, the shell's variables, files that it writes, and findings on its form."""
+
+    commands: list[Command] = field(default_factory=list)
+    variables: dict[str, Value] = field(default_factory=dict)
+    exported: set[str] = field(default_factory=set)
+    files: dict[str, str] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    exports_all: bool = False
+
+
+def read_script(text: str, environment: Mapping[str, str] | None = None) -> Script:
+    """Return the commands of a shell text that starts with some variables exported.
+
+    Raises UsageError on what is no shell text.
+    """
+    if len(text.encode("utf-8", "replace")) > MAXIMUM_BYTES:
+        raise UsageError(f"the command is longer than {MAXIMUM_BYTES} bytes")
+    ready, findings = prepare(text)
+    source = ready.encode("utf-8", "replace")
+    root = parse(source)
+    _require_shell_text(root, source)
+    given = {name: Value((value,)) for name, value in (environment or {}).items()}
+    script = Script(variables=given, exported=set(given), findings=findings)
+    try:
+        _Walk(script, source).statement(root, is_conditional=False)
+    except RecursionError:
+        raise UsageError("the text nests too deep to be read", where="--command") from None
+    return script
+
+
+def _require_shell_text(root: Node, source: bytes) -> None:
+    """Raise UsageError with the first place that is no shell text."""
+    fault = next(faults(root), None)
+    if fault is None:
+        return
+    starts = [child for child in fault.children if child.type == "heredoc_start"]
+    if starts:
+        end = source[starts[0].start_byte : starts[0].end_byte].decode("utf-8", "replace").strip("'\"")
+        raise UsageError(f"the here-document is not closed by {end}", where="--command")
+    lines = source.decode("utf-8", "replace").split("\n")
+    line = lines[min(fault.start_point[0], len(lines) - 1)].strip()
+    raise UsageError(
+        f"the command is not valid shell text from line {fault.start_point[0] + 1} on: {line[:80]!r}",
+        where="--command",
+        remedy="Look for a quote or a bracket that is not closed, and leave out what is no part of the command",
+    )
+
+
+class _Walk:
+    """Walks over a syntax tree in the order of the text and keeps what it says in a script."""
+
+    def __init__(self, script: Script, source: bytes) -> None:
+        self.script, self.source = script, source
+
+    def statement(self, node: Node, *, is_conditional: bool, document: str | None = None) -> None:
+        """Read one statement; `document` is what is written to its standard input."""
+        kind = node.type
+        if kind == "command":
+            self._command(node, is_conditional, document)
+        elif kind == "variable_assignment":
+            self._assignment(node, is_conditional, self.script.exports_all)
+        elif kind == "declaration_command":
+            self._declaration(node, is_conditional)
+        elif kind == "redirected_statement":
+            self._redirected(node, is_conditional)
+        elif kind not in _WITHOUT_COMMANDS:
+            inside = is_conditional or kind in _CONDITIONAL or any(c.type == "test_command" for c in node.children)
+            for child in node.named_children:
+                self.statement(child, is_conditional=inside, document=document)
+
+    def _expander(self) -> Expander:
+        return Expander(self.source, self.script.variables)
+
+    def _command(self, node: Node, is_conditional: bool, document: str | None) -> None:
+        expander = self._expander()
+        in_front, words = {}, []
+        for child in node.named_children:
+            if child.type == "variable_assignment":
+                name, value = self._assigned(child, expander)
+                if name.isidentifier():
+                    in_front[name] = value.text
+                else:  # the grammar takes `--port=1` for one
+                    words.append(f"{name}={value.text}")
+            elif child.type == "command_name":
+                words += expander.fields(child.named_children[0]) if child.named_children else []
+            elif not child.type.endswith("redirect"):
+                words += expander.fields(child)
+        if document is not None and words[-1:] and "tee" in words[:2]:
+            self.script.files[words[-1]] = document
+        self._keep(words, in_front, expander, is_conditional)
+
+    def _keep(self, words: list[str], in_front: dict[str, str], expander: Expander, is_conditional: bool) -> None:
+        script = self.script
+        if words[:2] in (["set", "-a"], ["set", "-o"]):
+            script.exports_all = script.exports_all or words[1:] in (["-a"], ["-o", "allexport"])
+        more, rest = without_wrappers(words)
+        if not rest:
+            return
+        exported = {name: script.variables[name].text for name in script.exported & script.variables.keys()}
+        given = {**in_front, **more}
+        hidden = frozenset(script.variables.keys() - script.exported - given.keys())
+        unknown, conditional = (tuple(dict.fromkeys(names)) for names in (expander.unknown, expander.conditional))
+        script.commands.append(Command(rest, exported, given, hidden, unknown, conditional, is_conditional))
+
+    def _assigned(self, node: Node, expander: Expander) -> tuple[str, Value]:
+        target, *rest = node.named_children
+        name = expander.written(target).partition("[")[0]
+        inner = Expander(self.source, self.script.variables)
+        value = rest[0] if rest else None
+        is_array = value is not None and value.type == "array"
+        if value is None:
+            items = [""]
+        elif is_array:
+            items = [word for child in value.named_children for word in inner.fields(child)]
+        else:
+            items = [inner.text(value)]
+        expander.unknown += inner.unknown
+        return name, Value(tuple(items), is_array, tuple(inner.unknown), bool(inner.conditional))
+
+    def _assignment(self, node: Node, is_conditional: bool, is_exported: bool) -> None:
+        expander = self._expander()
+        name, value = self._assigned(node, expander)
+        if not name.isidentifier():
+            self._keep([f"{name}={value.text}"], {}, expander, is_conditional)
+            return
+        known = self.script.variables.get(name)
+        if any(child.type == "+=" for child in node.children) and known is not None:
+            items = (*known.items, *value.items) if value.is_array else (known.text + value.text,)
+            unknown = (*known.unknown, *value.unknown)
+            value = Value(items, value.is_array, unknown, known.is_conditional or value.is_conditional)
+        is_conditional = is_conditional or value.is_conditional
+        self.script.variables[name] = Value(value.items, value.is_array, value.unknown, is_conditional)
+        if is_exported:
+            self.script.exported.add(name)
+
+    def _declaration(self, node: Node, is_conditional: bool) -> None:
+        """Read `export`, `declare`, `local` and their like."""
+        words = self._expander().written(node).split()
+        is_exported = words[0] == "export" or "-x" in words[1:2] or self.script.exports_all
+        for child in node.named_children:
+            if child.type == "variable_assignment":
+                self._assignment(child, is_conditional, is_exported)
+            elif child.type == "variable_name" and is_exported:
+                self.script.exported.add(self._expander().written(child))
+
+    def _redirected(self, node: Node, is_conditional: bool) -> None:
+        """Read a statement with redirections: here-documents, and texts that echo writes, become files."""
+        *bodies, _ = [child for child in node.named_children if not child.type.endswith("redirect")] + [None]
+        documents = [child for child in node.named_children if child.type == "heredoc_redirect"]
+        targets = [self._target(child) for child in node.named_children if child.type == "file_redirect"]
+        text = self._document(documents[0]) if documents else None
+        if documents:
+            inner = documents[0].named_children
+            targets += [self._target(child) for child in inner if child.type == "file_redirect"]
+        before = len(self.script.commands)
+        for body in bodies:
+            if body is not None:
+                self.statement(body, is_conditional=is_conditional, document=text)
+        written = [target for target in targets if target is not None]
+        text = text if text is not None else self._echoed(before)
+        if text is not None and written:
+            target, appends = written[0]
+            self.script.files[target] = (self.script.files.get(target, "") if appends else "") + text
+        for document in documents:
+            for child in document.named_children:
+                if child.type not in ("file_redirect", *_WITHOUT_COMMANDS):
+                    self.statement(child, is_conditional=is_conditional, document=text)
+
+    def _target(self, node: Node) -> tuple[str, bool] | None:
+        """Return the file that a redirection writes, and whether it is added to."""
+        operator = next((child.type for child in node.children if not child.is_named), "")
+        destination = node.child_by_field_name("destination")
+        if destination is None or operator not in (">", ">>", "&>", "&>>", ">|"):
+            return None
+        return self._expander().text(destination), operator.endswith(">>")
+
+    def _document(self, node: Node) -> str:
+        start = next(child for child in node.children if child.type == "heredoc_start")
+        body = next((child for child in node.children if child.type == "heredoc_body"), None)
+        if body is None:
+            return ""
+        expander = self._expander()
+        is_verbatim = expander.written(start)[:1] in ("'", '"', "\\")
+        text = expander.written(body) if is_verbatim else expander.document(body)
+        if any(child.type == "<<-" for child in node.children):
+            text = "".join(line.lstrip("\t") for line in text.splitlines(keepends=True))
+        return text
+
+    def _echoed(self, before: int) -> str | None:
+        """Return what the command that was read last writes, where it is echo or printf."""
+        if len(self.script.commands) != before + 1 or self.script.commands[-1].words[0] not in ("echo", "printf"):
+            return None
+        words = [word for word in self.script.commands[-1].words[1:] if word not in ("-e", "-n", "-en", "-ne")]
+        return " ".join(words).replace("\\n", "\n") + "\n"

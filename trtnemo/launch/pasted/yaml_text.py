@@ -1,0 +1,66 @@
+"""YAML of strangers: size, depth and aliases are bounded before anything is built from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from trtnemo.errors import UsageError
+
+MAXIMUM_BYTES = 1 << 18
+MAXIMUM_NODES = 50_000
+MAXIMUM_DEPTH = 64
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def load_documents(text: str) -> list[Any]:
+    """Return the documents of a YAML text as plain data.
+
+    Raises UsageError for what is no YAML, and for a text that is too large, too deep, or grows by its aliases.
+    """
+    if len(text.encode("utf-8", "replace")) > MAXIMUM_BYTES:
+        raise UsageError(f"the YAML is longer than {MAXIMUM_BYTES} bytes")
+    try:
+        _require_small(text)
+        return list(yaml.load_all(text, Loader=_LOADER))
+    except yaml.YAMLError as error:
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        where = f"line {mark.line + 1}: " if mark is not None else ""
+        raise UsageError(f"is not YAML: {where}{problem or str(error).splitlines()[0]}") from None
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UsageError(f"holds a value that YAML cannot express: {error}") from None
+
+
+def load_mapping(text: str) -> dict[str, Any]:
+    """Return the only document of a text, whose keys are texts; raises UsageError where it is no mapping."""
+    documents = load_documents(text)
+    if len(documents) != 1 or not isinstance(documents[0], dict):
+        raise UsageError("is not a mapping of keys to values")
+    return {str(key): value for key, value in documents[0].items()}
+
+
+def _require_small(text: str) -> None:
+    """Raise UsageError where a text would grow beyond the bounds once its aliases are put in."""
+    sizes: dict[str, int] = {}
+    open_nodes: list[tuple[str | None, int]] = []
+    total = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        anchor = getattr(event, "anchor", None)
+        if isinstance(event, yaml.AliasEvent):
+            total += sizes.get(str(anchor), 1)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            total += 1
+            open_nodes.append((anchor, total))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            name, before = open_nodes.pop()
+            if name is not None:
+                sizes[name] = total - before + 1
+        elif isinstance(event, yaml.ScalarEvent):
+            total += 1
+            if anchor is not None:
+                sizes[anchor] = 1
+        if total > MAXIMUM_NODES:
+            raise UsageError(f"the YAML has more than {MAXIMUM_NODES} values, those that its aliases repeat among them")
+        if len(open_nodes) > MAXIMUM_DEPTH:
+            raise UsageError(f"the YAML nests deeper than {MAXIMUM_DEPTH} levels")
