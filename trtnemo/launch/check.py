@@ -60,14 +60,18 @@ def check_invocation(
     choice, server = invocation.record, find_server(invocation.server)
     settings, sizes = effective_settings(invocation), server.parallel_sizes(invocation)
     invocation = dataclasses.replace(invocation, findings=(*invocation.findings, *check_options(invocation)))
-    of_file = [] if invocation.llm_args is None else check_llm_args(choice.surface, invocation.llm_args)
+    content, backend = invocation.llm_args, settings.get("backend")
+    of_file = [] if content is None else check_llm_args(choice.surface, content, backend)
     findings = [*invocation.findings, *_environment(invocation, choice), *of_file, *settings.findings]
     findings += [*_unreachable(invocation), *_unpublished(invocation), *_unread_file(invocation, server)]
     if _is_another_version(invocation, choice):
         findings = _softened(findings)
     case = Case(invocation, settings, compute_capability)
     findings = [*_with_known_issues(findings, server, case), *_about_the_model(case)]
-    findings += [*_too_parallel(sizes, device_count, invocation.device_count), *_about_the_record(choice, invocation.container)]
+    findings += [
+        *_too_parallel(sizes, device_count, invocation.device_count),
+        *_about_the_record(choice, invocation.container),
+    ]
     return LaunchReport(
         server=invocation.server,
         version=invocation.version,

@@ -7,7 +7,7 @@ from typing import Any
 
 from trtnemo.findings import Finding
 from trtnemo.launch.options.bounds import key_out_of_range
-from trtnemo.launch.servers.surface import Surface, load_surface, recorded_versions
+from trtnemo.launch.servers.surface import PartialClass, Surface, load_surface, recorded_versions
 from trtnemo.recipe.nearest import suggestion
 
 _IGNORED = {
@@ -30,15 +30,38 @@ _FOLDED: dict[tuple[str, ...], Callable[[str], str]] = {
 }
 
 
-def check_llm_args(surface: Surface, data: Any) -> list[Finding]:
-    """Return what a version finds wrong in its YAML file, given as plain data."""
+def check_llm_args(surface: Surface, data: Any, backend: Any = None) -> list[Finding]:
+    """Return what a version finds wrong in its YAML file, given as plain data.
+
+    `backend` is the one that reads it, where the command names one; some have a class of their own.
+    """
     if not isinstance(data, Mapping):
         return [Finding("error", "file-root", "llm_args", "the file is a mapping of keys to values")]
     known = {key: value for key, value in data.items() if key not in surface.file_only}
     dropped = [
         Finding("note", "ignored-key", key, _IGNORED[key]) for key in data if key in surface.file_only & _IGNORED.keys()
     ]
-    return [*dropped, *_check_class(surface, surface.root or "", known, ())]
+    partial = surface.partial.get(str(backend))
+    found = _check_class(surface, surface.root or "", known, ()) if partial is None else []
+    return [*dropped, *found, *([] if partial is None else _check_partial(surface, partial, known))]
+
+
+def _check_partial(surface: Surface, partial: PartialClass, data: Mapping[str, Any]) -> list[Finding]:
+    """Return findings by a record that is not whole: a key that it has not is no error."""
+    inherited = surface.classes[surface.root or ""] if partial.adds_to_root else {}
+    fields = {**inherited, **partial.fields}
+    gap = f"our record of {partial.title} is not whole ({partial.evidence})"
+    findings = [Finding("note", "record", "file", f"{gap}: what it has not is not checked")]
+    for key, value in data.items():
+        spec = fields.get(key)
+        if spec is None:
+            findings.append(Finding("warning", "partial-record", str(key), f"is not checked: {gap}"))
+            continue
+        if key in partial.fields and spec.get("certain") is False:
+            findings.append(Finding("warning", "uncertain-key", str(key), "is there in some versions, not in all"))
+            spec = {name: item for name, item in spec.items() if name != "certain"}
+        findings += _check_field(surface, spec, value, (str(key),))
+    return findings
 
 
 def _check_class(surface: Surface, name: str, data: Mapping[str, Any], path: tuple[str, ...]) -> list[Finding]:

@@ -13,6 +13,7 @@ from trtnemo.launch.options.arguments import ParsedArguments, parse_arguments
 from trtnemo.launch.pasted.environment import environment_of
 from trtnemo.launch.pasted.options_file import words_of_file
 from trtnemo.launch.pasted.pasted_file import PastedFiles
+from trtnemo.launch.pasted.several import put_together
 from trtnemo.launch.pasted.start import Reading, Start, choose, find_starts
 from trtnemo.launch.pasted.text import read_text
 from trtnemo.launch.pasted.unknown import require_value, typographic_findings, unknown_findings, unknown_of
@@ -31,7 +32,7 @@ def read_command(text: str, version: str | None = None, part: str | None = None)
     `version` says which one where the text does not, `part` which of several starts is meant. Raises UsageError when it
     holds no such command, or several.
     """
-    reading = read_text(text)
+    reading = put_together(read_text(text))
     starts = find_starts(reading)
     if not starts:
         raise _nothing_found(reading)

@@ -7,15 +7,26 @@ known issues and its recorded surfaces. The list of names is `recipe/external.py
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from trtnemo.findings import Finding
 from trtnemo.launch.servers.invocation import Invocation, StartFile
 from trtnemo.launch.servers.issue import KnownIssue
 from trtnemo.launch.servers.log_stages import STAGES, Stage
 from trtnemo.launch.servers.surface import Dialect, Surface
 from trtnemo.plan.network import Network
 from trtnemo.plan.server_memory import ServerMemory
+
+
+@dataclass(frozen=True)
+class Several:
+    """Servers that one file puts together: content of each one's own file by its name, their model, and findings."""
+
+    form: str
+    model: str
+    files: Mapping[str, Mapping[str, Any]]
+    findings: tuple[Finding, ...] = ()
 
 
 class Server:
@@ -71,6 +82,14 @@ class Server:
     def words_after_start(self, words: Sequence[str]) -> list[str] | None:
         """Return the words after the program where `words` begin a start of this server, or None."""
         raise NotImplementedError
+
+    def file_of_several(self, words: Sequence[str]) -> str | None:
+        """Return the file of a command that puts several of these servers together, or None."""
+        return None
+
+    def several(self, content: Mapping[str, Any]) -> Several | None:
+        """Return the servers that such a file describes, or None where it is none."""
+        return None
 
     def deployment(self, invocation: Invocation, network: Network) -> dict[str, Any]:
         """Return what a plan needs to know of a start, with the server's own defaults; raises RecipeError."""

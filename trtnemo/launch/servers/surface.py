@@ -87,6 +87,19 @@ class Option:
 
 
 @dataclass(frozen=True)
+class PartialClass:
+    """What is known of the class that a backend reads the YAML file with: not all, so that unknown keys are no errors.
+
+    `adds_to_root`: the keys of the recorded class belong to it too. `evidence`: where its fields are from.
+    """
+
+    title: str
+    adds_to_root: bool
+    evidence: str
+    fields: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
 class Surface:
     """The record of one version: options, classes of its YAML file, environment variables, precedence."""
 
@@ -103,6 +116,7 @@ class Surface:
     unions: Mapping[str, Mapping[str, Any]]
     file_only: frozenset[str]
     root: str | None = None
+    partial: Mapping[str, PartialClass] = field(default_factory=dict)
 
     @functools.cached_property
     def by_name(self) -> dict[str, Option]:
@@ -177,7 +191,15 @@ def load_surface(server: str, version: str) -> Surface:
         unions=data.get("unions", {}),
         file_only=frozenset(data.get("file_only", ())),
         root=data.get("root"),
+        partial=_partial_classes(server),
     )
+
+
+def _partial_classes(server: str) -> dict[str, PartialClass]:
+    """Return the classes of backends whose record is not whole, by the backend's name."""
+    path = SERVERS / server / "partial-classes.json"
+    content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return {backend: PartialClass(**record) for backend, record in content.items()}
 
 
 def _option(record: dict[str, Any]) -> Option:

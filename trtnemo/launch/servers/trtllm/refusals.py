@@ -56,6 +56,36 @@ def _backend(case: Case) -> tuple[str, str] | None:
     return None
 
 
+# what AutoDeploy takes by its world_size alone, and the values that change nothing
+_BY_WORLD_SIZE = {
+    "tensor_parallel_size": 1,
+    "pipeline_parallel_size": 1,
+    "context_parallel_size": 1,
+    "moe_cluster_parallel_size": None,
+    "moe_tensor_parallel_size": None,
+    "moe_expert_parallel_size": None,
+    "enable_attention_dp": False,
+}
+
+
+def _autodeploy_parallel(case: Case) -> tuple[str, str] | None:
+    if case.settings.get("backend") != "_autodeploy":
+        return None
+    for key, default in _BY_WORLD_SIZE.items():
+        value = case.settings.get(key, default)
+        if value not in (default, None):
+            return key, f"{value} with the backend _autodeploy"
+    return None
+
+
+def _autodeploy_batch(case: Case) -> tuple[str, str] | None:
+    batch, tokens = case.settings.get("max_batch_size"), case.settings.get("max_num_tokens")
+    is_auto = case.settings.get("backend") == "_autodeploy"
+    if is_auto and isinstance(batch, int) and isinstance(tokens, int) and batch > tokens:
+        return "max_batch_size", f"{batch} sequences in steps of {tokens} tokens, with the backend _autodeploy"
+    return None
+
+
 def _empty_window(case: Case) -> tuple[str, str] | None:
     key = "kv_cache_config.max_attention_window"
     return (key, "an empty list") if case.settings.get(key) == [] else None
@@ -104,6 +134,22 @@ ISSUES = (
     _refused("trtllm-attention-dp-balance", _negative_balance, "Use 0 or more"),
     _refused("trtllm-philox-rounds", _philox, "Use 1 or more; NVIDIA's recipes use 5"),
     _refused("trtllm-ray", _ray, "Set orchestrator_type: ray, or leave the key out"),
+    KnownIssue(
+        name="trtllm-autodeploy-parallel",
+        severity="error",
+        symptom="AutoDeploy only supports parallelization via the world_size argument; the server stops at start",
+        source="tensorrt_llm/_torch/auto_deploy/llm_args.py",
+        remedy="Set world_size in the YAML file",
+        trigger=_autodeploy_parallel,
+    ),
+    KnownIssue(
+        name="trtllm-autodeploy-batch",
+        severity="error",
+        symptom=_STOPS,
+        source="tensorrt_llm/_torch/auto_deploy/llm_args.py",
+        remedy="Raise max_num_tokens or lower max_batch_size",
+        trigger=_autodeploy_batch,
+    ),
     KnownIssue(
         name="trtllm-batch-over-tokens",
         severity="note",

@@ -8,18 +8,19 @@ from typing import Any
 
 from trtnemo.errors import UsageError
 from trtnemo.launch.servers.invocation import Invocation, StartFile
-from trtnemo.launch.servers.server import Server
+from trtnemo.launch.servers.server import Server, Several
 from trtnemo.launch.servers.settings import effective_settings
 from trtnemo.launch.servers.spelling import one_name
 from trtnemo.launch.servers.surface import Surface
 from trtnemo.launch.servers.trtllm import issues, memory_issues, refusals
 from trtnemo.launch.servers.trtllm.dialect import DIALECT
+from trtnemo.launch.servers.trtllm.disaggregated import read_disaggregated
 from trtnemo.launch.servers.trtllm.memory import MEMORY
 from trtnemo.plan.element_types import cache_type, state_type
 from trtnemo.plan.network import Network
 
 CONFIG_FILE = "extra-llm-api-config.yml"
-_OTHER_SUBCOMMANDS = ("disaggregated", "disaggregated_mpi_worker", "mm_embedding_serve", "embeddings")
+_OTHER_SUBCOMMANDS = ("disaggregated_mpi_worker", "mm_embedding_serve", "embeddings")
 
 
 class Trtllm(Server):
@@ -72,13 +73,35 @@ class Trtllm(Server):
         if PurePosixPath(words[0]).name != self.program:
             return None
         after = list(words[1:])
+        if after[:1] == ["disaggregated"]:
+            raise UsageError(
+                "trtllm-serve disaggregated is checked by its YAML file, which is not in the text",
+                where="--command",
+                remedy="Paste the file that -c names, alone or in a here-document before the command",
+            )
         if after[:1] and after[0] in _OTHER_SUBCOMMANDS:
             raise UsageError(f"trtllm-serve {after[0]} is not checked here", remedy="`trtllm-serve serve` is")
         return after[1:] if after[:1] == ["serve"] else after
 
+    def file_of_several(self, words: Sequence[str]) -> str | None:
+        """Return the file of `trtllm-serve disaggregated -c FILE`."""
+        if PurePosixPath(words[0]).name != self.program or list(words[1:2]) != ["disaggregated"]:
+            return None
+        for place, word in enumerate(words):
+            name, equals, value = word.partition("=")
+            if name in ("-c", "--config_file", "--config"):
+                return value if equals else next(iter(words[place + 1 :]), None)
+        return None
+
+    def several(self, content: Mapping[str, Any]) -> Several | None:
+        """Return the context and generation servers of a disaggregated file."""
+        return read_disaggregated(content)
+
     def parallel_sizes(self, invocation: Invocation) -> tuple[Any, Any]:
         """Return the sizes that hold after the file has been laid over the options."""
         settings = effective_settings(invocation)
+        if settings.get("backend") == "_autodeploy":
+            return settings.get("world_size", 1), 1
         return settings.get("tensor_parallel_size", 1), settings.get("pipeline_parallel_size", 1)
 
     def deployment(self, invocation: Invocation, network: Network) -> dict[str, Any]:
