@@ -80,6 +80,8 @@ def test_a_body_beyond_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 class Slow:
     """A template, or a tokenizer, that waits."""
 
+    variables = frozenset[str]()
+
     def __init__(self) -> None:
         self.asked, self.may_go_on = threading.Event(), threading.Event()
 

@@ -196,6 +196,7 @@ NEUTRAL = {
     "response_format": (None, {"type": "text"}), "modalities": (None, ["text"]), "audio": (None,),
     "prediction": (None,), "service_tier": (None, "auto", "default"), "store": (None, False), "metadata": (None, {}),
     "use_beam_search": (None, False), "guided_json": (None,),
+    "include_reasoning": (None, True), "verbosity": (None, "medium"),
 }  # fmt: skip
 
 

@@ -33,8 +33,9 @@ class ChatCall:
             raise RequestError("'top_logprobs' needs 'logprobs': true", parameter="top_logprobs")
         check_tools(request.tools, request.tool_choice)
         tools = [] if request.tool_choice == "none" else request.tools
-        text = render_messages(context, request.messages, request.chat_template_kwargs, tools)
-        variables = request.chat_template_kwargs
+        template = context.chat_template
+        variables = request.template_switches(template.variables if template is not None else ())
+        text = render_messages(context, request.messages, variables, tools)
         reasoning = context.reasoning
         self.format = AnswerFormat(
             reasoning=reasoning,

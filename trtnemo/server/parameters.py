@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationInfo, field_validator, model_validator
 
 from trtnemo.errors import RequestError
 from trtnemo.recipe.shared import Sampling
@@ -31,7 +31,11 @@ NEUTRAL_VALUES: dict[str, tuple[Any, ...]] = {
     "metadata": (None, {}),
     "use_beam_search": (None, False),
     "guided_json": (None,),
+    "include_reasoning": (None, True),
+    "verbosity": (None, "medium"),
 }
+# Hints to a provider's caches and its own accounts: no answer changes by them, whatever they say.
+HINTS = frozenset({"prompt_cache_key", "prompt_cache_retention", "safety_identifier"})
 
 
 class StreamOptions(BaseModel):
@@ -120,6 +124,14 @@ class ChatMessage(BaseModel):
     content: str | list[dict[str, Any]] | None = None
 
 
+class Thinking(BaseModel):
+    """Whether to think, as other APIs say it; their budgets of tokens are taken as hints."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    type: Literal["enabled", "disabled", "adaptive", "auto"]
+
+
 class ChatRequest(GenerationRequest):
     """Body of /v1/chat/completions."""
 
@@ -132,6 +144,20 @@ class ChatRequest(GenerationRequest):
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     thinking_token_budget: Annotated[int, Field(ge=0)] | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    thinking: StrictBool | Thinking | None = None
+
+    def template_switches(self, known: Collection[str]) -> dict[str, Any]:
+        """Return the template's variables: those given, then those of `known` that effort and thinking stand for."""
+        effort, thinking = self.reasoning_effort, self.thinking
+        wanted: dict[str, Any] = {}
+        if thinking is not None:
+            wanted["enable_thinking"] = thinking if isinstance(thinking, bool) else thinking.type != "disabled"
+        if effort is not None:
+            wanted["enable_thinking"] = effort != "none"
+            wanted["low_effort"] = effort in ("minimal", "low")
+        meant = {name: value for name, value in wanted.items() if name in known and (value or name != "low_effort")}
+        return meant | self.chat_template_kwargs
 
     @field_validator("tools", "chat_template_kwargs", mode="before")
     @classmethod
@@ -168,4 +194,4 @@ def drop_neutral(body: Any, known: Collection[str] = ()) -> Any:
     for name, neutral in unbuilt.items():
         if name in body and not any(body[name] == value and type(body[name]) is type(value) for value in neutral):
             raise RequestError(f"'{name}' is not supported yet", parameter=name)
-    return {name: value for name, value in body.items() if name not in unbuilt}
+    return {name: value for name, value in body.items() if name not in unbuilt and name not in HINTS}

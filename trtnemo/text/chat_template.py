@@ -78,13 +78,18 @@ class ChatTemplate:
         except TemplateError as error:
             raise RequestError(f"the chat template {error}", parameter="messages") from None
 
+    @property
+    def variables(self) -> frozenset[str]:
+        """The variables that a request may set."""
+        return frozenset((self._engine.variables | self._parser_switches) - RESERVED)
+
     def _check(self, variables: Mapping[str, Any]) -> None:
         taken = RESERVED & variables.keys()
         if taken:
             raise RequestError(
                 f"chat_template_kwargs may not set {', '.join(sorted(taken))}", parameter="chat_template_kwargs"
             )
-        known = (self._engine.variables | self._parser_switches) - RESERVED
+        known = self.variables
         switches = all_switches()  # a template tests them for truth, and the text "false" is true
         for name, value in variables.items():
             if name in switches and not isinstance(value, bool):
