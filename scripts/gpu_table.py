@@ -87,7 +87,7 @@ def print_rate(name: str, recipe: TensorrtRecipe, records: list[PlanRecord]) -> 
     drafts = recipe.speculation.draft_tokens
     read = sum(read_in_step(record, path, drafts) for record in records for path in record.paths)
     print(
-        f"| `{name}` | {device.title} | {device.bandwidth_gbs:,.0f} GB/s | {drafts} | {read / 1e9:.2f} GB "
+        f"| `{name}` | {device.title} | {device.bandwidth / 1e9:,.0f} GB/s | {drafts} | {read / 1e9:.2f} GB "
         f"| {speed.weight_bytes / 1e9:.2f} GB | {speed.seconds * 1e3:.2f} ms | {speed.tokens_per_second:,.0f} |"
     )
 

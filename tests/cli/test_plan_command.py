@@ -184,3 +184,31 @@ def test_an_acceptance_is_a_share(asked: Any, value: str) -> None:
 def test_what_does_not_fit_exits_1_as_json_too() -> None:
     words = ["plan", "--recipe", "b200", "--hardware", "rtx-5090"]
     assert [trtnemo_here(*words, *more).returncode for more in ((), ("--json",))] == [1, 1]
+
+
+def test_a_device_of_no_catalogue_is_planned_by_what_is_stated() -> None:
+    words = ["plan", "--recipe", "b200", "--hardware", "my-gpu", "--set", "hardware.memory_mib=143771", "--json"]
+    plan = json.loads(trtnemo_here(*words).stdout)
+    assert plan["device"]["title"] == "my-gpu"
+    assert (plan["device"]["memory_mib"], plan["device"]["compute_capability"]) == (143771, None)
+    assert plan["roofline"]["decode"] == plan["roofline"]["prefill"] == []
+    known = json.loads(trtnemo_here("plan", "--recipe", "b200", "--hardware", "h200", "--json").stdout)
+    assert plan["need"] == known["need"]
+    faster = json.loads(trtnemo_here(*words, "--set", "hardware.bandwidth_gbs=4800").stdout)["roofline"]["decode"]
+    assert [speed["seconds"] for speed in faster][:3] == [speed["seconds"] for speed in known["roofline"]["decode"]][:3]
+
+
+def test_a_plan_without_bandwidth_says_that_speed_has_no_bound() -> None:
+    words = ["--set", "hardware.name=my-gpu", "--set", "hardware.memory_mib=183359"]
+    said = trtnemo_here("plan", "--recipe", "b200", *words).stdout
+    assert said.startswith("fits: 1x my-gpu")
+    assert "no bound of speed: the recipe states no hardware.bandwidth_gbs" in said
+
+
+def test_what_a_recipe_states_of_its_own_device_is_not_the_others(tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("runtime: trtllm\nhardware: {name: h100, memory_mib: 1000}\ncheckpoint: tiny\n")
+    given = json.loads(trtnemo_here("plan", "--recipe", recipe, "--hardware", "l40s", "--json").stdout)
+    assert (given["device"]["memory_mib"], given["device"]["compute_capability"]) == (46068, "8.9")
+    own = json.loads(trtnemo_here("plan", "--recipe", recipe, "--json").stdout)
+    assert own["device"]["memory_mib"] == 1000

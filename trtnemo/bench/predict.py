@@ -5,8 +5,9 @@ from __future__ import annotations
 from trtnemo.bench.calibrate import calibrated_cpu
 from trtnemo.bench.load.record import Prediction
 from trtnemo.bench.load.run import Predict
+from trtnemo.errors import RecipeError
 from trtnemo.launch.plan_input import to_deployment
-from trtnemo.plan.hardware import find_device
+from trtnemo.plan.hardware import recipe_device
 from trtnemo.plan.network import find_network
 from trtnemo.plan.plan import Plan, make_plan
 from trtnemo.plan.roofline import Roofline
@@ -16,7 +17,13 @@ from trtnemo.recipe import AnyRecipe
 def plan_of(recipe: AnyRecipe) -> Plan:
     """Return a recipe's plan; raises TrtnemoError where its network is not known or cannot be split."""
     network = find_network(recipe.checkpoint, recipe.revision)
-    device = calibrated_cpu() if recipe.hardware.name == "cpu" else find_device(recipe.hardware.name)
+    device = calibrated_cpu() if recipe.hardware.name == "cpu" else recipe_device(recipe.hardware)
+    if device.bandwidth_gbs is None:
+        raise RecipeError(
+            f"the bandwidth of '{device.name}' is not known: its speed has no bound",
+            where="the recipe",
+            remedy="State hardware.bandwidth_gbs",
+        )
     return make_plan(network, to_deployment(recipe, network), device)
 
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 @click.option("--recipe", help="Name or path of a recipe.")
 @click.option("--checkpoint", help="Directory or hub id, instead of the recipe's checkpoint; its weights are not read.")
 @click.option(
-    "--hardware", metavar="NAME", help="Device instead of the recipe's: b200, h100, ...; h100x2 gives a count."
+    "--hardware",
+    metavar="NAME",
+    help="Device instead of the recipe's: b200, h100, ...; h100x2 gives a count. Others: --set hardware.memory_mib.",
 )
 @click.option(
     "--acceptance", type=click.FloatRange(0, 1), help="Share of drafts accepted, each.  [default: 0.735, as published]"
@@ -74,7 +76,7 @@ def plan_recipe(
 ) -> Plan:
     """Load a recipe and plan it; raises TrtnemoError."""
     from trtnemo.launch.plan_input import to_deployment
-    from trtnemo.plan.hardware import find_device, parse_hardware
+    from trtnemo.plan.hardware import STATED, parse_hardware, recipe_device
     from trtnemo.plan.network import find_network
     from trtnemo.plan.plan import make_plan
     from trtnemo.plan.roofline import ACCEPTANCE
@@ -83,13 +85,17 @@ def plan_recipe(
     loaded = load_recipe(recipe, settings)
     if hardware is not None:
         name, count = parse_hardware(hardware)
-        changed = {"name": find_device(name).name, "count": count or loaded.hardware.count}
+        # what the recipe's file states is of its own device, what --set says is of this one
+        foreign = {
+            field: None for field in STATED if not any(text.startswith(f"hardware.{field}=") for text in settings)
+        }
+        changed = {**foreign, "name": name, "count": count or loaded.hardware.count}
         loaded = loaded.model_copy(update={"hardware": loaded.hardware.model_copy(update=changed)})
+    device = recipe_device(loaded.hardware)
     if checkpoint is not None:
         loaded = loaded.model_copy(update={"checkpoint": checkpoint, "revision": None})
     network = find_network(loaded.checkpoint, loaded.revision)
     deployment = to_deployment(loaded, network)
-    device = find_device(loaded.hardware.name)
     return make_plan(network, deployment, device, ACCEPTANCE if acceptance is None else acceptance)
 
 
@@ -102,5 +108,5 @@ def _list_hardware(as_json: bool) -> None:
         return
     for device in devices:
         peaks = ", ".join(f"{kind} {value:g}" for kind in ("bf16", "fp8", "fp4") if (value := getattr(device, kind)))
-        click.echo(f"{device.name}: {device.title}, {device.memory_mib:,} MiB, {device.bandwidth_gbs:,.0f} GB/s")
+        click.echo(f"{device.name}: {device.title}, {device.memory_mib:,} MiB, {device.bandwidth / 1e9:,.0f} GB/s")
         click.echo(f"  tera operations a second: {peaks}\n  {device.source}")

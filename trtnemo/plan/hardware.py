@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,20 +16,23 @@ from pydantic import BaseModel, ConfigDict, Field
 from trtnemo.errors import UsageError
 from trtnemo.files.json_file import read_json_object
 from trtnemo.recipe.nearest import suggestion
+from trtnemo.recipe.shared import Hardware
 
 CATALOGUE = Path(__file__).resolve().parent / "hardware.json"
+STATED = ("memory_mib", "bandwidth_gbs", "compute_capability")
 _MEASURED_BYTES = 256 << 20
 _MEASURED_RANK = 1024
 _MOST_DEVICES = 65536
 
 
 class DeviceMemory(BaseModel):
-    """A device as far as fitting needs it: its name in words, and its memory."""
+    """A device as far as fitting needs it: its name in words, its memory, and whether the CPU's is the same."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: str
     memory_mib: int = Field(ge=1)
+    unified: bool = False
 
     @property
     def memory_bytes(self) -> int:
@@ -36,21 +41,31 @@ class DeviceMemory(BaseModel):
 
 
 class Device(DeviceMemory):
-    """One kind of device; peaks in tera operations a second without sparsity, null where there is no such unit."""
+    """One kind of device; peaks in tera operations a second without sparsity, null where there is no such unit.
+
+    Of a device that only a recipe describes, bandwidth and peaks may be unknown: null too.
+    """
 
     name: str
     compute_capability: str | None = Field(None, pattern=r"^\d+\.\d$")
-    bandwidth_gbs: float = Field(gt=0)
-    bf16: float = Field(gt=0)
+    bandwidth_gbs: float | None = Field(None, gt=0)
+    bf16: float | None = Field(None, gt=0)
     fp8: float | None = None
     fp4: float | None = None
-    unified: bool = False
     source: str
 
+    @property
+    def bandwidth(self) -> float:
+        """Bytes a second; what is unknown bounds nothing."""
+        return math.inf if self.bandwidth_gbs is None else self.bandwidth_gbs * 1e9
+
     def peak(self, kind: str) -> float:
-        """Return operations a second for weights of a format; without such units the next wider ones do the work."""
+        """Return operations a second for weights of a format; without such units the next wider ones do the work.
+
+        What is unknown bounds nothing.
+        """
         wider = {"fp4": (self.fp4, self.bf16), "fp8": (self.fp8, self.bf16), "bf16": (self.bf16,)}
-        return next(value for value in wider[kind] if value is not None) * 1e12
+        return next((value for value in wider[kind] if value is not None), math.inf) * 1e12
 
 
 def parse_hardware(text: str) -> tuple[str, int | None]:
@@ -77,9 +92,27 @@ def find_device(name: str) -> Device:
     if name not in catalogue or name == "_":
         known = catalogue_names()
         raise UsageError(
-            f"'{name}' is not a known device{suggestion(name, known)}", remedy=f"Known: {', '.join(known)}"
+            f"'{name}' is not a known device{suggestion(name, known)}",
+            remedy=f"State hardware.memory_mib (and bandwidth_gbs, compute_capability) in the recipe or with --set, as "
+            f"in --set hardware.memory_mib=49140, or take one of these. Known: {', '.join(known)}",
         )
     return Device(name=name, **catalogue[name])
+
+
+def recipe_device(hardware: Hardware) -> Device:
+    """Return the device that a recipe is for: the catalogue's, what the recipe states in its place.
+
+    Raises UsageError for a name that is not in the catalogue, where the recipe states no memory either.
+    """
+    stated: dict[str, Any] = hardware.model_dump(include=set(STATED), exclude_none=True)
+    if hardware.memory_mib is not None and hardware.name not in catalogue_names():
+        return Device(name=hardware.name, title=hardware.name, source="as the recipe states it", **stated)
+    device = find_device(hardware.name)
+    changed = [f"{key} {value}" for key, value in stated.items() if getattr(device, key) != value]
+    if not changed:
+        return device
+    source = f"{device.source}; {', '.join(changed)} as the recipe states it"
+    return device.model_copy(update={**stated, "source": source})
 
 
 def this_cpu() -> Device:

@@ -26,7 +26,7 @@ class Plan:
     """All of one plan. Bytes are of one device of the fullest pipeline stage unless they say otherwise.
 
     `frontier` pairs batches with the longest context that fits; empty batches are left out. `decode` is at a context
-    of 8,192 tokens or the deployment's own, where that is shorter.
+    of 8,192 tokens or the deployment's own, where that is shorter. Both are empty where the bandwidth is unknown.
     """
 
     network: Network
@@ -56,7 +56,7 @@ def make_plan(network: Network, deployment: Deployment, device: Device, acceptan
     batch, context = deployment.max_batch_size, deployment.max_seq_len
     verdict = judge(fit)
     roofline = Roofline(network, deployment, device, weights)
-    at = min(_CONTEXT, context)
+    at, is_bounded = min(_CONTEXT, context), device.bandwidth_gbs is not None
     return Plan(
         network=network,
         deployment=deployment,
@@ -73,8 +73,8 @@ def make_plan(network: Network, deployment: Deployment, device: Device, acceptan
         frontier=[
             (size, length) for size in _FRONTIER if (length := min(stage.largest_context(size) for stage in fits))
         ],
-        decode=[roofline.decode(size, at, acceptance) for size in _batches(deployment)],
-        prefill=[roofline.prefill(size) for size in _chunks(deployment)],
+        decode=[roofline.decode(size, at, acceptance) for size in _batches(deployment) if is_bounded],
+        prefill=[roofline.prefill(size) for size in _chunks(deployment) if is_bounded],
         acceptance=acceptance,
     )
 

@@ -90,7 +90,7 @@ class Roofline:
         weights = self._weights(tokens) + drafts * self._draft_weights(batch)
         kv = here * context * self._kv_per_token()
         moved = here * sum(2 * state.per_slot for state in self.states)
-        memory = (weights + kv + moved) / (self.device.bandwidth_gbs * 1e9)
+        memory = (weights + kv + moved) / self.device.bandwidth
         rows = here * (drafts + 1)
         arithmetic = self._arithmetic(rows * deployment.replicas, self.operations) + self._attention(rows, context)
         seconds = max(memory, arithmetic)
@@ -103,7 +103,7 @@ class Roofline:
         """Return the bound of one prompt chunk of so many tokens on each replica."""
         total = tokens * self.deployment.replicas
         weights = self._weights(total)
-        memory = weights / (self.device.bandwidth_gbs * 1e9)
+        memory = weights / self.device.bandwidth
         arithmetic = self._arithmetic(total, self.chunk_operations) + self._attention(tokens, tokens // 2)
         seconds = max(memory, arithmetic)
         touched = experts_touched(self.config, total) if self._has_experts() else 0.0

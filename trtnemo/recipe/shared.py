@@ -25,10 +25,16 @@ def _as_text(value: object) -> object:
 class Hardware(RecipePart):
     """The devices that the recipe is written for."""
 
-    name: str = Field("cpu", description="catalogue name of the device: cpu, b200, h100, ...")
+    name: str = Field("cpu", description="catalogue name of the device: cpu, b200, h100, ...; another with memory_mib")
     count: PositiveInt = Field(1, description="how many devices")
     compute_capability: Annotated[str | None, BeforeValidator(_as_text)] = Field(
         None, pattern=r"^\d+\.\d$", description="CUDA compute capability, such as '12.0'"
+    )
+    memory_mib: Annotated[int | None, Field(ge=1, le=1 << 30)] = Field(
+        None, description="memory of one device in MiB, as nvidia-smi prints it; the catalogue's by default"
+    )
+    bandwidth_gbs: Annotated[float | None, Field(gt=0, le=1e9)] = Field(
+        None, description="memory bandwidth of one device in GB/s; the catalogue's by default"
     )
 
 

@@ -76,6 +76,9 @@ def _print_sequence(plan: Plan) -> None:
 
 def _print_speed(plan: Plan) -> None:
     drafts = plan.deployment.draft_tokens
+    if not plan.decode:
+        click.echo("\nno bound of speed: the recipe states no hardware.bandwidth_gbs")
+        return
     note = ""
     if drafts:
         note = (
