@@ -13,7 +13,7 @@ from tests.support.commands import trtnemo, trtnemo_here
 from trtnemo.plan import network as network_module
 
 KEYS = {
-    "verdict": {"kind", "sentence", "resident"},
+    "verdict": {"kind", "sentence", "resident", "warnings"},
     "network": {"name", "source", "inferred"},
     "need": {
         "batch", "context", "weights", "kv_cache", "states", "draft_states", "workspace", "spare", "total",

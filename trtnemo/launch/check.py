@@ -17,6 +17,7 @@ from trtnemo.launch.servers.registry import find_server
 from trtnemo.launch.servers.server import Server
 from trtnemo.launch.servers.settings import effective_settings, flatten
 from trtnemo.launch.servers.surface import SurfaceChoice
+from trtnemo.launch.start_conditions import start_findings
 from trtnemo.recipe import AnyRecipe
 from trtnemo.recipe.nearest import suggestion
 
@@ -97,7 +98,8 @@ def check_recipe(invocation: Invocation, recipe: AnyRecipe) -> LaunchReport:
     """Return the check of the start that a recipe means, on the devices that it is written for."""
     hardware = recipe.hardware
     count = hardware.count if "hardware" in recipe.model_fields_set else None
-    return check_invocation(invocation, hardware.compute_capability, count)
+    report = check_invocation(invocation, hardware.compute_capability, count)
+    return dataclasses.replace(report, findings=ordered([*report.findings, *start_findings(recipe)]))
 
 
 def _with_known_issues(findings: list[Finding], server: Server, case: Case) -> list[Finding]:

@@ -58,11 +58,12 @@ def _pairs(network: Network, deployment: Deployment, device: Device) -> Iterator
         stages = _stages(network, changed, device)
         fewer = min(fit.largest_batch(context, batch) for fit in stages)
         shorter = min(fit.largest_context(batch, context) for fit in stages)
-        if fewer:
-            yield f"{text}, batch {fewer} at {context:,} tokens"
-        if shorter >= _SHORTEST:
-            yield f"{text}, batch {batch} at {shorter:,} tokens"
-        if fewer or shorter >= _SHORTEST:
+        pairs = [(fewer, context)] * bool(fewer) + [(batch, shorter)] * (shorter >= _SHORTEST)
+        changes = [{"max_batch_size": size, "max_seq_len": length} for size, length in pairs]
+        if pairs and not any(_fits(network, changed.model_copy(update=change), device) for change in changes):
+            return  # what the server's start checks stop, more devices do not mend
+        yield from (f"{text}, batch {size} at {length:,} tokens" for size, length in pairs)
+        if pairs:
             return
 
 
@@ -94,5 +95,5 @@ def _splits(network: Network, deployment: Deployment) -> bool:
 def _fits(network: Network, deployment: Deployment, device: Device) -> bool:
     batch, context = deployment.max_batch_size, deployment.max_seq_len
     return _splits(network, deployment) and all(
-        fit.fits(batch, context) for fit in _stages(network, deployment, device)
+        fit.fits(batch, context) and not fit.is_refused for fit in _stages(network, deployment, device)
     )

@@ -9,7 +9,7 @@ from trtnemo.checkpoint.family.config import ModelConfig
 from trtnemo.plan.deployment import Deployment
 from trtnemo.plan.hardware import DeviceMemory
 from trtnemo.plan.network import Network
-from trtnemo.plan.server_memory import Reservation, StateBytes
+from trtnemo.plan.server_memory import Reservation, Start, StartFault, StateBytes
 from trtnemo.plan.state import state_bytes
 from trtnemo.plan.weights import WeightBytes
 from trtnemo.plan.workspace import WorkspaceBytes, workspace_bytes
@@ -78,6 +78,29 @@ class Fit:
     def outside(self) -> int:
         """Bytes that the server's share leaves."""
         return self.device.memory_bytes - int(self.device.memory_bytes * self.deployment.memory_fraction)
+
+    def start_faults(self) -> list[StartFault]:
+        """Return what the server's own start checks find, those that stop it first."""
+        deployment, memory = self.deployment, self.device.memory_bytes
+        size = deployment.max_batch_size
+        workspace = 0 if deployment.memory.share == "static" else self.workspace(size).total
+        start = Start(
+            batch=deployment.batch(size),
+            config=self.config,
+            state=self.state,
+            memory_bytes=memory,
+            unified=self.device.unified,
+            share=deployment.memory_fraction,
+            pool=max(int(memory * deployment.memory_fraction) - self.weights - workspace, 0),
+            page_tokens=self.reservation(size).page_tokens,
+        )
+        found = [fault for check in deployment.memory.start_checks if (fault := check(start)) is not None]
+        return sorted(found, key=lambda fault: not fault.stops)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the server's start checks stop it."""
+        return any(fault.stops for fault in self.start_faults())
 
     def fits(self, batch: int, context: int) -> bool:
         """Return whether so many sequences fit at their full length."""

@@ -87,11 +87,14 @@ def judge_deployment(network: Network, deployment: Deployment, device: DeviceMem
 
 
 def fullest(fits: list[Fit]) -> Fit:
-    """Return the pipeline stage that holds the fewest sequences, and of several the one with the least to spare."""
+    """Return the stage that the server's start checks stop, else the one that holds the fewest sequences.
 
-    def room(fit: Fit) -> tuple[int, int]:
+    Of several it is the one with the least to spare.
+    """
+
+    def room(fit: Fit) -> tuple[bool, int, int]:
         batch, context = fit.deployment.max_batch_size, fit.deployment.max_seq_len
-        return fit.resident(batch, context), fit.need(batch, context).spare
+        return not fit.is_refused, fit.resident(batch, context), fit.need(batch, context).spare
 
     return min(fits, key=room)
 

@@ -76,12 +76,45 @@ def one_slot_each(batch: Batch, config: ModelConfig, state: StateBytes) -> Reser
 
 
 @dataclass(frozen=True)
+class Start:
+    """What a server's start checks look at, on one device of one stage.
+
+    `share` is what the server's own option says; `pool` are the bytes of that share that weights and, where it lies
+    inside, workspace leave for keys, values and states; `page_tokens` are the tokens of a KV page.
+    """
+
+    batch: Batch
+    config: ModelConfig
+    state: StateBytes
+    memory_bytes: int
+    unified: bool
+    share: float
+    pool: int
+    page_tokens: int
+
+
+@dataclass(frozen=True)
+class StartFault:
+    """Why a server refuses to start, or, where `stops` is false, why it may; what to do; and who says so."""
+
+    name: str
+    stops: bool
+    sentence: str
+    remedy: str
+    source: str
+
+
+StartCheck = Callable[[Start], StartFault | None]
+
+
+@dataclass(frozen=True)
 class ServerMemory:
     """A server's facts about memory.
 
     `states_with_kv`: a sequence's states come from the KV pool when it arrives, instead of being allocated at start.
     `experts_over_data`: experts are laid out over data-parallel replicas too. `tensor_sizes`: tensor parallel sizes
     that it takes of this family, all where empty. `on_host`: weights, states and workspace are a CPU process's.
+    `start_checks`: what it looks at before it serves, beside whether a sequence fits.
     """
 
     title: str
@@ -91,6 +124,7 @@ class ServerMemory:
     experts_over_data: bool = False
     tensor_sizes: tuple[int, ...] = ()
     on_host: bool = False
+    start_checks: tuple[StartCheck, ...] = ()
 
 
 # Our own runtimes: in a process on the CPU, and on a device.

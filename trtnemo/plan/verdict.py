@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from trtnemo.plan.deployment import Deployment
 from trtnemo.plan.fit import Fit
 from trtnemo.plan.hardware import DeviceMemory
+from trtnemo.plan.server_memory import StartFault
 from trtnemo.plan.workspace import GIB
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`fits`: every sequence at its full length at once; `starts`: fewer of them; `no`: not one, or no start at all."""
+    """`fits`: every sequence at its full length at once; `starts`: fewer of them; `no`: not one, or no start at all.
+
+    `warnings` say what may keep the server from starting all the same.
+    """
 
     kind: Literal["fits", "starts", "no"]
     sentence: str
     resident: int
+    warnings: tuple[str, ...] = ()
 
 
 def judge(fit: Fit) -> Verdict:
-    """Return the verdict on one device."""
+    """Return the verdict on one device; a server whose own start checks stop it fits nothing."""
+    verdict, faults = _by_memory(fit), fit.start_faults()
+    where = hardware_text(fit.deployment, fit.device)
+    if faults and faults[0].stops and verdict.kind != "no":
+        verdict = Verdict("no", f"does not fit: {where}, {_text(faults[0])}", 0)
+    return replace(verdict, warnings=tuple(_text(fault) for fault in faults if not fault.stops))
+
+
+def _text(fault: StartFault) -> str:
+    return f"{fault.sentence}; {fault.remedy} [{fault.source}]"
+
+
+def _by_memory(fit: Fit) -> Verdict:
+    """Return the verdict as far as bytes go."""
     deployment = fit.deployment
     batch, context = deployment.max_batch_size, deployment.max_seq_len
     need, where = fit.need(batch, context), hardware_text(deployment, fit.device)

@@ -19,6 +19,8 @@ def print_plan(plan: Plan) -> None:
     click.secho(plan.verdict.sentence, bold=True)
     for text in plan.advice:
         click.echo(f"  fits with: {text}")
+    for text in plan.verdict.warnings:
+        click.secho(f"  warning: {text}", fg="yellow")
     if plan.verdict.kind != "fits" and not plan.advice:
         click.echo("  no single change that was tried makes it fit")
     deployment = plan.deployment

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from trtnemo.checkpoint.family.config import ModelConfig
+from trtnemo.launch.servers.sglang.mamba_pool import MambaPool
 from trtnemo.plan.server_memory import Batch, Reservation, ServerMemory, StateBytes
 
 
@@ -13,4 +16,9 @@ def _reserve(batch: Batch, config: ModelConfig, state: StateBytes) -> Reservatio
     return Reservation(slots, snapshots, 1, f"{kept}, one for padding; the states after each draft are kept", True)
 
 
-MEMORY = ServerMemory("SGLang", _reserve, share="static")
+MEMORY = ServerMemory("SGLang", _reserve, share="static", start_checks=(MambaPool().check,))
+
+
+def memory_with(pool: MambaPool) -> ServerMemory:
+    """Return the memory of a start whose options size the pool of Mamba states so."""
+    return replace(MEMORY, start_checks=(pool.check,))

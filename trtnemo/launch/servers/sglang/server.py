@@ -11,7 +11,8 @@ from trtnemo.launch.servers.invocation import Invocation
 from trtnemo.launch.servers.server import Server
 from trtnemo.launch.servers.sglang.dialect import DIALECT, MODULE
 from trtnemo.launch.servers.sglang.issues import ISSUES
-from trtnemo.launch.servers.sglang.memory import MEMORY
+from trtnemo.launch.servers.sglang.mamba_pool import RATIO, MambaPool
+from trtnemo.launch.servers.sglang.memory import MEMORY, memory_with
 from trtnemo.launch.servers.spelling import one_name
 from trtnemo.launch.servers.surface import Surface
 from trtnemo.plan.element_types import cache_type, state_type
@@ -80,7 +81,14 @@ class Sglang(Server):
             data, shared = 1, tensor
         context = invocation.count("--context-length", network.config.max_position_embeddings)
         chunk = invocation.count("--chunked-prefill-size", 8192)
+        pool = MambaPool(
+            ratio=invocation.option("--mamba-full-memory-ratio") or RATIO,
+            slots=invocation.option("--max-mamba-cache-size"),
+            replicas=shared,
+            is_capped=invocation.option("--max-running-requests") is not None,
+        )
         return {
+            "memory": memory_with(pool),
             "tensor": tensor,
             "data": data,
             "attention_dp": attention_dp,

@@ -11,7 +11,7 @@ from trtnemo.launch.servers.server import Server
 from trtnemo.launch.servers.surface import Surface
 from trtnemo.launch.servers.vllm import issues, start_checks
 from trtnemo.launch.servers.vllm.dialect import DIALECT
-from trtnemo.launch.servers.vllm.memory import MEMORY
+from trtnemo.launch.servers.vllm.memory import MEMORY, MEMORY_UNCOUNTED
 from trtnemo.plan.element_types import cache_type, state_type
 from trtnemo.plan.network import Network
 
@@ -95,6 +95,7 @@ class Vllm(Server):
         drafts = speculative.get("num_speculative_tokens", 0) if isinstance(speculative, Mapping) else 0
         tensor, data = (invocation.count(name, 1) for name in ("--tensor-parallel-size", "--data-parallel-size"))
         return {
+            "memory": MEMORY if _counts_blocks(invocation) else MEMORY_UNCOUNTED,
             "tensor": tensor,
             "data": data,
             "expert": tensor * data if invocation.option("--enable-expert-parallel") else 1,
@@ -108,6 +109,16 @@ class Vllm(Server):
             "memory_fraction": invocation.option("--gpu-memory-utilization") or 0.9,
             "block_reuse": bool(invocation.option("--enable-prefix-caching")),
         }
+
+
+def _counts_blocks(invocation: Invocation) -> bool:
+    """Return whether the start has full CUDA graphs, and a pool that its share of the memory sizes."""
+    by_hand = ("--num-gpu-blocks-override", "--kv-cache-memory-bytes")
+    if invocation.option("--enforce-eager") or any(invocation.option(name) is not None for name in by_hand):
+        return False
+    compilation = invocation.option("--compilation-config")
+    mode = compilation.get("cudagraph_mode") if isinstance(compilation, Mapping) else None
+    return mode is None or "FULL" in str(mode).upper()
 
 
 SERVER = Vllm()
