@@ -41,6 +41,26 @@ def test_the_cards_vllm_recipe_takes_vllms_defaults() -> None:
     assert fields(found, "max_seq_len", "kv_dtype", "ssm_dtype") == (262_144, "fp8", "float16")
 
 
+# vLLM's own test of its defaults (tests/engine/test_arg_utils.py): 70 GiB and more, and no A100
+@pytest.mark.parametrize(
+    ("device", "sizes"),
+    [
+        (("name=h100",), (1024, 8192)),
+        (("name=dgx-spark",), (1024, 8192)),
+        (("name=a100",), (256, 2048)),
+        (("name=l40s",), (256, 2048)),
+        (("name=my-gpu", "memory_mib=71679"), (256, 2048)),
+        (("name=my-gpu", "memory_mib=71680"), (1024, 8192)),
+        (("name=my-gpu",), (1024, 8192)),
+    ],
+)
+def test_vllms_defaults_follow_the_device(device: tuple[str, ...], sizes: tuple[int, int]) -> None:
+    changes = [f"hardware.{setting}" for setting in device]
+    assert fields(deployed("vllm-b200", *changes), "max_batch_size", "max_num_tokens") == sizes
+    given = deployed("vllm-b200", *changes, "limits.max_batch_size=7", "limits.max_num_tokens=4096")
+    assert fields(given, "max_batch_size", "max_num_tokens") == (7, 4096)
+
+
 def test_vllms_expert_parallelism_is_as_wide_as_its_devices() -> None:
     found = deployed("vllm-b200", "hardware.count=4", "parallel.tensor=2", "parallel.data=2", "parallel.expert=4")
     assert fields(found, "tensor", "data", "expert", "expert_tensor") == (2, 2, 4, 1)

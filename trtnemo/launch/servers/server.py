@@ -15,6 +15,7 @@ from trtnemo.launch.servers.invocation import Invocation, StartFile
 from trtnemo.launch.servers.issue import KnownIssue
 from trtnemo.launch.servers.log_stages import STAGES, Stage
 from trtnemo.launch.servers.surface import Dialect, Surface
+from trtnemo.plan.hardware import Device
 from trtnemo.plan.network import Network
 from trtnemo.plan.server_memory import ServerMemory
 
@@ -94,6 +95,10 @@ class Server:
     def deployment(self, invocation: Invocation, network: Network) -> dict[str, Any]:
         """Return what a plan needs to know of a start, with the server's own defaults; raises RecipeError."""
         raise NotImplementedError
+
+    def sizes_on(self, device: Device | None, invocation: Invocation) -> dict[str, Any]:
+        """Return what of a deployment the server chooses by the device, where the start does not say it."""
+        return {}
 
     def parallel_sizes(self, invocation: Invocation) -> tuple[Any, Any]:
         """Return (tensor, pipeline) parallel sizes as given, 1 by default."""

@@ -13,6 +13,7 @@ from trtnemo.launch.servers.vllm import issues, start_checks
 from trtnemo.launch.servers.vllm.dialect import DIALECT
 from trtnemo.launch.servers.vllm.memory import MEMORY, MEMORY_UNCOUNTED
 from trtnemo.plan.element_types import cache_type, state_type
+from trtnemo.plan.hardware import Device
 from trtnemo.plan.network import Network
 
 PLUGIN = Path(__file__).resolve().parent / "super_v3_reasoning_parser.py"
@@ -109,6 +110,17 @@ class Vllm(Server):
             "memory_fraction": invocation.option("--gpu-memory-utilization") or 0.9,
             "block_reuse": bool(invocation.option("--enable-prefix-caching")),
         }
+
+    def sizes_on(self, device: Device | None, invocation: Invocation) -> dict[str, Any]:
+        """Return 256 sequences and 2,048 tokens a step for devices of less than 70 GiB and for the A100."""
+        lesser = {"max_batch_size": ("--max-num-seqs", 256), "max_num_tokens": ("--max-num-batched-tokens", 2048)}
+        is_lesser = device is not None and _is_small(device)
+        return {field: size for field, (name, size) in lesser.items() if is_lesser and not invocation.option(name)}
+
+
+def _is_small(device: Device) -> bool:
+    """Return whether vLLM takes its lesser defaults (get_batch_defaults in vllm/engine/arg_utils.py)."""
+    return device.memory_bytes < 70 << 30 or "a100" in device.title.lower()
 
 
 def _counts_blocks(invocation: Invocation) -> bool:
