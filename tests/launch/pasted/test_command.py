@@ -211,7 +211,7 @@ def test_every_way_of_starting_is_known(text: str, server: str, model: str) -> N
         ("cat > a << EOF\nx", "not closed by EOF"),
         ("docker run --rm", "names no image"),
         ("vllm serve --port 8000", "names no model"),
-        ("trtllm-serve disaggregated -c x.yml", "trtllm-serve disaggregated is not checked here"),
+        ("trtllm-serve disaggregated -c x.yml", "its YAML file, which is not in the text"),
         ("x" * 70000, "longer than 65536 bytes"),
     ],
 )

@@ -16,6 +16,7 @@ from tests.support.launch.starts import (
     VLLM_MTP,
     at_version,
     of_model,
+    pasted,
     with_drafts,
     with_file,
     with_options,
@@ -142,6 +143,47 @@ LOOK_ALIKES: dict[str, list[tuple[Invocation, str | None]]] = {
     "vllm-auto-tool-choice": [
         (with_options(FINE_VLLM, tool_call_parser="qwen3_coder", enable_auto_tool_choice=True), None),
         (with_options(FINE_VLLM, enable_auto_tool_choice=True), None),
+    ],
+    "vllm-foreign-reasoning-parser": [
+        (with_options(FINE_VLLM, reasoning_parser="deepseek_r1"), None),
+        (with_options(FINE_VLLM, reasoning_parser="granite", reasoning_parser_plugin="x.py"), None),
+        (dataclasses.replace(with_options(FINE_VLLM, reasoning_parser="granite"), model="ibm/granite"), None),
+    ],
+    "vllm-heads": [
+        (with_options(FINE_VLLM, tensor_parallel_size=8), None),
+        (dataclasses.replace(with_options(FINE_VLLM, tensor_parallel_size=3), model="m/unknown"), None),
+    ],
+    "vllm-unified-memory": [
+        (pasted(with_options(FINE_VLLM, gpu_memory_utilization=0.85)), "12.1"),
+        (pasted(with_options(FINE_VLLM, gpu_memory_utilization=0.95)), "12.0"),
+        (pasted(with_options(FINE_VLLM, gpu_memory_utilization=0.95)), None),
+    ],
+    "vllm-unified-memory-near": [(pasted(with_options(FINE_VLLM, gpu_memory_utilization=0.85)), "12.1")],
+    "vllm-whole-device": [
+        (pasted(with_options(FINE_VLLM, gpu_memory_utilization=0.95)), "9.0"),
+        (pasted(with_options(FINE_VLLM, gpu_memory_utilization=0.99)), "12.1"),
+    ],
+    "vllm-moved-plugin": [(with_options(FINE_VLLM, tool_parser_plugin="mine.py"), None)],
+    "vllm-reasoning-config": [(with_options(FINE_VLLM, reasoning_config={"reasoning_start_str": "a"}), None)],
+    "sglang-foreign-tool-parser": [(with_options(FINE_SGLANG, tool_call_parser="qwen3_coder"), None)],
+    "sglang-foreign-reasoning-parser": [(with_options(FINE_SGLANG, reasoning_parser="nemotron_3"), None)],
+    "sglang-no-reasoning-parser": [
+        (with_options(FINE_SGLANG, tool_call_parser="qwen3_coder", reasoning_parser="nemotron_3"), None)
+    ],
+    "sglang-heads": [
+        (with_options(FINE_SGLANG, tensor_parallel_size=4), None),
+        (with_options(FINE_SGLANG, tensor_parallel_size=6, enable_dp_attention=True), None),
+    ],
+    "trtllm-autodeploy-parallel": [
+        (with_options(backend="_autodeploy"), None),
+        (with_options(tensor_parallel_size=2), None),
+    ],
+    "trtllm-autodeploy-batch": [(with_options(max_batch_size=64, max_num_tokens=32), None)],
+    "trtllm-foreign-tool-parser": [(with_options(tool_parser="qwen3_coder"), None)],
+    "trtllm-foreign-reasoning-parser": [(with_options(reasoning_parser="nano-v3"), None)],
+    "trtllm-no-reasoning-parser": [
+        (with_options(tool_parser="qwen3_coder", reasoning_parser="nano-v3"), None),
+        (with_options(reasoning_parser="nano-v3"), None),
     ],
     "sglang-draft-radix-cache": [
         (with_options(FINE_SGLANG, speculative_algorithm="NEXTN", disable_radix_cache=True), None),

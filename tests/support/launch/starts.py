@@ -33,6 +33,11 @@ FINE_VLLM = start_of("vllm", "0.20.0", SUPER, {"--port": 8000})
 FINE_SGLANG = start_of("sglang", "0.5.10", SUPER, {"--port": 30000})
 
 
+def pasted(start: Invocation) -> Invocation:
+    """Return the same start as a pasted text gives it."""
+    return dataclasses.replace(start, is_pasted=True)
+
+
 def with_file(**keys: Any) -> Invocation:
     """Return the sound start with other keys in its file."""
     return dataclasses.replace(FINE, llm_args={**(FINE.llm_args or {}), **keys})

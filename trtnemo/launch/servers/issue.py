@@ -11,6 +11,7 @@ from typing import Any
 
 from packaging.version import Version
 
+from trtnemo.checkpoint.family.config import ModelConfig
 from trtnemo.checkpoint.family.releases import release_named
 from trtnemo.findings import Finding, Severity
 from trtnemo.launch.servers.invocation import Invocation
@@ -74,6 +75,12 @@ class Case:
     def is_stranger(self) -> bool:
         """Whether the model is named after the family, and none of the rules for its hybrids applies to the name."""
         return self.is_nemotron and not self.is_nemotron_h and "LLAMA" not in self.invocation.model.upper()
+
+    @property
+    def network(self) -> ModelConfig | None:
+        """The network of the release that has this name, where it is one whose config is known here."""
+        release = release_named(self.invocation.model)
+        return None if release is None else release.config
 
     @property
     def trained_positions(self) -> int | None:

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from trtnemo.errors import RecipeError
+from trtnemo.launch.servers.family_rules import Parsers, heads_issue, parser_issues
 from trtnemo.launch.servers.invocation import Invocation
 from trtnemo.launch.servers.server import Server
 from trtnemo.launch.servers.sglang.dialect import DIALECT, MODULE
@@ -17,6 +18,17 @@ from trtnemo.launch.servers.spelling import one_name
 from trtnemo.launch.servers.surface import Surface
 from trtnemo.plan.element_types import cache_type, state_type
 from trtnemo.plan.network import Network
+
+_PARSERS = Parsers(
+    tool_option="--tool-call-parser",
+    reasoning_option="--reasoning-parser",
+    tools=("qwen3_coder", "auto"),
+    reasonings=("nemotron_3", "deepseek-r1", "auto"),
+)
+_FAMILY = (
+    *parser_issues("sglang", _PARSERS),
+    heads_issue("sglang", "--tensor-parallel-size", "--enable-dp-attention"),
+)
 
 
 class Sglang(Server):
@@ -42,7 +54,7 @@ class Sglang(Server):
         "server.port": "--port",
     }
     memory = MEMORY
-    issues = ISSUES
+    issues = (*ISSUES, *_FAMILY)
     proof = "recipes taken by the parser of the 0.5.10 wheel"
 
     def spelled(self, field: str, value: Any) -> Any:

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from trtnemo.errors import UsageError
+from trtnemo.launch.servers.family_rules import Parsers, parser_issues
 from trtnemo.launch.servers.invocation import Invocation, StartFile
 from trtnemo.launch.servers.server import Server, Several
 from trtnemo.launch.servers.settings import effective_settings
@@ -21,6 +22,12 @@ from trtnemo.plan.network import Network
 
 CONFIG_FILE = "extra-llm-api-config.yml"
 _OTHER_SUBCOMMANDS = ("disaggregated_mpi_worker", "mm_embedding_serve", "embeddings")
+_PARSERS = Parsers(
+    tool_option="--tool_parser",
+    reasoning_option="--reasoning_parser",
+    tools=("qwen3_coder", "auto"),
+    reasonings=("nano-v3", "nemotron-v3", "deepseek-r1", "auto"),
+)
 
 
 class Trtllm(Server):
@@ -47,7 +54,7 @@ class Trtllm(Server):
         "server.port": "--port",
     }
     memory = MEMORY
-    issues = (*issues.ISSUES, *memory_issues.ISSUES, *refusals.ISSUES)
+    issues = (*issues.ISSUES, *memory_issues.ISSUES, *refusals.ISSUES, *parser_issues("trtllm", _PARSERS))
     file_option = "--extra_llm_api_options"
     unread_file_option = None
 

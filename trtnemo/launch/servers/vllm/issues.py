@@ -37,7 +37,8 @@ def _drafts_and_chunks(case: Case) -> tuple[str, str] | None:
 
 
 def _hopper(case: Case) -> tuple[str, str] | None:
-    return ("checkpoint", "NVFP4 on Hopper") if case.is_nvfp4 and case.is_hopper else None
+    is_older = case.is_nvfp4 and case.lacks_fp4
+    return ("checkpoint", f"NVFP4 on compute capability {case.compute_capability}") if is_older else None
 
 
 def _parser_without_plugin(case: Case) -> tuple[str, str] | None:

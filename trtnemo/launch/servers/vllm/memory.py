@@ -23,17 +23,18 @@ import math
 from dataclasses import replace
 
 from trtnemo.checkpoint.family.config import ModelConfig
+from trtnemo.launch.servers.surface import Surface
 from trtnemo.plan.server_memory import Batch, Reservation, ServerMemory, Start, StartFault, StateBytes
 
 _CONTEXT_BYTES = 1 << 29
 _DISCRETE_SAFE = 0.97
 _UNIFIED_SAFE, _UNIFIED_MOST = 0.85, 0.92
-_OPTION = "--gpu-memory-utilization"
+SHARE = "--gpu-memory-utilization"
 _UNIFIED = "vllm-project/recipes PR 632, MiaAI-Lab GLM-5.3-Flash-EXL3-2x-DGX-Sparks issue 47"
 _DISCRETE = "vLLM's start logs of H100 and RTX 5090"
 _SINCE = "0.20.0.dev0"
-# 524 blocks are reported where this formula, over a workspace that is a model, says about 620
-_CERTAIN = 0.8
+# 524 blocks are reported where this formula, over a workspace that knows no captured graphs, says 719
+_CERTAIN = 0.7
 _COUNTED = "vLLM PR 38270; NVIDIA-AI-Blueprints retail-shopping-assistant PR 95"
 
 
@@ -48,12 +49,17 @@ def _reserve(batch: Batch, config: ModelConfig, state: StateBytes) -> Reservatio
     return Reservation(slots, 0, page, reason, inferred=True)
 
 
+def default_share(surface: Surface) -> float:
+    """Return the share that a version takes where none is given: 0.92 in both recorded ones."""
+    option = surface.find(SHARE)
+    return option.default if option is not None and isinstance(option.default, float) else 0.92
+
+
 def check_free_memory(start: Start) -> StartFault | None:
     """Return why the share is not free at start, or may not be."""
-    share = f"vLLM takes {start.share:g} of the device"
     if start.unified:
-        return _unified(start.share, share)
-    left = start.memory_bytes * (1 - start.share)
+        return unified_share(start.share)
+    share, left = _taken(start.share), start.memory_bytes * (1 - start.share)
     if left < _CONTEXT_BYTES:
         sentence = f"{share} and refuses to start: its own CUDA context leaves less than that free"
         return _fault(True, sentence, "0.95", _DISCRETE)
@@ -63,7 +69,13 @@ def check_free_memory(start: Start) -> StartFault | None:
     return None
 
 
-def _unified(value: float, share: str) -> StartFault | None:
+def _taken(share: float) -> str:
+    return f"vLLM takes {share:g} of the device"
+
+
+def unified_share(value: float) -> StartFault | None:
+    """Return why a share of a memory that is the CPU's too is not free at start, or may not be."""
+    share = _taken(value)
     if value >= _UNIFIED_MOST:
         sentence = f"{share} and refuses to start: the CPU's share is in the same memory, and so much is never free"
         return _fault(True, sentence, f"{_UNIFIED_SAFE:g}", _UNIFIED)
@@ -77,7 +89,7 @@ def _unified(value: float, share: str) -> StartFault | None:
 
 
 def _fault(stops: bool, sentence: str, lower: str, source: str) -> StartFault:
-    return StartFault("vllm-free-memory", stops, sentence, f"give {_OPTION} {lower} or less", source)
+    return StartFault("vllm-free-memory", stops, sentence, f"give {SHARE} {lower} or less", source)
 
 
 def check_blocks(start: Start) -> StartFault | None:

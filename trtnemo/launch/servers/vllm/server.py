@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from trtnemo.launch.servers.family_rules import Parsers, heads_issue, parser_issues
 from trtnemo.launch.servers.invocation import Invocation, StartFile
 from trtnemo.launch.servers.server import Server
 from trtnemo.launch.servers.surface import Surface
-from trtnemo.launch.servers.vllm import issues, start_checks
+from trtnemo.launch.servers.vllm import free_share, issues, start_checks
 from trtnemo.launch.servers.vllm.dialect import DIALECT
-from trtnemo.launch.servers.vllm.memory import MEMORY, MEMORY_UNCOUNTED
+from trtnemo.launch.servers.vllm.memory import MEMORY, MEMORY_UNCOUNTED, SHARE, default_share
 from trtnemo.plan.element_types import cache_type, state_type
 from trtnemo.plan.hardware import Device
 from trtnemo.plan.network import Network
@@ -20,6 +21,14 @@ PLUGIN = Path(__file__).resolve().parent / "super_v3_reasoning_parser.py"
 PLUGIN_OPTION = "--reasoning-parser-plugin"
 PLUGIN_PARSER = "super_v3"
 _MODULES = ("vllm.entrypoints.openai.api_server", "vllm.entrypoints.cli.main")
+_PARSERS = Parsers(
+    tool_option="--tool-call-parser",
+    reasoning_option="--reasoning-parser",
+    tools=("qwen3_coder", "qwen3_xml"),
+    reasonings=("nemotron_v3", "deepseek_r1"),
+    plugins=("--tool-parser-plugin", PLUGIN_OPTION),
+)
+_FAMILY = (*parser_issues("vllm", _PARSERS), heads_issue("vllm", "--tensor-parallel-size"))
 
 
 class Vllm(Server):
@@ -46,7 +55,7 @@ class Vllm(Server):
         "server.port": "--port",
     }
     memory = MEMORY
-    issues = (*issues.ISSUES, *start_checks.ISSUES)
+    issues = (*issues.ISSUES, *start_checks.ISSUES, *free_share.ISSUES, *_FAMILY)
     counters = {  # noqa: RUF012 - a ClassVar of the protocol
         "drafted_tokens": "vllm:spec_decode_num_draft_tokens_total",
         "accepted_tokens": "vllm:spec_decode_num_accepted_tokens_total",
@@ -107,7 +116,7 @@ class Vllm(Server):
             "kv_dtype": cache_type(invocation.option("--kv-cache-dtype"), network),
             "ssm_dtype": state_type(invocation.option("--mamba-ssm-cache-dtype")),
             "draft_tokens": drafts,
-            "memory_fraction": invocation.option("--gpu-memory-utilization") or 0.9,
+            "memory_fraction": invocation.option(SHARE) or default_share(invocation.surface),
             "block_reuse": bool(invocation.option("--enable-prefix-caching")),
         }
 

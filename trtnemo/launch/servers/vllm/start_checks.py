@@ -1,14 +1,14 @@
-"""What vLLM itself refuses, or loses in silence, of a start with the family: devices, draft head, parsers."""
+"""What vLLM itself refuses of a start with the family: rounding, draft head, plug-ins of older cards."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 
 from trtnemo.launch.servers.issue import Case, KnownIssue
 
 # MoE backends that take weights which are not quantized, as those of the draft head beside an NVFP4 body
 _UNQUANTIZED = ("auto", "triton", "batched_triton", "flashinfer_trtllm", "flashinfer_cutlass", "aiter")
-_TOOL_PARSERS = ("qwen3_coder", "qwen3_xml")
 
 
 def _rounding(case: Case) -> tuple[str, str] | None:
@@ -29,21 +29,38 @@ def _draft_head(case: Case) -> tuple[str, str] | None:
     return "--moe-backend", f"{backend} reaches the draft head, whose weights are not quantized"
 
 
-def _foreign_tool_parser(case: Case) -> tuple[str, str] | None:
-    name = case.option("--tool-call-parser")
-    if not case.is_nemotron_3 or name is None or case.option("--tool-parser-plugin"):
-        return None
-    known = case.late_choices("--tool-call-parser")
-    return ("--tool-call-parser", f"{name!r}") if name in known and name not in _TOOL_PARSERS else None
+def _moved_plugin(case: Case) -> tuple[str, str] | None:
+    name = case.option("--tool-parser-plugin")
+    is_old = isinstance(name, str) and PurePosixPath(name).name.startswith("nemotron_toolcall_parser")
+    return ("--tool-parser-plugin", f"{name} of an older card") if is_old else None
 
 
-def _open_thinking(case: Case) -> tuple[str, str] | None:
-    if case.is_nemotron_3 and case.option("--tool-call-parser") and not case.option("--reasoning-parser"):
-        return "--reasoning-parser", "tool calls are read, and thinking is not"
-    return None
+def _untyped_start(case: Case) -> tuple[str, str] | None:
+    given = case.option("--reasoning-config")
+    return ("--reasoning-config", "with --reasoning-parser") if given and case.option("--reasoning-parser") else None
 
 
 ISSUES = (
+    KnownIssue(
+        name="vllm-moved-plugin",
+        severity="error",
+        since="0.15.0",
+        symptom="it imports vllm.entrypoints modules that have moved: the server stops at start",
+        source="vllm-project/vllm issues 34405 and 42065",
+        remedy="Use the built-in parser of the model: qwen3_coder for Nemotron-3, else the checkpoint's newest plug-in",
+        trigger=_moved_plugin,
+        log=r"No module named 'vllm\.entrypoints\.openai\.(protocol|tool_parsers)",
+    ),
+    KnownIssue(
+        name="vllm-reasoning-config",
+        severity="note",
+        until="0.20.0",
+        is_confirmed=False,
+        symptom="content was always null in 0.19.1rc1, and later builds answer rightly",
+        source="vllm-project/vllm issue 39103",
+        remedy="Ask one question and look at content; leave --reasoning-config out if it is null",
+        trigger=_untyped_start,
+    ),
     KnownIssue(
         name="vllm-stochastic-rounding",
         severity="error",
@@ -61,21 +78,5 @@ ISSUES = (
         remedy='Put "moe_backend": "triton" into --speculative-config',
         trigger=_draft_head,
         log=r"moe_backend='\w+' is not supported for unquantized MoE",
-    ),
-    KnownIssue(
-        name="vllm-foreign-tool-parser",
-        severity="warning",
-        symptom="it reads another family's calls: Nemotron-3 writes <function=...>, and no call is found",
-        source="the model cards",
-        remedy="Use qwen3_coder (Nemotron 3.5: qwen3_xml)",
-        trigger=_foreign_tool_parser,
-    ),
-    KnownIssue(
-        name="vllm-no-reasoning-parser",
-        severity="warning",
-        symptom="thinking and </think> stay in the content",
-        source="the model cards; NemoClaw PR 6992",
-        remedy="Add --reasoning-parser nemotron_v3",
-        trigger=_open_thinking,
     ),
 )
