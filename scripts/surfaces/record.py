@@ -66,6 +66,16 @@ def site_of(name: str) -> Path:
     return site
 
 
+def python_of(name: str) -> Path:
+    """Return a program that is the environment's Python with one server's wheel: what `--server-python` takes."""
+    prepare()
+    program = ENVIRONMENT / "bin" / f"python-{name}"
+    text = f'#!/bin/sh\nPYTHONPATH="{site_of(name)}" exec "{ENVIRONMENT}/bin/python" "$@"\n'
+    program.write_text(text, encoding="utf-8")
+    program.chmod(0o755)
+    return program
+
+
 def run_inside(name: str, script: str, *arguments: str, text: str = "") -> dict[str, Any]:
     """Return the JSON that a script beside this one prints, run with one server's wheel on the path."""
     prepare()

@@ -38,6 +38,15 @@ if TYPE_CHECKING:
 @click.option(
     "--compute-capability", help="CUDA compute capability of the command's devices, such as 10.0; a recipe says it."
 )
+@click.option(
+    "--installed",
+    is_flag=True,
+    help="Also ask the installed server: its own parser and configuration, without a GPU, for the recipe's or the "
+    "stated device.",
+)
+@click.option(
+    "--server-python", metavar="PATH", help="With --installed: the environment that has the server, or its Python."
+)
 @click.option("--revision", help="Hub revision: branch, tag or commit.")
 @set_option
 @json_option
@@ -56,6 +65,8 @@ def check(
     part: str | None,
     server_version: str | None,
     compute_capability: str | None,
+    installed: bool,
+    server_python: str | None,
     revision: str | None,
     settings: tuple[str, ...],
     as_json: bool,
@@ -79,6 +90,8 @@ def check(
         raise UsageError("--source and --force go with --repair")
     if settings and recipe is None:
         raise UsageError("--set changes a recipe; give --recipe")
+    if (installed and checkpoint is not None) or (server_python is not None and not installed):
+        raise UsageError("--installed goes with --recipe or --command, and --server-python with --installed")
     if part is not None and command is None:
         raise UsageError("--part names one of the starts in a --command")
     if compute_capability is not None and command is None:
@@ -92,9 +105,10 @@ def check(
     if checkpoint is not None:
         passed = _check_checkpoint(checkpoint, revision, (headers_only, modelopt), (repair, source, force), as_json)
     elif recipe is not None:
-        passed = _check_recipe(recipe, settings, as_json)
+        passed = _check_recipe(recipe, settings, (installed, server_python), as_json)
     else:
-        passed = _check_command(pasted_text(str(command)), part, server_version, compute_capability, as_json)
+        text, asked = pasted_text(str(command)), (installed, server_python)
+        passed = _check_command(text, part, server_version, compute_capability, asked, as_json)
     if not passed:
         context.exit(1)
 
@@ -128,24 +142,47 @@ def _check_checkpoint(
     return report.passed
 
 
-def _check_recipe(name: str, settings: Sequence[str], as_json: bool) -> bool:
-    from trtnemo.launch.check import check_recipe
+def _check_recipe(name: str, settings: Sequence[str], asked: tuple[bool, str | None], as_json: bool) -> bool:
+    from trtnemo.launch.check import check_recipe, with_opinion
     from trtnemo.launch.from_recipe import to_invocation
     from trtnemo.recipe import ExternalRecipe, load_recipe
 
     recipe = load_recipe(name, settings)
     if not isinstance(recipe, ExternalRecipe):
+        if asked[0]:
+            raise UsageError(f"runtime '{recipe.runtime}' is our own: there is no other server to ask")
         return _check_own(recipe, as_json)
-    return _tell(check_recipe(to_invocation(recipe), recipe), as_json)
+    invocation = to_invocation(recipe)
+    report = check_recipe(invocation, recipe)
+    if asked[0]:
+        from trtnemo.launch.installed.second_opinion import ask_installed
+        from trtnemo.launch.installed.stated import stated_for_recipe
+
+        device, title = stated_for_recipe(recipe, invocation)
+        report = with_opinion(report, ask_installed(invocation, device, asked[1]), title)
+    return _tell(report, as_json)
 
 
 def _check_command(
-    text: str, part: str | None, version: str | None, compute_capability: str | None, as_json: bool
+    text: str,
+    part: str | None,
+    version: str | None,
+    compute_capability: str | None,
+    asked: tuple[bool, str | None],
+    as_json: bool,
 ) -> bool:
-    from trtnemo.launch.check import check_invocation
+    from trtnemo.launch.check import check_invocation, with_opinion
     from trtnemo.launch.pasted.command import read_command
 
-    return _tell(check_invocation(read_command(text, version, part), compute_capability), as_json)
+    invocation = read_command(text, version, part)
+    report = check_invocation(invocation, compute_capability)
+    if asked[0]:
+        from trtnemo.launch.installed.second_opinion import ask_installed
+        from trtnemo.launch.installed.stated import stated_by_capability
+
+        device, title = stated_by_capability(compute_capability, invocation)
+        report = with_opinion(report, ask_installed(invocation, device, asked[1]), title)
+    return _tell(report, as_json)
 
 
 def _tell(report: LaunchReport, as_json: bool) -> bool:
@@ -178,6 +215,8 @@ def _print_launch(report: LaunchReport) -> None:
     click.echo(f"{report.model}: checked against {report.checked_against}\nrecord: {report.evidence}")
     counts = [_counted(number, *_COUNTED[what]) for what, number in report.read.items() if number]
     click.echo(f"read as {report.form}: {', '.join(counts) or 'no option'}")
+    if len(report.witnesses) > 1:
+        click.echo(f"asked: {'; '.join(report.witnesses)}")
     for finding in report.findings:
         click.secho(f"{finding.severity}: {finding.subject} [{finding.rule}]", bold=True)
         click.echo(f"  {finding.message}")

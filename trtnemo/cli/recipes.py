@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from trtnemo.cli.options import json_option, print_json, set_option
 from trtnemo.cli.pasted import part_option, pasted_text
+from trtnemo.errors import UsageError
 
 
 @click.group()
 def recipes() -> None:
-    """List, show, describe and import recipes."""
+    """List, show, describe, import and upgrade recipes."""
 
 
 @recipes.command("list")
@@ -54,6 +57,42 @@ def show_schema() -> None:
     from trtnemo.recipe import json_schema
 
     print_json(json_schema())
+
+
+@recipes.command("upgrade")
+@click.argument("recipe")
+@click.option("--to", "version", required=True, help="Version of the recipe's server to write it for.")
+@click.option("--output", type=click.Path(path_type=Path), help="File to write.  [default: RECIPE-VERSION.yaml here]")
+@click.option("--force", is_flag=True, help="Overwrite the file.")
+@json_option
+def upgrade(recipe: str, version: str, output: Path | None, force: bool, as_json: bool) -> None:
+    """Write a recipe for another version of its server, and say what changes.
+
+    Options and keys that the version no longer has become comments; options whose default is another one, and findings
+    of `check` that come or go, are told. Exits 1 when the written recipe still has errors.
+    """
+    from trtnemo.launch.upgrade import default_output, upgrade_recipe
+
+    upgraded = upgrade_recipe(recipe, version)
+    target = output or default_output(recipe, version)
+    if target.exists() and not force:
+        raise UsageError("exists already", where=str(target), remedy="Give another --output, or --force")
+    try:
+        target.write_text(upgraded.text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot be written: {error.strerror}", where=str(target)) from None
+    failed = [finding for finding in upgraded.findings if finding.severity == "error"]
+    if as_json:
+        changes = [vars(change) for change in upgraded.changes]
+        found = [vars(finding) for finding in upgraded.findings]
+        print_json({"written": str(target), "passed": not failed, "changes": changes, "findings": found})
+    else:
+        for change in upgraded.changes:
+            click.echo(f"{change.kind}: {change.subject} {change.sentence}")
+        left = f"{len(failed)} error{'s' if len(failed) != 1 else ''} left"
+        click.echo(f"{target}: written for {upgraded.checked_against}, {left}")
+    if failed:
+        raise SystemExit(1)
 
 
 @recipes.command("import")

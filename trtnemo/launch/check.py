@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trtnemo.findings import Finding, errors, ordered
+from trtnemo.launch.installed.second_opinion import Opinion, merged
 from trtnemo.launch.options.checking import check_options
 from trtnemo.launch.options.llm_args import check_llm_args
 from trtnemo.launch.servers.invocation import Container, Invocation
@@ -39,6 +40,7 @@ class LaunchReport:
     form: str
     read: Mapping[str, int]
     findings: list[Finding]
+    witnesses: tuple[str, ...] = ()
 
     @property
     def unread(self) -> list[str]:
@@ -82,7 +84,15 @@ def check_invocation(
         form=invocation.form,
         read=_counted(invocation),
         findings=ordered(findings),
+        witnesses=(f"rules and record of {choice.surface.title}",),
     )
+
+
+def with_opinion(report: LaunchReport, opinion: Opinion, device: str) -> LaunchReport:
+    """Return a report with what the installed server itself said of the start on a stated device."""
+    witness = f"{opinion.witness}, on a stated {device}"
+    findings = ordered(merged(report.findings, opinion, report.version))
+    return dataclasses.replace(report, findings=findings, witnesses=(*report.witnesses, witness))
 
 
 def _counted(invocation: Invocation) -> dict[str, int]:

@@ -172,7 +172,7 @@ def test_what_another_versions_record_refuses_is_a_warning() -> None:
     assert {finding.severity for finding in check_invocation(read_command(text, "0.20.0")).findings} == {"error"}
     report = check_invocation(read_command(text, "0.25.0"))
     assert [finding.severity for finding in report.findings] == ["warning", "warning", "note"]
-    assert report.findings[-1].message == "there is no record of 0.25.0: checked against vLLM 0.20.0"
+    assert report.findings[-1].message == "there is no record of 0.25.0: checked against vLLM 0.22.0"
     assert report.passed
 
 

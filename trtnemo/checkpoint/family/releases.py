@@ -64,6 +64,12 @@ def release_named(name: str) -> Release | None:
     return next((find_release(known) for known in RELEASES if known.rpartition("/")[2] == last), None)
 
 
+def release_config(name: str) -> dict[str, Any] | None:
+    """Return the config.json of the release that a hub id, or the last part of a path, names; without its map."""
+    release = release_named(name)
+    return None if release is None else read_json_object(FOLDER / f"{RELEASES[release.name][0]}.json")
+
+
 def _read_map(path: Path, config: ModelConfig) -> QuantizationMap:
     """Read the compact form: module below `mixer.` to layer numbers, by format; `{0..511}` stands for all experts."""
     content = read_json_object(path)

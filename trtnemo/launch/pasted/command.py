@@ -21,7 +21,7 @@ from trtnemo.launch.servers.invocation import Invocation
 from trtnemo.launch.servers.registry import all_servers, find_server
 from trtnemo.launch.servers.surface import Surface, choose_surface
 
-_TAG_VERSION = re.compile(r":v?(\d+\.\d+\.\d+(?:rc\d+)?(?:\.?post\d+)?)\b")
+_TAG_VERSION = re.compile(r"[:_]v?(\d+\.\d+\.\d+(?:rc\d+)?(?:\.?post\d+)?)\b")
 _INSTALLED = re.compile(r"([\w-]+)(?:\[[\w,]*\])?==([\w.]+)")
 _MODEL_NAMES = ("--model", "--model-path")
 
@@ -110,6 +110,7 @@ def _invocation(reading: Reading, start: Start, version: str | None) -> Invocati
         config_path=None if path is None else str(path),
         form=reading.form,
         unset=unknown_of(start),
+        stray=tuple(parsed.positional[1:]),
         device_count=_device_count(start, env),
     )
     later = docker.later(invocation.port) if docker is not None and docker.later is not None else []

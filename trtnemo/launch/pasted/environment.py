@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trtnemo.findings import Finding
-from trtnemo.launch.pasted.docker_line import DockerLine
+from trtnemo.launch.pasted.containers.docker_line import DockerLine
 from trtnemo.launch.pasted.shell.command import Command
 from trtnemo.launch.servers.surface import Surface
 from trtnemo.recipe.external import is_secret

@@ -8,10 +8,11 @@ from pathlib import PurePosixPath
 
 from trtnemo.errors import UsageError
 from trtnemo.findings import Finding
-from trtnemo.launch.pasted.docker_line import DockerLine, read_docker
+from trtnemo.launch.pasted.containers.apptainer import apptainer_container
+from trtnemo.launch.pasted.containers.docker_line import DockerLine, read_docker
+from trtnemo.launch.pasted.containers.slurm import pyxis_container
 from trtnemo.launch.pasted.shell.command import Command
 from trtnemo.launch.pasted.shell.script import Script, read_script
-from trtnemo.launch.pasted.slurm import pyxis_container
 from trtnemo.launch.servers.registry import all_servers
 from trtnemo.recipe.external import is_secret
 
@@ -42,13 +43,14 @@ _TELLERS = {
 class Candidate:
     """One command of a text: the container that runs it, if one does, and its name where the form gives it one.
 
-    `device_count` is how many GPUs it gets, where the text says so.
+    `device_count` is how many GPUs it gets, where the text says so; `inside` are files of the image itself.
     """
 
     command: Command
     docker: DockerLine | None = None
     part: str = ""
     device_count: int | None = None
+    inside: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -85,10 +87,7 @@ class Start:
 
 def shell_candidates(script: Script, device_count: int | None = None) -> tuple[Candidate, ...]:
     """Return the commands of a script."""
-    return tuple(
-        Candidate(command, docker_of(command) or pyxis_container(command), device_count=device_count)
-        for command in script.commands
-    )
+    return tuple(Candidate(command, container_of(command), device_count=device_count) for command in script.commands)
 
 
 def find_starts(reading: Reading) -> list[Start]:
@@ -108,7 +107,7 @@ def _starts_of(candidate: Candidate, siblings: list[Command]) -> list[Start]:
         count = docker.device_count
     starts = []
     for script in scripts:
-        inside = frozenset(script.files) if docker is not None else frozenset()
+        inside = candidate.inside | (frozenset(script.files) if docker is not None else frozenset())
         for inner in shell_candidates(script):
             for start in _starts_of(inner, script.commands):
                 nested = (script, *start.nested)
@@ -124,7 +123,16 @@ def _starts_of(candidate: Candidate, siblings: list[Command]) -> list[Start]:
         return []
     server, words = server_words
     strays = _strays(siblings, candidate.command)
-    return [Start(server, words, command, docker, candidate.part, strays=strays, device_count=count)]
+    return [Start(server, words, command, docker, candidate.part, candidate.inside, strays, device_count=count)]
+
+
+def container_of(command: Command) -> DockerLine | None:
+    """Return the container that a command runs, by whichever program."""
+    for read in (docker_of, pyxis_container, apptainer_container):
+        found = read(command)
+        if found is not None:
+            return found
+    return None
 
 
 def docker_of(command: Command) -> DockerLine | None:
@@ -178,7 +186,7 @@ def _server_words(words: list[str], docker: DockerLine | None) -> tuple[str, lis
             after = server.words_after_start(words[place:])
             if after is not None:
                 return name, after
-    if docker is None:
+    if docker is None or docker.entrypoint is not None:
         return None
     repository = docker.container.image.rpartition(":")[0] or docker.container.image
     found = next((name for name, server in servers.items() if server.image in repository), None)
@@ -190,7 +198,7 @@ def _strays(commands: list[Command], start: Command) -> tuple[Finding, ...]:
     place = next((number for number, command in enumerate(commands) if command is start), len(commands))
     message = "stands on a line of its own, and the line before it does not go on: the server does not see it"
     remedy = "End every line of the command but the last with a backslash, and leave no comment between them"
-    found = [command.words[0].partition("=")[0] for command in commands[place + 1 :]]
+    found = [command.words[0].partition("=")[0] for command in commands[place + 1 :] if command.words]
     return tuple(Finding("error", "line-dropped", word, message, remedy) for word in found if word.startswith("-"))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from trtnemo.errors import UsageError
 
-_SECTION = re.compile(r"\[([A-Za-z][\w-]*)\]\s*$")
+_SECTION = re.compile(r"\[([A-Za-z][\w:.-]*)\]\s*$")
 _VARIABLE = re.compile(r"\$(?:\$|\{(\w+)\}|(\w+))")
 Unit = dict[str, list[tuple[str, str]]]
 

@@ -17,6 +17,8 @@ _NOT_FOLLOWED = (
 _START_NOT_FOLLOWED = "the start stands under a condition, in a loop or in a function, which is not followed"
 # every shell has these, and what they hold says nothing of the server
 _EVERYWHERE = re.compile(r"\$\{?(HOME|USER|UID|HOSTNAME|LOGNAME)\}?$")
+# what Helm, Jinja and their like put in
+_TEMPLATE = re.compile(r"\{\{[^{}]*\}\}")
 _SUBSTITUTION = ("$(", "`", "<(", ">(")
 _TYPOGRAPHIC = re.compile("[\u2010-\u2015\u2212\u2018\u2019\u201c\u201d]")
 
@@ -24,7 +26,8 @@ _TYPOGRAPHIC = re.compile("[\u2010-\u2015\u2212\u2018\u2019\u201c\u201d]")
 def unknown_of(start: Start) -> tuple[str, ...]:
     """Return the pieces of the server's words of which the text does not say what they hold, as they are written."""
     found = [name for name in start.command.unknown if name in ("$@", "$*") or any(name in w for w in start.words)]
-    return tuple(dict.fromkeys(found))
+    templates = [match for word in start.words for match in _TEMPLATE.findall(word)]
+    return tuple(dict.fromkeys([*found, *templates]))
 
 
 def require_value(text: str, start: Start) -> None:

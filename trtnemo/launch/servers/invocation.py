@@ -52,7 +52,8 @@ class Invocation:
     that a secret never stands in a command. `findings` are what reading the source brought up; `is_pasted` says that it
     was a text, whose container is as it is written, `config_path` where that names its YAML file, and `unknown` its
     options that are not in the record. `form` says what it was read from, `unset` which pieces of its words the text
-    does not say the value of, `device_count` how many devices it gives, where it does.
+    does not say the value of, `stray` its words that belong to no option, `device_count` how many devices it gives,
+    where it does.
     """
 
     record: SurfaceChoice
@@ -68,6 +69,7 @@ class Invocation:
     unknown: Mapping[str, Any] = field(default_factory=dict)
     form: str = "a recipe"
     unset: tuple[str, ...] = ()
+    stray: tuple[str, ...] = ()
     device_count: int | None = None
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 from trtnemo.findings import Finding
@@ -36,7 +37,8 @@ class Server:
     module, package: what Python calls it, for `doctor`. image: what the names of its container images contain.
     neutral: a recipe's neutral field -> its option, or the dotted key of its file; "" where `special` writes it; a
     field that is absent has no equal. counters: our name of a counter -> its own in /metrics. health: the path that
-    answers 200 when it is up. proof: what of its recipes was shown, for `doctor`.
+    answers 200 when it is up. probe: the script that asks an installed one, run by its own Python. proof: what of its
+    recipes was shown, for `doctor`.
     """
 
     dialect: ClassVar[Dialect]
@@ -53,6 +55,7 @@ class Server:
     unread_file_option: ClassVar[str | None] = "--config"
     parallel_options: ClassVar[tuple[str, str]] = ("--tensor-parallel-size", "--pipeline-parallel-size")
     counters: ClassVar[Mapping[str, str]] = {}
+    probe: ClassVar[Path | None] = None
     proof: ClassVar[str] = "only compared with recorded options"
 
     def spelled(self, field: str, value: Any) -> Any:

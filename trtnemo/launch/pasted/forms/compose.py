@@ -7,10 +7,10 @@ from typing import Any
 
 from trtnemo.errors import UsageError
 from trtnemo.findings import Finding
-from trtnemo.launch.pasted.docker_line import DockerLine, container_environment
+from trtnemo.launch.pasted.containers.docker_line import DockerLine, container_environment
+from trtnemo.launch.pasted.containers.interpolation import compose_text
+from trtnemo.launch.pasted.containers.service import Service
 from trtnemo.launch.pasted.forms.form import Form, Pasted
-from trtnemo.launch.pasted.interpolation import compose_text
-from trtnemo.launch.pasted.service import Service
 from trtnemo.launch.pasted.shell.command import Command
 from trtnemo.launch.pasted.shell.script import Script
 from trtnemo.launch.pasted.start import Candidate, Reading

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from trtnemo.errors import UsageError
-from trtnemo.launch.pasted.docker_line import DockerLine, container_environment
+from trtnemo.launch.pasted.containers.docker_line import DockerLine, container_environment
+from trtnemo.launch.pasted.containers.interpolation import compose_text
 from trtnemo.launch.pasted.forms.form import Form, Pasted
-from trtnemo.launch.pasted.interpolation import compose_text
 from trtnemo.launch.pasted.shell.command import Command
 from trtnemo.launch.pasted.shell.script import Script, read_script
 from trtnemo.launch.pasted.start import Candidate, Reading
@@ -57,7 +57,7 @@ def _read(pasted: Pasted) -> Reading | None:
             _note(stage, name, rest, {**given, **stage.env})
             if name == "RUN":
                 _run(script, rest)
-    return Reading("a Dockerfile", (_candidate(stage),), script)
+    return Reading("a Dockerfile", (replace(_candidate(stage), inside=frozenset(script.files)),), script)
 
 
 def _instructions(text: str, script: Script) -> Iterator[tuple[str, str]]:

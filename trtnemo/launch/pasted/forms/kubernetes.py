@@ -7,10 +7,10 @@ from typing import Any
 
 from trtnemo.errors import UsageError
 from trtnemo.findings import Finding
-from trtnemo.launch.pasted.docker_line import DockerLine, container_environment
+from trtnemo.launch.pasted.containers.docker_line import DockerLine, container_environment
+from trtnemo.launch.pasted.containers.interpolation import kubernetes_text
+from trtnemo.launch.pasted.containers.probes import probe_findings
 from trtnemo.launch.pasted.forms.form import Form, Pasted
-from trtnemo.launch.pasted.interpolation import kubernetes_text
-from trtnemo.launch.pasted.probes import probe_findings
 from trtnemo.launch.pasted.shell.command import Command
 from trtnemo.launch.pasted.shell.script import Script
 from trtnemo.launch.pasted.start import Candidate, Reading
@@ -78,8 +78,12 @@ def _candidate(manifest: Mapping[str, Any], pod: Mapping[str, Any], content: Map
     env, secrets = container_environment(
         name if value is None else f"{name}={value}" for name, value in variables.items()
     )
-    entrypoint = _words(content, "command", variables)
-    words = _words(content, "args", variables)
+    entrypoint, words = _words(content, "command", variables), _words(content, "args", variables)
+    if len(entrypoint) == 1 and " " in entrypoint[0]:
+        message = "is one word with blanks in it, and no shell takes it apart: there is no program of this name"
+        remedy = "Write every word as an item of its own, or use sh -c"
+        findings.append(Finding("error", "command-one-word", "command", message, remedy))
+        entrypoint = entrypoint[0].split()
     container = Container(
         image=str(content.get("image", "")),
         shm_size=_shared_memory(pod, content),

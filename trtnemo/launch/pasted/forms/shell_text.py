@@ -6,9 +6,9 @@ import re
 
 from trtnemo.errors import UsageError
 from trtnemo.findings import Finding
+from trtnemo.launch.pasted.containers.slurm import gpus_of_batch, is_batch
 from trtnemo.launch.pasted.forms.form import Form, Pasted
 from trtnemo.launch.pasted.shell.script import MAXIMUM_BYTES, read_script
-from trtnemo.launch.pasted.slurm import gpus_of_batch, is_batch
 from trtnemo.launch.pasted.start import Reading, shell_candidates
 
 _FENCE = re.compile(r"^[ \t]*(```+|~~~+)([^\n`]*)\n(.*?)^[ \t]*\1[ \t]*$", re.MULTILINE | re.DOTALL)

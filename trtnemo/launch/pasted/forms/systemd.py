@@ -1,4 +1,4 @@
-"""A unit of systemd: a service's ExecStart, or a container of Podman's Quadlet."""
+"""A unit of systemd: a service's ExecStart, or a container of Podman's Quadlet; and a program of supervisord."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from trtnemo.errors import UsageError
 from trtnemo.findings import Finding
-from trtnemo.launch.pasted.docker_line import DockerLine, container_environment, published_ports
+from trtnemo.launch.pasted.containers.docker_line import DockerLine, container_environment, published_ports
 from trtnemo.launch.pasted.forms.form import Form, Pasted
 from trtnemo.launch.pasted.shell.command import Command, without_wrappers
 from trtnemo.launch.pasted.shell.script import Script
@@ -14,7 +14,7 @@ from trtnemo.launch.pasted.start import Candidate, Reading, docker_of
 from trtnemo.launch.pasted.unit_file import Unit, assignments, read_unit, unit_words, values
 from trtnemo.launch.servers.invocation import Container
 
-_IS_UNIT = re.compile(r"^\[(Service|Container)\][ \t]*$", re.MULTILINE)
+_IS_UNIT = re.compile(r"^\[(Service|Container|program:[^\]\n]+)\][ \t]*$", re.MULTILINE)
 
 
 def _read(pasted: Pasted) -> Reading | None:
@@ -23,6 +23,9 @@ def _read(pasted: Pasted) -> Reading | None:
     unit = read_unit(pasted.text)
     if "Container" in unit:
         return Reading("a Quadlet of Podman", (_container(unit),), Script())
+    programs = [section for section in unit if section.startswith("program:")]
+    if programs:
+        return Reading("a configuration of supervisord", tuple(_program(unit, name) for name in programs), Script())
     started = values(unit, "Service", "ExecStart")
     if not started:
         raise UsageError("the unit has no ExecStart", where="--command")
@@ -36,6 +39,15 @@ def _read(pasted: Pasted) -> Reading | None:
             candidates.append(Candidate(command, docker_of(command)))
     files = values(unit, "Service", "EnvironmentFile")
     return Reading("a systemd unit", tuple(candidates), Script(), tuple(_unread(files)))
+
+
+def _program(unit: Unit, section: str) -> Candidate:
+    """Return what a program of supervisord runs; its variables stand in one line, separated by commas."""
+    given = " ".join(values(unit, section, "environment")).replace(",", " ")
+    words, unknown = unit_words(" ".join(values(unit, section, "command")), {})
+    in_front, rest = without_wrappers(words)
+    command = Command(rest or [section], assignments([given]), in_front, unknown=tuple(unknown))
+    return Candidate(command, docker_of(command), section.partition(":")[2])
 
 
 def _unread(files: list[str]) -> list[Finding]:

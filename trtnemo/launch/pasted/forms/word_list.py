@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from trtnemo.errors import UsageError
@@ -11,7 +11,8 @@ from trtnemo.launch.pasted.shell.command import Command, without_wrappers
 from trtnemo.launch.pasted.shell.script import Script, read_script
 from trtnemo.launch.pasted.start import Candidate, Reading, docker_of, shell_candidates
 
-_TEXT_KEYS = ("run", "cmd", "script", "command")
+# where workflows of CI, SkyPilot, dstack and process managers have their commands
+_TEXT_KEYS = ("run", "cmd", "script", "command", "commands")
 
 
 def _read(pasted: Pasted) -> Reading | None:
@@ -29,8 +30,7 @@ def _read(pasted: Pasted) -> Reading | None:
             remedy="Read are Compose and Kubernetes, options files of vLLM and SGLang, and lists of words; else paste "
             "the command",
         )
-    env = document.get("envs") or document.get("env") or {}
-    given = {str(key): str(value) for key, value in env.items()} if isinstance(env, dict) else {}
+    given = _variables(document.get("envs") or document.get("env"))
     scripts = [read_script(text, given) for text in texts]
     merged = Script()
     for script in scripts:
@@ -40,6 +40,14 @@ def _read(pasted: Pasted) -> Reading | None:
     return Reading("commands in YAML", shell_candidates(merged), merged, tuple(merged.findings))
 
 
+def _variables(given: Any) -> dict[str, str]:
+    """Return the variables that a document gives its commands: a mapping, or a list of NAME=value."""
+    if isinstance(given, dict):
+        return {str(key): str(value) for key, value in given.items() if value is not None}
+    pairs = [str(item).partition("=") for item in given] if isinstance(given, list) else []
+    return {name: value for name, equals, value in pairs if equals}
+
+
 def _as_words(words: list[str]) -> Reading:
     in_front, rest = without_wrappers(words)
     command = Command(rest, {}, in_front)
@@ -47,11 +55,23 @@ def _as_words(words: list[str]) -> Reading:
     return Reading("a list of words", candidates, Script())
 
 
-def _texts(document: Mapping[Any, Any]) -> Iterator[str]:
-    for key in _TEXT_KEYS:
-        value = document.get(key)
-        if isinstance(value, str):
-            yield value
+def _texts(document: Any) -> Iterator[str]:
+    """Yield the scripts of a document, at any depth: one text, or a list of lines."""
+    waiting = [document]
+    while waiting:
+        place = waiting.pop(0)
+        if isinstance(place, list):
+            waiting += place
+        if not isinstance(place, dict):
+            continue
+        for key, value in place.items():
+            is_lines = isinstance(value, list) and value and all(isinstance(line, str) for line in value)
+            if key in _TEXT_KEYS and isinstance(value, str):
+                yield value
+            elif key in _TEXT_KEYS and is_lines:
+                yield "\n".join(value)
+            else:
+                waiting.append(value)
 
 
 FORM = Form("a list of words", _read, rank=90)

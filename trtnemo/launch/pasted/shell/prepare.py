@@ -13,6 +13,9 @@ _PROMPT = re.compile(
 _HERE = re.compile(r"\$\(\s*pwd\s*\)|`pwd`|\$\{PWD\}|\$PWD\b")
 # a placeholder such as <model> is a word that somebody has yet to fill in
 _PLACEHOLDER = re.compile(r"(?<!<)<([\w./-]+(?: [\w./-]+)*)>(?![>(&])")
+# what Helm, Jinja and their like put in: one word, whatever stands in it
+_TEMPLATE = re.compile(r"\{\{[^{}\n]*\}\}")
+_HIDDEN = 0xE100
 _OPEN, _CLOSE = "\ue000", "\ue001"
 # the grammar knows no `;` behind the word that ends a here-document
 _AFTER_DOCUMENT = re.compile(r"(<<-?[ \t]*(['\"]?)\w+\2[^\n;'\"]*);(?!;)")
@@ -39,11 +42,13 @@ def prepare(text: str) -> tuple[str, list[Finding]]:
         line, what = text.count("\n", 0, match.start()) + 1, "a comment" if match[1] else "a blank"
         message = f"{what} follows the backslash: a shell ends the command there, and the server sees no later line"
         findings.append(Finding("error", "broken-line", f"line {line}", message, "End the line with the backslash"))
+    text = _TEMPLATE.sub(lambda match: "".join(chr(_HIDDEN + min(ord(c), 0xFF)) for c in match[0]), text)
     text = _BROKEN.sub(r"\\", text)
     text = _PLACEHOLDER.sub(rf"{_OPEN}\1{_CLOSE}", _HERE.sub(".", _PROMPT.sub("", text)))
     return _AFTER_DOCUMENT.sub(r"\1&&", text), findings
 
 
 def restored(text: str) -> str:
-    """Return a text with its placeholders as they were written."""
-    return text.replace(_OPEN, "<").replace(_CLOSE, ">")
+    """Return a text with its placeholders and templates as they were written."""
+    shown = "".join(chr(ord(c) - _HIDDEN) if _HIDDEN <= ord(c) <= _HIDDEN + 0xFF else c for c in text)
+    return shown.replace(_OPEN, "<").replace(_CLOSE, ">")

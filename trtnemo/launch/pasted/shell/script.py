@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 MAXIMUM_BYTES = 1 << 16
+_DOCUMENT = re.compile(rb"<<-?[ \t]*(['\"]?)([A-Za-z_]\w*)\1")
+_PYTHON = re.compile(rb"^(?:import \w|from [\w.]+ import |def \w+\(|class \w+[(:])", re.MULTILINE)
 _CONDITIONAL = {"if_statement", "while_statement", "for_statement", "c_style_for_statement", "case_statement"}
 _CONDITIONAL |= {"function_definition"}
 _WITHOUT_COMMANDS = {"comment", "test_command", "word", "variable_name", "heredoc_body", "heredoc_start", "heredoc_end"}
@@ -59,10 +62,11 @@ def _require_shell_text(root: Node, source: bytes) -> None:
     fault = next(faults(root), None)
     if fault is None:
         return
-    starts = [child for child in fault.children if child.type == "heredoc_start"]
-    if starts:
-        end = source[starts[0].start_byte : starts[0].end_byte].decode("utf-8", "replace").strip("'\"")
-        raise UsageError(f"the here-document is not closed by {end}", where="--command")
+    for match in _DOCUMENT.finditer(source):
+        if not re.search(rb"^[ \t]*" + match[2] + rb"[ \t]*$", source[match.end() :], re.MULTILINE):
+            raise UsageError(f"the here-document is not closed by {match[2].decode()}", where="--command")
+    if _PYTHON.search(source):
+        raise UsageError("is Python, which is not read", where="--command", remedy="Paste the command that it runs")
     lines = source.decode("utf-8", "replace").split("\n")
     line = lines[min(fault.start_point[0], len(lines) - 1)].strip()
     raise UsageError(
@@ -137,7 +141,8 @@ class _Walk:
         if value is None:
             items = [""]
         elif is_array:
-            items = [word for child in value.named_children for word in inner.fields(child)]
+            nodes = [child for child in value.named_children if child.type != "comment"]
+            items = [word for child in nodes for word in inner.fields(child)]
         else:
             items = [inner.text(value)]
         expander.unknown += inner.unknown

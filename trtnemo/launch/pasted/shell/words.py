@@ -78,8 +78,10 @@ class Expander:
         if kind == "ansi_c_string":
             return [re.sub(r"\\(.)", lambda match: _ANSI.get(match[1], match[1]), self.written(node)[2:-1])]
         if kind in _EXPANSIONS:
+            before = len(self.unknown)
             found = self._expansion(node)
-            return found if kind in _UNREAD else [part for item in found for part in item.split()]
+            is_known = len(self.unknown) == before
+            return [part for item in found for part in item.split()] if is_known else found
         if kind == "concatenation":
             return self._concatenated(node)
         if not node.is_named and node.type == "$":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from trtnemo.errors import RecipeError
@@ -54,6 +54,7 @@ class Sglang(Server):
         "server.port": "--port",
     }
     memory = MEMORY
+    probe = Path(__file__).resolve().parent / "probe" / "probe.py"
     issues = (*ISSUES, *_FAMILY)
     proof = "recipes taken by the parser of the 0.5.10 wheel"
 

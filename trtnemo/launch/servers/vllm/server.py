@@ -55,6 +55,7 @@ class Vllm(Server):
         "server.port": "--port",
     }
     memory = MEMORY
+    probe = Path(__file__).resolve().parent / "probe" / "probe.py"
     issues = (*issues.ISSUES, *start_checks.ISSUES, *free_share.ISSUES, *_FAMILY)
     counters = {  # noqa: RUF012 - a ClassVar of the protocol
         "drafted_tokens": "vllm:spec_decode_num_draft_tokens_total",

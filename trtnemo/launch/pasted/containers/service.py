@@ -8,8 +8,8 @@ from typing import Any
 
 from trtnemo.errors import UsageError
 from trtnemo.findings import Finding
-from trtnemo.launch.pasted.docker_line import published_ports
-from trtnemo.launch.pasted.interpolation import compose_text
+from trtnemo.launch.pasted.containers.docker_line import mount_of, published_ports
+from trtnemo.launch.pasted.containers.interpolation import compose_text
 
 
 class Service:
@@ -65,7 +65,7 @@ class Service:
                 suffix = ":ro" if item.get("read_only") else ""
                 found[self.text(item.get("source", ""))] = self.text(item.get("target", "")) + suffix
             else:
-                source, _, target = self.text(item).partition(":")
+                source, target = mount_of(self.text(item))
                 found[source] = target
         for item in self.items("configs"):
             if isinstance(item, dict) and item.get("target"):

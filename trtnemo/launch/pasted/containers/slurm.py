@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from trtnemo.launch.pasted.docker_line import DockerLine
+from trtnemo.launch.pasted.containers.docker_line import DockerLine
 from trtnemo.launch.pasted.shell.command import Command
 from trtnemo.launch.servers.invocation import Container
 

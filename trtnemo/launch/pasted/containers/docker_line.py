@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from trtnemo.errors import UsageError
 from trtnemo.findings import Finding
-from trtnemo.launch.pasted.docker_options import ATTENDANCE, BARE, SHORT, VALUED
+from trtnemo.launch.pasted.containers.docker_options import ATTENDANCE, BARE, SHORT, VALUED
 from trtnemo.launch.servers.invocation import Container
 from trtnemo.recipe.external import is_secret
 
@@ -107,13 +107,20 @@ def container_environment(given: Iterable[str]) -> tuple[dict[str, str | None], 
     return env, findings
 
 
+def mount_of(text: str) -> tuple[str, str]:
+    """Return (path on the host, path in the container) of `-v`; a drive's colon separates nothing."""
+    drive = text[:2] if re.match(r"[A-Za-z]:[\\/]", text) else ""
+    source, _, target = text[len(drive) :].partition(":")
+    return drive + source, target
+
+
 def _pairs(given: list[tuple[str, str]], wanted: str, separator: str) -> list[tuple[str, str, str]]:
     return [value.partition(separator) for name, value in given if name == wanted]
 
 
 def _mounts(given: list[tuple[str, str]]) -> dict[str, str]:
     """Return path in the container by path on the host, from `-v` and from `--mount`."""
-    mounts = {source: target for source, _, target in _pairs(given, "--volume", ":")}
+    mounts = dict(mount_of(value) for name, value in given if name == "--volume")
     for name, value in given:
         if name == "--mount":
             keys = dict(part.partition("=")[::2] for part in value.split(","))
