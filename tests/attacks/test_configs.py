@@ -18,7 +18,8 @@ from tests.support.checkpoints.spoil import edit_config
 from tests.support.commands import trtnemo_here
 from trtnemo.checkpoint import Checkpoint, parse_config
 from trtnemo.checkpoint.family.expected import expected_tensors
-from trtnemo.checkpoint.family.quantization import QuantizationMap, WeightFormat, read_quantization
+from trtnemo.checkpoint.family.quantization import QuantizationMap, read_quantization
+from trtnemo.checkpoint.family.weight_format import WeightFormat
 from trtnemo.errors import CheckpointError, ModelConfigError
 
 JSON = st.recursive(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from trtnemo.checkpoint.family.quantization import BLOCK_SIZE, WeightFormat
+from trtnemo.checkpoint.family.weight_format import BLOCK_SIZE, WeightFormat
 from trtnemo.graph.types import Record
 
 EXPERT = "{expert}"

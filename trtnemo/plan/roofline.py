@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from trtnemo.checkpoint.family.config import ModelConfig
 from trtnemo.checkpoint.family.expected import EMBEDDINGS
-from trtnemo.checkpoint.family.quantization import WeightFormat
+from trtnemo.checkpoint.family.weight_format import WeightFormat
 from trtnemo.plan.deployment import Deployment
 from trtnemo.plan.hardware import Device
 from trtnemo.plan.network import Network
@@ -29,6 +29,7 @@ _UNITS = {
     WeightFormat.FP8: "fp8",
     WeightFormat.NVFP4: "fp4",
     WeightFormat.NVFP4_WEIGHT_ONLY: "bf16",
+    WeightFormat.INTEGER: "bf16",
 }
 _READ_ONCE = ("mamba", "attention", "mlp", "shared experts", "latent projections", "router", "norms", "lm head")
 
@@ -157,6 +158,6 @@ def active_operations(network: Network, head: bool = True) -> dict[str, int]:
         if item.name.startswith("mtp.") or not is_product or (is_head and not head):
             continue
         kind = item.weight_format or WeightFormat.PLAIN
-        weights = item.shape[0] * item.shape[1] * (2 if kind.is_nvfp4 else 1) * number
+        weights = (item.weights or math.prod(item.shape)) * number
         counts[_UNITS[kind]] += round(weights * share) if ".experts." in item.name else weights
     return dict(counts)

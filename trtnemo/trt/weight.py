@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trtnemo.checkpoint import WeightFormat
-from trtnemo.checkpoint.family.quantization import BLOCK_SIZE
+from trtnemo.checkpoint.family.weight_format import BLOCK_SIZE
 from trtnemo.graph import ParameterSpec
 from trtnemo.graph.ops import Compute
 from trtnemo.trt.element import Element

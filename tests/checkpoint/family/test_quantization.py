@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from trtnemo.checkpoint.family.quantization import SENTINEL, WeightFormat, read_quantization
+from trtnemo.checkpoint.family.quantization import SENTINEL, read_quantization
+from trtnemo.checkpoint.family.weight_format import WeightFormat
 from trtnemo.errors import CheckpointError
 
 IN, OUT, EXPERT = (

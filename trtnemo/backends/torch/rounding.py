@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from trtnemo.backends.torch.weights import Weight
-from trtnemo.checkpoint.family.quantization import BLOCK_SIZE
+from trtnemo.checkpoint.family.weight_format import BLOCK_SIZE
 from trtnemo.graph.ops import Compute
 
 _BOUNDS = torch.tensor([0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5.0])

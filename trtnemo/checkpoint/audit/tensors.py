@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.family.expected import EMBEDDINGS, ExpectedTensor, expected_tensors
-from trtnemo.checkpoint.family.quantization import WeightFormat
+from trtnemo.checkpoint.family.weight_format import WeightFormat
 from trtnemo.checkpoint.format.storage import StorageType, TensorInfo
 from trtnemo.checkpoint.rules import found
 from trtnemo.findings import Finding
@@ -31,7 +31,7 @@ def settle_formats(checkpoint: Checkpoint) -> tuple[Expected, list[Finding]]:
         actual = _STORED.get(info.storage, WeightFormat.PLAIN)
         if actual.stores_like(item.weight_format):
             continue
-        stored[item.name.removesuffix(".weight")] = actual
+        stored[item.module] = actual
         promised = (
             f"{item.weight_format.value}, as the map says" if checkpoint.quantizations else "plain: there is no map"
         )

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 from trtnemo.checkpoint.family.config import LayerKind, ModelConfig
-from trtnemo.checkpoint.family.quantization import BLOCK_SIZE, QuantizationMap, WeightFormat
+from trtnemo.checkpoint.family.layout import parts_of
+from trtnemo.checkpoint.family.quantization import EMBEDDING, QuantizationMap
+from trtnemo.checkpoint.family.weight_format import WeightFormat
 from trtnemo.checkpoint.format.storage import StorageType
 
 _PLAIN = {"bfloat16": StorageType.BF16, "float16": StorageType.F16, "float32": StorageType.F32}
-EMBEDDINGS = "backbone.embeddings.weight"
+EMBEDDINGS = f"{EMBEDDING}.weight"
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,13 @@ class ExpectedTensor:
     optional: bool = False
     is_scale: bool = field(default=False)
     weight_format: WeightFormat | None = None  # of a linear layer's weight, not of its scales
+    weights: int = 0  # numbers that a linear layer's weight holds, several to an element where it is packed
+    follows: Literal["both", "rows", "columns"] = "both"
+
+    @property
+    def module(self) -> str:
+        """The module that holds it."""
+        return self.name.rpartition(".")[0]
 
 
 def expected_tensors(config: ModelConfig, quantization: QuantizationMap) -> Iterator[ExpectedTensor]:
@@ -43,13 +53,20 @@ class _Layout:
     def all(self) -> Iterator[ExpectedTensor]:
         config = self.config
         hidden = config.hidden_size
-        yield self.tensor(EMBEDDINGS, config.vocab_size, hidden)
+        yield from self.embedding(config.vocab_size, hidden)
         for index, kind in enumerate(config.layer_kinds):
             yield from self.layer(f"backbone.layers.{index}", kind)
         yield self.tensor("backbone.norm_f.weight", hidden)
         if not config.tie_word_embeddings:
             yield from self.linear("lm_head", config.vocab_size, hidden)
         yield from self.mtp()
+
+    def embedding(self, rows: int, columns: int) -> Iterator[ExpectedTensor]:
+        """Yield the table: a plain tensor, or a quantized one where the map names it."""
+        if self.quantization.layout_of(EMBEDDING).format is WeightFormat.PLAIN:
+            yield self.tensor(EMBEDDINGS, rows, columns)
+        else:
+            yield from self.linear(EMBEDDING, rows, columns)
 
     def mtp(self) -> Iterator[ExpectedTensor]:
         kinds, hidden = self.config.mtp_layer_kinds, self.config.hidden_size
@@ -113,20 +130,18 @@ class _Layout:
         yield from self.linear(f"{prefix}.down_proj", config.hidden_size, config.intermediate_size)
 
     def linear(self, module: str, rows: int, columns: int) -> Iterator[ExpectedTensor]:
-        kind = self.quantization.format_of(module)
-        weight = f"{module}.weight"
-        if kind is WeightFormat.PLAIN:
-            yield ExpectedTensor(weight, (rows, columns), (self.plain,), weight_format=kind)
-        elif kind is WeightFormat.FP8:
-            yield ExpectedTensor(weight, (rows, columns), (StorageType.F8_E4M3,), weight_format=kind)
-            yield self.scale(f"{module}.weight_scale")
-            yield self.scale(f"{module}.input_scale")
-        else:
-            yield ExpectedTensor(weight, (rows, columns // 2), (StorageType.U8,), weight_format=kind)
-            blocks = (rows, columns // BLOCK_SIZE)
-            yield ExpectedTensor(f"{module}.weight_scale", blocks, (StorageType.F8_E4M3,), is_scale=True)
-            yield self.scale(f"{module}.weight_scale_2")
-            yield self.scale(f"{module}.input_scale", optional=kind is WeightFormat.NVFP4_WEIGHT_ONLY)
+        layout = self.quantization.layout_of(module)
+        for number, part in enumerate(parts_of(layout, rows, columns, self.plain)):
+            yield ExpectedTensor(
+                f"{module}.{part.suffix}",
+                part.shape,
+                part.storages,
+                optional=part.optional,
+                is_scale=part.is_scale,
+                weight_format=None if number else layout.format,
+                weights=0 if number else rows * columns,
+                follows=part.follows,
+            )
 
     def tensor(self, name: str, *shape: int, also: StorageType | None = None) -> ExpectedTensor:
         storages = (self.plain,) if also in (None, self.plain) else (self.plain, also)

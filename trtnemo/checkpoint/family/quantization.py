@@ -9,34 +9,19 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from trtnemo.checkpoint.family.layout import PLAIN, Layout, ModelOptLayout
+from trtnemo.checkpoint.family.weight_format import BLOCK_SIZE, WeightFormat
 from trtnemo.errors import CheckpointError
 from trtnemo.files.json_file import read_json_object
 
-BLOCK_SIZE = 16
+# ModelOpt's recipe for Nemotron-3-Nano-4B (pull request 1327) quantizes the weights of these two and no activations
+EMBEDDING = "backbone.embeddings"
+HEAD = "lm_head"
 # ModelOpt 0.47 appends this to every module name of this family, so that a literal reader finds none.
 SENTINEL = ".\0backbone.pt_name_sentinel"
-
-
-class WeightFormat(str, Enum):
-    """How a linear layer's weight is stored."""
-
-    PLAIN = "plain"
-    FP8 = "fp8"
-    NVFP4 = "nvfp4"
-    NVFP4_WEIGHT_ONLY = "nvfp4_weight_only"
-
-    @property
-    def is_nvfp4(self) -> bool:
-        """Whether the weight is packed E2M1 codes with block scales."""
-        return self in (WeightFormat.NVFP4, WeightFormat.NVFP4_WEIGHT_ONLY)
-
-    def stores_like(self, other: WeightFormat) -> bool:
-        """Return whether both formats store the same bits: NVFP4 does, whatever the activations are."""
-        return self is other or (self.is_nvfp4 and other.is_nvfp4)
 
 
 _ALGORITHMS = {
@@ -63,8 +48,16 @@ class QuantizationMap:
     damaged_names: bool = False
     fused_experts: bool = False
 
+    def layout_of(self, module: str) -> Layout:
+        """Return in which tensors a linear module, or the embedding, is stored."""
+        found = self.format_of(module)
+        weight_only = found is WeightFormat.NVFP4_WEIGHT_ONLY or (module == HEAD and found is WeightFormat.FP8)
+        return PLAIN if found is WeightFormat.PLAIN else ModelOptLayout(found, quantizes_inputs=not weight_only)
+
     def format_of(self, module: str) -> WeightFormat:
-        """Return the format of a linear module such as `backbone.layers.0.mixer.in_proj`."""
+        """Return the format of a linear module such as `backbone.layers.0.mixer.in_proj`, or of the embedding."""
+        if module == EMBEDDING and module not in self.layers:
+            return WeightFormat.PLAIN  # no linear layer, so a uniform algorithm leaves it
         names = list(self_and_parents(module))
         for name in names:
             if name in self.layers:
@@ -73,6 +66,13 @@ class QuantizationMap:
         if self.uniform is WeightFormat.PLAIN or module.startswith("mtp."):
             return WeightFormat.PLAIN
         return WeightFormat.PLAIN if self.excludes(module) else self.uniform
+
+    @property
+    def undecodable(self) -> str | None:
+        """Why trtnemo's own runtimes cannot decode the weights; nothing where they can."""
+        if self.layout_of(EMBEDDING).format is not WeightFormat.PLAIN:
+            return "its token embedding is quantized, which trtnemo's own runtimes do not decode"
+        return None
 
     def excludes(self, module: str) -> bool:
         """Return whether the exclusions name a module, one of its parents, or a pattern that fits it."""

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from trtnemo.checkpoint.family.config import ModelConfig, parse_config
-from trtnemo.checkpoint.family.quantization import QuantizationMap, WeightFormat
+from trtnemo.checkpoint.family.quantization import QuantizationMap
+from trtnemo.checkpoint.family.weight_format import WeightFormat
 from trtnemo.errors import CheckpointError
 from trtnemo.files.json_file import read_json_object
 

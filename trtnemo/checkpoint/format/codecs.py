@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trtnemo.checkpoint.family.quantization import BLOCK_SIZE
+from trtnemo.checkpoint.family.weight_format import BLOCK_SIZE
 from trtnemo.checkpoint.format import decoder
 from trtnemo.checkpoint.format.storage import RawTensor, StorageType
 from trtnemo.errors import CheckpointError

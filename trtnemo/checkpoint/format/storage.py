@@ -19,8 +19,12 @@ class StorageType(str, Enum):
     I16 = "I16"
     I32 = "I32"
     I64 = "I64"
+    U16 = "U16"
+    U32 = "U32"
+    U64 = "U64"
     F8_E4M3 = "F8_E4M3"
     F8_E5M2 = "F8_E5M2"
+    F8_E8M0 = "F8_E8M0"
     F16 = "F16"
     BF16 = "BF16"
     F32 = "F32"
@@ -44,8 +48,12 @@ _RAW: dict[StorageType, str] = {
     StorageType.I16: "<i2",
     StorageType.I32: "<i4",
     StorageType.I64: "<i8",
+    StorageType.U16: "<u2",
+    StorageType.U32: "<u4",
+    StorageType.U64: "<u8",
     StorageType.F8_E4M3: "u1",
     StorageType.F8_E5M2: "u1",
+    StorageType.F8_E8M0: "u1",
     StorageType.F16: "<f2",
     StorageType.BF16: "<u2",
     StorageType.F32: "<f4",

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from trtnemo.checkpoint.audit.audit import AuditReport, audit
 from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.family.config import ModelConfig
-from trtnemo.checkpoint.family.quantization import BLOCK_SIZE
+from trtnemo.checkpoint.family.weight_format import BLOCK_SIZE
 from trtnemo.checkpoint.format.header import read_header
 from trtnemo.checkpoint.format.headers import SINGLE
 from trtnemo.checkpoint.format.storage import StorageType, TensorInfo

@@ -8,7 +8,8 @@ from typing import Any
 from trtnemo.checkpoint.audit.configs import has_written_infinity, spelled_by_transformers
 from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.family.config import LETTERS
-from trtnemo.checkpoint.family.quantization import SENTINEL, WeightFormat
+from trtnemo.checkpoint.family.quantization import SENTINEL
+from trtnemo.checkpoint.family.weight_format import WeightFormat
 from trtnemo.checkpoint.rewrite.quantize import layer_map
 
 _LETTER_OF = {kind: letter for letter, kind in LETTERS.items()}
