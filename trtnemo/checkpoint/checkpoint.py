@@ -109,6 +109,12 @@ class Checkpoint:
         """The map to believe; one that names nothing where the checkpoint has none."""
         return self.quantizations[0] if self.quantizations else QuantizationMap()
 
+    def require_decodable(self) -> None:
+        """Raise CheckpointError for weights that trtnemo's own runtimes do not decode."""
+        reason = self.quantization.undecodable
+        if reason is not None:
+            raise CheckpointError(reason, where=self.place, remedy="Use a ModelOpt export (NVFP4, FP8) or BF16 here")
+
     @property
     def shards(self) -> list[Path]:
         """The weight files, in name order."""

@@ -30,6 +30,7 @@ class PretrainedModel(Module):
     @classmethod
     def from_checkpoint(cls: type[Model], checkpoint: Checkpoint, compute_mode: ComputeMode = "weight_only") -> Model:
         """Return the network of an opened checkpoint; reads no weights. Raises CheckpointError."""
+        checkpoint.require_decodable()
         return cls(BuildContext(checkpoint.config, checkpoint.quantization, compute_mode))
 
     def forward(self, token_ids: Tensor, logit_rows: Tensor) -> Outputs:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from trtnemo.checkpoint.checkpoint import Checkpoint
-from trtnemo.checkpoint.family.expected import ExpectedTensor
+from trtnemo.checkpoint.family.expected import EMBEDDINGS, ExpectedTensor
 from trtnemo.checkpoint.family.quantization import QuantizationMap, self_and_parents
 from trtnemo.checkpoint.rules import found
 from trtnemo.findings import Finding
 
 TRANSFORMERS_WORDS = frozenset({"linear_attention", "full_attention"})
-_SENSITIVE = re.compile(r"backbone\.layers\.\d+\.mixer\.([qkvo]_proj|fc[12]_latent_proj)\.weight")
+_SENSITIVE = re.compile(r"backbone\.layers\.\d+\.mixer\.([qkvo]_proj|fc[12]_latent_proj)\.weight(_packed)?")
 
 
 def config_findings(checkpoint: Checkpoint, expected: dict[str, ExpectedTensor]) -> Iterator[Finding]:
@@ -28,6 +28,9 @@ def config_findings(checkpoint: Checkpoint, expected: dict[str, ExpectedTensor])
         yield from _name_findings(one)
         yield from _unknown_names(one, expected)
     yield from _disagreement(checkpoint, expected)
+    table = expected.get(EMBEDDINGS)
+    if table is not None and table.weight_format is not None:
+        yield found("embedding-quantized", EMBEDDINGS, f"is stored as {table.weight_format.value}, as the map says")
     for name, item in expected.items():
         if item.weight_format is not None and item.weight_format.is_nvfp4 and _SENSITIVE.fullmatch(name):
             yield found("sensitive-quantized", name, "is NVFP4; the release keeps it in BF16 or FP8")
@@ -66,7 +69,7 @@ def _disagreement(checkpoint: Checkpoint, expected: dict[str, ExpectedTensor]) -
     if _said(first) == _said(second):
         return
     for name, item in expected.items():
-        module = name.removesuffix(".weight")
+        module = name.rpartition(".")[0]
         if item.weight_format is None:
             continue
         one, other = first.format_of(module), second.format_of(module)
@@ -81,7 +84,7 @@ def _said(one: QuantizationMap) -> tuple[object, ...]:
 
 def _unknown_names(one: QuantizationMap, expected: dict[str, ExpectedTensor]) -> Iterator[Finding]:
     """Yield the names of a map that are not linear layers of the network, nor a part of it that holds some."""
-    known = {name.removesuffix(".weight") for name, item in expected.items() if item.weight_format is not None}
+    known = {name.rpartition(".")[0] for name, item in expected.items() if item.weight_format is not None}
     strange = one.layers.keys() - known
     # thousands of modules have few parents, and a map made by an attacker may have any number of names
     parents = {parent for module in known for parent in self_and_parents(module)} if strange else set()
