@@ -136,9 +136,9 @@ def _write_checkpoint(words: list[str]) -> None:
 def copy_checkpoint(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> Callable[..., Path]:
     """Return a function that gives a checkpoint of a test's own, to be spoiled."""
 
-    def copy(precision: str = "nvfp4") -> Path:
+    def copy(precision: str = "nvfp4", size: str = "micro") -> Path:
         target = tmp_path / "checkpoint"
-        shutil.copytree(make_checkpoint(precision), target)
+        shutil.copytree(make_checkpoint(precision, size), target)
         return target
 
     return copy

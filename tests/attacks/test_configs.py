@@ -71,7 +71,7 @@ def test_any_map_is_read_or_refused(block: Any) -> None:
         assert str(error).startswith("nowhere/config.json: quantization_config")
         assert len(str(error).splitlines()) == 1
         return
-    if block.get("quant_algo") is None:
+    if block.get("quant_algo") is None and not block.get("quantized_layers"):
         assert (found.layers, found.uniform) == ({}, WeightFormat.PLAIN)
     for name in found.excluded - {""}:
         assert found.format_of(name) is WeightFormat.PLAIN

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.checkpoints.compressed import compress_fp8, compress_nvfp4
 from tests.support.plan.deploy import by_kind, deployment, small_network, super_network
 from tests.support.plan.slicing import Layout, rank_size, read_tensors
 from trtnemo.backends.cpu.packing import pack_weights
@@ -68,7 +69,10 @@ def test_kinds_are_the_blocks_of_the_published_table() -> None:
 @pytest.mark.parametrize("precision", ["bf16", "nvfp4", "mixed"])
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
 def test_each_rank_holds_what_a_real_cut_gives_it(make_checkpoint: Any, precision: str, layout: Any) -> None:
-    directory = make_checkpoint(precision, "small")
+    _compare_with_cut(make_checkpoint(precision, "small"), layout)
+
+
+def _compare_with_cut(directory: Path, layout: Layout) -> None:
     config, tensors = read_tensors(directory)
     network = find_network(str(directory))
     chosen, weights = plan_of(
@@ -87,6 +91,29 @@ def test_each_rank_holds_what_a_real_cut_gives_it(make_checkpoint: Any, precisio
     whole = sum(math.prod(shape) * item for shape, item in tensors.values())
     assert sum(item.whole for item in weights) == whole
     assert replicated_bytes(weights, chosen) == sum(ranks) - whole
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+def test_each_rank_holds_its_cut_of_compressed_tensors_nvfp4(copy_checkpoint: Any, layout: Any) -> None:
+    directory = copy_checkpoint("nvfp4", "small")
+    compress_nvfp4(directory)
+    _compare_with_cut(directory, layout)
+
+
+@pytest.mark.parametrize("strategy", ["tensor", "channel"])
+@pytest.mark.parametrize("layout", [Layout(), Layout(tensor=2, expert=2)], ids=str)
+def test_each_rank_holds_its_cut_of_compressed_tensors_fp8(copy_checkpoint: Any, strategy: str, layout: Any) -> None:
+    directory = copy_checkpoint("bf16")
+    compress_fp8(directory, strategy)
+    _compare_with_cut(directory, layout)
+
+
+def test_scales_of_blocks_are_counted_as_stored(copy_checkpoint: Any) -> None:
+    directory = copy_checkpoint("bf16")
+    compress_fp8(directory, "block")
+    _, tensors = read_tensors(directory)
+    _, weights = plan_of(find_network(str(directory)), server="vllm", draft_tokens=1)
+    assert sum(item.whole for item in weights) == sum(math.prod(shape) * item for shape, item in tensors.values())
 
 
 @pytest.mark.parametrize("stages", [2, 3, 4])

@@ -9,6 +9,7 @@ import numpy as np
 
 from trtnemo.checkpoint.family.config import ModelConfig, parse_config
 from trtnemo.checkpoint.family.quantization import QuantizationMap, read_quantizations
+from trtnemo.checkpoint.family.tools.known import refuse_gguf
 from trtnemo.checkpoint.format.headers import Headers, survey_headers
 from trtnemo.checkpoint.format.storage import RawTensor
 from trtnemo.checkpoint.hub.source import (
@@ -72,6 +73,7 @@ class Checkpoint:
         """Open what a hub lists, the small files and the headers alone fetched; raises CheckpointError."""
         from trtnemo.checkpoint.hub.client import HubShards
 
+        refuse_gguf(listing.files, listing.name)
         if "config.json" not in listing.files:
             raise CheckpointError("has no config.json", where=listing.name)
         directory = fetch_snapshot(listing.name, listing.commit, SMALL_FILES)
@@ -80,6 +82,7 @@ class Checkpoint:
 
     @classmethod
     def _local(cls, directory: Path) -> Checkpoint:
+        refuse_gguf((path.name for path in directory.iterdir()), str(directory))
         return cls(directory, read_json_object(directory / "config.json"), survey_headers(directory))
 
     @property

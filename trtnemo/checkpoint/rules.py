@@ -38,6 +38,9 @@ _TABLE = (
     Rule("format-mismatch", "error", "a linear weight is stored in another format than the quantization map says",
          "an engine that believes the map (a mixed checkpoint read as plain NVFP4) reads codes as numbers: garbage",
          "Repair the map", "the map as the tensors show it"),
+    Rule("groups-mismatch", "error", "a linear weight is stored otherwise than config_groups and ignore say",
+         "the load fails, or the weight is read as another format", "Put the module into `ignore` or a group's targets "
+         "in config.json, as its tensors are"),
     Rule("scale-not-finite", "error", "a scale is infinite or not a number", "one such scale spoils every answer",
          _QUANTIZE),
     Rule("scale-not-positive", "error", "a scale is zero or negative",

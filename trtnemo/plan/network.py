@@ -10,7 +10,10 @@ from trtnemo.checkpoint.collector import paused_collector
 from trtnemo.checkpoint.family.config import ModelConfig, parse_config
 from trtnemo.checkpoint.family.quantization import QuantizationMap, read_quantization
 from trtnemo.checkpoint.family.releases import find_release
+from trtnemo.checkpoint.family.tools.known import refuse_gguf
+from trtnemo.checkpoint.family.weight_format import WeightFormat
 from trtnemo.checkpoint.hub.source import SMALL_FILES, fetch_snapshot, find_directory, local_directory
+from trtnemo.errors import CheckpointError
 from trtnemo.files.json_file import read_json_object
 from trtnemo.plan.weights import TensorClasses, tensor_classes
 
@@ -27,9 +30,17 @@ class Network:
 
     @cached_property
     def tensors(self) -> TensorClasses:
-        """Every tensor of the checkpoint, those stored alike as one class."""
+        """Every tensor of the checkpoint, those stored alike as one class; raises CheckpointError."""
         with paused_collector():
-            return tensor_classes(self.config, self.quantization)
+            classes = tensor_classes(self.config, self.quantization)
+        formats = {item.weight_format for item, _ in classes} - {None, WeightFormat.PLAIN}
+        if self.quantization.tool is not None and not formats:
+            raise CheckpointError(
+                f"says its weights are {self.quantization.tool.title}, and no layer of this network is meant",
+                where=self.quantization.source,
+                remedy="Compare its targets with the names of the tensors",
+            )
+        return classes
 
 
 def find_network(name: str, revision: str | None = None) -> Network:
@@ -51,6 +62,9 @@ def find_network(name: str, revision: str | None = None) -> Network:
 
 
 def _from_directory(name: str, directory: Path, source: str) -> Network:
+    refuse_gguf((path.name for path in directory.iterdir()), str(directory))
     raw = read_json_object(directory / "config.json")
     config = parse_config(raw, str(directory / "config.json"))
-    return Network(name, config, read_quantization(directory, raw), source)
+    quantization = read_quantization(directory, raw)
+    tool = quantization.tool
+    return Network(name, config, quantization, source if tool is None else f"{source}; weights: {tool.title}")

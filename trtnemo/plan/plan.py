@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from trtnemo.errors import CheckpointError
 from trtnemo.plan.advice import advise
 from trtnemo.plan.deployment import Deployment, require_divisible
 from trtnemo.plan.fit import Fit, Need, stage_fits
@@ -19,6 +20,7 @@ _FRONTIER = tuple(1 << power for power in range(13))
 _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _CHUNKS = (256, 1024, 4096, 16384)
 _CONTEXT = 8192
+_OURS = ("cpu", "tensorrt")
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,12 @@ class Plan:
 def make_plan(network: Network, deployment: Deployment, device: Device, acceptance: float = ACCEPTANCE) -> Plan:
     """Return the plan of a deployment; raises RecipeError where the network cannot be split as it asks."""
     require_divisible(deployment, network.config)
+    _require_decodable(network, deployment)
     weights = weight_bytes(network.tensors, network.config, deployment)
     fits = stage_fits(network, deployment, device, weights)
     fit = fullest(fits)
     batch, context = deployment.max_batch_size, deployment.max_seq_len
-    verdict = judge(fit)
+    verdict = _judged(network, fit)
     roofline = Roofline(network, deployment, device, weights)
     at, is_bounded = min(_CONTEXT, context), device.bandwidth_gbs is not None
     return Plan(
@@ -82,8 +85,25 @@ def make_plan(network: Network, deployment: Deployment, device: Device, acceptan
 def judge_deployment(network: Network, deployment: Deployment, device: DeviceMemory) -> Verdict:
     """Return the verdict alone; raises RecipeError where the network cannot be split as the deployment asks."""
     require_divisible(deployment, network.config)
+    _require_decodable(network, deployment)
     weights = weight_bytes(network.tensors, network.config, deployment)
-    return judge(fullest(stage_fits(network, deployment, device, weights)))
+    return _judged(network, fullest(stage_fits(network, deployment, device, weights)))
+
+
+def _require_decodable(network: Network, deployment: Deployment) -> None:
+    """Raise CheckpointError where our own runtime is asked to run what it does not decode."""
+    reason = network.quantization.undecodable if deployment.server in _OURS else None
+    if reason is not None:
+        raise CheckpointError(reason, where=network.name, remedy="Plan it for a server that reads it")
+
+
+def _judged(network: Network, fit: Fit) -> Verdict:
+    """Return the verdict, with a warning where nothing known says that the server reads such weights."""
+    verdict, tool, server = judge(fit), network.quantization.tool, fit.deployment.server
+    if tool is None or server in tool.servers:
+        return verdict
+    doubt = f"nothing known here says that {server} reads {tool.title}: {tool.readers}"
+    return replace(verdict, warnings=(*verdict.warnings, doubt))
 
 
 def fullest(fits: list[Fit]) -> Fit:

@@ -21,11 +21,9 @@ DRAFT = "draft head"
 KINDS = ("embedding", "lm head", "mamba", "attention", "mlp", "routed experts", "shared experts", "latent projections",
          "router", "norms", DRAFT)  # fmt: skip
 _LAYER = re.compile(r"(backbone|mtp)\.layers\.(\d+)\.(?:mixer\.)?(.+)")
-_COLUMNS = re.compile(
-    r"(in_proj|q_proj|shared_experts\.up_proj|up_proj)\.(weight|weight_scale)|conv1d\..*|A_log|D|dt_bias"
-)
+_COLUMNS = re.compile(r"(in_proj|q_proj|shared_experts\.up_proj|up_proj)\.[a-z_]+|conv1d\..*|A_log|D|dt_bias")
 # eh_proj: by rows in TensorRT-LLM, by columns in vLLM (nemotron_h_mtp.py 01ca277); taken as split in the others too
-_ROWS = re.compile(r"(eh_proj|out_proj|o_proj|shared_experts\.down_proj|down_proj)\.(weight|weight_scale)")
+_ROWS = re.compile(r"(eh_proj|out_proj|o_proj|shared_experts\.down_proj|down_proj)\.[a-z_]+")
 
 
 TensorClasses = list[tuple[ExpectedTensor, int]]
@@ -130,14 +128,17 @@ def rank_bytes(item: ExpectedTensor, count: int, config: ModelConfig, deployment
     if match is None:
         is_split = item.name.startswith(("backbone.embeddings", "lm_head")) and len(item.shape) > 1
         return _split(size, tensor) if is_split else size
-    tail = match[3]
+    tail, is_single = match[3], math.prod(item.shape) == 1
+    inner = tail.split(".", 2)[2] if tail.startswith("experts.") else tail
+    by_rows = _COLUMNS.fullmatch(inner) and item.follows != "columns"
+    by_columns = _ROWS.fullmatch(inner) and item.follows != "rows"
+    is_split = not is_single and bool(by_rows or by_columns or ".mixer.norm." in item.name)
     if tail.startswith("experts."):
-        return -(-count // deployment.expert) * _split(size, deployment.expert_tensor if item.shape else 1)
-    if re.match(r"[kv]_proj\.weight", tail) and item.shape:
+        return -(-count // deployment.expert) * _split(size, deployment.expert_tensor if is_split else 1)
+    if re.match(r"[kv]_proj\.", tail) and not is_single and item.follows != "columns":
         heads = max(config.num_key_value_heads // tensor, 1)
         return size * heads // config.num_key_value_heads
-    follows_heads = _ROWS.fullmatch(tail) or _COLUMNS.fullmatch(tail) or ".mixer.norm." in item.name
-    return _split(size, tensor) if follows_heads and item.shape else size
+    return _split(size, tensor) if is_split else size
 
 
 def _split(size: int, parts: int) -> int:

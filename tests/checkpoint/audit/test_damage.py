@@ -49,11 +49,12 @@ def test_there_are_at_least_forty_kinds() -> None:
 
 
 def test_every_rule_finds_some_damage() -> None:
-    """Those left out are met in test_repair.py (by ModelOpt's export), test_embedding.py and test_oracle.py."""
+    """Those left out are met in test_repair.py, test_embedding.py, test_groups.py and test_oracle.py."""
     assert RULES.keys() - {rule for rule, _, _ in KINDS.values()} == {
         "experts-fused",
         "sensitive-quantized",
         "embedding-quantized",
+        "groups-mismatch",
         "codec-disagrees",
     }
 

@@ -99,19 +99,43 @@ def test_a_map_that_cannot_be_read_is_refused(tmp_path: Path, quantization: Any,
         from_file(tmp_path, **quantization)
 
 
-GROUPS = {
+GROUPS: dict[str, Any] = {
     "group_0": {"weights": {"num_bits": 8, "type": "float"}, "targets": [IN]},
-    "group_1": {"weights": {"num_bits": 4, "type": "float", "group_size": 16}, "targets": [EXPERT]},
+    "group_1": {
+        "weights": {"num_bits": 4, "type": "float", "group_size": 16},
+        "input_activations": {"num_bits": 4, "type": "float", "group_size": 16},
+        "targets": [EXPERT],
+    },
+    "group_2": {"weights": {"num_bits": 4, "type": "float", "group_size": 16}, "targets": ["lm_head"]},
 }
 
 
 def test_groups_name_the_modules_where_there_is_no_map(tmp_path: Path) -> None:
-    found = from_config(tmp_path, quant_algo="MIXED_PRECISION", config_groups=GROUPS)
-    assert [found.format_of(name) for name in (IN, EXPERT, OUT)] == [
-        WeightFormat.FP8,
-        WeightFormat.NVFP4,
-        WeightFormat.PLAIN,
+    for algorithm in ("MIXED_PRECISION", None):
+        found = from_config(tmp_path, quant_algo=algorithm, config_groups=GROUPS)
+        assert [found.format_of(name) for name in (IN, EXPERT, "lm_head", OUT)] == [
+            WeightFormat.FP8,
+            WeightFormat.NVFP4,
+            WeightFormat.NVFP4_WEIGHT_ONLY,
+            WeightFormat.PLAIN,
+        ]
+
+
+def test_a_group_of_all_linear_layers_is_a_uniform_algorithm(tmp_path: Path) -> None:
+    group = {**GROUPS["group_1"], "targets": ["Linear"]}
+    found = from_config(tmp_path, config_groups={"group_0": group}, ignore=["lm_head"])
+    assert [found.format_of(name) for name in (IN, EXPERT, "lm_head")] == [WeightFormat.NVFP4] * 2 + [
+        WeightFormat.PLAIN
     ]
+
+
+@pytest.mark.parametrize("damage", [{"groups": 3}, {"group_0": 3}, []])
+def test_groups_that_are_none_are_refused_or_empty(tmp_path: Path, damage: Any) -> None:
+    if damage:
+        with pytest.raises(CheckpointError, match="config_groups"):
+            from_config(tmp_path, config_groups=damage)
+    else:
+        assert from_config(tmp_path, config_groups=damage).format_of(IN) is WeightFormat.PLAIN
 
 
 @pytest.mark.parametrize(
@@ -127,22 +151,3 @@ def test_groups_name_the_modules_where_there_is_no_map(tmp_path: Path) -> None:
 def test_a_group_that_cannot_be_read_is_refused(tmp_path: Path, group: object, message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
         from_config(tmp_path, quant_algo="MIXED_PRECISION", config_groups={"group_0": group})
-
-
-@pytest.mark.parametrize(
-    ("block", "name"),
-    [
-        ({"quant_method": "compressed-tensors", "format": "nvfp4-pack-quantized", "config_groups": {}},
-         r"'compressed-tensors' \(nvfp4-pack-quantized\)"),
-        ({"quant_method": "awq", "bits": 4, "group_size": 128}, "'awq'"),
-        ({"quant_method": "gptq", "bits": 4}, "'gptq'"),
-        ({"quant_method": "fp8", "weight_block_size": [128, 128]}, "'fp8'"),
-        ({"quant_method": "mxfp4"}, "'mxfp4'"),
-        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "'bitsandbytes'"),
-    ],
-)  # fmt: skip
-def test_the_quantization_of_another_tool_is_named_and_never_taken_for_bf16(
-    tmp_path: Path, block: dict[str, Any], name: str
-) -> None:
-    with pytest.raises(CheckpointError, match=f"quantized as {name}, which is not read here"):
-        read_quantization(tmp_path, {"quantization_config": block})

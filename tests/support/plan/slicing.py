@@ -41,7 +41,9 @@ def read_tensors(directory: Path) -> tuple[dict[str, Any], dict[str, tuple[tuple
 
 
 def part(size: int, rank: int, ranks: int) -> Indices:
-    """Return the indices of an even cut."""
+    """Return the indices of an even cut; one scale for a whole row or column is nobody's to cut."""
+    if size == 1:
+        return np.arange(1)
     assert size % ranks == 0
     return np.arange(size)[rank * (size // ranks) : (rank + 1) * (size // ranks)]
 
@@ -54,7 +56,7 @@ def parts(sizes: list[int], rank: int, ranks: int) -> Indices:
 
 def rank_size(name: str, shape: tuple[int, ...], item: int, config: dict[str, Any], layout: Layout, rank: int) -> int:
     """Return the bytes of a tensor on a rank: the distinct rows and columns that it keeps."""
-    if not shape:
+    if math.prod(shape) == 1:
         return item if ".experts." not in name or owns(name, config, layout, rank) else 0
     rows, columns = (np.arange(size) for size in (*shape, 1)[:2])
     tensor = 1 if layout.attention_dp else layout.tensor

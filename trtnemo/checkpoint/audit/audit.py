@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from trtnemo.checkpoint.audit.configs import config_findings
+from trtnemo.checkpoint.audit.groups import settle_groups
 from trtnemo.checkpoint.audit.modelopt import Comparison, compare_with_modelopt
 from trtnemo.checkpoint.audit.scales import never_written, scale_findings
 from trtnemo.checkpoint.audit.tensors import settle_formats, tensor_findings
@@ -13,6 +15,8 @@ from trtnemo.checkpoint.audit.tokenizer import tokenizer_findings
 from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.collector import paused_collector
 from trtnemo.checkpoint.family.expected import ExpectedTensor
+from trtnemo.checkpoint.family.tools.known import refuse_unsaid_tool
+from trtnemo.checkpoint.family.tools.tool_map import ToolMap
 from trtnemo.errors import CheckpointError
 from trtnemo.findings import Finding
 
@@ -68,9 +72,15 @@ def audit(checkpoint: Checkpoint, *, values: bool = True, with_modelopt: bool = 
     """Return every finding of a checkpoint; reads headers, and where `values` says so the values of scales too.
 
     Of a checkpoint whose headers alone were fetched, no values are read. `with_modelopt` decodes sampled weights by
-    ModelOpt too, and raises MachineError where it is not installed.
+    ModelOpt too, and raises MachineError where it is not installed. Raises CheckpointError for the weights of a tool
+    that is not audited here.
     """
-    expected, mismatches = settle_formats(checkpoint)
+    tool = checkpoint.quantization.tool
+    if tool is None:
+        refuse_unsaid_tool(checkpoint.tensors, checkpoint.place)
+    elif with_modelopt or not tool.is_audited:
+        _refuse_tool(tool, checkpoint.place)
+    expected, mismatches = settle_formats(checkpoint) if tool is None else settle_groups(checkpoint, tool)
     findings = [
         *checkpoint.headers.problems,
         *config_findings(checkpoint, expected),
@@ -89,11 +99,19 @@ def audit(checkpoint: Checkpoint, *, values: bool = True, with_modelopt: bool = 
         tensors=len(checkpoint.tensors),
         bytes=checkpoint.total_bytes,
         formats=_count_formats(expected),
-        producer=checkpoint.quantization.producer,
+        producer=checkpoint.quantization.producer if tool is None else tool.title,
         remote_code=_remote_code(checkpoint.raw_config.get("auto_map")),
         values_read=reads_values,
         modelopt=comparison,
         findings=findings,
+    )
+
+
+def _refuse_tool(tool: ToolMap, place: str) -> NoReturn:
+    """Raise CheckpointError for weights that are known and sized, and neither audited nor decoded by ModelOpt."""
+    asked = "ModelOpt does not decode" if tool.is_audited else "`check` does not audit"
+    raise CheckpointError(
+        f"its weights are {tool.title}, which {asked}", where=place, remedy=f"{tool.readers}; `trtnemo plan` sizes it"
     )
 
 

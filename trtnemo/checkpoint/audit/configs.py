@@ -9,7 +9,8 @@ from typing import Any
 
 from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.family.expected import EMBEDDINGS, ExpectedTensor
-from trtnemo.checkpoint.family.quantization import QuantizationMap, self_and_parents
+from trtnemo.checkpoint.family.module_name import self_and_parents
+from trtnemo.checkpoint.family.quantization import QuantizationMap
 from trtnemo.checkpoint.rules import found
 from trtnemo.findings import Finding
 

@@ -12,11 +12,12 @@ from typing import Literal
 
 from trtnemo.checkpoint.family.config import LayerKind, ModelConfig
 from trtnemo.checkpoint.family.layout import parts_of
-from trtnemo.checkpoint.family.quantization import EMBEDDING, QuantizationMap
+from trtnemo.checkpoint.family.module_name import EMBEDDING
+from trtnemo.checkpoint.family.quantization import QuantizationMap
 from trtnemo.checkpoint.family.weight_format import WeightFormat
 from trtnemo.checkpoint.format.storage import StorageType
 
-_PLAIN = {"bfloat16": StorageType.BF16, "float16": StorageType.F16, "float32": StorageType.F32}
+PLAIN_TYPES = {"bfloat16": StorageType.BF16, "float16": StorageType.F16, "float32": StorageType.F32}
 EMBEDDINGS = f"{EMBEDDING}.weight"
 
 
@@ -48,7 +49,7 @@ class _Layout:
     def __init__(self, config: ModelConfig, quantization: QuantizationMap) -> None:
         self.config = config
         self.quantization = quantization
-        self.plain = _PLAIN[config.dtype]
+        self.plain = PLAIN_TYPES[config.dtype]
 
     def all(self) -> Iterator[ExpectedTensor]:
         config = self.config
@@ -105,8 +106,17 @@ class _Layout:
         ):
             yield from self.linear(f"{prefix}.{name}", rows, columns)
         if self.quantization.fp8_kv_cache and not prefix.startswith("mtp."):
+            yield from self.cache_scales(prefix)
+
+    def cache_scales(self, prefix: str) -> Iterator[ExpectedTensor]:
+        """Yield the scales of keys and values: below the projections, or of the layer in compressed-tensors' form."""
+        if self.quantization.tool is None:
             yield self.scale(f"{prefix}.k_proj.k_scale", optional=True)
             yield self.scale(f"{prefix}.v_proj.v_scale", optional=True)
+            return
+        for name in ("k_scale", "v_scale"):
+            types = tuple(dict.fromkeys((self.plain, StorageType.F32)))
+            yield ExpectedTensor(f"{prefix}.{name}", (1,), types, optional=True, is_scale=True)
 
     def moe(self, prefix: str) -> Iterator[ExpectedTensor]:
         config = self.config

@@ -7,19 +7,18 @@ read, and the first wins. Which layer is quantized comes from here, never from t
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from trtnemo.checkpoint.family.layout import PLAIN, Layout, ModelOptLayout
+from trtnemo.checkpoint.family.module_name import EMBEDDING, HEAD, self_and_parents
+from trtnemo.checkpoint.family.tools.known import read_tool_map
+from trtnemo.checkpoint.family.tools.tool_map import ToolMap
 from trtnemo.checkpoint.family.weight_format import BLOCK_SIZE, WeightFormat
 from trtnemo.errors import CheckpointError
 from trtnemo.files.json_file import read_json_object
 
-# ModelOpt's recipe for Nemotron-3-Nano-4B (pull request 1327) quantizes the weights of these two and no activations
-EMBEDDING = "backbone.embeddings"
-HEAD = "lm_head"
 # ModelOpt 0.47 appends this to every module name of this family, so that a literal reader finds none.
 SENTINEL = ".\0backbone.pt_name_sentinel"
 
@@ -47,15 +46,21 @@ class QuantizationMap:
     source: str = ""
     damaged_names: bool = False
     fused_experts: bool = False
+    tool: ToolMap | None = None
 
     def layout_of(self, module: str) -> Layout:
         """Return in which tensors a linear module, or the embedding, is stored."""
+        if self.tool is not None:
+            return self.tool.layout_of(module)
         found = self.format_of(module)
+        # ModelOpt's recipe for Nemotron-3-Nano-4B (pull request 1327) has an FP8 head whose inputs are not quantized
         weight_only = found is WeightFormat.NVFP4_WEIGHT_ONLY or (module == HEAD and found is WeightFormat.FP8)
         return PLAIN if found is WeightFormat.PLAIN else ModelOptLayout(found, quantizes_inputs=not weight_only)
 
     def format_of(self, module: str) -> WeightFormat:
         """Return the format of a linear module such as `backbone.layers.0.mixer.in_proj`, or of the embedding."""
+        if self.tool is not None:
+            return self.tool.layout_of(module).format
         if module == EMBEDDING and module not in self.layers:
             return WeightFormat.PLAIN  # no linear layer, so a uniform algorithm leaves it
         names = list(self_and_parents(module))
@@ -70,6 +75,9 @@ class QuantizationMap:
     @property
     def undecodable(self) -> str | None:
         """Why trtnemo's own runtimes cannot decode the weights; nothing where they can."""
+        if self.tool is not None:
+            what = f"its weights are {self.tool.title}"
+            return f"{what}, which trtnemo's own runtimes do not decode ({self.tool.readers})"
         if self.layout_of(EMBEDDING).format is not WeightFormat.PLAIN:
             return "its token embedding is quantized, which trtnemo's own runtimes do not decode"
         return None
@@ -81,18 +89,16 @@ class QuantizationMap:
         )
 
 
-def self_and_parents(module: str) -> Iterator[str]:
-    """Yield a module's name, then its parents': an export of fused experts names `mixer.experts` for all of them."""
-    while module:
-        yield module
-        module = module.rpartition(".")[0]
-
-
 def read_quantizations(directory: Path, config: dict[str, Any]) -> list[QuantizationMap]:
     """Return the maps of the checkpoint in `directory`, whose config.json holds `config`: none, one or two.
 
-    The first is the one to believe: hf_quant_config.json's where it is there. Raises CheckpointError.
+    The first is the one to believe: hf_quant_config.json's where it is there, another tool's before any. Raises
+    CheckpointError.
     """
+    where = str(directory / "config.json")
+    tool = read_tool_map(config, where)
+    if tool is not None:
+        return [QuantizationMap(tool=tool, fp8_kv_cache=tool.fp8_kv_cache, source=where)]
     maps = []
     file, block = directory / "hf_quant_config.json", config.get("quantization_config")
     if file.is_file():
@@ -121,16 +127,20 @@ def _producer(block: dict[str, Any]) -> str | None:
 
 def _parse(block: dict[str, Any], exclusions: Any, producer: str | None, where: str) -> QuantizationMap:
     algorithm = block.get("quant_algo")
-    _require_modelopt(block, where)
     names = exclusions if exclusions is not None else []
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise CheckpointError("its exclusions are not a list of names", where=where)
     clean = [name.replace(SENTINEL, "") for name in names]
-    mixed = algorithm == "MIXED_PRECISION"
+    # newer exports name the modules in config_groups alone
+    mixed = algorithm == "MIXED_PRECISION" or (
+        algorithm is None and bool(block.get("quantized_layers") or block.get("config_groups"))
+    )
     named = (block.get("quantized_layers") or _grouped(block, where)) if mixed else None
+    layers = _layers(named, where) if mixed else {}
+    uniform = WeightFormat.PLAIN if mixed or algorithm is None else _format(algorithm, block, where)
     return QuantizationMap(
-        layers=_layers(named, where) if mixed else {},
-        uniform=WeightFormat.PLAIN if mixed or algorithm is None else _format(algorithm, block, where),
+        uniform=layers.pop("Linear", uniform),
+        layers=layers,
         excluded=frozenset(name for name in clean if "*" not in name),
         excluded_patterns=tuple(name for name in clean if "*" in name),
         fp8_kv_cache=block.get("kv_cache_quant_algo") == "FP8" or block.get("kv_cache_scheme") is not None,
@@ -138,19 +148,6 @@ def _parse(block: dict[str, Any], exclusions: Any, producer: str | None, where: 
         source=where,
         damaged_names=clean != names or any(SENTINEL in name for name in named or ()),
         fused_experts=any(name.replace(SENTINEL, "").endswith(".experts") for name in named or ()),
-    )
-
-
-def _require_modelopt(block: dict[str, Any], where: str) -> None:
-    """Raise CheckpointError for a block of another tool: read as ModelOpt's, its weights would pass for BF16."""
-    method = block.get("quant_method")
-    if method in (None, "modelopt", "modelopt_fp4", "modelopt_mixed") or block.get("quant_algo") is not None:
-        return
-    form = f" ({block['format']})" if isinstance(block.get("format"), str) else ""
-    raise CheckpointError(
-        f"its weights are quantized as {method!r}{form}, which is not read here",
-        where=where,
-        remedy="Use a ModelOpt export (NVFP4, FP8) or the BF16 checkpoint; vLLM and SGLang may read this one",
     )
 
 
@@ -169,6 +166,8 @@ def _grouped(block: dict[str, Any], where: str) -> dict[str, Any] | None:
             )
         bits = weights.get("num_bits")
         algorithm = _BITS.get(bits) if isinstance(bits, int) else None
+        if algorithm == "NVFP4" and "input_activations" not in group:
+            algorithm = "W4A16_NVFP4"  # as modelopt.torch.export.convert_hf_config (0.47.0) writes it
         for target in targets:
             layers[str(target)] = {"quant_algo": algorithm, "group_size": weights.get("group_size")}
     return layers

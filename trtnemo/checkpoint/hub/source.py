@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+from trtnemo.checkpoint.family.tools.known import refuse_gguf
 from trtnemo.checkpoint.format.headers import INDEX, SINGLE
 from trtnemo.errors import CheckpointError
 from trtnemo.files.json_file import read_json_object
@@ -45,6 +46,7 @@ def local_directory(name: str) -> Path | None:
     except (OSError, RuntimeError, ValueError):  # no such home, a name too long, a NUL
         return None
     if is_file:
+        refuse_gguf([directory.name], name)
         raise CheckpointError("is a file, not a checkpoint directory", where=name)
     return None
 

@@ -51,12 +51,14 @@ def repair_checkpoint(
     """Write a corrected copy of `checkpoint` to `output`, atomically, and audit both.
 
     `source` is the BF16 original: an MTP head, tokenizer and template that are missing are taken from it. Weights are
-    hard links, or symbolic ones where the file system has no others. Raises CheckpointError.
+    hard links, or symbolic ones where the file system has no others. The quantization block of another tool than
+    ModelOpt stays as it is, and gets no head. Raises CheckpointError.
     """
     _refuse_own_place(checkpoint, output, source)
     before = audit(checkpoint, values=values)
     rules = {finding.rule for finding in before.findings}
-    head = _head(checkpoint, source) if "mtp-missing" in rules else {}
+    # another tool's config would take a head of plain weights for quantized
+    head = _head(checkpoint, source) if "mtp-missing" in rules and checkpoint.quantization.tool is None else {}
     with staged_directory(output, force, "config.json", CheckpointError) as new:
         _copy_small_files(checkpoint.directory, new)
         if source is not None:
