@@ -62,6 +62,7 @@ class ModelOptLayout:
 
 
 PLAIN = ModelOptLayout(WeightFormat.PLAIN)
+modelopt_layout = lru_cache(maxsize=None)(ModelOptLayout)  # tens of thousands of experts share a few
 
 
 def scalar(suffix: str, shape: tuple[int, ...] = (), *, optional: bool = False) -> Part:

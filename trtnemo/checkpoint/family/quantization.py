@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trtnemo.checkpoint.family.layout import PLAIN, Layout, ModelOptLayout
+from trtnemo.checkpoint.family.layout import PLAIN, Layout, modelopt_layout
 from trtnemo.checkpoint.family.module_name import EMBEDDING, HEAD, self_and_parents
 from trtnemo.checkpoint.family.tools.known import read_tool_map
 from trtnemo.checkpoint.family.tools.tool_map import ToolMap
@@ -55,7 +55,7 @@ class QuantizationMap:
         found = self.format_of(module)
         # ModelOpt's recipe for Nemotron-3-Nano-4B (pull request 1327) has an FP8 head whose inputs are not quantized
         weight_only = found is WeightFormat.NVFP4_WEIGHT_ONLY or (module == HEAD and found is WeightFormat.FP8)
-        return PLAIN if found is WeightFormat.PLAIN else ModelOptLayout(found, quantizes_inputs=not weight_only)
+        return PLAIN if found is WeightFormat.PLAIN else modelopt_layout(found, not weight_only)
 
     def format_of(self, module: str) -> WeightFormat:
         """Return the format of a linear module such as `backbone.layers.0.mixer.in_proj`, or of the embedding."""

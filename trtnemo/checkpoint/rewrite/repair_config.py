@@ -29,7 +29,6 @@ def repaired_config(
     """
     config = checkpoint.config
     raw: dict[str, Any] = clean_names(checkpoint.raw_config)
-    is_foreign = checkpoint.quantization.tool is not None
     if spelled_by_transformers(raw):
         raw["hybrid_override_pattern"] = "".join(_LETTER_OF[kind] for kind in config.layer_kinds)
         raw["num_hidden_layers"] = len(config.layer_kinds)
@@ -46,7 +45,7 @@ def repaired_config(
     block = raw.get("quantization_config")
     if layers == {}:
         raw.pop("quantization_config", None)
-    elif not is_foreign and (isinstance(block, dict) or (layers and not checkpoint.quantizations)):
+    elif isinstance(block, dict) or (layers and not checkpoint.quantizations):
         block = block if isinstance(block, dict) else _new_block(checkpoint)
         raw["quantization_config"] = repaired_block(block, layers, "ignore", has_head=config.has_mtp)
     return raw

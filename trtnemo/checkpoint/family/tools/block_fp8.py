@@ -1,7 +1,7 @@
 """`quant_method: fp8`: weights in FP8 with a float32 scale for each block, or one for the whole.
 
 Source: transformers 5.23, integrations/finegrained_fp8.py (FP8Linear) and quantizers/quantizers_utils.py
-(should_convert_module); vLLM reads the same form.
+(should_convert_module).
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from trtnemo.checkpoint.family.tools.tool_map import ToolMap
 from trtnemo.checkpoint.family.weight_format import WeightFormat
 from trtnemo.checkpoint.format.storage import StorageType
 from trtnemo.errors import CheckpointError
-
-_READERS = "vLLM, SGLang and transformers read it"
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,9 @@ def read_block_fp8(block: dict[str, Any], where: str) -> BlockFp8Map:
     for key, usual in (("scale_fmt", "float"), ("expert_dtype", "fp8")):
         if block.get(key, usual) != usual:
             raise CheckpointError(
-                f"is FP8 with {key} {block[key]!r}, which is not sized here", where=where, remedy=_READERS
+                f"is FP8 with {key} {block[key]!r}, which is not sized here",
+                where=where,
+                remedy="Try the server that it was made for",
             )
     given = block.get("weight_block_size")
     size = None if given is None else read_block(given, "weight_block_size", where)
@@ -75,7 +75,7 @@ def read_block_fp8(block: dict[str, Any], where: str) -> BlockFp8Map:
     skipped = read_names(block.get(key), key, where)
     return BlockFp8Map(
         title="FP8 with one scale a layer" if size is None else f"FP8 in blocks of {size[0]}x{size[1]}",
-        readers=_READERS,
+        method="fp8",
         layout=BlockFp8(size, block.get("activation_scheme") == "static"),
         skipped=frozenset(name.rstrip(".") for name in skipped),
         ends=tuple(name for name in skipped if name),

@@ -2,7 +2,7 @@
 
 Source: compressed-tensors 0.20.1, compressors/nvfp4 and naive_quantized (names), quantization/lifecycle/initialize.py
 (shapes), quantization/utils/helpers.py: generate_gparam, by which a global scale is 448 * 6 / amax, the reciprocal of
-ModelOpt's weight_scale_2; vLLM's compressed_tensors_w4a4_nvfp4.py (0094cb9) divides by it.
+ModelOpt's weight_scale_2.
 """
 
 from __future__ import annotations

@@ -20,7 +20,6 @@ from trtnemo.checkpoint.family.weight_format import BLOCK_SIZE
 from trtnemo.errors import CheckpointError
 
 TOOL = "compressed-tensors"
-_READERS = "vLLM and SGLang read it"
 _CLASSES = ("Linear", "Embedding")
 _PACKED = {
     "pack-quantized": "packed whole numbers", "int-quantized": "int8", "marlin-24": "2:4 sparse",
@@ -80,7 +79,7 @@ def read_compressed_tensors(block: dict[str, Any], where: str) -> CompressedTens
     cache = block.get("kv_cache_scheme")
     return CompressedTensors(
         title=f"{TOOL} {', '.join(dict.fromkeys(map(_title, layouts)))}",
-        readers=_READERS,
+        method=TOOL,
         layouts=layouts,
         groups=read,
         ignored=ignored,
@@ -110,7 +109,7 @@ def _refusal(what: str, where: str) -> CheckpointError:
     return CheckpointError(
         f"its weights are quantized by {TOOL}: {what}, which is not read here",
         where=where,
-        remedy=f"{_READERS}; `trtnemo plan` sizes its NVFP4 and FP8",
+        remedy="`trtnemo plan` sizes NVFP4 and FP8 of it; try the server that it was made for",
     )
 
 

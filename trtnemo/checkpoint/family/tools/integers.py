@@ -18,7 +18,7 @@ from trtnemo.checkpoint.family.weight_format import WeightFormat
 from trtnemo.checkpoint.format.storage import StorageType
 from trtnemo.errors import CheckpointError
 
-_READERS = "vLLM and SGLang read it"
+_REMEDY = "Try the server that it was made for"
 _AWQ_FORMS, _GPTQ_FORMS = ("gemm", "marlin", "exllama", "ipex", None), ("gptq", "gptq_v2", None)
 
 
@@ -79,12 +79,12 @@ def read_awq(block: dict[str, Any], where: str) -> IntegerMap:
     """Return AutoAWQ's map; raises CheckpointError for another packing than its usual one."""
     form = block.get("version", block.get("format"))
     if (form.lower() if isinstance(form, str) else form) not in _AWQ_FORMS:
-        raise CheckpointError(f"is AWQ packed as {form!r}, which is not sized here", where=where, remedy=_READERS)
+        raise CheckpointError(f"is AWQ packed as {form!r}, which is not sized here", where=where, remedy=_REMEDY)
     bits = read_size(block.get("bits", block.get("w_bit", 4)), "bits", where, (4,))
     group = _group(block.get("group_size", block.get("q_group_size", 128)), where)
     return IntegerMap(
         title=f"AWQ {_title(bits, group)}",
-        readers=_READERS,
+        method="awq",
         layout=PackedIntegers(bits, group, along_outputs=True, has_order=False),
         skipped=tuple(read_names(block.get("modules_to_not_convert"), "modules_to_not_convert", where)),
     )
@@ -94,14 +94,14 @@ def read_gptq(block: dict[str, Any], where: str) -> IntegerMap:
     """Return GPTQ's map; raises CheckpointError for another packing than its usual two."""
     form = block.get("checkpoint_format", block.get("format"))
     if form not in _GPTQ_FORMS or block.get("pack_dtype", "int32") != "int32":
-        raise CheckpointError(f"is GPTQ packed as {form!r}, which is not sized here", where=where, remedy=_READERS)
+        raise CheckpointError(f"is GPTQ packed as {form!r}, which is not sized here", where=where, remedy=_REMEDY)
     bits = read_size(block.get("bits"), "bits", where, (2, 3, 4, 8))
     layout = PackedIntegers(bits, _group(block.get("group_size", 128), where), along_outputs=False, has_order=True)
     blocks = block.get("modules_in_block_to_quantize") or []
     inner = [name for names in blocks for name in (names if isinstance(names, list) else [names])]
     return IntegerMap(
         title=f"GPTQ {_title(bits, layout.group)}",
-        readers=_READERS,
+        method="gptq",
         layout=layout,
         skipped=tuple(read_names(block.get("modules_to_not_convert"), "modules_to_not_convert", where)),
         only=tuple(read_names(inner, "modules_in_block_to_quantize", where)),

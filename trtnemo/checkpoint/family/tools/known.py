@@ -1,7 +1,4 @@
-"""Which tool quantized a checkpoint, by what config.json, its tensors or its files say.
-
-Source of the names: transformers 5.23, utils/quantization_config.py (QuantizationMethod).
-"""
+"""Which tool quantized a checkpoint, by what config.json, its tensors or its files say."""
 
 from __future__ import annotations
 
@@ -12,6 +9,7 @@ from trtnemo.checkpoint.family.tools.block_fp8 import read_block_fp8
 from trtnemo.checkpoint.family.tools.compressed_tensors import read_compressed_tensors
 from trtnemo.checkpoint.family.tools.integers import read_awq, read_gptq
 from trtnemo.checkpoint.family.tools.mlx import read_mlx
+from trtnemo.checkpoint.family.tools.tool import find_tool
 from trtnemo.checkpoint.family.tools.tool_map import ToolMap
 from trtnemo.errors import CheckpointError
 
@@ -21,32 +19,14 @@ _SIZED: dict[str, Callable[[dict[str, Any], str], ToolMap]] = {
     "gptq": read_gptq,
     "fp8": read_block_fp8,
 }
-# name: what it is, what reads it
-_NAMED: dict[str, tuple[str, str]] = {
-    "bitsandbytes": ("bitsandbytes, 4 or 8 bits", "transformers and vLLM read it"),
-    "mxfp4": ("MXFP4", "transformers and vLLM read it"),
-    "mxfp8": ("MXFP8", "transformers reads it"),
-    "nvfp4": ("NVFP4 of transformers", "transformers reads it"),
-    "torchao": ("torchao", "transformers, vLLM and SGLang read it"),
-    "quark": ("AMD Quark", "vLLM and SGLang read it"),
-    "auto-round": ("Intel AutoRound", "vLLM, SGLang and transformers read it"),
-    "hqq": ("HQQ", "transformers reads it"),
-    "aqlm": ("AQLM", "transformers reads it"),
-    "vptq": ("VPTQ", "transformers reads it"),
-    "quanto": ("quanto", "transformers reads it"),
-    "eetq": ("EETQ int8", "transformers reads it"),
-    "fbgemm_fp8": ("FBGEMM FP8", "transformers and vLLM read it"),
-    "bitnet": ("BitNet", "transformers reads it"),
-    "gguf": ("GGUF", "llama.cpp and programs built on it read it"),
-}
 _MODELOPT = (None, "modelopt", "modelopt_fp4", "modelopt_mixed")
 _MODELOPT_KEYS = frozenset({"quant_algo", "quantized_layers", "producer", "ignore", "kv_cache_scheme"})
 _REMEDY = "Use a ModelOpt export (NVFP4, FP8) or the BF16 checkpoint"
-# ends of tensor names that no checkpoint of ModelOpt or in BF16 has
+# last parts of tensor names that no checkpoint of ModelOpt or in BF16 has
 _TENSORS = {
-    ".weight_packed": "compressed-tensors", ".weight_global_scale": "compressed-tensors", ".qweight": "AWQ or GPTQ",
-    ".weight_scale_inv": "FP8 by blocks", ".biases": "MLX", ".absmax": "bitsandbytes",
-    ".quant_state.bitsandbytes__nf4": "bitsandbytes", ".quant_state.bitsandbytes__fp4": "bitsandbytes",
+    "weight_packed": "compressed-tensors", "weight_global_scale": "compressed-tensors", "qweight": "AWQ or GPTQ",
+    "weight_scale_inv": "FP8 by blocks", "biases": "MLX", "absmax": "bitsandbytes",
+    "bitsandbytes__nf4": "bitsandbytes", "bitsandbytes__fp4": "bitsandbytes",
 }  # fmt: skip
 
 
@@ -89,21 +69,21 @@ def _unsaid(block: dict[str, Any]) -> str | None:
 def _refusal(method: Any, block: dict[str, Any], where: str) -> CheckpointError:
     if method == "unsaid":
         return CheckpointError("says of no tool that quantized the weights", where=where, remedy=_REMEDY)
-    name = method.replace("_", "-") if isinstance(method, str) else None
-    what, readers = _NAMED.get(str(method), _NAMED.get(str(name), ("", "")))
+    tool = find_tool(str(method))
     kind = block.get("bnb_4bit_quant_type") if block.get("load_in_4bit") else None
-    detail = f" ({what}{f', {kind}' if isinstance(kind, str) else ''})" if what else ", a method not known here"
+    more = f", {kind}" if isinstance(kind, str) else ""
+    detail = ", a method not known here" if tool is None else f" ({tool.title}{more})"
     return CheckpointError(
         f"its weights are quantized as {method!r}{detail}, which is not read here",
         where=where,
-        remedy=f"{readers or 'Its own loader reads it'}. {_REMEDY}",
+        remedy=f"{'Its own loader reads it' if tool is None else tool.readers}. {_REMEDY}",
     )
 
 
 def refuse_unsaid_tool(names: Iterable[str], where: str) -> None:
     """Raise CheckpointError where tensors are another tool's and config.json says nothing of it."""
     for name in names:
-        tool = next((tool for end, tool in _TENSORS.items() if name.endswith(end)), None)
+        tool = _TENSORS.get(name.rpartition(".")[2])
         if tool is not None:
             raise CheckpointError(
                 f"holds tensors of {tool} ({name}), and its config.json does not say so",

@@ -19,7 +19,6 @@ from trtnemo.checkpoint.family.weight_format import WeightFormat
 from trtnemo.checkpoint.format.storage import StorageType
 from trtnemo.errors import CheckpointError
 
-READERS = "mlx-lm on Apple silicon reads it; vLLM, SGLang and TensorRT-LLM do not"
 _BITS, _GROUPS = (2, 3, 4, 5, 6, 8), (16, 32, 64, 128)
 _EXPERT = re.compile(r"(.+)\.experts\.\d+\.(up|down)_proj")
 
@@ -70,7 +69,7 @@ def read_mlx(block: dict[str, Any], where: str) -> MlxMap:
     paths = {path: _read_path(value, layout, f"{where}: {path}") for path, value in block.items() if "." in path}
     paths |= {path: _read_path(block[path], layout, f"{where}: {path}") for path in ("lm_head",) if path in block}
     title = f"MLX {layout.bits} bits in groups of {layout.group}" + (", mixed" if len(set(paths.values())) > 1 else "")
-    return MlxMap(title=title, readers=READERS, servers=frozenset(), layout=layout, paths=paths)
+    return MlxMap(title=title, method="mlx", layout=layout, paths=paths)
 
 
 def _read_path(value: Any, layout: Affine, where: str) -> Layout:
@@ -85,7 +84,9 @@ def _read_affine(block: dict[str, Any], where: str) -> Affine:
     mode = block.get("mode", "affine")
     if mode != "affine":
         raise CheckpointError(
-            f"its weights are quantized by MLX as {mode!r}, which is not sized here", where=where, remedy=READERS
+            f"its weights are quantized by MLX as {mode!r}, which is not sized here",
+            where=where,
+            remedy="mlx-lm reads it",
         )
     bits = read_size(block.get("bits"), "bits", where, _BITS)
     return Affine(bits, read_size(block.get("group_size"), "group_size", where, _GROUPS))

@@ -6,22 +6,32 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 from trtnemo.checkpoint.family.layout import Layout
+from trtnemo.checkpoint.family.tools.tool import listed_tools
 
 
 @dataclass(frozen=True)
 class ToolMap(ABC):
-    """`title` says in few words what the weights are, `servers` which external servers read them.
+    """What the weights are, in few words, and the `method` of tools.json that says what reads them.
 
-    `readers` says the same for people. Where the tensors are audited, `layouts` are those that modules can have beside
+    Where the tensors are audited, `layouts` are those that modules can have beside
     the plain one, and `stored` those that an audit found in their stead.
     """
 
     title: str
-    readers: str
-    servers: frozenset[str] = frozenset({"vllm", "sglang"})
+    method: str
     layouts: tuple[Layout, ...] = ()
     stored: dict[str, Layout] = field(default_factory=dict)
     fp8_kv_cache: bool = False
+
+    @property
+    def readers(self) -> str:
+        """A sentence on what reads the weights."""
+        return listed_tools()[self.method].readers
+
+    @property
+    def servers(self) -> frozenset[str]:
+        """The external servers that read the weights."""
+        return listed_tools()[self.method].servers
 
     @property
     def is_audited(self) -> bool:
