@@ -5,6 +5,7 @@ Each map says where it is from. What nobody has published (Super's FP8 map) foll
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,9 +67,14 @@ def release_named(name: str) -> Release | None:
 
 
 def release_config(name: str) -> dict[str, Any] | None:
-    """Return the config.json of the release that a hub id, or the last part of a path, names; without its map."""
-    release = release_named(name)
-    return None if release is None else read_json_object(FOLDER / f"{RELEASES[release.name][0]}.json")
+    """Return the config.json of the release that a hub id, or the last part of a path, names, in whatever precision."""
+    last = _without_precision(name.rstrip("/").rpartition("/")[2])
+    known = next((known for known in RELEASES if _without_precision(known.rpartition("/")[2]) == last), None)
+    return None if known is None else read_json_object(FOLDER / f"{RELEASES[known][0]}.json")
+
+
+def _without_precision(name: str) -> str:
+    return re.sub(r"-(BF16|FP8|NVFP4)$", "", name)
 
 
 def _read_map(path: Path, config: ModelConfig) -> QuantizationMap:

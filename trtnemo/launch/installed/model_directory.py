@@ -10,8 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from trtnemo.checkpoint.family.quantization import QuantizationMap, WeightFormat
+from trtnemo.checkpoint.family.quantization import QuantizationMap
 from trtnemo.checkpoint.family.releases import release_config, release_named
+from trtnemo.checkpoint.family.weight_format import WeightFormat
 from trtnemo.checkpoint.hub.source import EMBEDDED, local_directory
 from trtnemo.errors import CheckpointError
 
@@ -26,7 +27,10 @@ _ALGORITHMS = {
 
 @contextmanager
 def model_directory(model: str) -> Iterator[str | None]:
-    """Yield the directory of a model on this machine, or one made for a release that is known here; None for others."""
+    """Yield the directory of a model on this machine, or one made for a release that is known here; None for others.
+
+    A release whose map is not known here is as if nothing of it were quantized.
+    """
     try:
         directory = local_directory(model)
     except CheckpointError:
@@ -47,11 +51,11 @@ def model_directory(model: str) -> Iterator[str | None]:
 
 def _released(model: str) -> dict[str, Any] | None:
     release, config = release_named(model), release_config(model)
-    if release is None or config is None:
+    if config is None:
         return None
     # its Python files are the checkpoint's own: here the server's own classes are asked
     config = {key: value for key, value in config.items() if key != "auto_map"}
-    block = _block(release.quantization)
+    block = None if release is None else _block(release.quantization)
     return config if block is None else {**config, "quantization_config": block}
 
 

@@ -22,6 +22,7 @@ from unittest.mock import MagicMock
 # what importing wants, and what neither parsing nor configuring uses
 EMPTY = ("torchvision", "torchcodec", "torchaudio")
 EXTENSION = re.compile(r"_\w*C(_\w+)?")
+STATED: dict[str, Any] = {}
 STAGES = ("nothing", "parser", "serve arguments", "model configuration", "engine configuration")
 
 
@@ -72,31 +73,29 @@ def install_stand_ins() -> None:
 
 
 def state_device(asked: dict[str, Any]) -> None:
-    """Let vLLM see the stated devices."""
+    """Let vLLM see the stated devices; its modules keep the platform that they found first, which reads STATED."""
+    is_first = not STATED
+    STATED.update(asked, capability=tuple(map(int, asked["capability"].split("."))))
+    if not is_first:
+        return
     import torch
     import vllm.platforms
     from vllm.platforms.cuda import CudaPlatformBase
     from vllm.platforms.interface import DeviceCapability
 
-    major, minor = map(int, asked["capability"].split("."))
-
     class Stated(CudaPlatformBase):  # type: ignore[misc]
         """The platform of the stated devices."""
 
-        get_device_capability = classmethod(lambda cls, device_id=0: DeviceCapability(major, minor))
+        get_device_capability = classmethod(lambda cls, device_id=0: DeviceCapability(*STATED["capability"]))
         get_device_name = classmethod(lambda cls, device_id=0: "stated device")
-        get_device_total_memory = classmethod(lambda cls, device_id=0: asked["memory"])
+        get_device_total_memory = classmethod(lambda cls, device_id=0: STATED["memory"])
         get_device_uuid = classmethod(lambda cls, device_id=0: "stated")
         is_fully_connected = classmethod(lambda cls, physical_device_ids: True)
-        device_count = classmethod(lambda cls: asked["count"])
+        device_count = classmethod(lambda cls: STATED["count"])
         log_warnings = classmethod(lambda cls: None)
 
     vllm.platforms.current_platform = Stated()
-    torch.cuda.__dict__["device_count"] = lambda: asked["count"]
-    for name, module in list(sys.modules.items()):  # what vLLM remembers of the case before
-        remembered = getattr(module, "_cuda_device_count_stateless", None) if name.startswith("vllm.utils") else None
-        if remembered is not None and hasattr(remembered, "cache_clear"):
-            remembered.cache_clear()
+    torch.cuda.__dict__["device_count"] = lambda: STATED["count"]
 
 
 def parser() -> Any:
