@@ -17,8 +17,8 @@ from trtnemo.launch.pasted.to_recipe import recipe_text
 
 TEXTS = [filled(entry["text"]) for _, entry in ENTRIES]
 # what shells, YAML, Compose and unit files give a meaning to, and what word processors and terminals put in
-MARKS = "\\\n,\\ \n,\n, ,\t,',\",`,$(,${,},$$,&&,|,;,#,<<EOF\n,EOF\n,--,-,=,:,: ,- ,[,],{,{{,}},&a ,*a,<<: *a,%,@,---\n,null"
-UNUSUAL = "!!python/object:x ,\x00,\x1b[0m,\u00a0,\u2013,\u201c,\ud7ff,\ufeff,\u200b,\r\n,1e999"
+MARKS = "\\\n,\\ \n,\n, ,\t,',\",`,$(,${,},$$,&&,|,;,#,<<EOF\n,EOF\n,--,-,=,:,: ,- ,[,],{,{{,}},&a ,*a,<<: *a"
+UNUSUAL = "%,@,---\n,null,!!python/object:x ,\x00,\x1b[0m,\u00a0,\u2013,\u201c,\ud7ff,\ufeff,\u200b,\r\n,1e999"
 PIECES = st.one_of(st.sampled_from(f"{MARKS},{UNUSUAL}".split(",")), st.text(max_size=8))
 
 

@@ -48,6 +48,8 @@ def _require_small(text: str) -> None:
     for event in yaml.parse(text, Loader=_LOADER):
         anchor = getattr(event, "anchor", None)
         if isinstance(event, yaml.AliasEvent):
+            if any(anchor == name for name, _ in open_nodes):
+                raise UsageError(f"the YAML's *{anchor} stands inside what it repeats: it has no end")
             total += sizes.get(str(anchor), 1)
         elif isinstance(event, yaml.CollectionStartEvent):
             total += 1
