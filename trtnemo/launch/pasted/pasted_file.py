@@ -9,7 +9,7 @@ from typing import Any
 
 from trtnemo.errors import UsageError
 from trtnemo.findings import Finding
-from trtnemo.launch.pasted.yaml_text import load_mapping
+from trtnemo.launch.pasted.yaml_text import load_mapping, repeated_key_findings
 from trtnemo.launch.servers.invocation import Container
 
 MAXIMUM_BYTES = 1 << 20
@@ -40,7 +40,7 @@ class PastedFiles:
             message = f"the file {path} is not in the pasted text and not on this machine: its keys are not checked"
             return None, [*findings, Finding("warning", "file-not-read", option, message)]
         try:
-            return load_mapping(text), findings
+            return load_mapping(text), [*findings, *repeated_key_findings(text)]
         except UsageError as error:
             return None, [*findings, Finding("error", "file-root", path, error.what)]
 

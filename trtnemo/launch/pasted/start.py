@@ -10,15 +10,15 @@ from trtnemo.errors import UsageError
 from trtnemo.findings import Finding
 from trtnemo.launch.pasted.containers.apptainer import apptainer_container
 from trtnemo.launch.pasted.containers.docker_line import DockerLine, read_docker
+from trtnemo.launch.pasted.containers.kubectl import kubectl_container
 from trtnemo.launch.pasted.containers.slurm import pyxis_container
-from trtnemo.launch.pasted.shell.command import Command
+from trtnemo.launch.pasted.shell.command import SHELLS, Command
 from trtnemo.launch.pasted.shell.script import Script, read_script
 from trtnemo.launch.servers.registry import all_servers
 from trtnemo.recipe.external import is_secret
 
 _ENGINES = ("docker", "podman", "nerdctl")
 # programs that take a command as one text: what stands in it is read as a script of its own
-_SHELLS = ("sh", "bash", "zsh", "dash", "ash")
 _CARRIERS = ("eval", "ssh", "su", "tmux", "screen", "watch", "parallel")
 # programs whose words are told, searched or installed, and never run
 _TELLERS = {
@@ -128,7 +128,7 @@ def _starts_of(candidate: Candidate, siblings: list[Command]) -> list[Start]:
 
 def container_of(command: Command) -> DockerLine | None:
     """Return the container that a command runs, by whichever program."""
-    for read in (docker_of, pyxis_container, apptainer_container):
+    for read in (docker_of, pyxis_container, apptainer_container, kubectl_container):
         found = read(command)
         if found is not None:
             return found
@@ -167,10 +167,10 @@ def _inner_scripts(command: Command) -> list[Script]:
         name = PurePosixPath(word).name
         following = words[place + 1 :]
         flags = list(itertools.takewhile(lambda flag: flag.startswith("-"), following))
-        if name in _SHELLS and any(flag.endswith("c") for flag in flags) and len(following) > len(flags):
+        if name in SHELLS and any(flag.endswith("c") for flag in flags) and len(following) > len(flags):
             texts.append(following[len(flags)])
             break
-        if name in _CARRIERS:
+        if name in _CARRIERS and "-c" not in following:
             texts += [text for text in following if " " in text and any(mark in text for mark in ("serve", "launch"))]
             break
     return [read_script(text, command.environment) for text in texts]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from trtnemo.errors import UsageError
 from trtnemo.launch.pasted.forms.form import Pasted, all_forms
 from trtnemo.launch.pasted.start import Reading
-from trtnemo.launch.pasted.yaml_text import MAXIMUM_BYTES, load_documents
+from trtnemo.launch.pasted.yaml_text import MAXIMUM_BYTES, load_documents, repeated_key_findings
 
 _CONTROL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]")
 # a key at the beginning of a line, or a list: what YAML that a server is started from looks like
@@ -27,7 +28,8 @@ def read_text(text: str) -> Reading:
     for form in all_forms():
         reading = form.read(pasted)
         if reading is not None:
-            return reading
+            repeated = repeated_key_findings(text) if pasted.documents else []
+            return replace(reading, findings=(*reading.findings, *repeated))
     raise UsageError("is no form that is read here", where="--command")
 
 

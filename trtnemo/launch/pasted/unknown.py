@@ -25,7 +25,11 @@ _TYPOGRAPHIC = re.compile("[\u2010-\u2015\u2212\u2018\u2019\u201c\u201d]")
 
 def unknown_of(start: Start) -> tuple[str, ...]:
     """Return the pieces of the server's words of which the text does not say what they hold, as they are written."""
-    found = [name for name in start.command.unknown if name in ("$@", "$*") or any(name in w for w in start.words)]
+    found = [
+        name
+        for name in start.command.unknown
+        if name in ("$@", "$*") or name.endswith(("[@]}", "[*]}")) or any(name in word for word in start.words)
+    ]
     templates = [match for word in start.words for match in _TEMPLATE.findall(word)]
     return tuple(dict.fromkeys([*found, *templates]))
 

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from trtnemo.errors import UsageError
+from trtnemo.findings import Finding
 
 MAXIMUM_BYTES = 1 << 18
 MAXIMUM_NODES = 50_000
@@ -38,6 +39,31 @@ def load_mapping(text: str) -> dict[str, Any]:
     if len(documents) != 1 or not isinstance(documents[0], dict):
         raise UsageError("is not a mapping of keys to values")
     return {str(key): value for key, value in documents[0].items()}
+
+
+def repeated_keys(text: str) -> list[str]:
+    """Return the keys that stand twice in one mapping of a text that `load_documents` takes: the last one counts."""
+    waiting: list[Any] = list(yaml.compose_all(text, Loader=_LOADER))
+    seen: set[int] = set()
+    found = []
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+            found += [name for number, name in enumerate(names) if name in names[:number]]
+            waiting += [value for _, value in node.value]
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+    return list(dict.fromkeys(found))
+
+
+def repeated_key_findings(text: str) -> list[Finding]:
+    """Return a finding for each key that stands twice."""
+    message = "stands twice in one mapping: the last one counts, or the file is refused"
+    return [Finding("warning", "key-twice", name, message, "Say it once") for name in repeated_keys(text)]
 
 
 def _require_small(text: str) -> None:

@@ -22,6 +22,15 @@ from trtnemo.plan.server_memory import ServerMemory
 
 
 @dataclass(frozen=True)
+class LoggedStart:
+    """What a server's log says that it was started with: options by name without dashes, and its version."""
+
+    model: str
+    options: Mapping[str, Any]
+    version: str | None
+
+
+@dataclass(frozen=True)
 class Several:
     """Servers that one file puts together: content of each one's own file by its name, their model, and findings."""
 
@@ -86,6 +95,10 @@ class Server:
     def words_after_start(self, words: Sequence[str]) -> list[str] | None:
         """Return the words after the program where `words` begin a start of this server, or None."""
         raise NotImplementedError
+
+    def logged_start(self, text: str) -> LoggedStart | None:
+        """Return the start that a log of this server tells of, or None."""
+        return None
 
     def file_of_several(self, words: Sequence[str]) -> str | None:
         """Return the file of a command that puts several of these servers together, or None."""

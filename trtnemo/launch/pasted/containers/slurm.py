@@ -8,7 +8,8 @@ from trtnemo.launch.pasted.containers.docker_line import DockerLine
 from trtnemo.launch.pasted.shell.command import Command
 from trtnemo.launch.servers.invocation import Container
 
-_DIRECTIVE = re.compile(r"^#SBATCH[ \t]+(-{1,2}[\w-]+)(?:[ \t]*=?[ \t]*)(\S*)", re.MULTILINE)
+_DIRECTIVE = re.compile(r"^#SBATCH[ \t]+(-.*)$", re.MULTILINE)
+_OPTION = re.compile(r"(?<!\S)(--[\w-]+|-[A-Za-z])(?:[ \t]*=[ \t]*|[ \t]*)([^\s-]\S*)?")
 _COUNT = re.compile(r"(\d+)(?:\(.*\))?$")
 _PER_NODE = ("--gres", "--gpus-per-node")
 
@@ -20,7 +21,7 @@ def is_batch(text: str) -> bool:
 
 def gpus_of_batch(text: str) -> int | None:
     """Return how many GPUs the directives of a batch script ask for, or None where they do not say."""
-    given: dict[str, str] = dict(_DIRECTIVE.findall(text))
+    given = {name: value for line in _DIRECTIVE.findall(text) for name, value in _OPTION.findall(line)}
     nodes = _number(given.get("--nodes") or given.get("-N") or "1")
     total = _number(given.get("--gpus") or given.get("-G") or "")
     if total is not None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+# Programs that read a script: the text after `-c`, or their standard input
+SHELLS = ("sh", "bash", "zsh", "dash", "ash")
 # Programs that start the one after them; the options of theirs that take a value.
 _WRAPPERS = {"sudo": ("-u", "-g"), "env": ("-u", "-C"), "nohup": (), "exec": (), "time": (), "command": ()}
 

@@ -43,6 +43,8 @@ def prepare(text: str) -> tuple[str, list[Finding]]:
         message = f"{what} follows the backslash: a shell ends the command there, and the server sees no later line"
         findings.append(Finding("error", "broken-line", f"line {line}", message, "End the line with the backslash"))
     text = _TEMPLATE.sub(lambda match: "".join(chr(_HIDDEN + min(ord(c), 0xFF)) for c in match[0]), text)
+    if all(line.startswith(">") for line in text.split("\n") if line.strip()):  # quoted, as in mail
+        text = re.sub(r"^>[ \t]?", "", text, flags=re.MULTILINE)
     text = _BROKEN.sub(r"\\", text)
     text = _PLACEHOLDER.sub(rf"{_OPEN}\1{_CLOSE}", _HERE.sub(".", _PROMPT.sub("", text)))
     return _AFTER_DOCUMENT.sub(r"\1&&", text), findings

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from trtnemo.errors import UsageError
 from trtnemo.findings import Finding
-from trtnemo.launch.pasted.shell.command import Command, without_wrappers
+from trtnemo.launch.pasted.shell.command import SHELLS, Command, without_wrappers
 from trtnemo.launch.pasted.shell.grammar import faults, parse
 from trtnemo.launch.pasted.shell.prepare import prepare
 from trtnemo.launch.pasted.shell.words import Expander, Value
@@ -21,7 +22,7 @@ MAXIMUM_BYTES = 1 << 16
 _DOCUMENT = re.compile(rb"<<-?[ \t]*(['\"]?)([A-Za-z_]\w*)\1")
 _PYTHON = re.compile(rb"^(?:import \w|from [\w.]+ import |def \w+\(|class \w+[(:])", re.MULTILINE)
 _CONDITIONAL = {"if_statement", "while_statement", "for_statement", "c_style_for_statement", "case_statement"}
-_CONDITIONAL |= {"function_definition"}
+_MOST_CALLS = 200
 _WITHOUT_COMMANDS = {"comment", "test_command", "word", "variable_name", "heredoc_body", "heredoc_start", "heredoc_end"}
 
 
@@ -51,7 +52,7 @@ def read_script(text: str, environment: Mapping[str, str] | None = None) -> Scri
     given = {name: Value((value,)) for name, value in (environment or {}).items()}
     script = Script(variables=given, exported=set(given), findings=findings)
     try:
-        _Walk(script, source).statement(root, is_conditional=False)
+        _Walk(script, source).all_of(root)
     except RecursionError:
         raise UsageError("the text nests too deep to be read", where="--command") from None
     return script
@@ -81,6 +82,31 @@ class _Walk:
 
     def __init__(self, script: Script, source: bytes) -> None:
         self.script, self.source = script, source
+        self.functions: dict[str, Node] = {}
+        self.called: list[str] = []
+
+    def all_of(self, root: Node) -> None:
+        """Read a whole text; functions that it never calls are read once, as if they might be."""
+        self.statement(root, is_conditional=False)
+        for name in [name for name in self.functions if name not in self.called]:
+            self.statement(self.functions[name], is_conditional=True)
+
+    def _call(self, words: list[str], expander: Expander, is_conditional: bool) -> None:
+        """Read a function's body with the words of its call, not more than a few calls deep."""
+        name, *arguments = words
+        self.called.append(name)
+        if len(self.called) > _MOST_CALLS:
+            raise UsageError("the text calls its functions too often to be read", where="--command")
+        variables, unknown = self.script.variables, tuple(expander.unknown)
+        before = dict(variables)
+        given = {str(place): (word,) for place, word in enumerate(arguments, start=1)}
+        for key, items in {**given, "@": tuple(arguments), "*": tuple(arguments)}.items():
+            variables[key] = Value(items, is_array=key in "@*", unknown=unknown)
+        self.statement(self.functions[name], is_conditional=is_conditional)
+        for key in [*given, "@", "*"]:
+            variables.pop(key, None)
+            if key in before:
+                variables[key] = before[key]
 
     def statement(self, node: Node, *, is_conditional: bool, document: str | None = None) -> None:
         """Read one statement; `document` is what is written to its standard input."""
@@ -93,6 +119,8 @@ class _Walk:
             self._declaration(node, is_conditional)
         elif kind == "redirected_statement":
             self._redirected(node, is_conditional)
+        elif kind == "function_definition":
+            self.functions[self._expander().written(node.named_children[0])] = node.named_children[-1]
         elif kind not in _WITHOUT_COMMANDS:
             inside = is_conditional or kind in _CONDITIONAL or any(c.type == "test_command" for c in node.children)
             for child in node.named_children:
@@ -117,6 +145,11 @@ class _Walk:
                 words += expander.fields(child)
         if document is not None and words[-1:] and "tee" in words[:2]:
             self.script.files[words[-1]] = document
+        if document is not None and words and _last_program(words) in SHELLS:
+            words = [*words, "-c", document]
+        if words and words[0] in self.functions:
+            self._call(words, expander, is_conditional)
+            return
         self._keep(words, in_front, expander, is_conditional)
 
     def _keep(self, words: list[str], in_front: dict[str, str], expander: Expander, is_conditional: bool) -> None:
@@ -223,3 +256,9 @@ class _Walk:
             return None
         words = [word for word in self.script.commands[-1].words[1:] if word not in ("-e", "-n", "-en", "-ne")]
         return " ".join(words).replace("\\n", "\n") + "\n"
+
+
+def _last_program(words: list[str]) -> str:
+    """Return the program that a line without arguments of its own ends in, as in `sudo -u me bash`."""
+    name = PurePosixPath(words[-1]).name
+    return name if name in SHELLS or words[0] != "ssh" else "bash"

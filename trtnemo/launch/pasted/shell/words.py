@@ -114,7 +114,7 @@ class Expander:
         if name is None or len(operators) > 1:
             return self._not_known(written)
         bare, _, index = self.written(name).partition("[")
-        value = _indexed(self.variables.get(bare), index.rstrip("]"))
+        value = _indexed(self.variables.get(bare), "@" if bare in ("@", "*") else index.rstrip("]"))
         if not operators:
             return self._not_known(written) if value is None else self._known(bare, value)
         return self._by_operator(node, operators[0], bare, value)

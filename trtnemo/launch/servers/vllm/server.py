@@ -8,11 +8,12 @@ from typing import Any
 
 from trtnemo.launch.servers.family_rules import Parsers, heads_issue, parser_issues
 from trtnemo.launch.servers.invocation import Invocation, StartFile
-from trtnemo.launch.servers.server import Server
+from trtnemo.launch.servers.server import LoggedStart, Server
 from trtnemo.launch.servers.surface import Surface
 from trtnemo.launch.servers.vllm import free_share, issues, start_checks
 from trtnemo.launch.servers.vllm.dialect import DIALECT
 from trtnemo.launch.servers.vllm.memory import MEMORY, MEMORY_UNCOUNTED, SHARE, default_share
+from trtnemo.launch.servers.vllm.start_log import read_start_log
 from trtnemo.plan.element_types import cache_type, state_type
 from trtnemo.plan.hardware import Device
 from trtnemo.plan.network import Network
@@ -99,6 +100,10 @@ class Vllm(Server):
         if PurePosixPath(words[0]).name == self.program and list(words[1:2]) == ["serve"]:
             return list(words[2:])
         return list(words[1:]) if words[0] in _MODULES else None
+
+    def logged_start(self, text: str) -> LoggedStart | None:
+        """Return the start that a log tells of, by its line of arguments that are not the defaults."""
+        return read_start_log(text)
 
     def deployment(self, invocation: Invocation, network: Network) -> dict[str, Any]:
         """Return what a plan needs; defaults are those for devices of 70 GiB and more."""
