@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.launch.pasted.test_corpus import ENTRIES, filled
+from tests.support.launch.corpus import ENTRIES, filled
 from trtnemo.errors import TrtnemoError
 from trtnemo.launch.check import check_invocation, report_json
 from trtnemo.launch.pasted.command import read_command

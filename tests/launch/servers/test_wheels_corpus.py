@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.launch.pasted.test_corpus import ENTRIES, verdict_of
+from tests.support.launch.corpus import ENTRIES, verdict_of
 from tests.support.paths import ROOT
 from trtnemo.launch.check import check_recipe
 from trtnemo.launch.from_recipe import to_invocation

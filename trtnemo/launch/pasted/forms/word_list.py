@@ -27,7 +27,7 @@ def _read(pasted: Pasted) -> Reading | None:
         raise UsageError(
             f"is YAML of no form that is read here (it begins with {keys})",
             where="--command",
-            remedy="Read are Compose and Kubernetes, options files of vLLM and SGLang, and lists of words; else paste "
+            remedy="Read are Compose and Kubernetes, options files of servers, and lists of words; else paste "
             "the command",
         )
     given = _variables(document.get("envs") or document.get("env"))
