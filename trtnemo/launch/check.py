@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trtnemo.findings import Finding, errors, ordered
-from trtnemo.launch.installed.second_opinion import Opinion, merged
+from trtnemo.launch.installed.opinion import Opinion, merged
 from trtnemo.launch.options.checking import check_options
 from trtnemo.launch.options.llm_args import check_llm_args
 from trtnemo.launch.servers.invocation import Container, Invocation

@@ -13,7 +13,8 @@ from tests.support.launch.starts import FINE, FINE_VLLM, with_options
 from trtnemo.errors import MachineError, UsageError
 from trtnemo.findings import Finding
 from trtnemo.launch.installed.model_directory import model_directory
-from trtnemo.launch.installed.second_opinion import Opinion, StatedDevice, ask_installed, case_of, merged
+from trtnemo.launch.installed.opinion import Opinion, merged
+from trtnemo.launch.installed.second_opinion import StatedDevice, ask_installed, case_of
 from trtnemo.launch.installed.stated import stated_by_capability
 from trtnemo.launch.pasted.command import read_command
 
