@@ -28,7 +28,8 @@ pytestmark = pytest.mark.wheels
 # later; vLLM's own check of stochastic rounding is passed by where the option sets it
 UNSEEN = {
     "broken-line", "command-one-word", "compose-backslash", "line-dropped", "probe-port", "too-parallel", "unknown-key",
-    "sglang-heads", "vllm-draft-head-moe", "vllm-unified-memory", "option-value", "vllm-moved-plugin", "vllm-stochastic-rounding",
+    "sglang-heads", "vllm-draft-head-moe", "vllm-unified-memory", "option-value", "vllm-moved-plugin",
+    "vllm-stochastic-rounding",
 }  # fmt: skip
 RECIPES = [name for name in shipped_names() if load_recipe(name).runtime in ("vllm", "sglang")]
 

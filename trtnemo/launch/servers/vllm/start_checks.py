@@ -64,9 +64,8 @@ ISSUES = (
     KnownIssue(
         name="vllm-stochastic-rounding",
         severity="error",
-        symptom="the server stops at start: Triton rounds so on compute capability 10.x alone, elsewhere its kernel does "
-        "not compile",
-        source="NVIDIA-NeMo/Nemotron 289; vllm/config/mamba.py of 0.20.0 to 0.33.0, whose own check the option passes by",
+        symptom="Triton rounds so on compute capability 10.x alone: elsewhere its kernel does not compile at start",
+        source="NVIDIA-NeMo/Nemotron 289; vllm/config/mamba.py, whose own check the option passes by",
         remedy="Set --mamba-backend flashinfer, or leave the rounding out",
         trigger=_rounding,
         log=r"Stochastic rounding for Mamba cache with triton backend requires|PTX.*cvt\.rs|cvt\.rs.*not supported",
