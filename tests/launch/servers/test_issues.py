@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.launch.checked import ISSUES, rules_of
+from tests.support.launch.hybrid_starts import HYBRID_TRIGGERS, OTHER_TRIGGERS
 from tests.support.launch.starts import (
     FINE,
     FINE_SGLANG,
@@ -127,6 +128,7 @@ TRIGGERS = {
     "vllm-reasoning-parser": (with_options(FINE_VLLM, reasoning_parser="super_v3"), None, None),
     "vllm-tool-parser": (with_options(FINE_VLLM, tool_call_parser="qwen", enable_auto_tool_choice=True), None, None),
     "vllm-auto-tool-choice": (with_options(FINE_VLLM, tool_call_parser="qwen3_coder"), None, None),
+    **HYBRID_TRIGGERS,
     "sglang-draft-radix-cache": (with_options(FINE_SGLANG, speculative_algorithm="NEXTN"), None, "0.5.23"),
     "sglang-piecewise-cuda-graph": (with_options(FINE_SGLANG, disable_piecewise_cuda_graph=True), None, None),
     "sglang-long-context": (with_options(FINE_SGLANG, context_length=1048576), None, None),
@@ -153,6 +155,11 @@ def test_a_rule_is_triggered_by_its_cause_alone_and_in_its_versions(name: str) -
     assert name in rules_of(invocation, capability)
     if version_without is not None:
         assert name not in rules_of(at_version(invocation, version_without), capability)
+
+
+@pytest.mark.parametrize(("name", "start", "capability"), OTHER_TRIGGERS)
+def test_a_rule_knows_every_form_of_its_cause(name: str, start: Any, capability: str | None) -> None:
+    assert name in rules_of(start, capability)
 
 
 @pytest.mark.parametrize(

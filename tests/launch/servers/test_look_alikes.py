@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from tests.support.launch.checked import ISSUES, rules_of
+from tests.support.launch.hybrid_starts import HYBRID_LOOK_ALIKES
 from tests.support.launch.starts import (
     FINE,
     FINE_SGLANG,
@@ -151,6 +152,7 @@ LOOK_ALIKES: dict[str, list[tuple[Invocation, str | None]]] = {
     ],
     "vllm-heads": [
         (with_options(FINE_VLLM, tensor_parallel_size=8), None),
+        (with_options(FINE_VLLM, tensor_parallel_size=8, pipeline_parallel_size=2), None),
         (dataclasses.replace(with_options(FINE_VLLM, tensor_parallel_size=3), model="m/unknown"), None),
     ],
     "vllm-unified-memory": [
@@ -163,6 +165,7 @@ LOOK_ALIKES: dict[str, list[tuple[Invocation, str | None]]] = {
         (pasted(with_options(FINE_VLLM, gpu_memory_utilization=0.95)), "9.0"),
         (pasted(with_options(FINE_VLLM, gpu_memory_utilization=0.99)), "12.1"),
     ],
+    **HYBRID_LOOK_ALIKES,
     "vllm-moved-plugin": [(with_options(FINE_VLLM, tool_parser_plugin="mine.py"), None)],
     "vllm-reasoning-config": [(with_options(FINE_VLLM, reasoning_config={"reasoning_start_str": "a"}), None)],
     "sglang-foreign-tool-parser": [(with_options(FINE_SGLANG, tool_call_parser="qwen3_coder"), None)],

@@ -75,7 +75,7 @@ def _open_thinking(parsers: Parsers) -> Trigger:
 
 
 def heads_issue(server: str, option: str, excused: str | None = None) -> KnownIssue:
-    """Return the rule that the heads of attention and Mamba layers divide by the tensor parallel size.
+    """Return the rule that attention heads, Mamba heads and Mamba groups divide by the tensor parallel size.
 
     `excused`: the option by which attention is not cut.
     """
@@ -86,16 +86,20 @@ def heads_issue(server: str, option: str, excused: str | None = None) -> KnownIs
             return None
         if excused is not None and case.option(excused):
             return None
-        for heads, kind in ((network.num_attention_heads, "attention"), (network.mamba_num_heads, "Mamba")):
-            if heads % size:
-                return option, f"{heads} {kind} heads on {size} devices"
+        for parts, kind in (
+            (network.num_attention_heads, "attention heads"),
+            (network.mamba_num_heads, "Mamba heads"),
+            (network.n_groups, "Mamba groups"),
+        ):
+            if parts % size:
+                return option, f"{parts} {kind} on {size} devices"
         return None
 
     return KnownIssue(
         name=f"{server}-heads",
         severity="error",
-        symptom="heads cannot be shared out evenly; the server stops at start",
-        source="the model classes of vLLM and SGLang divide heads by the size",
-        remedy="Use a size that divides both, such as 1, 2, 4 or 8",
+        symptom="they cannot be shared out evenly; the server stops at start",
+        source="the model classes and Mamba layers of vLLM and SGLang divide them by the size",
+        remedy="Use a size that divides all, such as 1, 2, 4 or 8, and pipeline stages beyond",
         trigger=trigger,
     )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from trtnemo.launch.servers.issue import Case, KnownIssue
 
+_STRATEGY = "--mamba-radix-cache-strategy"
+_ROUNDING = "--enable-mamba-cache-stochastic-rounding"
+
 
 def _piecewise(case: Case) -> tuple[str, str] | None:
     if case.option("--disable-piecewise-cuda-graph"):
@@ -32,6 +35,38 @@ def _radix_cache(case: Case) -> tuple[str, str] | None:
         return "--mamba-scheduler-strategy", "extra_buffer"
     has_cache = not case.option("--disable-radix-cache")
     return ("--speculative-algorithm", "drafting beside the radix cache") if has_cache else None
+
+
+def _triton_attention(case: Case) -> tuple[str, str] | None:
+    is_triton = case.option("--attention-backend") == "triton" and case.is_nemotron_h
+    return ("--attention-backend", "triton") if is_triton else None
+
+
+def _no_buffer(case: Case) -> tuple[str, str] | None:
+    if case.option(_STRATEGY) != "no_buffer" or case.option("--disable-radix-cache") or not case.is_nemotron_h:
+        return None
+    backend, page = case.option("--attention-backend"), case.option("--page-size")
+    if page not in (None, 1):
+        return _STRATEGY, f"no_buffer with pages of {page}"
+    has_drafts = case.option("--speculative-algorithm")
+    if backend is None and not has_drafts and (case.compute_capability or "").startswith("10."):
+        backend = "trtllm_mha"  # its choice for the family there
+    if backend == "trtllm_mha":
+        return _STRATEGY, "no_buffer with the attention backend trtllm_mha"
+    overlaps = not case.option("--disable-overlap-schedule") and not has_drafts
+    return (_STRATEGY, "no_buffer with the overlap schedule") if overlaps else None
+
+
+def _stochastic_rounding(case: Case) -> tuple[str, str] | None:
+    if not case.option(_ROUNDING):
+        return None
+    kind, capability = case.option("--mamba-ssm-dtype"), case.compute_capability
+    if kind != "float16":
+        return _ROUNDING, f"--mamba-ssm-dtype is {kind or 'not given'}"
+    by_triton = (case.option("--mamba-backend") or "triton") == "triton"
+    if by_triton and capability is not None and not capability.startswith("10."):
+        return _ROUNDING, f"stochastic rounding by Triton on compute capability {capability}"
+    return None
 
 
 ISSUES = (
@@ -69,5 +104,36 @@ ISSUES = (
         source="a third party's report",
         remedy="Leave drafting off, or lower --mem-fraction-static",
         trigger=_pro_6000,
+    ),
+    KnownIssue(
+        name="sglang-triton-attention",
+        severity="error",
+        until="0.5.10",
+        symptom="the server stops at start: the first layer of a hybrid is no attention layer",
+        source="server_args.py of 0.5.10; 0.5.23 takes it, versions between were not read",
+        remedy="Set --attention-backend flashinfer, or leave it out",
+        trigger=_triton_attention,
+        log=r"NemotronHForCausalLM does not support triton attention backend",
+    ),
+    KnownIssue(
+        name="sglang-no-buffer",
+        severity="error",
+        since="0.5.23",
+        symptom="the server stops at start",
+        source="arg_groups/mamba_hook.py of 0.5.23",
+        remedy="Leave the strategy out; or give --disable-overlap-schedule and --attention-backend flashinfer, and no "
+        "--page-size",
+        trigger=_no_buffer,
+        log=r"no_buffer (only supports page_size|do not support)",
+    ),
+    KnownIssue(
+        name="sglang-stochastic-rounding",
+        severity="error",
+        since="0.5.23",
+        symptom="the server stops at start: it rounds float16 states alone, by Triton on compute capability 10.x alone",
+        source="arg_groups/mamba_hook.py of 0.5.23",
+        remedy="Set --mamba-ssm-dtype float16, and off 10.x --mamba-backend flashinfer too; or leave it out",
+        trigger=_stochastic_rounding,
+        log=r"Stochastic rounding for the Mamba SSM cache",
     ),
 )
