@@ -25,7 +25,7 @@ def test_check_reads_a_command_from_a_pipe() -> None:
     result = trtnemo("check", "--command", "-", "--json", input=card("trtllm"))
     assert result.returncode == 0
     report = json.loads(result.stdout)
-    about = {"server", "version", "checked_against", "evidence", "model", "form"}
+    about = {"server", "version", "checked_against", "evidence", "model", "form", "witnesses"}
     assert report.keys() == {"passed", "unread", "read", "findings", *about}
     assert "trtllm-13179" in {finding["rule"] for finding in report["findings"]}
     assert report["findings"][0].keys() == {"severity", "rule", "subject", "message", "remedy"}

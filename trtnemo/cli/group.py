@@ -42,7 +42,7 @@ COMMANDS: dict[str, Entry] = {
     "inspect": Entry("inspect:inspect", "Show what an engine is made of, and verify its files."),
     "plan": Entry("plan:plan", "Plan a recipe's memory to the byte, and give an upper bound of its speed."),
     "quantize": Entry("weights.quantize:quantize", "Quantize a BF16 checkpoint with ModelOpt."),
-    "recipes": Entry("recipes:recipes", "List, show, describe and import recipes."),
+    "recipes": Entry("recipes:recipes", "List, show, describe, import and upgrade recipes."),
     "render": Entry("render:render", "Write a recipe as a command, for Docker, Compose or Slurm, or for a client."),
     "serve": Entry("operate.serve:serve", "Serve an engine over the OpenAI API."),
 }

@@ -141,7 +141,7 @@ def _read_layout(group: dict[str, Any], form: Any, where: str) -> Layout:
     bits, size = weights.get("num_bits"), weights.get("group_size")
     # inputs with scales of their own: `local` ones have a global scale
     is_static = isinstance(inputs, dict) and inputs.get("dynamic") is not True
-    if weights.get("type") != "float" or weights.get("symmetric") is False or form in _PACKED:
+    if weights.get("type") != "float" or weights.get("symmetric") is False or str(form) in _PACKED:
         raise _refusal(_other(weights, form), where)
     if bits == 4 and size == BLOCK_SIZE:
         return PackedNvfp4(is_static)
@@ -157,5 +157,5 @@ def _other(weights: dict[str, Any], form: Any) -> str:
     """Say what weights are that are neither NVFP4 nor FP8."""
     bits, kind, size = (weights.get(key) for key in ("num_bits", "type", "group_size"))
     groups = f" in groups of {size}" if isinstance(size, int) and size > 0 else ""
-    known = f"{form}, " if form in _PACKED else ""
+    known = f"{form}, " if str(form) in _PACKED else ""
     return f"{known}{kind}{bits}{groups}{', asymmetric' if weights.get('symmetric') is False else ''}"
