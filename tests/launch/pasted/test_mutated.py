@@ -62,7 +62,7 @@ def judge(text: Any) -> Any:
         assert imported["runtime"] == invocation.server
 
 
-@pytest.mark.fuzz
+@settings(max_examples=400, deadline=None)
 @given(mutated())
 def test_a_mutated_text_is_read_or_refused(text: Any) -> None:
     judge(text)

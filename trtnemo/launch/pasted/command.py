@@ -16,7 +16,13 @@ from trtnemo.launch.pasted.pasted_file import PastedFiles
 from trtnemo.launch.pasted.several import put_together
 from trtnemo.launch.pasted.start import Reading, Start, choose, find_starts
 from trtnemo.launch.pasted.text import read_text
-from trtnemo.launch.pasted.unknown import require_value, typographic_findings, unknown_findings, unknown_of
+from trtnemo.launch.pasted.unknown import (
+    require_value,
+    typographic_findings,
+    unknown_findings,
+    unknown_of,
+    unknown_variables,
+)
 from trtnemo.launch.servers.invocation import Invocation
 from trtnemo.launch.servers.registry import all_servers, find_server
 from trtnemo.launch.servers.surface import Surface, choose_surface
@@ -95,6 +101,7 @@ def _invocation(reading: Reading, start: Start, version: str | None) -> Invocati
         for word in parsed.positional[1:]
     ]
     of_the_text = [*unknown_findings(start, model), *typographic_findings(words)]
+    of_the_text += unknown_variables(start, surface, env)
     of_the_form = [*reading.findings, *(finding for script in start.nested for finding in script.findings)]
     of_docker = docker.findings if docker else []
     invocation = server.start(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from trtnemo.errors import UsageError
 from trtnemo.findings import Finding
 from trtnemo.launch.pasted.start import Start
+from trtnemo.launch.servers.surface import Surface
 
 _UNSET = "the text does not say what it holds: what is said of it below is not said of its value"
 _MODEL_UNSET = "the text does not say which model it is: the rules that know the model were not applied"
@@ -52,6 +53,13 @@ def unknown_findings(start: Start, model: str) -> Iterator[Finding]:
         yield Finding("note", "not-followed", name, _NOT_FOLLOWED)
     if start.command.is_conditional:
         yield Finding("note", "not-followed", start.words[0] if start.words else start.server, _START_NOT_FOLLOWED)
+
+
+def unknown_variables(start: Start, surface: Surface, env: Mapping[str, str | None]) -> Iterator[Finding]:
+    """Yield a finding for every variable that the server reads and of which the text does not say the value."""
+    for name, value in env.items():
+        if value is not None and surface.reads(name) and any(piece in value for piece in start.command.unknown):
+            yield Finding("warning", "variable-not-set", name, _UNSET, "Write its value, or set it in the text")
 
 
 def typographic_findings(words: Sequence[str]) -> Iterator[Finding]:
