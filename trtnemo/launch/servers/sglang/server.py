@@ -56,7 +56,7 @@ class Sglang(Server):
     memory = MEMORY
     probe = Path(__file__).resolve().parent / "probe" / "probe.py"
     issues = (*ISSUES, *_FAMILY)
-    proof = "recipes taken by the parser of the 0.5.10 wheel"
+    proof = "recipes taken by the checks of arguments of the 0.5.10 wheel"
 
     def spelled(self, field: str, value: Any) -> Any:
         """Return a neutral field's value; it answers to one name, and calls FP8 by its layout."""

@@ -66,7 +66,7 @@ class Vllm(Server):
         "prompt_tokens": "vllm:prompt_tokens_total",
         "preemptions": "vllm:num_preemptions_total",
     }
-    proof = "recipes taken by the parser and the model configuration of the 0.20.0 wheel"
+    proof = "recipes taken by the engine configuration of the 0.20.0 wheel, on a stated GPU"
 
     def spelled(self, field: str, value: Any) -> Any:
         """Return a neutral field's value; it answers to any number of names."""
