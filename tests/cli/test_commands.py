@@ -34,6 +34,15 @@ def test_help_and_import_load_nothing_heavy() -> None:
     assert result.stdout.splitlines()[-1] == "[]"
 
 
+def test_checking_a_command_loads_no_numpy() -> None:
+    code = (
+        "import sys\nfrom trtnemo.cli import cli\nfrom trtnemo.cli.group import run\n"
+        "print(run(cli, ['check', '--command', 'vllm serve m', '--server-version', '0.20.0']), 'numpy' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "0 False"
+
+
 def test_building_and_checking_load_no_torch(make_checkpoint: Any, tmp_path: Path) -> None:
     code = (
         "import sys\nfrom trtnemo.cli import cli\nfrom trtnemo.cli.group import run\n"

@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from trtnemo.checkpoint.audit.audit import AuditReport, audit
+from trtnemo.checkpoint.auditing.audit import AuditReport, audit
 from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.hub.client import HubListing, list_hub
 from trtnemo.checkpoint.hub.download import download_weights

@@ -18,7 +18,6 @@ from trtnemo.launch.servers.registry import find_server
 from trtnemo.launch.servers.server import Server
 from trtnemo.launch.servers.settings import effective_settings, flatten
 from trtnemo.launch.servers.surface import SurfaceChoice
-from trtnemo.launch.start_conditions import start_findings
 from trtnemo.recipe import AnyRecipe
 from trtnemo.recipe.nearest import suggestion
 
@@ -109,6 +108,8 @@ def check_recipe(invocation: Invocation, recipe: AnyRecipe) -> LaunchReport:
     hardware = recipe.hardware
     count = hardware.count if "hardware" in recipe.model_fields_set else None
     report = check_invocation(invocation, hardware.compute_capability, count)
+    from trtnemo.launch.start_conditions import start_findings
+
     return dataclasses.replace(report, findings=ordered([*report.findings, *start_findings(recipe)]))
 
 

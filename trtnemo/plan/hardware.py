@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from trtnemo.errors import UsageError
@@ -136,12 +135,16 @@ def cpu_device(reached: str, **rates: float) -> Device:
 
 def _measure_bandwidth() -> float:
     """Return gigabytes read a second, the best of three."""
+    import numpy as np
+
     values = np.ones(_MEASURED_BYTES // 8, np.float64)
     return values.nbytes / _best_of_three(lambda: float(values.sum())) / 1e9
 
 
 def _measure_peak() -> float:
     """Return tera operations a second of a float32 product, the best of three."""
+    import numpy as np
+
     matrix = np.ones((_MEASURED_RANK, _MEASURED_RANK), np.float32)
     return 2 * _MEASURED_RANK**3 / _best_of_three(lambda: matrix @ matrix) / 1e12
 

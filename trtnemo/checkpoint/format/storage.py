@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:  # numpy is slow to load, and only tensors themselves need it
+    import numpy as np
+    import numpy.typing as npt
 
 
 class StorageType(str, Enum):
@@ -38,6 +40,8 @@ class StorageType(str, Enum):
     @property
     def raw_dtype(self) -> np.dtype[np.generic]:
         """The numpy type that holds the bits; bfloat16 and float8 come as unsigned integers."""
+        import numpy as np
+
         return np.dtype(_RAW[self])
 
 
@@ -59,7 +63,7 @@ _RAW: dict[StorageType, str] = {
     StorageType.F32: "<f4",
     StorageType.F64: "<f8",
 }
-_ITEMSIZE = {kind: np.dtype(raw).itemsize for kind, raw in _RAW.items()}
+_ITEMSIZE = {kind: int(raw[-1]) for kind, raw in _RAW.items()}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from trtnemo.checkpoint.audit.audit import AuditReport, audit
+from trtnemo.checkpoint.auditing.audit import AuditReport, audit
 from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.family.config import ModelConfig
 from trtnemo.checkpoint.family.weight_format import BLOCK_SIZE

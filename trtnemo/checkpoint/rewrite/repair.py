@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from trtnemo.checkpoint.audit.audit import AuditReport, audit
+from trtnemo.checkpoint.auditing.audit import AuditReport, audit
 from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.format.headers import INDEX, SINGLE
 from trtnemo.checkpoint.format.storage import TensorInfo

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from trtnemo.checkpoint.audit.configs import has_written_infinity, spelled_by_transformers
+from trtnemo.checkpoint.auditing.configs import has_written_infinity, spelled_by_transformers
 from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.family.config import LETTERS
 from trtnemo.checkpoint.family.quantization import SENTINEL

@@ -20,7 +20,7 @@ SHOWN = 40
 
 def audit_json(report: AuditReport) -> dict[str, Any]:
     """Return a report as JSON: its findings, the same in groups, and the rules that they are by."""
-    from trtnemo.checkpoint.audit.grouping import group_findings
+    from trtnemo.checkpoint.auditing.grouping import group_findings
     from trtnemo.checkpoint.rules import RULES, finding_json
 
     names = sorted({finding.rule for finding in report.findings})
@@ -35,7 +35,7 @@ def audit_json(report: AuditReport) -> dict[str, Any]:
 
 def print_audit(report: AuditReport) -> None:
     """Print what was looked at, every group of findings, and what the rules found mean."""
-    from trtnemo.checkpoint.audit.grouping import group_findings
+    from trtnemo.checkpoint.auditing.grouping import group_findings
     from trtnemo.checkpoint.rules import RULES
 
     formats = ", ".join(f"{count} {name}" for name, count in sorted(report.formats.items()))

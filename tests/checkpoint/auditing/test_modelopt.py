@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from trtnemo.checkpoint import Checkpoint
-from trtnemo.checkpoint.audit import modelopt as oracle
+from trtnemo.checkpoint.auditing import modelopt as oracle
 from trtnemo.checkpoint.format.codecs import decode_nvfp4
 from trtnemo.errors import MachineError
 

@@ -6,12 +6,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from trtnemo.checkpoint.audit.configs import config_findings
-from trtnemo.checkpoint.audit.groups import settle_groups
-from trtnemo.checkpoint.audit.modelopt import Comparison, compare_with_modelopt
-from trtnemo.checkpoint.audit.scales import never_written, scale_findings
-from trtnemo.checkpoint.audit.tensors import settle_formats, tensor_findings
-from trtnemo.checkpoint.audit.tokenizer import tokenizer_findings
+from trtnemo.checkpoint.auditing.configs import config_findings
+from trtnemo.checkpoint.auditing.groups import settle_groups
+from trtnemo.checkpoint.auditing.modelopt import Comparison, compare_with_modelopt
+from trtnemo.checkpoint.auditing.scales import never_written, scale_findings
+from trtnemo.checkpoint.auditing.tensors import settle_formats, tensor_findings
+from trtnemo.checkpoint.auditing.tokenizer import tokenizer_findings
 from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.collector import paused_collector
 from trtnemo.checkpoint.family.expected import ExpectedTensor

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trtnemo.checkpoint.audit.grouping import group_findings
+from trtnemo.checkpoint.auditing.grouping import group_findings
 from trtnemo.findings import Finding
 
 

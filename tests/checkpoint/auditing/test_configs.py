@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from trtnemo.checkpoint.audit.configs import config_findings, has_written_infinity, spelled_by_transformers
+from trtnemo.checkpoint.auditing.configs import config_findings, has_written_infinity, spelled_by_transformers
 from trtnemo.checkpoint.family.weight_format import WeightFormat
 
 
