@@ -107,11 +107,17 @@ class ToolSplitter:
         """Return the call whose body ends at `end`, or the text up to `stop`, and go on from there."""
         body, whole, self._held = self._held[:end], self._held[:stop], self._held[stop:]
         self._is_inside = False
-        call = None if is_cut else parse_tool_call(body, self._schemas)
-        if call is None:
+        found = None if is_cut else parse_block(body, self._schemas)
+        if found is None:
             return list(self._text(self._opened + whole))
-        self._space, self._follows_call = "", True
-        return [call]
+        pieces: list[str | ToolCall] = []
+        for item in found:
+            if isinstance(item, str):
+                pieces += self._text(item)
+            else:
+                self._space, self._follows_call = "", True
+                pieces.append(item)
+        return pieces
 
     def _text(self, text: str) -> Iterator[str]:
         """Yield text but for the white space at its end, which waits for what follows."""
@@ -123,6 +129,26 @@ class ToolSplitter:
         if ready:
             self._follows_call = False
             yield ready
+
+
+def parse_block(body: str, schemas: ToolSchemas) -> list[str | ToolCall] | None:
+    """Return the calls between the tool_call tags, and what is said between them; None where there is no call.
+
+    One block should hold one function; models write several, with prose between them.
+    """
+    call = parse_tool_call(body, schemas)
+    if call is not None:
+        return [call]
+    pieces: list[str | ToolCall] = []
+    for part in re.split(rf"(?<={END_FUNCTION})", body):
+        prose, found, function = part.partition(FUNCTION)
+        pieces += [prose] if prose.strip() else []
+        if found:
+            call = parse_tool_call(found + function, schemas)
+            if call is None:
+                return None
+            pieces.append(call)
+    return pieces if any(isinstance(piece, ToolCall) for piece in pieces) else None
 
 
 def parse_tool_call(body: str, schemas: ToolSchemas) -> ToolCall | None:

@@ -22,7 +22,7 @@ from trtnemo.recipe import AnyRecipe
 from trtnemo.recipe.nearest import suggestion
 
 # Findings on what was not read: a verdict does not speak for it.
-UNREAD = {"variable-not-set", "file-not-read", "line-dropped", "broken-line", "text-not-read"}
+UNREAD = {"variable-not-set", "branch-not-read", "file-not-read", "line-dropped", "broken-line", "text-not-read"}
 # Findings of the parser that an unrecorded version may not share.
 _VERSION_BOUND = {"unknown-option", "unknown-key", "option-value", "key-value"}
 

@@ -58,6 +58,9 @@ def upgrade_recipe(name: str, version: str) -> Upgrade:
     written = [*_versions(text, recipe, version), *_gone(text, recipe, before.surface, after.surface)]
     upgraded = validate(parse(text.text, str(path)))
     old, new = (_findings(item) for item in (recipe, upgraded))
+    if not after.is_exact:
+        sentence = f"there is no record of it: compared with {after.surface.title}"
+        written.append(Change("left", f"{recipe.runtime}.version", sentence))
     changes = [*written, *_defaults(recipe, before.surface, after.surface), *_told(old, new)]
     return Upgrade(text.text, tuple(changes), tuple(new), after.surface.title)
 

@@ -10,12 +10,23 @@ from pydantic import AfterValidator, Field
 from trtnemo.recipe.shared import RecipePart
 
 NativeOptions = dict[str, Any]
-_SECRET = re.compile(r"(TOKEN|KEYS?|SECRETS?|PASSWORDS?|PASSWD|CREDENTIALS?)$")  # TOKENS are counted, not hidden
+# TOKENS are counted, not hidden
+_SECRET = re.compile(r"(TOKEN|KEYS?|SECRETS?|PASSWORDS?|PASSWD|PASSPHRASE|CREDENTIALS?|(^|_)(PASS|PWD|TOK))$")
+# what a secret looks like by itself: keys of hubs and clouds, a password in an address, a secret's name in JSON
+_SECRET_VALUE = re.compile(
+    r"\b(hf_[A-Za-z0-9]{16,}|nvapi-[\w-]{16,}|sk-[\w-]{16,}|gh[pousr]_\w{16,}|AKIA[0-9A-Z]{16})"
+    r"|://[^/\s:@]+:[^/\s@$]+@|\"(\w*(api_key|token|password|secret))\"\s*:\s*\"[^\"$]+\""
+)
 
 
 def is_secret(name: str) -> bool:
     """Return whether an environment variable holds a secret, by its name."""
     return bool(_SECRET.search(name.upper()))
+
+
+def holds_secret(text: str) -> bool:
+    """Return whether a value looks like a secret, whatever it is called."""
+    return bool(_SECRET_VALUE.search(text))
 
 
 def _environment(variables: dict[str, str | None]) -> dict[str, str | None]:

@@ -39,6 +39,8 @@ MANY = "services:\n" + "".join(SERVICE.format(number, number) for number in rang
         ("(" * 5000 + "vllm serve m" + ")" * 5000, "not valid shell text"),
         ("vllm serve m " + "$(" * 3000 + ")" * 3000, "not valid shell text"),
         ("vllm serve a &\npython -m sglang.launch_server --model-path b\n", "starts 2 servers"),
+        ("A=aaaaaaaaaa\n" + 'A="$A$A$A$A"\n' * 14 + "vllm serve m --served-model-name $A", "grow beyond"),
+        ("".join(f'X{n + 1}="$X{n}$X{n}$X{n}"\n' for n in range(25)) + "vllm serve $X25", "grow beyond|not evaluated"),
         ("vllm serve a\0b", "control characters"),
         ("services: &s\n  a: *s\n", "it has no end"),
         ("apiVersion: v1\nkind: Pod\nspec: &s {a: [*s]}\n", "it has no end"),
@@ -61,6 +63,12 @@ def test_one_of_two_hundred_services_is_read_by_its_name() -> None:
 def test_an_option_five_thousand_times_is_read() -> None:
     report = check_invocation(read_command("vllm serve m " + "--port 1 " * 5000, "0.20.0"))
     assert [finding.rule for finding in report.findings] == ["option-twice"]
+
+
+def test_json_that_nests_without_end_is_a_wrong_value() -> None:
+    deep = '{"a":' * 3000 + "1" + "}" * 3000
+    report = check_invocation(read_command(f"vllm serve m --speculative-config '{deep}'", "0.20.0"))
+    assert [finding.rule for finding in report.findings] == ["option-value"]
 
 
 def test_variables_that_refer_to_each_other_end() -> None:

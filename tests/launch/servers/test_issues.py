@@ -115,6 +115,16 @@ TRIGGERS = {
     "vllm-unified-memory": (pasted(with_options(FINE_VLLM, gpu_memory_utilization=0.95)), "12.1", None),
     "vllm-unified-memory-near": (pasted(with_options(FINE_VLLM, gpu_memory_utilization=0.88)), "11.0", None),
     "vllm-whole-device": (pasted(with_options(FINE_VLLM, gpu_memory_utilization=0.99)), "9.0", None),
+    "vllm-tokens-below-sequences": (
+        with_options(FINE_VLLM, max_num_seqs=8, max_num_batched_tokens=4),
+        None,
+        None,
+    ),
+    "vllm-draft-number": (
+        with_options(FINE_VLLM, speculative_config={"method": "mtp", "num_speculative_tokens": 0}),
+        None,
+        None,
+    ),
     "vllm-moved-plugin": (
         with_options(FINE_VLLM, tool_parser_plugin="x/nemotron_toolcall_parser_no_streaming.py"),
         None,

@@ -166,6 +166,11 @@ LOOK_ALIKES: dict[str, list[tuple[Invocation, str | None]]] = {
         (pasted(with_options(FINE_VLLM, gpu_memory_utilization=0.99)), "12.1"),
     ],
     **HYBRID_LOOK_ALIKES,
+    "vllm-tokens-below-sequences": [
+        (with_options(FINE_VLLM, max_num_seqs=8, max_num_batched_tokens=8), None),
+        (with_options(FINE_VLLM, max_num_batched_tokens=4), None),
+    ],
+    "vllm-draft-number": [(with_options(FINE_VLLM, speculative_config=VLLM_MTP), None)],
     "vllm-moved-plugin": [(with_options(FINE_VLLM, tool_parser_plugin="mine.py"), None)],
     "vllm-reasoning-config": [(with_options(FINE_VLLM, reasoning_config={"reasoning_start_str": "a"}), None)],
     "sglang-foreign-tool-parser": [(with_options(FINE_SGLANG, tool_call_parser="qwen3_coder"), None)],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from trtnemo.findings import Finding
 from trtnemo.launch.options.option_value import convert
 from trtnemo.launch.servers.option_type import CONVERTERS
 from trtnemo.launch.servers.surface import SECRET_OPTIONS, Option, Surface, load_surface
-from trtnemo.recipe.external import is_secret
+from trtnemo.recipe.external import holds_secret, is_secret
 
 
 @dataclass
@@ -184,7 +183,7 @@ class _Reader:
             self._add("note", "deprecated-option", written, f"is deprecated in {self.surface.title}")
         if option.name in self.parsed.values and not option.repeatable:
             self._add("note", "option-twice", written, "is given twice; the last one counts")
-        if option.name in SECRET_OPTIONS and texts:
+        if texts and (option.name in SECRET_OPTIONS or any(map(holds_secret, texts))):
             message = "a secret stands in the command, where every process list shows it"
             self._add("warning", "secret-in-command", option.name, message, "Give it by an environment variable")
             return
@@ -234,7 +233,7 @@ class _Reader:
 
 def _dotted_value(text: str) -> Any:
     """Return the value of a dotted option: JSON, a number such as 80g, or the text."""
-    for convert_text in (json.loads, CONVERTERS["human_readable_int"]):
+    for convert_text in (CONVERTERS["json"], CONVERTERS["human_readable_int"]):
         try:
             return convert_text(text)
         except ValueError:

@@ -31,6 +31,8 @@ _SHARES = (
 _OPTIONS: dict[str, tuple[float, float]] = {
     **dict.fromkeys(_COUNTS, (1, 2**31 - 1)),
     **dict.fromkeys(_SHARES, (0, 1)),
+    **dict.fromkeys(("--gpu-memory-utilization", "--device-memory-utilization", "--mem-fraction-static"), (0.001, 1)),
+    "--cpu-offload-gb": (0, 2**31 - 1),
     "--port": (0, 65535),
     "--num_postprocess_workers": (0, 2**31 - 1),
     "--max-model-len": (-1, 2**31 - 1),  # -1 lets vLLM choose

@@ -99,6 +99,7 @@ def _invocation(reading: Reading, start: Start, version: str | None) -> Invocati
     stray = [
         Finding("error", "stray-word", word, "is not an option's value; the server stops at it")
         for word in parsed.positional[1:]
+        if not any(piece in word for piece in unknown_of(start))
     ]
     of_the_text = [*unknown_findings(start, model), *typographic_findings(words)]
     of_the_text += unknown_variables(start, surface, env)

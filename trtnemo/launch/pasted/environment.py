@@ -6,7 +6,7 @@ from trtnemo.findings import Finding
 from trtnemo.launch.pasted.containers.docker_line import DockerLine
 from trtnemo.launch.pasted.shell.command import Command
 from trtnemo.launch.servers.surface import Surface
-from trtnemo.recipe.external import is_secret
+from trtnemo.recipe.external import holds_secret, is_secret
 
 
 def environment_of(
@@ -18,10 +18,11 @@ def environment_of(
     findings = []
     for name, value in given.items():
         passes = value in (f"${name}", f"${{{name}}}")
-        if is_secret(name) and not passes:
+        hides = is_secret(name) or holds_secret(value)
+        if hides and not passes:
             message = "the value of a secret stands in the text; it is not kept"
             findings.append(Finding("note", "secret-in-command", name, message, "Export it in your shell beforehand"))
-        env[name] = None if passes or is_secret(name) else value
+        env[name] = None if passes or hides else value
     for name in sorted(filter(surface.reads, command.hidden)):
         message = "is set but not exported: the server does not see it"
         findings.append(Finding("warning", "not-exported", name, message, f"Write export {name}=..."))

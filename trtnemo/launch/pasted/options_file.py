@@ -35,7 +35,7 @@ def words_of_file(
     if model and "model" in content:
         findings.append(Finding("note", "overridden", "model", f"the file's {content['model']!r} is not used"))
     rest = {key: value for key, value in content.items() if not (model and key == "model")}
-    return [*model, *option_words(rest), *words], findings
+    return [*model, *option_words(rest), *words], [*findings, *left_out_findings(rest)]
 
 
 def option_words(content: Mapping[str, Any]) -> list[str]:
@@ -49,6 +49,15 @@ def option_words(content: Mapping[str, Any]) -> list[str]:
         elif value is not False and value is not None:
             words += [f"--{key}", _word(value)]
     return words
+
+
+def left_out_findings(content: Mapping[str, Any]) -> list[Finding]:
+    """Return a finding for each key that is false: the server leaves it out, and does what it does by itself."""
+    message = "is false in the file, which the server leaves out: the option keeps its default, on or off"
+    remedy = "Write the option that switches it off, such as no-enable-prefix-caching: true"
+    return [
+        Finding("warning", "false-left-out", key, message, remedy) for key, item in content.items() if item is False
+    ]
 
 
 def _word(value: Any) -> str:

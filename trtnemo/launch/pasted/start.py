@@ -122,7 +122,7 @@ def _starts_of(candidate: Candidate, siblings: list[Command]) -> list[Start]:
     if server_words is None:
         return []
     server, words = server_words
-    strays = _strays(siblings, candidate.command)
+    strays = (*_strays(siblings, candidate.command), *_of_the_line(command, docker, server, words))
     return [Start(server, words, command, docker, candidate.part, candidate.inside, strays, device_count=count)]
 
 
@@ -200,6 +200,22 @@ def _strays(commands: list[Command], start: Command) -> tuple[Finding, ...]:
     remedy = "End every line of the command but the last with a backslash, and leave no comment between them"
     found = [command.words[0].partition("=")[0] for command in commands[place + 1 :] if command.words]
     return tuple(Finding("error", "line-dropped", word, message, remedy) for word in found if word.startswith("-"))
+
+
+def _of_the_line(command: Command, docker: DockerLine | None, server: str, words: list[str]) -> tuple[Finding, ...]:
+    """Return findings on words that the server gets, and that do not stand behind it."""
+    found = []
+    if "xargs" in [PurePosixPath(word).name for word in command.words[: len(command.words) - len(words)]]:
+        message = "gives the server words from another program's output, which is not read"
+        found.append(Finding("warning", "text-not-read", "xargs", message, "Write the words out"))
+    entry = all_servers()[server].dialect.entry_image
+    is_own = docker is not None and docker.entrypoint is None and entry is not None and entry in docker.container.image
+    if docker is not None and is_own and len(words) < len(docker.words):
+        given = " ".join(docker.words[: len(docker.words) - len(words)])
+        message = f"the image starts the server itself: it is given {given!r} as the model's name, and stops"
+        remedy = "Leave the program out, or give --entrypoint"
+        found.append(Finding("error", "image-starts-it", given, message, remedy))
+    return tuple(found)
 
 
 def choose(starts: list[Start], part: str | None) -> Start:

@@ -16,6 +16,7 @@ from trtnemo.recipe.load import validate
 from trtnemo.recipe.source import RecipeSource
 
 _CACHE = "/root/.cache/huggingface"
+_AROUND = {"probe-port", "probe-time", "command-one-word", "compose-backslash", "image-starts-it", "compose-key"}
 _LEFT_OUT = {
     "unknown-option",
     "line-dropped",
@@ -34,7 +35,7 @@ def recipe_text(invocation: Invocation, description: str) -> str:
     recipe.
     """
     found = (*invocation.findings, *check_options(invocation))
-    stopping = [finding for finding in errors(found) if finding.rule not in _LEFT_OUT]
+    stopping = [finding for finding in errors(found) if finding.rule not in _LEFT_OUT | _AROUND]
     if stopping:
         first = stopping[0]
         raise UsageError(f"{first.subject}: {first.message}", where="the command", remedy=first.remedy or None)

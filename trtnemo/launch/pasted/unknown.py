@@ -15,6 +15,7 @@ _MODEL_UNSET = "the text does not say which model it is: the rules that know the
 _NOT_FOLLOWED = (
     "is set under a condition, in a loop or in a function: these are not followed, it is read as if they ran"
 )
+_REPLACED = "is set in several branches: what the last one says is read, the others are not"
 _START_NOT_FOLLOWED = "the start stands under a condition, in a loop or in a function, which is not followed"
 # every shell has these, and what they hold says nothing of the server
 _EVERYWHERE = re.compile(r"\$\{?(HOME|USER|UID|HOSTNAME|LOGNAME)\}?$")
@@ -29,7 +30,10 @@ def unknown_of(start: Start) -> tuple[str, ...]:
     found = [
         name
         for name in start.command.unknown
-        if name in ("$@", "$*") or name.endswith(("[@]}", "[*]}")) or any(name in word for word in start.words)
+        if name in ("$@", "$*")
+        or "+" in name
+        or name.endswith(("[@]}", "[*]}"))
+        or any(name in word for word in start.words)
     ]
     templates = [match for word in start.words for match in _TEMPLATE.findall(word)]
     return tuple(dict.fromkeys([*found, *templates]))
@@ -51,6 +55,8 @@ def unknown_findings(start: Start, model: str) -> Iterator[Finding]:
             yield Finding("warning", "variable-not-set", name, _MODEL_UNSET if name in model else _UNSET, remedy)
     for name in start.command.conditional:
         yield Finding("note", "not-followed", name, _NOT_FOLLOWED)
+    for name in start.command.replaced:
+        yield Finding("warning", "branch-not-read", name, _REPLACED, "Check each branch by itself")
     if start.command.is_conditional:
         yield Finding("note", "not-followed", start.words[0] if start.words else start.server, _START_NOT_FOLLOWED)
 

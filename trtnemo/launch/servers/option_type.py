@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+_MAXIMUM_DEPTH = 64
 _HUMAN = re.compile(r"(\d+(?:\.\d+)?)([kKmMgGtT])")
 _DECIMAL = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
@@ -30,16 +31,27 @@ def _human_integer_or_auto(text: str) -> int:
     return -1 if text.strip().lower() in ("-1", "auto") else _human_integer(text)
 
 
+def _json(text: str) -> Any:
+    """Return the value of a JSON text; raises ValueError, for one that nests too deep too."""
+    depth = deepest = 0
+    for letter in text:
+        depth += (letter in "[{") - (letter in "]}")
+        deepest = max(deepest, depth)
+    if deepest > _MAXIMUM_DEPTH:
+        raise ValueError(f"nests deeper than {_MAXIMUM_DEPTH} levels")
+    return json.loads(text)
+
+
 def _json_or_text(text: str) -> Any:
-    return json.loads(text) if text.strip().startswith("{") else text
+    return _json(text) if text.strip().startswith("{") else text
 
 
 CONVERTERS: dict[str, Callable[[str], Any]] = {
     "str": str,
     "int": _integer,
     "float": float,
-    "json": json.loads,
-    "json_list_type": json.loads,
+    "json": _json,
+    "json_list_type": _json,
     "human_readable_int": _human_integer,
     "human_readable_int_or_auto": _human_integer_or_auto,
     "union_dict_and_str": _json_or_text,

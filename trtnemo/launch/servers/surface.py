@@ -25,12 +25,12 @@ class Dialect:
     """How a server is called, started and addressed, and how it reads words and variables.
 
     `words`: its command up to the model, which `model_option` names where it is not the next word. `image_starts_it`:
-    its images bring the program themselves. `launcher`: the program that starts it on several nodes. `default_host`:
-    where it listens by itself, None for everywhere. `file_keys`: option -> key of its file that says the same.
-    `variable_prefixes`: how the names of variables begin that only this server reads. `parser`: click reads names as
-    they are; argparse also takes unambiguous prefixes and splits `-x=1`. `rewrites`: (pattern, replacement) for
-    words that the server changes before its parser sees them. `series`: releases (major, minor) whose record speaks
-    for every version of theirs.
+    its images bring the program themselves; `entry_image`: those that do for certain. `launcher`: the program that
+    starts it on several nodes. `default_host`: where it listens by itself, None for everywhere. `file_keys`: option ->
+    key of its file that says the same. `variable_prefixes`: how the names of variables begin that only this server
+    reads. `parser`: click reads names as they are; argparse also takes unambiguous prefixes and splits `-x=1`.
+    `rewrites`: (pattern, replacement) for words that the server changes before its parser sees them. `series`:
+    releases (major, minor) whose record speaks for every version of theirs.
     """
 
     title: str
@@ -38,6 +38,7 @@ class Dialect:
     variable_prefixes: tuple[str, ...]
     model_option: str | None = None
     image_starts_it: bool = False
+    entry_image: str | None = None
     launcher: str | None = None
     default_host: str | None = "localhost"
     file_keys: Mapping[str, str] = field(default_factory=dict)

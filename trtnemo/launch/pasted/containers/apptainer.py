@@ -28,7 +28,8 @@ def apptainer_container(command: Command) -> DockerLine | None:
     if rest[:1] not in (["exec"], ["run"], ["start"]):
         return None
     is_instance = "instance" in command.words[:4]
-    rest.pop(0)
+    # `exec` does not run the image's own entry point
+    entrypoint = "" if rest.pop(0) == "exec" else None
     given: list[tuple[str, str]] = []
     while rest and rest[0].startswith("-"):
         name, equals, value = rest.pop(0).partition("=")
@@ -45,4 +46,4 @@ def apptainer_container(command: Command) -> DockerLine | None:
     )
     # the caller's variables reach the container, and its network is the host's
     container = Container(image=image, mounts=mounts, shares_network=True)
-    return DockerLine(container, {**command.environment, **env}, words, findings=secrets)
+    return DockerLine(container, {**command.environment, **env}, words, entrypoint, secrets)

@@ -10,7 +10,7 @@ from trtnemo.errors import UsageError
 from trtnemo.findings import Finding
 from trtnemo.launch.pasted.containers.docker_options import ATTENDANCE, BARE, SHORT, VALUED
 from trtnemo.launch.servers.invocation import Container
-from trtnemo.recipe.external import is_secret
+from trtnemo.recipe.external import holds_secret, is_secret
 
 # What a recipe says of a container by itself.
 _CARRIED = {"--env", "--volume", "--mount", "--shm-size", "--ulimit", "--workdir"}
@@ -94,16 +94,13 @@ def container_environment(given: Iterable[str]) -> tuple[dict[str, str | None], 
     findings = []
     for item in given:
         variable, has_value, text = item.partition("=")
-        refers = _REFERENCE.fullmatch(text) is not None
-        passes = (
-            not has_value
-            or (refers and (is_secret(variable) or variable in text))
-            or (is_secret(variable) and not text)
-        )
-        if not passes and is_secret(variable):
-            message = "a secret stands in the command, where every process list shows it"
-            findings.append(Finding("warning", "secret-in-command", variable, message, f"Write -e {variable}"))
-        env[variable] = None if passes or is_secret(variable) else text
+        hides, refers = is_secret(variable) or holds_secret(text), _REFERENCE.fullmatch(text) is not None
+        passes = not has_value or (refers and (hides or variable in text)) or (hides and not text)
+        if not passes and hides:
+            message = "a secret stands in the text, and where it runs, in every list of processes or containers"
+            remedy = f"Pass {variable} on by its name alone, such as -e {variable}"
+            findings.append(Finding("warning", "secret-in-command", variable, message, remedy))
+        env[variable] = None if passes or hides else text
     return env, findings
 
 

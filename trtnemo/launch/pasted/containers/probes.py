@@ -20,7 +20,7 @@ def probe_findings(content: Mapping[str, Any]) -> Callable[[int], list[Finding]]
         findings = []
         for key in _PROBES:
             asked = _port(content.get(key))
-            port = named.get(asked, asked)
+            port = named.get(asked, asked) if asked is not None else None
             if isinstance(port, int) and port != listens_on:
                 message = f"asks port {port}, the server listens on {listens_on}: the pod never becomes ready"
                 findings.append(Finding("error", "probe-port", key, message, f"Give port {listens_on}"))

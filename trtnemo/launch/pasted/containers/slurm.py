@@ -62,4 +62,5 @@ def pyxis_container(command: Command) -> DockerLine | None:
         mounts={pair[0]: (pair[1] if len(pair) > 1 else pair[0]) for pair in pairs},
         shares_network=True,
     )
-    return DockerLine(container, dict(command.environment), command.words)
+    # the image's own entry point is not run
+    return DockerLine(container, dict(command.environment), command.words, entrypoint="")

@@ -31,6 +31,7 @@ _ASIDE_TEXT = """
     stop_grace_period stop_signal storage_opt sysctls tmpfs tty use_api_socket user userns_mode uts version volumes_from
 """
 _ASIDE = frozenset(_ASIDE_TEXT.split())
+_TOP = frozenset(["name", "version", "services", "networks", "volumes", "configs", "secrets", "models", "include"])
 # these change what the server gets, from files that are not here
 _ELSEWHERE = ("env_file", "extends", "secrets")
 _KNOWN = {*_READ.split(), *_ASIDE, *_ELSEWHERE}
@@ -46,6 +47,9 @@ def _read(pasted: Pasted) -> Reading | None:
             raise UsageError(f"the service {name!r} is no mapping of keys to values", where="--command")
         script.files.update(_config_files(found, service))
         candidates.append(_candidate(str(name), service))
+    strange = [key for key in map(str, found) if key not in _TOP and not key.startswith("x-")]
+    message = "is no key of a Compose file, which is refused"
+    findings += [Finding("error", "compose-key", key, message) for key in strange]
     findings += [_not_included(found["include"])] if found.get("include") else []
     return Reading("a Compose file", tuple(candidates), script, tuple(findings))
 
@@ -106,7 +110,7 @@ def _key_findings(content: Mapping[str, Any]) -> Iterator[Finding]:
             yield Finding("warning", "file-not-read", key, message, "Paste what `docker compose config` prints")
         elif key not in _KNOWN and not key.startswith("x-"):
             message = f"is no key of a service{suggestion(key, sorted(_KNOWN))}; Compose refuses the file"
-            yield Finding("error", "unknown-key", key, message)
+            yield Finding("error", "compose-key", key, message)
 
 
 def _config_files(file: Mapping[str, Any], service: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

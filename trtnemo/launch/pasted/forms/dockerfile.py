@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from trtnemo.errors import UsageError
+from trtnemo.findings import Finding
 from trtnemo.launch.pasted.containers.docker_line import DockerLine, container_environment
 from trtnemo.launch.pasted.containers.interpolation import compose_text
 from trtnemo.launch.pasted.forms.form import Form, Pasted
@@ -139,6 +140,9 @@ def _candidate(stage: _Stage) -> Candidate:
     if stage.entrypoint:
         # the shell form of ENTRYPOINT takes no arguments from CMD
         words = stage.entrypoint if stage.entrypoint[:2] == ["/bin/sh", "-c"] else [*stage.entrypoint, *words]
+    if stage.entrypoint is not None and stage.entrypoint[:2] == ["/bin/sh", "-c"] and stage.cmd:
+        message = "is not read by Docker: the shell form of ENTRYPOINT takes no arguments"
+        secrets.append(Finding("error", "line-dropped", "CMD", message, "Write ENTRYPOINT as a list"))
     container = Container(image=stage.image, workdir=stage.workdir)
     entrypoint = words[0] if words and (stage.entrypoint or stage.cmd) else None
     is_argument = entrypoint is not None and not stage.entrypoint and entrypoint != "/bin/sh"

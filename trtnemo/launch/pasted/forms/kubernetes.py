@@ -15,6 +15,7 @@ from trtnemo.launch.pasted.shell.command import Command
 from trtnemo.launch.pasted.shell.script import Script
 from trtnemo.launch.pasted.start import Candidate, Reading
 from trtnemo.launch.servers.invocation import Container
+from trtnemo.recipe.nearest import suggestion
 
 _GPU = ("nvidia.com/gpu", "nvidia.com/gpu.shared")
 # kinds of other software, in which a container is called so
@@ -78,6 +79,7 @@ def _candidate(manifest: Mapping[str, Any], pod: Mapping[str, Any], content: Map
     env, secrets = container_environment(
         name if value is None else f"{name}={value}" for name, value in variables.items()
     )
+    findings += [*_strange_keys(content)]
     entrypoint, words = _words(content, "command", variables), _words(content, "args", variables)
     if len(entrypoint) == 1 and " " in entrypoint[0]:
         message = "is one word with blanks in it, and no shell takes it apart: there is no program of this name"
@@ -110,6 +112,27 @@ _NOT_CARRIED = (
     "imagePullPolicy",
     "resources",
 )
+
+
+_KEYS_TEXT = """
+    name image command args workingDir ports env envFrom volumeMounts volumeDevices resources resizePolicy restartPolicy
+    livenessProbe readinessProbe startupProbe lifecycle terminationMessagePath terminationMessagePolicy imagePullPolicy
+    securityContext stdin stdinOnce tty restartPolicyRules
+"""
+_KEYS = frozenset(_KEYS_TEXT.split())
+
+
+def _strange_keys(content: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield a finding for keys that a container has not, and for words that are no texts."""
+    for key in map(str, content):
+        if key not in _KEYS:
+            message = f"is no key of a container{suggestion(key, sorted(_KEYS))}: Kubernetes refuses or ignores it"
+            yield Finding("error", "kubernetes-key", key, message)
+    for key in ("command", "args"):
+        for word in content.get(key) or ():
+            if not isinstance(word, str):
+                message = f"{word!r} is no text: Kubernetes refuses it"
+                yield Finding("error", "kubernetes-key", key, message, f'Write "{word}"')
 
 
 def _words(content: Mapping[str, Any], key: str, variables: Mapping[str, str | None]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from trtnemo.errors import UsageError
 from trtnemo.launch.pasted.forms.form import Form, Pasted
-from trtnemo.launch.pasted.options_file import option_words
+from trtnemo.launch.pasted.options_file import left_out_findings, option_words
 from trtnemo.launch.pasted.shell.command import Command
 from trtnemo.launch.pasted.shell.script import Script
 from trtnemo.launch.pasted.start import Candidate, Reading
@@ -30,7 +30,8 @@ def _read(pasted: Pasted) -> Reading | None:
         return None
     server = all_servers()[name]
     words = [*server.dialect.words, *option_words(_without_tag(content))]
-    return Reading(f"{server.dialect.title}'s options file", (Candidate(Command(words)),), Script())
+    found = tuple(left_out_findings(content))
+    return Reading(f"{server.dialect.title}'s options file", (Candidate(Command(words)),), Script(), found)
 
 
 def _known(name: str, server: Server, content: Mapping[str, Any]) -> int:

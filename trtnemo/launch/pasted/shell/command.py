@@ -19,7 +19,8 @@ class Command:
 
     `hidden` are variables that the shell keeps to itself, because they were not exported. `unknown` are pieces of the
     words of which the text does not say what they hold, as they are written; `conditional` are variables in them that
-    are set under a condition, in a loop or in a function, and `is_conditional` says that the command stands there.
+    are set under a condition, in a loop or in a function, `replaced` those that several branches set, and
+    `is_conditional` says that the command stands there.
     """
 
     words: list[str]
@@ -28,6 +29,7 @@ class Command:
     hidden: frozenset[str] = frozenset()
     unknown: tuple[str, ...] = ()
     conditional: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
     is_conditional: bool = False
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from trtnemo.errors import UsageError
 from trtnemo.findings import Finding
@@ -37,7 +38,11 @@ def prepare(text: str) -> tuple[str, list[Finding]]:
             where="--command",
             remedy="End them with a backslash",
         )
-    text, findings = text.translate(_BLANKS).replace("\r\n", "\n").replace("\r", "\n"), []
+    findings = [*_strange_blanks(text)]
+    text = text.translate(_BLANKS).replace("\r\n", "\n").replace("\r", "\n")
+    # what a terminal shows before the lines that continue a command
+    text = re.sub(r"(\\\n)>[ \t]+(?=-|[^\n]*\\\n|[^\n]*$)", r"\1", text) if _PROMPT.search(text) else text
+    text = re.sub(r"(\\\n)>[ \t]+(?=-)", r"\1", text)
     for match in _BROKEN.finditer(text):
         line, what = text.count("\n", 0, match.start()) + 1, "a comment" if match[1] else "a blank"
         message = f"{what} follows the backslash: a shell ends the command there, and the server sees no later line"
@@ -48,6 +53,14 @@ def prepare(text: str) -> tuple[str, list[Finding]]:
     text = _BROKEN.sub(r"\\", text)
     text = _PLACEHOLDER.sub(rf"{_OPEN}\1{_CLOSE}", _HERE.sub(".", _PROMPT.sub("", text)))
     return _AFTER_DOCUMENT.sub(r"\1&&", text), findings
+
+
+def _strange_blanks(text: str) -> Iterator[Finding]:
+    """Yield a finding for each line with a blank that a shell takes for a letter."""
+    for number, line in enumerate(text.lstrip("\ufeff").split("\n"), start=1):
+        if not line.lstrip().startswith("#") and any(mark in line for mark in map(chr, _BLANKS)):
+            message = "holds a no-break or an invisible blank: a shell takes it for a letter of the word"
+            yield Finding("error", "typographic-mark", f"line {number}", message, "Write a plain blank")
 
 
 def restored(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -122,7 +122,8 @@ class _Walk:
         elif kind == "function_definition":
             self.functions[self._expander().written(node.named_children[0])] = node.named_children[-1]
         elif kind not in _WITHOUT_COMMANDS:
-            inside = is_conditional or kind in _CONDITIONAL or any(c.type == "test_command" for c in node.children)
+            tests = any(child.type in ("test_command", "||") for child in node.children)
+            inside = is_conditional or kind in _CONDITIONAL or tests
             for child in node.named_children:
                 self.statement(child, is_conditional=inside, document=document)
 
@@ -163,7 +164,8 @@ class _Walk:
         given = {**in_front, **more}
         hidden = frozenset(script.variables.keys() - script.exported - given.keys())
         unknown, conditional = (tuple(dict.fromkeys(names)) for names in (expander.unknown, expander.conditional))
-        script.commands.append(Command(rest, exported, given, hidden, unknown, conditional, is_conditional))
+        replaced = tuple(dict.fromkeys(expander.replaced))
+        script.commands.append(Command(rest, exported, given, hidden, unknown, conditional, replaced, is_conditional))
 
     def _assigned(self, node: Node, expander: Expander) -> tuple[str, Value]:
         target, *rest = node.named_children
@@ -179,7 +181,7 @@ class _Walk:
         else:
             items = [inner.text(value)]
         expander.unknown += inner.unknown
-        return name, Value(tuple(items), is_array, tuple(inner.unknown), bool(inner.conditional))
+        return name, Value(tuple(items), is_array, tuple(inner.unknown), bool(inner.conditional), bool(inner.replaced))
 
     def _assignment(self, node: Node, is_conditional: bool, is_exported: bool) -> None:
         expander = self._expander()
@@ -191,9 +193,13 @@ class _Walk:
         if any(child.type == "+=" for child in node.children) and known is not None:
             items = (*known.items, *value.items) if value.is_array else (known.text + value.text,)
             unknown = (*known.unknown, *value.unknown)
-            value = Value(items, value.is_array, unknown, known.is_conditional or value.is_conditional)
+            is_either = known.is_conditional or value.is_conditional
+            value = Value(items, value.is_array, unknown, is_either, known.is_replaced or value.is_replaced)
+        adds = any(child.type == "+=" for child in node.children)
+        is_replaced = not adds and is_conditional and known is not None and known.is_conditional
         is_conditional = is_conditional or value.is_conditional
-        self.script.variables[name] = Value(value.items, value.is_array, value.unknown, is_conditional)
+        value = replace(value, is_conditional=is_conditional, is_replaced=is_replaced or value.is_replaced)
+        self.script.variables[name] = value
         if is_exported:
             self.script.exported.add(name)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from trtnemo.errors import UsageError
 from trtnemo.launch.pasted.shell.prepare import restored
 
 if TYPE_CHECKING:
@@ -19,18 +20,23 @@ _DEFAULTS = {":-", "-", ":=", "="}
 _ANSI = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "f": "\f", "v": "\v"}
 
 
+# letters that variables may put into one command
+MAXIMUM_GROWTH = 1 << 18
+
+
 @dataclass(frozen=True)
 class Value:
     """What a variable holds: one text, or the items of an array.
 
     `unknown` are the pieces of which the text does not say what they hold, as they are written; `is_conditional` says
-    that it was set under a condition, in a loop or in a function.
+    that it was set under a condition, in a loop or in a function, `is_replaced` that another branch had set it before.
     """
 
     items: tuple[str, ...]
     is_array: bool = False
     unknown: tuple[str, ...] = ()
     is_conditional: bool = False
+    is_replaced: bool = False
 
     @property
     def text(self) -> str:
@@ -45,6 +51,8 @@ class Expander:
         self.source, self.variables = source, variables
         self.unknown: list[str] = []
         self.conditional: list[str] = []
+        self.replaced: list[str] = []
+        self.grown = 0
 
     def written(self, node: Node) -> str:
         """Return a node as it stands in the text."""
@@ -128,15 +136,23 @@ class Expander:
                 return self._known(name, value)
             return [""] if argument is None else [self.text(argument)]
         if operator in (":+", "+"):
-            return [self.text(argument)] if value is not None and argument is not None else []
+            if value is None:  # a shell that has it set adds the word
+                self.unknown.append(self.written(node))
+                return []
+            return self.fields(argument) if argument is not None else []
         if operator in (":?", "?") and value is not None:
             return self._known(name, value)
         return self._not_known(self.written(node))
 
     def _known(self, name: str, value: Value) -> list[str]:
+        self.grown += sum(map(len, value.items))
+        if self.grown > MAXIMUM_GROWTH:
+            raise UsageError("the variables of the text grow beyond what is read", where="--command")
         self.unknown += value.unknown
         if value.is_conditional:
             self.conditional.append(name)
+        if value.is_replaced:
+            self.replaced.append(name)
         return list(value.items)
 
     def _not_known(self, written: str) -> list[str]:

@@ -9,6 +9,7 @@ DIALECT = Dialect(
     words=("vllm", "serve"),
     variable_prefixes=("VLLM_",),
     image_starts_it=True,
+    entry_image="vllm/vllm-openai",
     default_host=None,
     dashes_for_underscores=True,
     dotted_objects=True,

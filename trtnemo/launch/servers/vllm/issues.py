@@ -25,6 +25,8 @@ def _own_quantization(case: Case) -> tuple[str, str] | None:
 
 def _long_context(case: Case) -> tuple[str, str] | None:
     length, allowed = case.option("--max-model-len"), case.invocation.env.get("VLLM_ALLOW_LONG_MAX_MODEL_LEN")
+    if case.option("--hf-overrides") is not None:  # it may say another limit
+        return None
     excess = case.beyond_training(length)
     return ("--max-model-len", excess) if excess and str(allowed) != "1" else None
 

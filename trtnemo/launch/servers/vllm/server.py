@@ -99,7 +99,9 @@ class Vllm(Server):
         """Return the words after `vllm serve` or one of its modules."""
         if PurePosixPath(words[0]).name == self.program and list(words[1:2]) == ["serve"]:
             return list(words[2:])
-        return list(words[1:]) if words[0] in _MODULES else None
+        if words[0] not in _MODULES:
+            return None
+        return list(words[2:] if list(words[1:2]) == ["serve"] else words[1:])
 
     def logged_start(self, text: str) -> LoggedStart | None:
         """Return the start that a log tells of, by its line of arguments that are not the defaults."""

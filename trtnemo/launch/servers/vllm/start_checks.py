@@ -106,7 +106,39 @@ def _one_pool(case: Case) -> tuple[str, str] | None:
     return None
 
 
+def _tokens_below_sequences(case: Case) -> tuple[str, str] | None:
+    tokens, sequences = case.option("--max-num-batched-tokens"), case.option("--max-num-seqs")
+    if isinstance(tokens, int) and isinstance(sequences, int) and tokens < sequences:
+        return "--max-num-batched-tokens", f"{tokens} tokens a step for {sequences} sequences"
+    return None
+
+
+def _no_drafts(case: Case) -> tuple[str, str] | None:
+    config = case.option("--speculative-config")
+    number = config.get("num_speculative_tokens") if isinstance(config, Mapping) else None
+    if number is None or (isinstance(number, int) and not isinstance(number, bool) and number >= 1):
+        return None
+    return "--speculative-config num_speculative_tokens", f"{number!r}"
+
+
 ISSUES = (
+    KnownIssue(
+        name="vllm-tokens-below-sequences",
+        severity="error",
+        symptom="a step must have a token for every sequence; the server stops at start",
+        source="vllm/config/scheduler.py of 0.20.0 and 0.33.0, run",
+        remedy="Raise --max-num-batched-tokens, or lower --max-num-seqs",
+        trigger=_tokens_below_sequences,
+        log=r"max_num_batched_tokens \(\d+\) must be greater than or equal to max_num_seqs",
+    ),
+    KnownIssue(
+        name="vllm-draft-number",
+        severity="error",
+        symptom="it must be a whole number of at least 1; the server stops at start",
+        source="vllm/config/speculative.py of 0.20.0 and 0.33.0, run",
+        remedy="Give 1 or more, or leave drafting out",
+        trigger=_no_drafts,
+    ),
     KnownIssue(
         name="vllm-moved-plugin",
         severity="error",
