@@ -27,9 +27,9 @@ pytestmark = pytest.mark.wheels
 # what no configuration stage sees: faults of the text around it, of the container, of memory, and of what comes
 # later; vLLM's own check of stochastic rounding is passed by where the option sets it
 UNSEEN = {
-    "broken-line", "command-one-word", "compose-backslash", "line-dropped", "probe-port", "too-parallel", "unknown-key",
-    "sglang-heads", "vllm-draft-head-moe", "vllm-unified-memory", "option-value", "vllm-moved-plugin",
-    "vllm-stochastic-rounding",
+    "broken-line", "command-one-word", "compose-backslash", "line-dropped", "probe-port", "too-parallel",
+    "sglang-heads", "vllm-draft-head-moe", "vllm-unified-memory", "vllm-moved-plugin",
+    "vllm-stochastic-rounding", "image-starts-it", "kubernetes-key", "compose-key",
 }  # fmt: skip
 RECIPES = [name for name in shipped_names() if load_recipe(name).runtime in ("vllm", "sglang")]
 
@@ -50,7 +50,7 @@ def test_the_servers_own_configuration_agrees_with_the_corpus(wheel: Any) -> Non
     with ExitStack() as stack:
         for name, entry in ENTRIES:
             verdict, found = verdict_of(entry)
-            if verdict not in ("passed", "failed"):
+            if verdict not in ("passed", "failed") or entry.get("unseen"):
                 continue
             invocation, rules = found
             if (invocation.server, invocation.version or invocation.surface.version) != (server, version):
