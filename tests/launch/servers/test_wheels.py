@@ -118,7 +118,7 @@ def test_our_reasoning_plug_in_reads_as_super_v3_whole_and_streamed(wheel: str) 
         assert tuple(result["streamed"]) == streamed
 
 
-@pytest.mark.parametrize("wheel", ["vllm-0.20.0", "vllm-0.33.0", "sglang-0.5.10", "sglang-0.5.23"])
+@pytest.mark.parametrize("wheel", ["vllm-0.20.0", "vllm-0.22.0", "vllm-0.33.0", "sglang-0.5.10", "sglang-0.5.23"])
 def test_every_spelling_of_a_switch_means_to_us_what_it_means_to_the_server(wheel: str) -> None:
     server, _, version = wheel.partition("-")
     surface = load_surface(server, version)

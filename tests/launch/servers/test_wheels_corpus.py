@@ -29,7 +29,7 @@ pytestmark = pytest.mark.wheels
 UNSEEN = {
     "broken-line", "command-one-word", "compose-backslash", "line-dropped", "probe-port", "too-parallel",
     "sglang-heads", "vllm-draft-head-moe", "vllm-unified-memory", "vllm-moved-plugin",
-    "vllm-stochastic-rounding", "image-starts-it", "kubernetes-key", "compose-key",
+    "vllm-stochastic-rounding", "image-starts-it", "kubernetes-key", "compose-key", "typographic-mark",
 }  # fmt: skip
 RECIPES = [name for name in shipped_names() if load_recipe(name).runtime in ("vllm", "sglang")]
 
