@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from trtnemo.checkpoint.collector import paused_collector
@@ -54,11 +54,20 @@ def find_network(name: str, revision: str | None = None) -> Network:
     if directory is not None:
         return _from_directory(name, directory, str(directory))
     if release is not None:
-        source = "trtnemo's copy of the released json files"
-        if release.inferred:
-            source += "; its quantization map is not published and follows a rule (inferred)"
-        return Network(name, release.config, release.quantization, source, release.inferred)
+        return _released(name)
     return _from_directory(name, fetch_snapshot(name, revision, SMALL_FILES), "the hub")
+
+
+@cache
+def _released(name: str) -> Network:
+    """Return a released model's network, made once: its tensors are counted by the hundred thousand."""
+    release = find_release(name)
+    if release is None:
+        raise CheckpointError(f"{name!r} is no released model")
+    source = "trtnemo's copy of the released json files"
+    if release.inferred:
+        source += "; its quantization map is not published and follows a rule (inferred)"
+    return Network(name, release.config, release.quantization, source, release.inferred)
 
 
 def _from_directory(name: str, directory: Path, source: str) -> Network:

@@ -5,6 +5,7 @@ Each map says where it is from. What nobody has published (Super's FP8 map) foll
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,7 @@ class Release:
     inferred: bool
 
 
+@functools.cache
 def find_release(name: str) -> Release | None:
     """Return a released model by its hub id, or nothing."""
     if name not in RELEASES:

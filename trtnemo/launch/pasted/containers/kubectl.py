@@ -15,7 +15,7 @@ def kubectl_container(command: Command) -> DockerLine | None:
     if PurePosixPath(words[0]).name not in ("kubectl", "oc") or "run" not in words[1:3]:
         return None
     end = words.index("--") if "--" in words else len(words)
-    given = [(name, value) for name, value in _pairs(words[:end])]
+    given = _pairs(words[:end])
     image = next((value for name, value in given if name == "--image"), None)
     if image is None:
         return None
