@@ -117,6 +117,9 @@ class _Walk:
             self._assignment(node, is_conditional, self.script.exports_all)
         elif kind == "declaration_command":
             self._declaration(node, is_conditional)
+        elif kind == "unset_command":
+            for child in node.named_children:
+                self.script.variables.pop(self._expander().written(child), None)
         elif kind == "redirected_statement":
             self._redirected(node, is_conditional)
         elif kind == "function_definition":

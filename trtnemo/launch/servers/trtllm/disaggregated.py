@@ -30,6 +30,7 @@ def read_disaggregated(content: Mapping[str, Any]) -> Several | None:
         return None
     shared = {key: value for key, value in content.items() if key not in (*_OWN, *_SECTIONS)}
     findings = [finding for name, section in sections.items() for finding in _section(name, section, shared)]
+    findings += _shared_addresses(sections, shared)
     files = {}
     for name, section in sections.items():
         laid_in = {**shared, **section}
@@ -37,6 +38,21 @@ def read_disaggregated(content: Mapping[str, Any]) -> Several | None:
     models = [given.get("model") for given in (content, *sections.values())]
     model = next((model for model in models if isinstance(model, str)), _NO_MODEL)
     return Several("the file of trtllm-serve disaggregated", model, files, tuple(findings))
+
+
+def _shared_addresses(sections: Mapping[str, Any], shared: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield a finding for each address that both sections name, where their servers are not meant to be the same."""
+    listed = [section.get("urls") for section in sections.values()]
+    contents = [
+        {key: value for key, value in {**shared, **section}.items() if key not in _OF_THE_SECTION}
+        for section in sections.values()
+    ]
+    if len(listed) < 2 or not all(isinstance(urls, list) for urls in listed) or contents[0] == contents[1]:
+        return
+    for url in dict.fromkeys(map(str, listed[0])):
+        if url in map(str, listed[1]):
+            message = f"{url} stands in both sections, which differ; the server stops at start"
+            yield Finding("error", "disaggregated-urls", "urls", message, "Give every server an address of its own")
 
 
 def _section(name: str, section: Mapping[str, Any], shared: Mapping[str, Any]) -> Iterator[Finding]:
