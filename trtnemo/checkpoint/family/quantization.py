@@ -141,7 +141,10 @@ def _parse(block: dict[str, Any], exclusions: Any, producer: str | None, where: 
     return QuantizationMap(
         uniform=layers.pop("Linear", uniform),
         layers=layers,
-        excluded=frozenset(name for name in clean if "*" not in name),
+        # what the map names is stored as the map says, whatever the exclusions say of it
+        excluded=frozenset(
+            name for name in clean if "*" not in name and layers.keys().isdisjoint(self_and_parents(name))
+        ),
         excluded_patterns=tuple(name for name in clean if "*" in name),
         fp8_kv_cache=block.get("kv_cache_quant_algo") == "FP8" or block.get("kv_cache_scheme") is not None,
         producer=producer,
