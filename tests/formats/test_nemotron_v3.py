@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.support.formats import REASONING, split_reasoning
 from trtnemo.formats.nemotron_v3 import ReasoningSplitter
+from trtnemo.text import AnswerFormat, read_answer
 
 CASES = [
     ("I think.\n</think>\nParis", True, ("I think.", "Paris")),
@@ -65,3 +66,13 @@ def test_the_prompt_says_whether_a_think_block_is_open() -> None:
     assert REASONING.opens("<|im_start|>assistant\n<think>\n")
     assert not REASONING.opens("<|im_start|>assistant\n<think></think>")
     assert not REASONING.opens("hello")
+
+
+@pytest.mark.parametrize("gap", ["", "\n", "\n\n"])
+def test_a_closing_tag_right_behind_another_is_dropped(gap: str) -> None:
+    text = f"a\n</think>{gap}</think>\nc </think> d"
+    whole = read_answer(text, AnswerFormat(reasoning=REASONING, open_at_start=True))
+    assert (whole.reasoning, whole.content) == ("a", "c </think> d")
+    splitter = REASONING.reader(True)
+    pieces = [piece for letter in text for piece in splitter.push(letter)] + list(splitter.finish())
+    assert "".join(piece.text for piece in pieces if piece.channel == "content") == "c </think> d"

@@ -15,8 +15,9 @@ class ReasoningSplitter:
     """Splits a stream at the think tags, whatever chunks it comes in.
 
     `open_at_start` says that the prompt ended inside a think block, as the family's generation prompt does. The line
-    break beside each tag belongs to the format and is dropped. `closers` are tags that end thinking where they follow
-    one another, and belong to what follows: a tool call inside an open think block is a call, its tag's name is not.
+    break beside each tag belongs to the format and is dropped, and so is a closing tag right behind another. `closers`
+    are tags that end thinking where they follow one another, and belong to what follows: a tool call inside an open
+    think block is a call, its tag's name is not.
     """
 
     def __init__(self, open_at_start: bool, closers: tuple[str, ...] = ()) -> None:
@@ -25,6 +26,7 @@ class ReasoningSplitter:
         self._held = ""
         self._begun = False
         self._drop_newlines = True
+        self._just_closed = False
 
     def push(self, text: str) -> Iterator[Piece]:
         """Yield what is certain so far; a possible prefix of a tag is held back."""
@@ -37,14 +39,27 @@ class ReasoningSplitter:
             if self._channel == "reasoning":
                 yield from self._emit(before.rstrip("\n"))
             self._switch(after)
+        if self._repeats_close():
+            return
         keep = self._uncertain_tail()
         ready, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep :]
         yield from self._emit(ready)
 
     def finish(self) -> Iterator[Piece]:
         """Yield what was held back."""
+        self._repeats_close()
         text, self._held = self._held, ""
         yield from self._emit(text)
+
+    def _repeats_close(self) -> bool:
+        """Drop closing tags right behind the one that closed; return whether more text may bring another."""
+        if not self._just_closed:
+            return False
+        rest = self._held.lstrip()
+        while rest.startswith(CLOSE):
+            self._held = rest = rest[len(CLOSE) :].lstrip()
+        self._just_closed = CLOSE.startswith(rest)  # as nothing at all does
+        return self._just_closed
 
     def _next_tag(self) -> tuple[str, str] | None:
         """Return the text before and after the tag that ends the current channel."""
@@ -66,7 +81,7 @@ class ReasoningSplitter:
     def _switch(self, rest: str) -> None:
         self._channel = "content" if self._channel == "reasoning" else "reasoning"
         self._held, self._drop_newlines = rest, True
-        self._begun = self._channel == "content"
+        self._begun = self._just_closed = self._channel == "content"
 
     def _emit(self, text: str) -> Iterator[Piece]:
         if self._drop_newlines:
