@@ -48,17 +48,19 @@ class Release:
     inferred: bool
 
 
-@functools.cache
 def find_release(name: str) -> Release | None:
     """Return a released model by its hub id, or nothing."""
-    if name not in RELEASES:
-        return None
+    return _read_release(name, FOLDER) if name in RELEASES else None
+
+
+@functools.cache
+def _read_release(name: str, folder: Path) -> Release:
     config_file, map_name = RELEASES[name]
-    config = parse_config(read_json_object(FOLDER / f"{config_file}.json"), f"{config_file}.json")
+    config = parse_config(read_json_object(folder / f"{config_file}.json"), f"{config_file}.json")
     if map_name == _RULE:
         rule = QuantizationMap(uniform=WeightFormat.FP8, excluded_patterns=_FP8_EXCLUDED, fp8_kv_cache=True)
         return Release(name, config, rule, inferred=True)
-    quantization = QuantizationMap() if map_name is None else _read_map(FOLDER / f"{map_name}.json", config)
+    quantization = QuantizationMap() if map_name is None else _read_map(folder / f"{map_name}.json", config)
     return Release(name, config, quantization, inferred=False)
 
 
