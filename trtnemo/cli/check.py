@@ -16,6 +16,8 @@ from trtnemo.errors import UsageError
 
 if TYPE_CHECKING:
     from trtnemo.launch.check import LaunchReport
+    from trtnemo.launch.installed.second_opinion import StatedDevice
+    from trtnemo.launch.servers.invocation import Invocation
     from trtnemo.recipe import AnyRecipe
 
 
@@ -143,7 +145,7 @@ def _check_checkpoint(
 
 
 def _check_recipe(name: str, settings: Sequence[str], asked: tuple[bool, str | None], as_json: bool) -> bool:
-    from trtnemo.launch.check import check_recipe, with_opinion
+    from trtnemo.launch.check import check_recipe
     from trtnemo.launch.from_recipe import to_invocation
     from trtnemo.recipe import ExternalRecipe, load_recipe
 
@@ -155,11 +157,9 @@ def _check_recipe(name: str, settings: Sequence[str], asked: tuple[bool, str | N
     invocation = to_invocation(recipe)
     report = check_recipe(invocation, recipe)
     if asked[0]:
-        from trtnemo.launch.installed.second_opinion import ask_installed
         from trtnemo.launch.installed.stated import stated_for_recipe
 
-        device, title = stated_for_recipe(recipe, invocation)
-        report = with_opinion(report, ask_installed(invocation, device, asked[1]), title)
+        report = _with_opinion(report, invocation, stated_for_recipe(recipe, invocation), asked[1])
     return _tell(report, as_json)
 
 
@@ -171,18 +171,27 @@ def _check_command(
     asked: tuple[bool, str | None],
     as_json: bool,
 ) -> bool:
-    from trtnemo.launch.check import check_invocation, with_opinion
+    from trtnemo.launch.check import check_invocation
     from trtnemo.launch.pasted.command import read_command
 
     invocation = read_command(text, version, part)
     report = check_invocation(invocation, compute_capability)
     if asked[0]:
-        from trtnemo.launch.installed.second_opinion import ask_installed
         from trtnemo.launch.installed.stated import stated_by_capability
 
-        device, title = stated_by_capability(compute_capability, invocation)
-        report = with_opinion(report, ask_installed(invocation, device, asked[1]), title)
+        report = _with_opinion(report, invocation, stated_by_capability(compute_capability, invocation), asked[1])
     return _tell(report, as_json)
+
+
+def _with_opinion(
+    report: LaunchReport, invocation: Invocation, stated: tuple[StatedDevice, str], python: str | None
+) -> LaunchReport:
+    """Return a report with what the installed server says of the start, on a stated device and its name."""
+    from trtnemo.launch.check import with_opinion
+    from trtnemo.launch.installed.second_opinion import ask_installed
+
+    device, title = stated
+    return with_opinion(report, ask_installed(invocation, device, python), title)
 
 
 def _tell(report: LaunchReport, as_json: bool) -> bool:

@@ -193,7 +193,7 @@ def _too_parallel(sizes: tuple[Any, Any], of_hardware: int | None, of_text: int 
 
 def _unread_file(invocation: Invocation, server: Server) -> list[Finding]:
     """Return a finding where the server takes options from a file, which is not read here."""
-    option = server.unread_file_option
+    option = server.config_option
     path = invocation.option(option) if option is not None else None
     if path is None:
         return []

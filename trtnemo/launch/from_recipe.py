@@ -10,6 +10,7 @@ from trtnemo.errors import RecipeError
 from trtnemo.launch.neutral import neutral_options
 from trtnemo.launch.servers.invocation import Container, Invocation
 from trtnemo.launch.servers.registry import find_server
+from trtnemo.launch.servers.spelling import spellings_of
 from trtnemo.launch.servers.surface import SECRET_OPTIONS, Surface, choose_surface
 from trtnemo.recipe import AnyRecipe, ExternalRecipe
 from trtnemo.recipe.external import is_secret
@@ -76,7 +77,7 @@ def _native_options(surface: Surface, args: Mapping[str, Any]) -> tuple[dict[str
     options: dict[str, Any] = {}
     unknown: dict[str, Any] = {}
     for key, value in args.items():
-        spellings = (f"--{key}", f"--{key.replace('_', '-')}", f"--{key.replace('-', '_')}", f"-{key}")
+        spellings = spellings_of(key)
         option = next((found for name in spellings if (found := surface.find(name)) is not None), None)
         if option is not None and isinstance(value, bool) and not set(spellings).isdisjoint(option.negatives):
             value = not value

@@ -12,6 +12,7 @@ from trtnemo.launch.check import check_recipe
 from trtnemo.launch.from_recipe import to_invocation
 from trtnemo.launch.options.checking import unknown_option
 from trtnemo.launch.options.llm_args import check_llm_args
+from trtnemo.launch.servers.spelling import spellings_of
 from trtnemo.launch.servers.surface import Surface, choose_surface
 from trtnemo.recipe import AnyRecipe, ExternalRecipe, load_recipe
 from trtnemo.recipe.edit import RecipeText
@@ -91,7 +92,7 @@ def _gone(text: RecipeText, recipe: ExternalRecipe, before: Surface, after: Surf
     """Take out options and keys of the file that the old version has and the new one has not."""
     section = recipe.section
     for key in section.args:
-        spellings = (f"--{key}", f"--{key.replace('_', '-')}", f"--{key.replace('-', '_')}", f"-{key}")
+        spellings = spellings_of(key)
         known = next((name for name in spellings if before.find(name) is not None), None)
         if known is None or any(after.find(name) is not None for name in spellings):
             continue

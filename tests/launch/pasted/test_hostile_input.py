@@ -12,7 +12,7 @@ from trtnemo.cli.check import check
 from trtnemo.errors import UsageError
 from trtnemo.launch.check import check_invocation
 from trtnemo.launch.pasted.command import read_command
-from trtnemo.launch.pasted.yaml_text import MAXIMUM_NODES, load_documents
+from trtnemo.launch.pasted.yaml_text import MAXIMUM_NODES, load_yaml
 
 ALIASES = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{name}: &{name} [{','.join([f'*{before}'] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
@@ -79,9 +79,9 @@ def test_variables_that_refer_to_each_other_end() -> None:
 def test_values_of_yaml_are_counted_once_they_are_repeated() -> None:
     item = "[" + ",".join(["x"] * 99) + "]"
     fits = f"a: &a {item}\nb: [{','.join(['*a'] * 400)}]\n"
-    assert len(load_documents(fits)[0]["b"]) == 400
+    assert len(load_yaml(fits).documents[0]["b"]) == 400
     with pytest.raises(UsageError, match=f"more than {MAXIMUM_NODES} values"):
-        load_documents(fits.replace("b:", f"c: [{','.join(['*a'] * 200)}]\nb:"))
+        load_yaml(fits.replace("b:", f"c: [{','.join(['*a'] * 200)}]\nb:"))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from trtnemo.errors import UsageError
 from trtnemo.launch.installed.second_opinion import StatedDevice
 from trtnemo.launch.servers.invocation import Invocation
@@ -25,9 +27,7 @@ def stated_by_capability(capability: str | None, invocation: Invocation) -> tupl
     Raises UsageError where the catalogue has none.
     """
     sizes = find_server(invocation.server).parallel_sizes(invocation)
-    count = 1
-    for size in sizes:
-        count *= size if isinstance(size, int) and size > 0 else 1
+    count = math.prod(size for size in sizes if isinstance(size, int) and size > 0)
     if capability is None:
         return _stated(find_device(_DEFAULT), count)
     for name in catalogue_names():

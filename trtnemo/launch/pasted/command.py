@@ -96,10 +96,11 @@ def _invocation(reading: Reading, start: Start, version: str | None) -> Invocati
         llm_args, found = files.read(named, str(path))
         problems += found
     env, secrets = environment_of(surface, start.command, docker)
+    unset = unknown_of(start)
     stray = [
         Finding("error", "stray-word", word, "is not an option's value; the server stops at it")
         for word in parsed.positional[1:]
-        if not any(piece in word for piece in unknown_of(start))
+        if not any(piece in word for piece in unset)
     ]
     of_the_text = [*unknown_findings(start, model), *typographic_findings(words)]
     of_the_text += unknown_variables(start, surface, env)
@@ -117,7 +118,7 @@ def _invocation(reading: Reading, start: Start, version: str | None) -> Invocati
         unknown=parsed.unknown,
         config_path=None if path is None else str(path),
         form=reading.form,
-        unset=unknown_of(start),
+        unset=unset,
         stray=tuple(parsed.positional[1:]),
         device_count=_device_count(start, env),
     )

@@ -22,7 +22,7 @@ def words_of_file(
     Both vLLM and SGLang lay the file's options before the typed ones, so that these count (FlexibleArgumentParser of
     vLLM, ConfigArgumentMerger of SGLang).
     """
-    option = server.unread_file_option
+    option = server.config_option
     known = surface.find(option) if option is not None else None
     path = parse_arguments(surface, start.words).values.get(known.name) if known is not None else None
     if option is None or not isinstance(path, str):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from trtnemo.errors import UsageError
 from trtnemo.findings import Finding
-from trtnemo.launch.pasted.yaml_text import load_mapping, repeated_key_findings
+from trtnemo.launch.pasted.yaml_text import load_yaml
 from trtnemo.launch.servers.invocation import Container
 
 MAXIMUM_BYTES = 1 << 20
@@ -29,7 +29,7 @@ class PastedFiles:
     def read(self, option: str, path: str) -> tuple[Mapping[str, Any] | None, list[Finding]]:
         """Return the content of the YAML file that an option names, and what is wrong with it."""
         names, findings = [path], []
-        if self.container is not None and not self._is_inside(path):
+        if self.container is not None and named(self.inside, path) is None:
             names = [*_on_host(path, self.container)]
             if not names:
                 message = f"{path} is under no mount: the container sees it only if the image brings it"
@@ -40,22 +40,26 @@ class PastedFiles:
             message = f"the file {path} is not in the pasted text and not on this machine: its keys are not checked"
             return None, [*findings, Finding("warning", "file-not-read", option, message)]
         try:
-            return load_mapping(text), [*findings, *repeated_key_findings(text)]
+            content = load_yaml(text)
+            return content.mapping, [*findings, *content.findings]
         except UsageError as error:
             return None, [*findings, Finding("error", "file-root", path, error.what)]
 
-    def _is_inside(self, path: str) -> bool:
-        return any(PurePosixPath(name).name == PurePosixPath(path).name for name in self.inside)
-
     def _text(self, name: str) -> str | None:
-        for written, text in self.written.items():
-            if PurePosixPath(written).name == PurePosixPath(name).name:
-                return text
+        written = named(self.written, name)
+        if written is not None:
+            return self.written[written]
         try:
             with Path(name).expanduser().open("rb") as file:
                 return file.read(MAXIMUM_BYTES + 1).decode("utf-8", "replace")
         except (OSError, ValueError, RuntimeError):
             return None
+
+
+def named(names: Iterable[str], path: str) -> str | None:
+    """Return the first of some files that is called as a path ends, or None."""
+    last = PurePosixPath(path).name
+    return next((name for name in names if PurePosixPath(name).name == last), None)
 
 
 def _on_host(path: str, container: Container) -> Iterator[str]:

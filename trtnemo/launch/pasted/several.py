@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
 import yaml
 
+from trtnemo.launch.pasted.pasted_file import named
 from trtnemo.launch.pasted.shell.command import Command
 from trtnemo.launch.pasted.shell.script import Script
 from trtnemo.launch.pasted.start import Candidate, Reading
-from trtnemo.launch.pasted.yaml_text import load_mapping
+from trtnemo.launch.pasted.yaml_text import load_yaml
 from trtnemo.launch.servers.registry import all_servers
 from trtnemo.launch.servers.server import Server, Several
 
@@ -37,18 +38,21 @@ def _reading(server: Server, found: Several, script: Script) -> Reading:
 
 def put_together(reading: Reading) -> Reading:
     """Return the servers that a command of a text puts together from a file of the text, or the text as it is."""
-    for candidate in reading.candidates:
-        words = candidate.docker.words if candidate.docker is not None else candidate.command.words
-        for place in range(len(words)):
-            paths = (server.file_of_several(words[place:]) for server in all_servers().values())
-            path = next((path for path in paths if path is not None), None)
-            text = None if path is None else _written(reading, path)
-            found = None if text is None else read_several(load_mapping(text), reading.script)
-            if found is not None:
-                return found
+    for path in _files_of_several(reading):
+        name = named(reading.script.files, path)
+        found = None if name is None else read_several(load_yaml(reading.script.files[name]).mapping, reading.script)
+        if found is not None:
+            return found
     return reading
 
 
-def _written(reading: Reading, path: str) -> str | None:
-    name = PurePosixPath(path).name
-    return next((text for file, text in reading.script.files.items() if PurePosixPath(file).name == name), None)
+def _files_of_several(reading: Reading) -> Iterator[str]:
+    """Yield the files of a text's commands that put servers together."""
+    servers = {server.program: server for server in all_servers().values()}
+    for candidate in reading.candidates:
+        words = candidate.docker.words if candidate.docker is not None else candidate.command.words
+        for place, word in enumerate(words):
+            server = servers.get(PurePosixPath(word).name)
+            path = None if server is None else server.file_of_several(words[place:])
+            if path is not None:
+                yield path

@@ -21,22 +21,9 @@ _ENGINES = ("docker", "podman", "nerdctl")
 # programs that take a command as one text: what stands in it is read as a script of its own
 _CARRIERS = ("eval", "ssh", "su", "tmux", "screen", "watch", "parallel")
 # programs whose words are told, searched or installed, and never run
-_TELLERS = {
-    "echo",
-    "printf",
-    "pip",
-    "pip3",
-    "grep",
-    "pkill",
-    "pgrep",
-    "git",
-    "which",
-    "man",
-    "test",
-    "kill",
-    "cat",
-    "log",
-}
+_TELLERS = frozenset("echo printf pip pip3 grep pkill pgrep git which man test kill cat log".split())  # noqa: SIM905
+# a start is told by so many words of it
+_WINDOW = 3
 
 
 @dataclass(frozen=True)
@@ -157,7 +144,7 @@ def _in_container(candidate: Candidate) -> tuple[Command, DockerLine | None]:
     # nothing of the shell outside reaches the container, but by -e
     words = [docker.entrypoint, *docker.words] if docker.entrypoint else docker.words
     given = {name: value for name, value in docker.env.items() if value is not None}
-    return Command(words, given, unknown=command.unknown, conditional=command.conditional), docker
+    return replace(command, words=words, exported=given, in_front={}, hidden=frozenset()), docker
 
 
 def _inner_scripts(command: Command) -> list[Script]:
@@ -183,9 +170,8 @@ def _server_words(words: list[str], docker: DockerLine | None) -> tuple[str, lis
         return None
     for place in range(len(words)):
         for name, server in servers.items():
-            after = server.words_after_start(words[place:])
-            if after is not None:
-                return name, after
+            if server.words_after_start(words[place : place + _WINDOW]) is not None:
+                return name, server.words_after_start(words[place:]) or []
     if docker is None or docker.entrypoint is not None:
         return None
     repository = docker.container.image.rpartition(":")[0] or docker.container.image

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any
 
 from trtnemo.errors import UsageError
 from trtnemo.launch.pasted.forms.form import Pasted, all_forms
 from trtnemo.launch.pasted.start import Reading
-from trtnemo.launch.pasted.yaml_text import MAXIMUM_BYTES, load_documents, repeated_key_findings
+from trtnemo.launch.pasted.yaml_text import MAXIMUM_BYTES, YamlText, load_yaml
 
 _CONTROL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]")
 # a key at the beginning of a line, or a list: what YAML that a server is started from looks like
@@ -23,24 +22,23 @@ def read_text(text: str) -> Reading:
         raise UsageError(f"the text is longer than {MAXIMUM_BYTES} bytes", where="--command")
     if _CONTROL.search(text):
         raise UsageError("is no text: it holds control characters", where="--command")
-    documents = _documents(text)
-    pasted = Pasted(text, documents if any(isinstance(one, (dict, list)) for one in documents) else ())
+    content = _yaml(text)
+    pasted = Pasted(text, content.documents if any(isinstance(one, (dict, list)) for one in content.documents) else ())
     for form in all_forms():
         reading = form.read(pasted)
         if reading is not None:
-            repeated = repeated_key_findings(text) if pasted.documents else []
-            return replace(reading, findings=(*reading.findings, *repeated))
+            return replace(reading, findings=(*reading.findings, *content.findings))
     raise UsageError("is no form that is read here", where="--command")
 
 
-def _documents(text: str) -> tuple[Any, ...]:
-    """Return the YAML documents of a text; one that begins with a bracket may be shell as well."""
+def _yaml(text: str) -> YamlText:
+    """Return the YAML that a text is, or an empty one; a text that begins with a bracket may be shell as well."""
     match = _YAML.match(text)
     if match is None:
-        return ()
+        return YamlText((), ())
     try:
-        return tuple(load_documents(text))
+        return load_yaml(text)
     except UsageError:
         if match[0].rstrip().endswith(("[", "{")):
-            return ()
+            return YamlText((), ())
         raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -15,8 +17,29 @@ MAXIMUM_DEPTH = 64
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def load_documents(text: str) -> list[Any]:
-    """Return the documents of a YAML text as plain data.
+@dataclass(frozen=True)
+class YamlText:
+    """The documents of a YAML text as plain data, and the keys that stand twice in one mapping: the last one counts."""
+
+    documents: tuple[Any, ...]
+    repeated: tuple[str, ...]
+
+    @property
+    def mapping(self) -> dict[str, Any]:
+        """The only document, whose keys are texts; raises UsageError where it is no mapping."""
+        if len(self.documents) != 1 or not isinstance(self.documents[0], dict):
+            raise UsageError("is not a mapping of keys to values")
+        return {str(key): value for key, value in self.documents[0].items()}
+
+    @property
+    def findings(self) -> list[Finding]:
+        """A finding for each key that stands twice."""
+        message = "stands twice in one mapping: the last one counts, or the file is refused"
+        return [Finding("warning", "key-twice", name, message, "Say it once") for name in self.repeated]
+
+
+def load_yaml(text: str) -> YamlText:
+    """Return what a YAML text holds.
 
     Raises UsageError for what is no YAML, and for a text that is too large, too deep, or grows by its aliases.
     """
@@ -24,46 +47,40 @@ def load_documents(text: str) -> list[Any]:
         raise UsageError(f"the YAML is longer than {MAXIMUM_BYTES} bytes")
     try:
         _require_small(text)
-        return list(yaml.load_all(text, Loader=_LOADER))
+        loader, documents, repeated = _LOADER(text), [], []
+        try:
+            while loader.check_node():
+                node = loader.get_node()
+                repeated += _repeated_keys(node)  # before merged keys are laid in
+                documents.append(loader.construct_document(node))
+        finally:
+            loader.dispose()
     except yaml.YAMLError as error:
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
         where = f"line {mark.line + 1}: " if mark is not None else ""
         raise UsageError(f"is not YAML: {where}{problem or str(error).splitlines()[0]}") from None
     except (ValueError, TypeError, RecursionError) as error:
         raise UsageError(f"holds a value that YAML cannot express: {error}") from None
+    return YamlText(tuple(documents), tuple(dict.fromkeys(repeated)))
 
 
-def load_mapping(text: str) -> dict[str, Any]:
-    """Return the only document of a text, whose keys are texts; raises UsageError where it is no mapping."""
-    documents = load_documents(text)
-    if len(documents) != 1 or not isinstance(documents[0], dict):
-        raise UsageError("is not a mapping of keys to values")
-    return {str(key): value for key, value in documents[0].items()}
-
-
-def repeated_keys(text: str) -> list[str]:
-    """Return the keys that stand twice in one mapping of a text that `load_documents` takes: the last one counts."""
-    waiting: list[Any] = list(yaml.compose_all(text, Loader=_LOADER))
+def _repeated_keys(root: Any) -> list[str]:
+    """Return the keys that stand twice in one mapping below a node."""
+    waiting: list[Any] = [root]
     seen: set[int] = set()
-    found = []
+    found: list[str] = []
     while waiting:
         node = waiting.pop()
         if id(node) in seen:
             continue
         seen.add(id(node))
         if isinstance(node, yaml.MappingNode):
-            names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
-            found += [name for number, name in enumerate(names) if name in names[:number]]
+            counts = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+            found += [name for name, count in counts.items() if count > 1 and name != "<<"]
             waiting += [value for _, value in node.value]
         elif isinstance(node, yaml.SequenceNode):
             waiting += node.value
-    return list(dict.fromkeys(found))
-
-
-def repeated_key_findings(text: str) -> list[Finding]:
-    """Return a finding for each key that stands twice."""
-    message = "stands twice in one mapping: the last one counts, or the file is refused"
-    return [Finding("warning", "key-twice", name, message, "Say it once") for name in repeated_keys(text)]
+    return found
 
 
 def _require_small(text: str) -> None:

@@ -61,7 +61,7 @@ class Server:
     stages: ClassVar[tuple[Stage, ...]] = STAGES
     health: ClassVar[str] = "/health"
     file_option: ClassVar[str | None] = None
-    unread_file_option: ClassVar[str | None] = "--config"
+    config_option: ClassVar[str | None] = "--config"
     parallel_options: ClassVar[tuple[str, str]] = ("--tensor-parallel-size", "--pipeline-parallel-size")
     counters: ClassVar[Mapping[str, str]] = {}
     probe: ClassVar[Path | None] = None
@@ -93,7 +93,10 @@ class Server:
         return frozenset()
 
     def words_after_start(self, words: Sequence[str]) -> list[str] | None:
-        """Return the words after the program where `words` begin a start of this server, or None."""
+        """Return the words after the program where `words` begin a start of this server, or None.
+
+        That they do is told by the first three at most.
+        """
         raise NotImplementedError
 
     def logged_start(self, text: str) -> LoggedStart | None:

@@ -7,6 +7,11 @@ from collections.abc import Sequence
 from trtnemo.errors import RecipeError
 
 
+def spellings_of(key: str) -> tuple[str, ...]:
+    """Return how the option that a recipe's key names may be written on a command line."""
+    return f"--{key}", f"--{key.replace('_', '-')}", f"--{key.replace('-', '_')}", f"-{key}"
+
+
 def one_name(field: str, names: Sequence[str]) -> str:
     """Return the one name that a server answers to; raises RecipeError where there are more."""
     if len(names) > 1:

@@ -138,4 +138,4 @@ def _devices(service: Mapping[str, Any]) -> int | None:
     return None
 
 
-FORM = Form("a Compose file", _read, rank=10)
+FORM = Form(_read, rank=10)

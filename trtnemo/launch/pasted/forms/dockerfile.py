@@ -20,6 +20,7 @@ from trtnemo.launch.servers.invocation import Container
 
 _INSTRUCTION = re.compile(r"[ \t]*([A-Za-z]+)[ \t]+(.*)", re.DOTALL)
 _IS_DOCKERFILE = re.compile(r"\A(?:[ \t]*(?:#[^\n]*|ARG[ \t][^\n]*)?\n)*[ \t]*FROM[ \t]+\S+", re.IGNORECASE)
+_SHELL_FORM = ["/bin/sh", "-c"]
 _DOCUMENT = re.compile(r"<<-?[ \t]*(['\"]?)(\w+)\1(?:[ \t]+(\S+))?")
 
 
@@ -118,9 +119,9 @@ def _words(rest: str) -> list[str]:
     try:
         listed = json.loads(rest)
     except ValueError:
-        return ["/bin/sh", "-c", rest.strip()]
+        return [*_SHELL_FORM, rest.strip()]
     if not isinstance(listed, list) or not all(isinstance(word, str) for word in listed):
-        return ["/bin/sh", "-c", rest.strip()]
+        return [*_SHELL_FORM, rest.strip()]
     return listed
 
 
@@ -136,20 +137,17 @@ def _run(script: Script, rest: str) -> None:
 
 def _candidate(stage: _Stage) -> Candidate:
     env, secrets = container_environment(f"{name}={value}" for name, value in stage.env.items())
-    words = list(stage.cmd or [])
-    if stage.entrypoint:
-        # the shell form of ENTRYPOINT takes no arguments from CMD
-        words = stage.entrypoint if stage.entrypoint[:2] == ["/bin/sh", "-c"] else [*stage.entrypoint, *words]
-    if stage.entrypoint is not None and stage.entrypoint[:2] == ["/bin/sh", "-c"] and stage.cmd:
+    container = Container(image=stage.image, workdir=stage.workdir)
+    started, given = stage.entrypoint, stage.cmd or []
+    if started and started[:2] == _SHELL_FORM and given:
         message = "is not read by Docker: the shell form of ENTRYPOINT takes no arguments"
         secrets.append(Finding("error", "line-dropped", "CMD", message, "Write ENTRYPOINT as a list"))
-    container = Container(image=stage.image, workdir=stage.workdir)
-    entrypoint = words[0] if words and (stage.entrypoint or stage.cmd) else None
-    is_argument = entrypoint is not None and not stage.entrypoint and entrypoint != "/bin/sh"
-    docker = DockerLine(
-        container, env, words if is_argument else words[1:], None if is_argument else entrypoint, secrets
-    )
+        given = []
+    if not started and given[:2] == _SHELL_FORM:  # a shell, and no argument of the image's own program
+        started, given = given, []
+    entrypoint, rest = (started[0], [*started[1:], *given]) if started else (None, given)
+    docker = DockerLine(container, env, rest, entrypoint, secrets)
     return Candidate(Command([]), docker)
 
 
-FORM = Form("a Dockerfile", _read, rank=40)
+FORM = Form(_read, rank=40)

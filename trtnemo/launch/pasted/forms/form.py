@@ -28,15 +28,14 @@ class Pasted:
 
 @dataclass(frozen=True)
 class Form:
-    """A form: its name in words, how it reads a text, and whether it is asked before those of a higher `rank`.
+    """A form: how it reads a text; it is asked before those of a higher `rank`.
 
     `read` returns None where the text is of another form, and raises UsageError where it is of this one and cannot be
     read.
     """
 
-    title: str
     read: Callable[[Pasted], Reading | None]
-    rank: int = 50
+    rank: int
 
 
 @functools.cache

@@ -224,4 +224,4 @@ def _files(
             yield from maps.get(str(volumes.get(mount.get("name"))), {}).items()
 
 
-FORM = Form("a Kubernetes manifest", _read, rank=20)
+FORM = Form(_read, rank=20)

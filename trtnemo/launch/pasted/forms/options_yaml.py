@@ -36,7 +36,7 @@ def _read(pasted: Pasted) -> Reading | None:
 
 def _known(name: str, server: Server, content: Mapping[str, Any]) -> int:
     """Return how many keys are options of a server that takes a file of options, in the version that has the most."""
-    if server.unread_file_option is None:
+    if server.config_option is None:
         return 0
     surfaces = [load_surface(name, version) for version in recorded_versions(name)]
     return max(sum(surface.find(f"--{key}") is not None for key in content) for surface in surfaces)
@@ -62,4 +62,4 @@ def _refuse_file(content: Mapping[str, Any]) -> None:
             )
 
 
-FORM = Form("an options file", _read, rank=60)
+FORM = Form(_read, rank=60)

@@ -21,4 +21,4 @@ def _read(pasted: Pasted) -> Reading | None:
     return None
 
 
-FORM = Form("a server's log", _read, rank=5)
+FORM = Form(_read, rank=5)

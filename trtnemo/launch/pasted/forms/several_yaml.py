@@ -13,4 +13,4 @@ def _read(pasted: Pasted) -> Reading | None:
     return read_several({str(key): value for key, value in pasted.mappings[0].items()})
 
 
-FORM = Form("a file of several servers", _read, rank=55)
+FORM = Form(_read, rank=55)

@@ -42,4 +42,4 @@ def _read_blocks(blocks: list[str]) -> Reading:
     return Reading(form, shell_candidates(script), script, (*script.findings, *findings))
 
 
-FORM = Form("shell text", _read, rank=100)
+FORM = Form(_read, rank=100)

@@ -77,4 +77,4 @@ def _container(unit: Unit) -> Candidate:
     return Candidate(Command([], unknown=tuple(unknown)), docker)
 
 
-FORM = Form("a systemd unit", _read, rank=30)
+FORM = Form(_read, rank=30)

@@ -74,4 +74,4 @@ def _texts(document: Any) -> Iterator[str]:
                 waiting.append(value)
 
 
-FORM = Form("a list of words", _read, rank=90)
+FORM = Form(_read, rank=90)

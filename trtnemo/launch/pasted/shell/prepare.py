@@ -41,8 +41,7 @@ def prepare(text: str) -> tuple[str, list[Finding]]:
     findings = [*_strange_blanks(text)]
     text = text.translate(_BLANKS).replace("\r\n", "\n").replace("\r", "\n")
     # what a terminal shows before the lines that continue a command
-    text = re.sub(r"(\\\n)>[ \t]+(?=-|[^\n]*\\\n|[^\n]*$)", r"\1", text) if _PROMPT.search(text) else text
-    text = re.sub(r"(\\\n)>[ \t]+(?=-)", r"\1", text)
+    text = re.sub(r"(\\\n)>[ \t]+" + ("" if _PROMPT.search(text) else "(?=-)"), r"\1", text)
     for match in _BROKEN.finditer(text):
         line, what = text.count("\n", 0, match.start()) + 1, "a comment" if match[1] else "a blank"
         message = f"{what} follows the backslash: a shell ends the command there, and the server sees no later line"

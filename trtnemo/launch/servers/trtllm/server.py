@@ -56,7 +56,7 @@ class Trtllm(Server):
     memory = MEMORY
     issues = (*issues.ISSUES, *memory_issues.ISSUES, *refusals.ISSUES, *parser_issues("trtllm", _PARSERS))
     file_option = "--extra_llm_api_options"
-    unread_file_option = None
+    config_option = None
 
     def spelled(self, field: str, value: Any) -> Any:
         """Return a neutral field's value; it answers to one name."""
