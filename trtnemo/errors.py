@@ -15,7 +15,9 @@
     └── RequestError                  -   one request is refused; the server lives on
         ├── ModelNotFoundError
         ├── PromptTooLongError
-        └── BusyError
+        ├── ConstraintError
+        ├── BusyError
+        └── EngineUnavailableError
 
 Commands also exit with 1 for findings, a failed comparison or a regression, and `bench gate` with 9 where the runs
 cannot decide. Each error says what is wrong, where, and what to do next. This module imports nothing of the package.
@@ -129,11 +131,24 @@ class ModelNotFoundError(RequestError):
     code = "model_not_found"
 
 
+class ConstraintError(RequestError):
+    """The answer's schema, pattern or grammar cannot be kept."""
+
+    code = "unsupported_constraint"
+
+
 class BusyError(RequestError):
     """As many requests wait as this server lets wait; the same request may be sent again later."""
 
     status = 429
     code = "rate_limit_exceeded"
+
+
+class EngineUnavailableError(RequestError):
+    """The engine is down, or went away under the request; it is started again, and the request may be sent again."""
+
+    status = 503
+    code = "engine_unavailable"
 
 
 class PromptTooLongError(RequestError):

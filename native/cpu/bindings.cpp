@@ -131,14 +131,23 @@ nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>> pack_matrix(const std::string&
     return {out, {matrix.bytes()}, owner};
 }
 
+using TokenMask = nb::ndarray<const std::uint32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
 template <typename Element>
 std::size_t sample_token(const nb::ndarray<const Element, nb::ndim<1>, nb::c_contig, nb::device::cpu>& logits,
                          double temperature, std::size_t top_k, double top_p, double min_p, std::uint64_t seed,
-                         std::uint64_t place) {
-    if (logits.shape(0) == 0 || !(temperature > 0.0)) throw nb::value_error("there is nothing to draw from");
+                         std::uint64_t place, const std::optional<TokenMask>& mask) {
+    if (logits.shape(0) == 0 || !(temperature >= 0.0)) throw nb::value_error("there is nothing to draw from");
+    std::span<const Element> row(logits.data(), logits.shape(0));
+    const SamplingRule rule{temperature, top_k, top_p, min_p};
+    if (!mask) {
+        nb::gil_scoped_release unlocked;
+        return sample(row, rule, seed, place);
+    }
+    static thread_local std::vector<Element> masked;
+    if (!mask_row(row, {mask->data(), mask->shape(0)}, masked)) throw nb::value_error("the mask allows no token");
     nb::gil_scoped_release unlocked;
-    const std::span<const Element> row(logits.data(), logits.shape(0));
-    return sample(row, {temperature, top_k, top_p, min_p}, seed, place);
+    return sample(std::span<const Element>(masked), rule, seed, place);
 }
 
 std::vector<std::string> kernel_names() {
@@ -233,9 +242,10 @@ void bind_cpu(nb::module_& module) {
     module.def("measure_bandwidth", &measure_bandwidth, nb::arg("bytes"), nb::arg("threads"), nb::arg("repeats"),
                nb::call_guard<nb::gil_scoped_release>(), "Return the bytes a second that threads read from memory.");
     module.def("sample_token", &sample_token<float>, nb::arg("logits").noconvert(), nb::arg("temperature"), nb::arg("top_k"),
-               nb::arg("top_p"), nb::arg("min_p"), nb::arg("seed"), nb::arg("place"), "Return the token that is drawn.");
+               nb::arg("top_p"), nb::arg("min_p"), nb::arg("seed"), nb::arg("place"), nb::arg("mask") = nb::none(),
+               "Return the token that is drawn, of those that the mask allows.");
     module.def("sample_token", &sample_token<double>, nb::arg("logits").noconvert(), nb::arg("temperature"), nb::arg("top_k"),
-               nb::arg("top_p"), nb::arg("min_p"), nb::arg("seed"), nb::arg("place"));
+               nb::arg("top_p"), nb::arg("min_p"), nb::arg("seed"), nb::arg("place"), nb::arg("mask") = nb::none());
     module.def("load_ops", &load_ops, nb::arg("path"), "Load a shared object whose native ops register themselves.");
     bind_builder(module);
     bind_executor(module);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <vector>
 
@@ -161,6 +162,7 @@ std::size_t sample_row(std::span<const Element> logits, const SamplingRule& rule
     const Noise noise(seed, place);
     Best best(noise);
     const auto first = std::max_element(logits.begin(), logits.end());
+    if (rule.temperature == 0.0) return static_cast<std::size_t>(first - logits.begin());
     const double largest = static_cast<double>(*first) / rule.temperature;
     const double least = rule.min_p > 0.0 ? largest + std::log(rule.min_p) : -INFINITY;
     const bool has_top_k = rule.top_k > 0 && rule.top_k < logits.size();
@@ -187,7 +189,35 @@ std::size_t sample_row(std::span<const Element> logits, const SamplingRule& rule
     return best.id();
 }
 
+template <typename Element>
+bool mask_elements(std::span<const Element> logits, std::span<const std::uint32_t> allowed, std::vector<Element>& out) {
+    out.resize(logits.size());
+    bool is_any = false;
+    for (std::size_t word = 0; word * 32 < logits.size(); ++word) {
+        const std::uint32_t bits = word < allowed.size() ? allowed[word] : 0;
+        const std::size_t end = std::min(logits.size(), word * 32 + 32);
+        is_any = is_any || bits != 0;
+        if (bits == 0) {
+            std::fill(out.begin() + static_cast<std::ptrdiff_t>(word * 32), out.begin() + static_cast<std::ptrdiff_t>(end),
+                      -std::numeric_limits<Element>::infinity());
+            continue;
+        }
+        for (std::size_t id = word * 32; id < end; ++id) {
+            out[id] = (bits >> (id % 32) & 1U) != 0 ? logits[id] : -std::numeric_limits<Element>::infinity();
+        }
+    }
+    return is_any;
+}
+
 }  // namespace
+
+bool mask_row(std::span<const float> logits, std::span<const std::uint32_t> allowed, std::vector<float>& out) {
+    return mask_elements(logits, allowed, out);
+}
+
+bool mask_row(std::span<const double> logits, std::span<const std::uint32_t> allowed, std::vector<double>& out) {
+    return mask_elements(logits, allowed, out);
+}
 
 std::size_t sample(std::span<const float> logits, const SamplingRule& rule, std::uint64_t seed, std::uint64_t place) {
     return sample_row(logits, rule, seed, place);

@@ -7,14 +7,19 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace trtnemo {
 
 struct SamplingRule {
-    double temperature;   // above 0
+    double temperature;   // 0: the likeliest
     std::size_t top_k;    // 0: all
     double top_p, min_p;  // 1 and 0: all
 };
+
+// A row with what a mask forbids at minus infinity: bit i of word i / 32 allows token i. Returns false where none is left.
+bool mask_row(std::span<const float> logits, std::span<const std::uint32_t> allowed, std::vector<float>& out);
+bool mask_row(std::span<const double> logits, std::span<const std::uint32_t> allowed, std::vector<double>& out);
 
 std::size_t sample(std::span<const float> logits, const SamplingRule& rule, std::uint64_t seed, std::uint64_t place);
 std::size_t sample(std::span<const double> logits, const SamplingRule& rule, std::uint64_t seed, std::uint64_t place);

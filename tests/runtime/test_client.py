@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from tests.support.backends.table_executor import TableExecutor
 from trtnemo import SamplingParams
 from trtnemo.backends import StepBatch, StepResult
 from trtnemo.errors import EngineError, PromptTooLongError, RequestError
-from trtnemo.runtime import EngineClient
+from trtnemo.runtime import client_over
 from trtnemo.runtime.client import LEAST_PLAIN, LEAST_TURN, iterate, reusable_end
 from trtnemo.runtime.messages import Finished, TokenGenerated
 
@@ -24,7 +24,7 @@ CONTEXT = 64
 
 
 def open_client(stops: Any = frozenset(), executor: Any = None) -> Any:
-    return EngineClient(executor or TableExecutor(CYCLE, CYCLE), frozenset(stops))
+    return client_over(executor or TableExecutor(CYCLE, CYCLE), frozenset(stops))
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def test_a_client_that_closes_ends_what_runs_unless_it_drains(drain: bool, reaso
     assert executor.runs.wait(30)
     closing = threading.Thread(target=client.close, args=(drain,), daemon=True)
     closing.start()
-    while client._loop._commands.empty():
+    while cast("Any", client._line)._commands.empty():
         time.sleep(0.001)
     client.submit(client.check([0], LONG), late.append)
     executor.steps.release(100)

@@ -16,7 +16,7 @@ from tests.support import oracle
 from tests.support.backends.executors import make_executor
 from trtnemo import LLM, SamplingParams
 from trtnemo.errors import EngineError, PromptTooLongError, RequestError
-from trtnemo.runtime import EngineClient
+from trtnemo.runtime import client_over
 from trtnemo.runtime.client import iterate
 from trtnemo.runtime.messages import Failed, Finished, TokenGenerated
 
@@ -118,7 +118,7 @@ class Faulty:
 
 def test_a_broken_step_fails_its_sequence_and_the_loop_lives_on(make_checkpoint: Any) -> None:
     executor = make_executor(make_checkpoint("bf16"), slots=2)
-    client = EngineClient(Faulty(executor, 77), frozenset())
+    client = client_over(Faulty(executor, 77), frozenset())
     with pytest.raises(EngineError, match="broken step"):
         list(iterate(client, client.check([5, 77], GREEDY)))
     assert len([e for e in iterate(client, client.check([5, 6], GREEDY)) if isinstance(e, TokenGenerated)]) == 12
@@ -128,7 +128,7 @@ def test_a_broken_step_fails_its_sequence_and_the_loop_lives_on(make_checkpoint:
 
 def test_an_aborted_request_frees_its_slot_and_says_no_more(make_checkpoint: Any) -> None:
     executor = make_executor(make_checkpoint("bf16"), slots=1)
-    client = EngineClient(executor, frozenset())
+    client = client_over(executor, frozenset())
     events: queue.SimpleQueue[object] = queue.SimpleQueue()
     first = client.submit(client.check([5, 6], SamplingParams(max_tokens=4000, ignore_eos=True)), events.put)
     assert isinstance(events.get(timeout=30), TokenGenerated)
@@ -141,7 +141,7 @@ def test_an_aborted_request_frees_its_slot_and_says_no_more(make_checkpoint: Any
 
 def test_leaving_an_iteration_early_aborts_the_request(make_checkpoint: Any) -> None:
     executor = make_executor(make_checkpoint("bf16"), slots=1)
-    client = EngineClient(executor, frozenset())
+    client = client_over(executor, frozenset())
     for _ in iterate(client, client.check([5], SamplingParams(max_tokens=4000, ignore_eos=True))):
         break
     assert len(list(iterate(client, client.check([7], GREEDY)))) == 13
@@ -149,7 +149,7 @@ def test_leaving_an_iteration_early_aborts_the_request(make_checkpoint: Any) -> 
 
 
 def test_draining_finishes_what_runs_and_refuses_what_comes(make_checkpoint: Any) -> None:
-    client = EngineClient(make_executor(make_checkpoint("bf16")), frozenset())
+    client = client_over(make_executor(make_checkpoint("bf16")), frozenset())
     events: queue.SimpleQueue[object] = queue.SimpleQueue()
     client.submit(client.check([5, 6], SamplingParams(max_tokens=30, ignore_eos=True)), events.put)
     client.close(drain=True)

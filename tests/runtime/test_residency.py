@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.backends.executors import make_native
 from trtnemo import SamplingParams
-from trtnemo.runtime import EngineClient, LoopOptions
+from trtnemo.runtime import LoopOptions, client_over
 from trtnemo.runtime.client import iterate
 from trtnemo.runtime.messages import Failed, Finished, PromptReused, TokenGenerated
 
@@ -40,7 +40,7 @@ def open_client(make_checkpoint: Any) -> Iterator[Any]:
     clients = []
 
     def make(options: Any = None, **executor: Any) -> Any:
-        client = EngineClient(make_native(make_checkpoint("mixed"), **executor), frozenset({STOP}), options)
+        client = client_over(make_native(make_checkpoint("mixed"), **executor), frozenset({STOP}), options)
         clients.append(client)
         return client
 
@@ -129,7 +129,7 @@ class Forgetful:
 
 def test_a_state_that_cannot_be_kept_hurts_nobody(make_checkpoint: Any, caplog: Any) -> None:
     executor: Any = Forgetful(make_native(make_checkpoint("mixed")))
-    client = EngineClient(executor, frozenset(), LoopOptions(prefix_bytes=1 << 20))
+    client = client_over(executor, frozenset(), LoopOptions(prefix_bytes=1 << 20))
     assert len(say(client, prompt(0, 200))[0]) == 20
     assert "was not kept" in caplog.text
     client.close()
@@ -138,7 +138,7 @@ def test_a_state_that_cannot_be_kept_hurts_nobody(make_checkpoint: Any, caplog: 
 def test_a_state_that_cannot_be_moved_fails_its_sequences_and_the_loop_lives_on(make_checkpoint: Any) -> None:
     executor = make_native(make_checkpoint("mixed"), slots=2, max_seq_len=128, kv_tokens=128)
     forgetful: Any = Forgetful(executor)
-    client = EngineClient(forgetful, frozenset(), LoopOptions())
+    client = client_over(forgetful, frozenset(), LoopOptions())
     params = SamplingParams(temperature=0, max_tokens=40, ignore_eos=True)
     events: queue.SimpleQueue[object] = queue.SimpleQueue()
     for seed in range(2):

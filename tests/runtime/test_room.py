@@ -11,7 +11,7 @@ import pytest
 from tests.support.backends.table_executor import TableExecutor, TableSnapshot
 from trtnemo import SamplingParams
 from trtnemo.backends import Budget
-from trtnemo.runtime import EngineClient, LoopOptions
+from trtnemo.runtime import LoopOptions, client_over
 from trtnemo.runtime.messages import Finished, Submit
 from trtnemo.runtime.residency import Residency
 from trtnemo.runtime.scheduler import Scheduler
@@ -45,7 +45,7 @@ class Tight(TableExecutor):
 @pytest.mark.parametrize("count", [2, 4])
 def test_who_gave_way_waits_until_one_has_ended(count: int) -> None:
     """And not only until the next step, when it would take the room again: one preemption, not one a step."""
-    client = EngineClient(Tight(60), frozenset())
+    client = client_over(Tight(60), frozenset())
     params = SamplingParams(temperature=0, max_tokens=40, ignore_eos=True)
     heard: list[object] = []
     for _ in range(count):
@@ -198,7 +198,7 @@ def test_states_of_scored_prompts_and_known_places_are_not_kept() -> None:
 def test_a_loop_tells_of_reused_prefixes_and_counts_them() -> None:
     executor = Tight(1000)
     executor.budget = Budget(4, 200, 64, 0, 3)
-    client = EngineClient(executor, frozenset({2}), LoopOptions(prefix_bytes=1000))
+    client = client_over(executor, frozenset({2}), LoopOptions(prefix_bytes=1000))
     params = SamplingParams(temperature=0, max_tokens=2, ignore_eos=True)
     prompt = [0] * 140 + [2, 0]
     heard: list[object] = []

@@ -18,8 +18,9 @@ from tests.support.backends.table_executor import TableExecutor
 from tests.support.distribution import distribution
 from training.tiny.held_out import held_out_prompts
 from trtnemo import LLM, SamplingParams
-from trtnemo.runtime import EngineClient, LoopOptions, sampler
+from trtnemo.runtime import EngineClient, LoopOptions, client_over, sampler
 from trtnemo.runtime.client import iterate
+from trtnemo.runtime.engine_loop import EngineLoop
 from trtnemo.runtime.messages import Failed, Finished, ThinkingBudget, TokenGenerated
 from trtnemo.runtime.sampler import noise
 
@@ -34,7 +35,7 @@ PARAMS = SamplingParams(temperature=0.8, max_tokens=3)
 def chi_square(drafts: Any, params: Any = PARAMS) -> Any:
     """Return the statistic of three-token sequences against their exact probabilities, and how often drafts passed."""
     executor = TableExecutor(TARGET, HEAD)
-    client = EngineClient(executor, frozenset(), LoopOptions(drafts))
+    client = client_over(executor, frozenset(), LoopOptions(drafts))
 
     def sample(_: Any) -> Any:
         events = iterate(client, client.check([0], params))
@@ -80,7 +81,7 @@ def test_a_sampler_whose_noise_is_the_same_at_every_place_is_noticed(monkeypatch
 
 def test_a_seeded_sequence_is_the_same_with_any_number_of_drafts() -> None:
     def run(count: Any) -> Any:
-        client = EngineClient(TableExecutor(TARGET, HEAD), frozenset(), LoopOptions(count))
+        client = client_over(TableExecutor(TARGET, HEAD), frozenset(), LoopOptions(count))
         params = [SamplingParams(temperature=1.1, top_p=0.9, seed=seed, max_tokens=30) for seed in range(20)]
         said = [
             [event.token_id for event in iterate(client, client.check([0], item)) if isinstance(event, TokenGenerated)]
@@ -115,7 +116,7 @@ def test_greedy_tokens_and_ends_are_the_same_with_any_number_of_drafts(
     rule = None if thinking is None else ThinkingBudget(thinking, 3, frozenset({3}))
 
     def run(count: Any) -> Any:
-        client = EngineClient(
+        client = client_over(
             TableExecutor(target, head, slots=2, max_num_tokens=budget), frozenset({stop}), LoopOptions(count)
         )
         events: list[list[Any]] = [[] for _ in range(3)]
@@ -131,7 +132,7 @@ def test_greedy_tokens_and_ends_are_the_same_with_any_number_of_drafts(
 
 def test_a_budget_of_thought_is_enforced_inside_a_run_of_drafts() -> None:
     always_one = np.tile([0.0, 9.0, 0.0, 0.0], (4, 1))
-    client = EngineClient(TableExecutor(always_one, always_one), frozenset(), LoopOptions(6))
+    client = client_over(TableExecutor(always_one, always_one), frozenset(), LoopOptions(6))
     events: list[Any] = []
     client.submit(
         client.check([0], SamplingParams(temperature=0, max_tokens=9)),
@@ -144,7 +145,7 @@ def test_a_budget_of_thought_is_enforced_inside_a_run_of_drafts() -> None:
 
 
 def test_every_draft_is_accepted_where_the_head_is_the_target() -> None:
-    client = EngineClient(TableExecutor(TARGET, TARGET), frozenset(), LoopOptions(3))
+    client = client_over(TableExecutor(TARGET, TARGET), frozenset(), LoopOptions(3))
     events: list[Any] = list(iterate(client, client.check([0], SamplingParams(temperature=1.3, seed=1, max_tokens=13))))
     client.close()
     # one token from the prompt, then runs of three drafts and the token after them
@@ -163,7 +164,7 @@ class BrokenHead(TableExecutor):
 
 
 def test_a_head_that_breaks_fails_its_sequences_and_the_loop_lives_on() -> None:
-    client = EngineClient(BrokenHead(TARGET, TARGET), frozenset(), LoopOptions(2))
+    client = client_over(BrokenHead(TARGET, TARGET), frozenset(), LoopOptions(2))
     events: list[Any] = []
     client.submit(client.check([0, 1, 2, 0, 1, 2, 0], PARAMS), events.append)
     short: list[Any] = list(iterate(client, client.check([0], PARAMS.model_copy(update={"max_tokens": 2}))))
@@ -215,9 +216,10 @@ class Waiting(TableExecutor):
 def test_waiting_costs_a_round_nothing_unless_it_is_for_a_device(computes_here: bool) -> None:
     executor = Waiting(TARGET, TARGET)
     executor.computes_here = computes_here
-    client = EngineClient(executor, frozenset(), LoopOptions(2, adapts_drafts=True))
+    loop = EngineLoop(executor, LoopOptions(2, adapts_drafts=True))
+    client = EngineClient(loop, frozenset())
     list(iterate(client, client.check([1], SamplingParams(temperature=0, max_tokens=60, ignore_eos=True))))
-    lengths = client._loop._draft_length
+    lengths = loop._draft_length
     assert lengths is not None
     cost = lengths.seconds(1, 0)
     client.close()

@@ -85,12 +85,12 @@ class Slow:
     def __init__(self) -> None:
         self.asked, self.may_go_on = threading.Event(), threading.Event()
 
-    def render(self, *_: Any) -> Any:
+    def render(self, *_: Any, **__: Any) -> Any:
         self.asked.set()
         self.may_go_on.wait(30)
         return "text"
 
-    def encode(self, text: Any) -> Any:
+    def encode_prompt(self, text: Any) -> Any:
         self.render()
         return TOKENIZER.encode(text)
 

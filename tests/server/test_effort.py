@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from trtnemo.server.parameters import HINTS, ChatRequest, drop_neutral
+from trtnemo.server.requests.chat import ChatRequest
+from trtnemo.server.requests.neutral import HINTS, drop_neutral
 
 KNOWN = {"enable_thinking", "low_effort"}
 

@@ -7,7 +7,7 @@ import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -18,7 +18,9 @@ from trtnemo.errors import ServerError
 from trtnemo.formats.registry import reasoning_formats, tool_formats
 from trtnemo.launch.bundle.serve import _reachable
 from trtnemo.recipe.shared import Sampling
-from trtnemo.server.serve import _url, bind, load_context
+from trtnemo.runtime import load_executor, loop_options
+from trtnemo.runtime.engine_loop import EngineLoop
+from trtnemo.server.serve import _url, bind, listen, load_context
 
 
 @pytest.mark.parametrize(
@@ -40,6 +42,9 @@ def test_a_server_that_listens_everywhere_is_reached_here(host: str, reachable: 
 def test_an_address_is_bound_once_and_free_again_when_it_is_closed() -> None:
     listener = bind("127.0.0.1", 0)
     port = listener.getsockname()[1]
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=5)
+    listen(listener)
     socket.create_connection(("127.0.0.1", port), timeout=5).close()
     with pytest.raises(ServerError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
         bind("127.0.0.1", port)
@@ -71,7 +76,8 @@ def opened(make_engine: Any) -> Iterator[Any]:
     contexts = []
 
     def load(*settings: Any, engine: Any = None) -> Any:
-        contexts.append(load_context(engine or Engine.open(make_engine("bf16", *settings))))
+        opened = engine or Engine.open(make_engine("bf16", *settings))
+        contexts.append(load_context(opened, EngineLoop(load_executor(opened), loop_options(opened))))
         return contexts[-1]
 
     yield load
@@ -105,4 +111,4 @@ def test_a_template_that_is_none_is_refused_before_anything_is_loaded(make_engin
     data["files"] = {name: item.model_dump() for name, item in hash_all(directory).items() if name != "engine.json"}
     (directory / "engine.json").write_text(Manifest.model_validate(data).sealed().model_dump_json())
     with pytest.raises(ServerError, match="not a Jinja template"):
-        load_context(Engine.open(directory))
+        load_context(Engine.open(directory), cast("EngineLoop", None))

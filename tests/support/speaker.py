@@ -20,7 +20,7 @@ from tests.support.formats import REASONING, TOOLS
 from trtnemo.backends import Budget, Executor, Segment, Snapshot, StepBatch, StepResult
 from trtnemo.checkpoint.hub.source import EMBEDDED
 from trtnemo.recipe.shared import Sampling
-from trtnemo.runtime import EngineClient, LoopOptions
+from trtnemo.runtime import LoopOptions, client_over
 from trtnemo.server.admission import Admission
 from trtnemo.server.app import create_app
 from trtnemo.server.context import ServerContext
@@ -115,7 +115,7 @@ def context_over(
     speaker: Speaker, most: int | None = None, options: LoopOptions | None = None, **changes: Any
 ) -> Iterator[ServerContext]:
     """Yield a server's context over a speaker, with `most` places, and fields of it changed."""
-    client = EngineClient(cast("Executor", speaker), TOKENIZER.stop_token_ids, options)
+    client = client_over(cast("Executor", speaker), TOKENIZER.stop_token_ids, options)
     fields = {
         "client": client,
         "admission": Admission(most),

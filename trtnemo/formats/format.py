@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar
+
+from trtnemo.formats.grammar import Rules
 
 Item = TypeVar("Item", covariant=True)
 Channel = Literal["reasoning", "content"]
@@ -31,6 +33,15 @@ class ToolCall:
     def arguments_json(self) -> str:
         """The arguments as the API carries them."""
         return json.dumps(self.arguments, ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class CallableTool:
+    """A tool that an answer may, or must, call; of a strict one every keyword of its schema is kept."""
+
+    name: str
+    schema: Mapping[str, Any]
+    is_strict: bool = False
 
 
 class Reader(Protocol[Item]):
@@ -81,6 +92,14 @@ class ToolFormat:
 
     def reader(self, schemas: ToolSchemas) -> Reader[str | ToolCall]:
         """Return a reader that yields text and calls, arguments typed by the tools' schemas."""
+        raise NotImplementedError
+
+    def calls(self, rules: Rules, tools: Sequence[CallableTool], *, many: bool, text: bool) -> str:
+        """Return the grammar of an answer that calls these tools and no others; with `text`, it need not call any."""
+        raise NotImplementedError
+
+    def unkept(self, tool: CallableTool) -> list[str]:
+        """Return the paths of what the grammar does not keep of a tool's schema."""
         raise NotImplementedError
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from trtnemo.formats.format import ToolCall, ToolFormat, ToolSchemas, register
+from trtnemo.formats import qwen3_coder_grammar as grammar
+from trtnemo.formats.format import CallableTool, ToolCall, ToolFormat, ToolSchemas, register
+from trtnemo.formats.grammar import Rules
 from trtnemo.formats.overlap import begins, overlap
 from trtnemo.formats.schema_values import as_mapping, typed
 
@@ -199,6 +201,14 @@ class Qwen3Coder(ToolFormat):
     def reader(self, schemas: ToolSchemas) -> ToolSplitter:
         """Return a splitter."""
         return ToolSplitter(schemas)
+
+    def calls(self, rules: Rules, tools: Sequence[CallableTool], *, many: bool, text: bool) -> str:
+        """Return the grammar of calls."""
+        return (grammar.texts_and_calls if text else grammar.calls)(rules, tools, many=many)
+
+    def unkept(self, tool: CallableTool) -> list[str]:
+        """Return what is not kept: keywords of texts that no pattern can say."""
+        return grammar.unkept(tool)
 
 
 register(Qwen3Coder())

@@ -21,24 +21,24 @@ def typed(text: str, schema: Mapping[str, Any], root: Mapping[str, Any] | None =
     """
     if text.strip().lower() == "null":
         return None
-    for kind in sorted(_kinds(schema, root or {}), key=lambda name: name == "string"):
+    for kind in sorted(kinds_of(schema, root or {}), key=lambda name: name == "string"):
         fits, value = _READERS.get(kind, _read_string)(text)
         if fits:
             return value
     return text
 
 
-def _kinds(schema: Mapping[str, Any], root: Mapping[str, Any], seen: frozenset[str] = frozenset()) -> list[str]:
+def kinds_of(schema: Mapping[str, Any], root: Mapping[str, Any], seen: frozenset[str] = frozenset()) -> list[str]:
     """Return the types that a schema allows, alternatives and references included; null needs no reader."""
     declared = schema.get("type")
     kinds = [declared] if isinstance(declared, str) else list(declared) if isinstance(declared, list) else []
     for key in ("anyOf", "oneOf", "allOf"):
         alternatives = schema.get(key)
         for alternative in alternatives if isinstance(alternatives, list) else []:
-            kinds += _kinds(alternative, root, seen) if isinstance(alternative, Mapping) else []
+            kinds += kinds_of(alternative, root, seen) if isinstance(alternative, Mapping) else []
     reference = schema.get("$ref")
     if isinstance(reference, str) and reference not in seen:
-        kinds += _kinds(_referred(reference, root), root, seen | {reference})
+        kinds += kinds_of(_referred(reference, root), root, seen | {reference})
     if not kinds:
         kinds = _implied_kinds(schema)
     return [kind for kind in dict.fromkeys(kinds) if isinstance(kind, str) and kind != "null"]

@@ -1,6 +1,6 @@
 """Scheduler, sampling and the engine loop over the Executor protocol."""
 
-from trtnemo.runtime.client import EngineClient
+from trtnemo.runtime.client import EngineClient, client_over
 from trtnemo.runtime.llm import LLM, RequestOutput
 from trtnemo.runtime.load import load_executor, load_tokenizer, loop_options
 from trtnemo.runtime.options import LoopOptions
@@ -12,6 +12,7 @@ __all__ = [
     "LoopOptions",
     "RequestOutput",
     "SamplingParams",
+    "client_over",
     "load_executor",
     "load_tokenizer",
     "loop_options",

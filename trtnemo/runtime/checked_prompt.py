@@ -12,12 +12,14 @@ from trtnemo.text import TextStream, TextTokenizer
 class CheckedPrompt:
     """Tokens, sampling, and the ids that end the answer. `EngineClient.check` makes it, `submit` takes nothing else.
 
-    `stop_token_ids` are the checkpoint's, unless the request ignores them, and the request's own.
+    `stop_token_ids` are the checkpoint's, unless the request ignores them, and the request's own; `grammar` is what the
+    output keeps, where it is constrained.
     """
 
     tokens: tuple[int, ...]
     params: SamplingParams
     stop_token_ids: frozenset[int]
+    grammar: str | None = None
 
     def text_stream(self, tokenizer: TextTokenizer) -> TextStream:
         """Return the reader that turns the answer's tokens into text."""

@@ -8,10 +8,24 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 
 from trtnemo.backends import Budget, Executor
-from trtnemo.errors import EngineError, PromptTooLongError, RequestError
+from trtnemo.errors import EngineError, EngineUnavailableError, PromptTooLongError, RequestError
 from trtnemo.runtime.checked_prompt import CheckedPrompt
 from trtnemo.runtime.engine_loop import EngineLoop
-from trtnemo.runtime.messages import Abort, Event, Failed, Finished, LoopStatistics, Shutdown, Submit, ThinkingBudget
+from trtnemo.runtime.guide import GrammarCompiler
+from trtnemo.runtime.health import Health
+from trtnemo.runtime.line import Line
+from trtnemo.runtime.messages import (
+    Abort,
+    Compile,
+    Compiled,
+    EngineLost,
+    Event,
+    Failed,
+    Finished,
+    LoopStatistics,
+    Submit,
+    ThinkingBudget,
+)
 from trtnemo.runtime.options import LoopOptions
 from trtnemo.runtime.sampling_params import SamplingParams
 from trtnemo.runtime.scheduler import CHUNK_UNIT
@@ -23,37 +37,63 @@ Handler = Callable[[Event], None]
 
 
 class EngineClient:
-    """Starts an engine loop, submits requests to it and brings each event to its request's handler."""
+    """Submits requests to an engine and brings each event to its request's handler."""
 
-    def __init__(self, executor: Executor, stop_token_ids: frozenset[int], options: LoopOptions | None = None) -> None:
-        options = options or LoopOptions()
-        self.budget: Budget = executor.budget
+    def __init__(self, line: Line, stop_token_ids: frozenset[int]) -> None:
+        self.budget: Budget = line.budget
         self.stop_token_ids = stop_token_ids
         self._handlers: dict[str, Handler] = {}
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
-        self._loop = EngineLoop(executor, self._dispatch, options)
-        self._loop.start()
+        self._line = line
+        line.start(self._dispatch)
 
     @property
     def statistics(self) -> LoopStatistics:
-        """What the loop has done and is doing."""
-        return self._loop.statistics
+        """What the engine has done and is doing."""
+        return self._line.statistics
+
+    @property
+    def health(self) -> Health:
+        """Whether the engine runs what is submitted."""
+        return self._line.health
 
     def submit(self, prompt: CheckedPrompt, handler: Handler, thinking: ThinkingBudget | None = None) -> str:
-        """Start a request and return its id; `handler` is called on the loop's thread and must not block."""
+        """Start a request and return its id; `handler` is called on the line's thread and must not block.
+
+        Raises EngineUnavailableError while the engine is down.
+        """
+        request_id = self._new_request(handler)
+        kept = reusable_end(prompt.tokens, self.stop_token_ids)
+        self._line.send(
+            Submit(request_id, prompt.tokens, prompt.params, prompt.stop_token_ids, thinking, kept, prompt.grammar)
+        )
+        return request_id
+
+    def compile(self, grammar: str, handler: Handler) -> str:
+        """Have a grammar compiled, and return an id; `handler` hears `Compiled`, or `Failed`.
+
+        Raises EngineUnavailableError while the engine is down.
+        """
+        request_id = self._new_request(handler)
+        self._line.send(Compile(request_id, grammar))
+        return request_id
+
+    def _new_request(self, handler: Handler) -> str:
+        health = self._line.health
+        if not health.is_up:
+            raise EngineUnavailableError(f"the engine is not running: {health.reason}", remedy="Send it again later")
         with self._lock:
             request_id = str(next(self._numbers))
             self._handlers[request_id] = handler
-        kept = reusable_end(prompt.tokens, self.stop_token_ids)
-        self._loop.send(Submit(request_id, prompt.tokens, prompt.params, prompt.stop_token_ids, thinking, kept))
         return request_id
 
-    def check(self, prompt: Sequence[int], params: SamplingParams) -> CheckedPrompt:
+    def check(self, prompt: Sequence[int], params: SamplingParams, grammar: str | None = None) -> CheckedPrompt:
         """Return what `submit` takes; raises RequestError when the engine cannot run this."""
         self._require_runnable(prompt, params)
         stops = frozenset(params.stop_token_ids)
-        return CheckedPrompt(tuple(prompt), params, stops if params.ignore_eos else stops | self.stop_token_ids)
+        stops = stops if params.ignore_eos else stops | self.stop_token_ids
+        return CheckedPrompt(tuple(prompt), params, stops, grammar)
 
     def _require_runnable(self, prompt: Sequence[int], params: SamplingParams) -> None:
         if not prompt:
@@ -63,10 +103,14 @@ class EngineClient:
             raise RequestError(
                 f"token id {outside} is outside the vocabulary of {self.budget.vocab_size}", parameter="prompt"
             )
-        for token in (*params.logit_bias, *params.stop_token_ids):
+        for token in (*params.logit_bias, *params.stop_token_ids, *(params.allowed_token_ids or ())):
             if not 0 <= token < self.budget.vocab_size:
                 raise RequestError(f"token id {token} is outside the vocabulary of {self.budget.vocab_size}")
         limit = self.budget.max_seq_len
+        if params.min_tokens > limit:
+            raise RequestError(
+                f"min_tokens {params.min_tokens} exceeds the {limit} tokens of this engine", parameter="min_tokens"
+            )
         asked = params.max_tokens or 0
         least = 0 if params.max_tokens == 0 else 1
         if len(prompt) + least > limit:
@@ -87,19 +131,34 @@ class EngineClient:
         with self._lock:
             known = self._handlers.pop(request_id, None)
         if known is not None:
-            self._loop.send(Abort(request_id))
+            self._line.send(Abort(request_id))
 
     def close(self, drain: bool = False) -> None:
-        """Shut the loop down and wait for it."""
-        self._loop.send(Shutdown(drain))
-        self._loop.join(timeout=60)
+        """End the engine and wait for it."""
+        self._line.close(drain)
 
-    def _dispatch(self, event: Event) -> None:
-        is_last = isinstance(event, (Finished, Failed))
+    def _dispatch(self, event: Event | EngineLost) -> None:
+        if isinstance(event, EngineLost):
+            with self._lock:
+                lost, self._handlers = self._handlers, {}
+            for request_id, waiting in lost.items():
+                waiting(Failed(request_id, event.reason, is_lost=True))
+            return
+        is_last = isinstance(event, (Finished, Failed, Compiled))
         with self._lock:
             handler = self._handlers.pop(event.request_id, None) if is_last else self._handlers.get(event.request_id)
         if handler is not None:
             handler(event)
+
+
+def client_over(
+    executor: Executor,
+    stop_token_ids: frozenset[int],
+    options: LoopOptions | None = None,
+    compiler: GrammarCompiler | None = None,
+) -> EngineClient:
+    """Return a client of an engine loop in this process."""
+    return EngineClient(EngineLoop(executor, options, compiler), stop_token_ids)
 
 
 def reusable_end(prompt: Sequence[int], stop_token_ids: frozenset[int]) -> int:

@@ -10,38 +10,46 @@ from collections import Counter
 from collections.abc import Callable
 
 from trtnemo.backends import Executor
-from trtnemo.errors import TrtnemoError
+from trtnemo.errors import ConstraintError
 from trtnemo.runtime.draft_length import DraftLength
+from trtnemo.runtime.guide import GrammarCompiler
+from trtnemo.runtime.guide.thread import CompilingThread
+from trtnemo.runtime.health import UP, Health, Progress
 from trtnemo.runtime.messages import (
     Abort,
     Command,
+    Compile,
+    Compiled,
+    EngineLost,
     Event,
     Failed,
-    Finished,
-    FinishReason,
     LoopStatistics,
     PromptReused,
-    PromptScored,
     Shutdown,
     Submit,
-    TokenGenerated,
 )
 from trtnemo.runtime.options import LoopOptions
 from trtnemo.runtime.residency import Residency
-from trtnemo.runtime.sampler import Float32, token_logprob
-from trtnemo.runtime.scheduler import CHUNK_UNIT, ScheduledStep, Scheduler
+from trtnemo.runtime.scheduler import ScheduledStep, Scheduler
 from trtnemo.runtime.sequence import Sequence
 from trtnemo.runtime.speculation import draft_segment, write_drafts
+from trtnemo.runtime.step_outcome import StepOutcome
 
 logger = logging.getLogger(__name__)
 
 
 class EngineLoop:
-    """Runs sequences until it is shut down; `emit` receives every event, on the loop's thread."""
+    """Runs sequences until it is shut down; a line (`line.py`) to a frontend of this process."""
 
-    def __init__(self, executor: Executor, emit: Callable[[Event], None], options: LoopOptions) -> None:
+    def __init__(
+        self, executor: Executor, options: LoopOptions | None = None, compiler: GrammarCompiler | None = None
+    ) -> None:
+        options = options or LoopOptions()
+        self._compiling = CompilingThread(compiler, self.send)
+        self.budget = executor.budget
         self._executor = executor
-        self._emit = emit
+        self._emit: Callable[[Event | EngineLost], None] = _drop_event
+        self._flush: Callable[[], None] = _nothing
         self._scheduler = Scheduler(executor.budget, options.draft_tokens)
         self._residency = Residency(executor, self._scheduler, options.prefix_bytes)
         self._draft_length = DraftLength(self._scheduler.draft_tokens) if options.adapts_drafts else None
@@ -49,10 +57,14 @@ class EngineLoop:
         # client on the same cores) would come again with the tokens of any round.
         self._clock = time.thread_time if executor.computes_here else time.perf_counter
         self._round_started = 0.0
-        self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._commands: queue.SimpleQueue[Command | Compiled] = queue.SimpleQueue()
         self._draining = False
         self._stopped = False
+        self._step_began: float | None = None
+        self._failed_steps = 0
+        self._failure: str | None = None
         self._counts: Counter[str] = Counter()
+        self._outcome = StepOutcome(executor, self._scheduler, self._residency, self._counts, self._report)
         self._thread = threading.Thread(target=self._run, name="trtnemo-engine", daemon=True)
 
     @property
@@ -66,11 +78,28 @@ class EngineLoop:
             **self._counts,
         )
 
-    def start(self) -> None:
-        """Start the loop's thread."""
+    @property
+    def health(self) -> Health:
+        """Whether sequences are run; any thread may ask."""
+        return UP if self._failure is None else Health(False, self._failure)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the loop's thread lives."""
+        return self._thread.is_alive()
+
+    def progress(self) -> Progress:
+        """Return what the loop does at this moment; any thread may ask."""
+        began = self._step_began
+        busy = 0.0 if began is None else time.monotonic() - began
+        return Progress(self.statistics, busy, self._failed_steps, self._failure)
+
+    def start(self, emit: Callable[[Event | EngineLost], None], flush: Callable[[], None] | None = None) -> None:
+        """Start the loop's thread, on which `emit` receives every event, and `flush` is called after each step."""
+        self._emit, self._flush = emit, flush or _nothing
         self._thread.start()
 
-    def send(self, command: Command) -> None:
+    def send(self, command: Command | Compiled) -> None:
         """Hand a command to the loop."""
         self._commands.put(command)
 
@@ -78,14 +107,34 @@ class EngineLoop:
         """Wait for the loop to end."""
         self._thread.join(timeout)
 
+    def close(self, drain: bool = False) -> None:
+        """Shut the loop down, at once or when all sequences have ended, and wait for it."""
+        self.send(Shutdown(drain))
+        self.join(timeout=60)
+
     def _run(self) -> None:
-        while not self._stopped:
-            self._take_commands()
-            step = None if self._stopped else self._try_next_step()
-            if step is not None:
-                self._run_step(step)
-            if self._draining and self._scheduler.is_idle:
-                self._stopped = True
+        try:
+            while not self._stopped:
+                self._run_round()
+        except BaseException as error:  # nothing may end this thread in silence: whoever waits would wait for ever
+            logger.exception("the engine loop ended")
+            self._failure = f"the engine loop ended: {type(error).__name__}: {error}"
+            self._emit(EngineLost(self._failure))
+            self._flush()
+
+    def _run_round(self) -> None:
+        self._take_commands()
+        self._step_began = None if self._scheduler.is_idle else time.monotonic()
+        step = None if self._stopped else self._try_next_step()
+        if step is not None:
+            self._run_step(step)
+        self._step_began = None
+        if self._draining and self._scheduler.is_idle:
+            self._stopped = True
+        self._flush()
+
+    def _report(self, event: Event | EngineLost) -> None:
+        self._emit(event)
 
     def _take_commands(self) -> None:
         """Handle what has arrived; wait for a command when there is nothing else to do."""
@@ -98,16 +147,20 @@ class EngineLoop:
             is_waiting = False
             self._handle(command)
 
-    def _handle(self, command: Command) -> None:
+    def _handle(self, command: Command | Compiled) -> None:
         if isinstance(command, Submit):
             self._submit(command)
         elif isinstance(command, Abort):
-            self._end(command.request_id, "abort")
+            self._outcome.end(command.request_id, "abort")
+        elif isinstance(command, Compile):
+            self._compiling.put(command)
+        elif isinstance(command, Compiled):
+            self._emit(command)
         elif isinstance(command, Shutdown):
             self._draining = True
             if not command.drain:
                 for request_id in [*self._scheduler.running, *(item.id for item in self._scheduler.waiting)]:
-                    self._end(request_id, "abort")
+                    self._outcome.end(request_id, "abort")
 
     def _submit(self, request: Submit) -> None:
         if self._draining:
@@ -115,14 +168,20 @@ class EngineLoop:
             return
         room = self._executor.budget.max_seq_len - len(request.prompt)
         limit = room if request.params.max_tokens is None else min(room, request.params.max_tokens)
-        self._scheduler.add(Sequence(request, limit))
+        try:
+            guide = None if request.grammar is None else self._compiling.guide(request.grammar)
+        except ConstraintError as error:
+            self._emit(Failed(request.request_id, str(error)))
+            return
+        self._scheduler.add(Sequence(request, limit, guide=guide))
 
     def _try_next_step(self) -> ScheduledStep | None:
         try:
             return self._next_step()
         except Exception as error:  # whatever breaks giving out states must not end the loop
+            self._failed_steps += 1
             for sequence in [*self._scheduler.running.values()]:
-                self._fail(sequence, error)
+                self._outcome.fail(sequence, error)
             return None
 
     def _next_step(self) -> ScheduledStep | None:
@@ -149,28 +208,18 @@ class EngineLoop:
             write_drafts(self._executor, plan)
         except Exception as error:  # whatever breaks the draft head must not end the loop
             for sequence, _ in plan:
-                self._fail(sequence, error)
+                self._outcome.fail(sequence, error)
 
     def _run_step(self, step: ScheduledStep) -> None:
         try:
             result = self._executor.forward(step.batch)
         except Exception as error:  # whatever breaks a step must not end the loop
+            self._failed_steps += 1
             for sequence in step.sequences:
-                self._fail(sequence, error)
+                self._outcome.fail(sequence, error)
             return
-        row, passed = 0, []
-        for segment, sequence, count in zip(step.batch.segments, step.sequences, step.logit_counts, strict=True):
-            try:
-                logits = result.logits[row : row + count]
-                if segment.speculative:
-                    passed.append(self._verify(sequence, logits))
-                else:
-                    self._advance(sequence, segment.length, logits)
-            except Exception as error:  # a sequence that cannot be sampled must not end the others
-                self._fail(sequence, error)
-            row += count
-        self._learn(step, passed)
-        self._counts["steps"] += 1
+        self._failed_steps = 0
+        self._learn(step, self._outcome.take(step, result))
 
     def _learn(self, step: ScheduledStep, passed: list[int]) -> None:
         """Tell the draft policy of a round that decoded and nothing else, all sequences with the same drafts."""
@@ -182,95 +231,10 @@ class EngineLoop:
             accepted = passed or [0] * len(step.sequences)
             self._draft_length.record(lengths.pop() - 1, accepted, self._clock() - self._round_started)
 
-    def _fail(self, sequence: Sequence, error: Exception) -> None:
-        logger.error("sequence %s failed: %s", sequence.id, error, exc_info=not isinstance(error, TrtnemoError))
-        self._drop(sequence.id)
-        self._emit(Failed(sequence.id, f"the engine failed: {error}"))
 
-    def _advance(self, sequence: Sequence, length: int, logits: Float32) -> None:
-        """Count a segment in; score its prompt tokens, and sample when it reached the last known token."""
-        was_prompt = not sequence.is_decoding
-        if was_prompt:
-            self._score_prompt(sequence, length, logits)
-            self._counts["prompt_tokens"] += length
-        sequence.position += length
-        if was_prompt:
-            self._keep_prefix(sequence)
-        if sequence.uncomputed:
-            return
-        if was_prompt and sequence.wants_prompt_logits:
-            self._emit(PromptScored(sequence.id, tuple(sequence.prompt_logprobs)))
-        if sequence.token_limit == 0:
-            self._end(sequence.id, "length")
-        else:
-            self._sample(sequence, logits[-1])
+def _drop_event(event: Event | EngineLost) -> None:
+    """Stand in for a frontend before the loop has one."""
 
-    def _score_prompt(self, sequence: Sequence, length: int, logits: Float32) -> None:
-        wanted = sequence.request.params.prompt_logprobs
-        if wanted is None:
-            return
-        if sequence.position == 0:
-            sequence.prompt_logprobs.append(None)
-        following = sequence.request.prompt[sequence.position + 1 : sequence.position + length + 1]
-        for row, token_id in zip(logits, following, strict=False):
-            sequence.prompt_logprobs.append(token_logprob(row, token_id, wanted))
 
-    def _verify(self, sequence: Sequence, logits: Float32) -> int:
-        """Take what the target makes of the drafts: all that agree with it, and the one token that it adds.
-
-        Returns how many drafts passed.
-        """
-        drafts, sequence.drafts = sequence.drafts, []
-        accepted = 0
-        for number, row in enumerate(logits):
-            draft = drafts[number] if number < len(drafts) else None
-            is_accepted, has_ended = self._sample(sequence, row, draft, 0 if number else len(drafts))
-            accepted += is_accepted
-            if has_ended or not is_accepted:
-                break
-        self._counts.update(verifications=1, drafted_tokens=len(drafts), accepted_tokens=accepted)
-        if not has_ended:
-            self._executor.commit(sequence.slot, 1 + accepted)
-            sequence.position += 1 + accepted
-        return accepted
-
-    def _sample(
-        self, sequence: Sequence, logits: Float32, draft: int | None = None, drafted: int = 0
-    ) -> tuple[bool, bool]:
-        """Append a token and report it; return whether it is the draft, and whether the sequence has ended."""
-        token_id = sequence.append_next(logits)
-        wanted = sequence.request.params.logprobs
-        logprob = None if wanted is None else token_logprob(logits, token_id, wanted)
-        is_accepted = token_id == draft
-        self._emit(TokenGenerated(sequence.id, token_id, logprob, drafted, is_accepted))
-        self._counts["generated_tokens"] += 1
-        reason = sequence.finish_reason(token_id)
-        if reason:
-            self._end(sequence.id, reason)
-        return is_accepted, reason is not None
-
-    def _end(self, request_id: str, reason: FinishReason) -> None:
-        sequence = self._scheduler.running.get(request_id)
-        if sequence is not None and reason != "abort" and not sequence.drafts:
-            self._keep(sequence)
-        if self._drop(request_id):
-            self._emit(Finished(request_id, reason))
-
-    def _drop(self, request_id: str) -> bool:
-        sequence = self._scheduler.remove(request_id)
-        if sequence is not None and sequence.slot >= 0:
-            self._executor.release(sequence.slot)
-        return sequence is not None
-
-    def _keep_prefix(self, sequence: Sequence) -> None:
-        """Keep a prompt's state after its last finished turn, and where other prompts are cut as well."""
-        if sequence.position == sequence.request.kept_end:
-            self._keep(sequence)
-        elif sequence.uncomputed and sequence.position % CHUNK_UNIT == 0:
-            self._keep(sequence, on_trial=True)
-
-    def _keep(self, sequence: Sequence, *, on_trial: bool = False) -> None:
-        try:
-            self._residency.keep(sequence, on_trial=on_trial)
-        except Exception:  # a state that cannot be kept is only run again
-            logger.exception("the state of sequence %s was not kept", sequence.id)
+def _nothing() -> None:
+    """Stand in where nobody collects events."""

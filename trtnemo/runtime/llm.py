@@ -10,8 +10,8 @@ from pathlib import Path
 
 from trtnemo.engine import Engine
 from trtnemo.runtime.checked_prompt import CheckedPrompt
-from trtnemo.runtime.client import EngineClient, iterate
-from trtnemo.runtime.load import load_executor, load_tokenizer, loop_options
+from trtnemo.runtime.client import client_over, iterate
+from trtnemo.runtime.load import load_compiler, load_executor, load_tokenizer, loop_options
 from trtnemo.runtime.messages import Finished, PromptScored, TokenGenerated
 from trtnemo.runtime.sampler import TokenLogprob
 from trtnemo.runtime.sampling_params import SamplingParams
@@ -45,7 +45,7 @@ class LLM:
         opened = engine if isinstance(engine, Engine) else Engine.open(Path(engine))
         self.tokenizer = load_tokenizer(opened)
         executor = load_executor(opened, interpret=interpret)
-        self._client = EngineClient(executor, self.tokenizer.stop_token_ids, loop_options(opened))
+        self._client = client_over(executor, self.tokenizer.stop_token_ids, loop_options(opened), load_compiler(opened))
         # also at the interpreter's end, without a `with` block: the loop's thread would outlive the executor
         self._finalizer = weakref.finalize(self, self._client.close)
 

@@ -8,6 +8,7 @@ from trtnemo.backends import Budget, Executor
 from trtnemo.engine import Engine
 from trtnemo.errors import EngineError, MachineError, UsageError
 from trtnemo.recipe import CpuRecipe, TensorrtRecipe
+from trtnemo.runtime.guide import GrammarCompiler
 from trtnemo.runtime.options import LoopOptions
 from trtnemo.text import TextTokenizer
 
@@ -89,3 +90,9 @@ def budget_of(engine: Engine) -> Budget:
 def load_tokenizer(engine: Engine) -> TextTokenizer:
     """Return the engine's tokenizer, stop tokens included."""
     return TextTokenizer(engine.tokenizer_directory, engine.raw_config().get("eos_token_id"))
+
+
+def load_compiler(engine: Engine) -> GrammarCompiler:
+    """Return what compiles constraints for an engine's vocabulary; the first one reads it."""
+    tokenizer = load_tokenizer(engine)
+    return GrammarCompiler(tokenizer, tokenizer.stop_token_ids, engine.vocab_size)

@@ -1,9 +1,10 @@
-"""The plain messages between a frontend and the engine loop; both sides could be other processes."""
+"""The plain messages between a frontend and the engine loop, which may run in a process of its own."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from trtnemo.runtime.sampler import TokenLogprob
 from trtnemo.runtime.sampling_params import SamplingParams
@@ -11,8 +12,7 @@ from trtnemo.runtime.sampling_params import SamplingParams
 FinishReason = Literal["stop", "length", "abort"]
 
 
-@dataclass(frozen=True)
-class ThinkingBudget:
+class ThinkingBudget(msgspec.Struct, frozen=True):
     """How many tokens a sequence may think that starts inside a think block.
 
     tokens: the budget; end_id: what is written when it is used up; closing_ids: tokens that end thinking by themselves.
@@ -23,11 +23,11 @@ class ThinkingBudget:
     closing_ids: frozenset[int]
 
 
-@dataclass(frozen=True)
-class Submit:
+class Submit(msgspec.Struct, frozen=True, tag=True):
     """Run a sequence; ids are the caller's and unique while it runs.
 
-    kept_end: tokens of the prompt after which its state is kept for the next prompt, 0 for none.
+    kept_end: tokens of the prompt after which its state is kept for the next prompt, 0 for none; grammar: what the
+    output keeps (`text/structure.py`), None for anything.
     """
 
     request_id: str
@@ -36,43 +36,46 @@ class Submit:
     stop_token_ids: frozenset[int]
     thinking: ThinkingBudget | None = None
     kept_end: int = 0
+    grammar: str | None = None
 
 
-@dataclass(frozen=True)
-class Abort:
+class Abort(msgspec.Struct, frozen=True, tag=True):
     """Stop a sequence and free what it holds; unknown ids are fine."""
 
     request_id: str
 
 
-@dataclass(frozen=True)
-class Shutdown:
+class Shutdown(msgspec.Struct, frozen=True, tag=True):
     """Stop the loop: at once, or when all sequences have ended."""
 
     drain: bool
 
 
-Command = Submit | Abort | Shutdown
+class Compile(msgspec.Struct, frozen=True, tag=True):
+    """Compile a grammar, and keep it for the sequences that will ask for it."""
+
+    request_id: str
+    grammar: str
 
 
-@dataclass(frozen=True)
-class PromptReused:
+Command = Submit | Abort | Shutdown | Compile
+
+
+class PromptReused(msgspec.Struct, frozen=True, tag=True):
     """So many of the prompt's first tokens were not run again, for a kept state stood after them."""
 
     request_id: str
     tokens: int
 
 
-@dataclass(frozen=True)
-class PromptScored:
+class PromptScored(msgspec.Struct, frozen=True, tag=True):
     """Log probabilities of the prompt's tokens; the first has none."""
 
     request_id: str
     logprobs: tuple[TokenLogprob | None, ...]
 
 
-@dataclass(frozen=True)
-class TokenGenerated:
+class TokenGenerated(msgspec.Struct, frozen=True, tag=True):
     """One more token of a sequence.
 
     drafted: drafts that were verified with this token, on the first of them; accepted: whether it was drafted.
@@ -85,27 +88,38 @@ class TokenGenerated:
     accepted: bool = False
 
 
-@dataclass(frozen=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True, tag=True):
     """A sequence has ended."""
 
     request_id: str
     reason: FinishReason
 
 
-@dataclass(frozen=True)
-class Failed:
-    """A sequence broke; the loop lives on."""
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """A sequence broke; the loop lives on, unless `is_lost`: then the engine itself is gone, and may come again."""
 
     request_id: str
     message: str
+    is_lost: bool = False
 
 
-Event = PromptReused | PromptScored | TokenGenerated | Finished | Failed
+class Compiled(msgspec.Struct, frozen=True, tag=True):
+    """A grammar was compiled, or cannot be kept: `error` says why."""
+
+    request_id: str
+    error: str | None = None
 
 
-@dataclass(frozen=True)
-class LoopStatistics:
+class EngineLost(msgspec.Struct, frozen=True, tag=True):
+    """The engine is gone, and every sequence with it."""
+
+    reason: str
+
+
+Event = PromptReused | PromptScored | TokenGenerated | Finished | Failed | Compiled
+
+
+class LoopStatistics(msgspec.Struct, frozen=True):
     """What the loop has done so far and is doing now."""
 
     running: int = 0
@@ -118,3 +132,12 @@ class LoopStatistics:
     verifications: int = 0
     drafted_tokens: int = 0
     accepted_tokens: int = 0
+
+    def plus(self, other: LoopStatistics) -> LoopStatistics:
+        """Return the sum, number by number."""
+        names = LoopStatistics.__struct_fields__
+        return LoopStatistics(*(getattr(self, name) + getattr(other, name) for name in names))
+
+    def at_rest(self) -> LoopStatistics:
+        """Return the same counts with nothing running."""
+        return msgspec.structs.replace(self, running=0, waiting=0)

@@ -35,10 +35,10 @@ class PrefixCache:
         """Bytes of all snapshots."""
         return self._proven.held_bytes + self._trial.held_bytes
 
-    def find(self, tokens: Sequence[int]) -> Snapshot | None:
-        """Return the snapshot of the longest known prefix that leaves at least one token to run."""
+    def find(self, tokens: Sequence[int], salt: str = "") -> Snapshot | None:
+        """Return the snapshot of the longest known prefix of the same salt that leaves at least one token to run."""
         found = None
-        for length, key in _keys(tokens, sorted(self._lengths)):
+        for length, key in _keys(tokens, sorted(self._lengths), salt):
             if length < len(tokens) and (key in self._proven or key in self._trial):
                 found = key
         if found is None:
@@ -48,11 +48,11 @@ class PrefixCache:
         self._proven.move_to_end(found)
         return self._proven[found]
 
-    def key_for(self, tokens: Sequence[int]) -> bytes | None:
+    def key_for(self, tokens: Sequence[int], salt: str = "") -> bytes | None:
         """Return where to store a state after these tokens, None where it is too short or there already."""
         if not self.budget_bytes or len(tokens) < LEAST_TOKENS:
             return None
-        key = _key(tokens)
+        key = _key(tokens, salt)
         for shelf in (self._proven, self._trial):
             if key in shelf:
                 shelf.move_to_end(key)
@@ -95,14 +95,20 @@ class _Shelf(OrderedDict[bytes, Snapshot]):
         return snapshot
 
 
-def _key(tokens: Sequence[int]) -> bytes:
-    return hashlib.blake2b(np.asarray(tokens, np.int64).tobytes(), digest_size=16).digest()
+def _begin(salt: str) -> hashlib.blake2b:
+    return hashlib.blake2b(digest_size=16, key=hashlib.blake2b(salt.encode()).digest() if salt else b"")
 
 
-def _keys(tokens: Sequence[int], lengths: Sequence[int]) -> list[tuple[int, bytes]]:
+def _key(tokens: Sequence[int], salt: str) -> bytes:
+    running = _begin(salt)
+    running.update(np.asarray(tokens, np.int64).tobytes())
+    return running.digest()
+
+
+def _keys(tokens: Sequence[int], lengths: Sequence[int], salt: str) -> list[tuple[int, bytes]]:
     """Return the key of each prefix of one of the lengths, in one pass."""
     data = np.asarray(tokens, np.int64)
-    running, start, found = hashlib.blake2b(digest_size=16), 0, []
+    running, start, found = _begin(salt), 0, []
     for length in lengths:
         if length > len(data):
             break

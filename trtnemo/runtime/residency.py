@@ -54,7 +54,7 @@ class Residency:
         """Keep the state of a sequence where others may start from it: after a turn, an answer, or on trial a chunk."""
         if sequence.wants_prompt_logits:
             return
-        key = self.prefixes.key_for(sequence.tokens[: sequence.position])
+        key = self.prefixes.key_for(sequence.tokens[: sequence.position], sequence.request.params.cache_salt)
         if key is not None:
             self.prefixes.store(key, self._executor.snapshot(sequence.slot), on_trial=on_trial)
 
@@ -62,7 +62,7 @@ class Residency:
         # prompt logits need every token to be run
         if sequence.wants_prompt_logits or sequence.position:
             return False
-        snapshot = self.prefixes.find(sequence.request.prompt)
+        snapshot = self.prefixes.find(sequence.request.prompt, sequence.request.params.cache_salt)
         if snapshot is None or not self._executor.can_restore(snapshot):
             return False
         self._executor.restore(sequence.slot, snapshot)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +18,10 @@ Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 UInt64 = npt.NDArray[np.uint64]
+# bit i of word i / 32 allows token i
+TokenMask = npt.NDArray[np.uint32]
 
+_BLOCK = 64
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -38,9 +43,12 @@ def log_softmax(logits: Float32) -> Float64:
 
 def token_logprob(logits: Float32, token_id: int, alternatives: int) -> TokenLogprob:
     """Return the log probability of a token and of `alternatives` likeliest ones."""
-    logprobs = log_softmax(logits)
-    best = np.argsort(-logprobs, kind="stable")[:alternatives]
-    return TokenLogprob(token_id, float(logprobs[token_id]), tuple((int(i), float(logprobs[i])) for i in best))
+    shifted = logits - np.max(logits)
+    total = float(np.log(np.exp(shifted).sum(dtype=np.float64)))
+    best = _best(logits, min(alternatives, len(logits))) if alternatives else ()
+    return TokenLogprob(
+        token_id, float(shifted[token_id]) - total, tuple((int(i), float(shifted[i]) - total) for i in best)
+    )
 
 
 class Sampler:
@@ -61,9 +69,9 @@ class Sampler:
         penalties = (params.repetition_penalty != 1.0, params.presence_penalty, params.frequency_penalty)
         self._adjusts = any(penalties) or bool(params.logit_bias)
 
-    def sample(self, logits: Float32, forbidden: frozenset[int] = frozenset()) -> int:
-        """Return the next token; `forbidden` ones cannot be drawn."""
-        return self.count(self._choose(logits, forbidden, self.place))
+    def sample(self, logits: Float32, forbidden: frozenset[int] = frozenset(), allowed: TokenMask | None = None) -> int:
+        """Return the next token; `forbidden` ones cannot be drawn, and of the others only those of the mask."""
+        return self.count(self._choose(logits, forbidden, self.place, allowed))
 
     def draft(self, logits: Float32, ahead: int) -> int:
         """Return a proposal for the token `ahead` places after the next one; nothing is counted."""
@@ -75,13 +83,11 @@ class Sampler:
         self.place += 1
         return token
 
-    def _choose(self, logits: Float32, forbidden: frozenset[int], place: int) -> int:
-        if self.params.temperature == 0 and not forbidden and not self._adjusts:
-            return int(np.argmax(logits))
+    def _choose(self, logits: Float32, forbidden: frozenset[int], place: int, allowed: TokenMask | None = None) -> int:
         row = self._adjust(logits, forbidden) if forbidden or self._adjusts else logits
-        if self.params.temperature == 0:
+        if self.params.temperature == 0 and allowed is None:
             return int(np.argmax(row))
-        return draw(row, self.params, self.seed, place)
+        return draw(row, self.params, self.seed, place, allowed)
 
     def _adjust(self, logits: Float32, forbidden: frozenset[int]) -> Float64:
         """Return logits with penalties, bias and forbidden tokens applied."""
@@ -103,19 +109,38 @@ class Sampler:
         return adjusted
 
 
-def draw(row: Float32 | Float64, params: SamplingParams, seed: int, place: int) -> int:
-    """Return the token that is drawn at a place; the temperature is above 0."""
+def draw(
+    row: Float32 | Float64, params: SamplingParams, seed: int, place: int, allowed: TokenMask | None = None
+) -> int:
+    """Return the token that is drawn at a place, or the likeliest at temperature 0, of those that a mask allows."""
     native = find_native()
     if native is None:
-        return draw_in_numpy(row.astype(np.float64), params, seed, place)
+        return draw_in_numpy(row.astype(np.float64), params, seed, place, allowed)
     rule = params.temperature, params.top_k, params.top_p, params.min_p
-    return int(native.sample_token(np.ascontiguousarray(row), *rule, seed, place))
+    return int(native.sample_token(np.ascontiguousarray(row), *rule, seed, place, allowed))
 
 
-def draw_in_numpy(row: Float64, params: SamplingParams, seed: int, place: int) -> int:
+def draw_in_numpy(row: Float64, params: SamplingParams, seed: int, place: int, allowed: TokenMask | None = None) -> int:
     """Return the same token without native code."""
+    if allowed is not None:
+        row = np.where(bits_of(allowed, len(row)), row, -np.inf)
+    if params.temperature == 0:
+        return int(np.argmax(row))
     ids, probabilities = candidates(row, params)
     return int(ids[np.argmax(np.log(probabilities) + noise(seed, place, ids))])
+
+
+def mask_of(ids: Iterable[int], vocab_size: int) -> TokenMask:
+    """Return the mask that allows these tokens."""
+    bits = np.zeros((vocab_size + 31) // 32 * 32, np.uint8)
+    bits[list(ids)] = 1
+    return np.packbits(bits, bitorder="little").view(np.uint32)
+
+
+def bits_of(mask: TokenMask, count: int) -> npt.NDArray[np.bool_]:
+    """Return a mask as one truth value a token."""
+    bits = np.unpackbits(mask.view(np.uint8), bitorder="little")[:count].astype(np.bool_)
+    return np.pad(bits, (0, count - len(bits)))
 
 
 def candidates(logits: Float64, params: SamplingParams) -> tuple[Int64, Float64]:
@@ -155,12 +180,23 @@ def _likeliest(scaled: Float64, masses: Float64, params: SamplingParams) -> Int6
     return np.arange(len(scaled))
 
 
-def _best(scaled: Float64, count: int) -> Int64:
+def _best(scaled: Float32 | Float64, count: int) -> Int64:
     """Return the `count` best tokens, best first; of equal ones the lower numbers."""
-    least = np.partition(scaled, len(scaled) - count)[len(scaled) - count]
-    above, equal = np.flatnonzero(scaled > least), np.flatnonzero(scaled == least)
-    ids = np.concatenate([above, equal[: count - len(above)]])
-    return ids[np.argsort(-scaled[ids], kind="stable")]
+    reached = np.flatnonzero(scaled >= _least_of_best(scaled, count))
+    return reached[np.argsort(-scaled[reached], kind="stable")[:count]]
+
+
+def _least_of_best(scaled: Float32 | Float64, count: int) -> np.floating[Any]:
+    """Return the value of the last of the `count` best.
+
+    As many blocks have a maximum of at least the bound taken here, so as many values reach it: only those are sorted.
+    """
+    blocks = len(scaled) // _BLOCK
+    if count < blocks:
+        tops = scaled[: blocks * _BLOCK].reshape(blocks, _BLOCK).max(axis=1)
+        scaled = scaled[scaled >= np.partition(tops, blocks - count)[blocks - count]]
+    least: np.floating[Any] = np.partition(scaled, len(scaled) - count)[len(scaled) - count]
+    return least
 
 
 def noise(seed: int, place: int, ids: Int64) -> Float64:

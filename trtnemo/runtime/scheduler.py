@@ -34,8 +34,12 @@ class Scheduler:
         self._free_slots = list(range(budget.slots - 1, -1, -1))
 
     def add(self, sequence: Sequence) -> None:
-        """Queue a sequence."""
-        self.waiting.append(sequence)
+        """Queue a sequence, behind those that wait with the same priority or a lower one."""
+        priority = sequence.request.params.priority
+        place = len(self.waiting)
+        while place and self.waiting[place - 1].request.params.priority > priority:
+            place -= 1
+        self.waiting.insert(place, sequence)
 
     def remove(self, request_id: str) -> Sequence | None:
         """Forget a sequence and return it; its slot is free again, after the executor released it."""

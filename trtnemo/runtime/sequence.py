@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from trtnemo.backends import Snapshot
+from trtnemo.errors import ConstraintError
+from trtnemo.runtime.guide import Guide
 from trtnemo.runtime.messages import FinishReason, Submit
-from trtnemo.runtime.sampler import Float32, Sampler, TokenLogprob
+from trtnemo.runtime.sampler import Float32, Sampler, TokenLogprob, TokenMask, mask_of
 
 
 @dataclass
@@ -14,7 +18,7 @@ class Sequence:
     """A request's tokens, how many of them the executor has seen, its sampler, and the drafts under verification.
 
     cached: prompt tokens that a kept prefix spared; preempted: the state of a sequence that was preempted;
-    running_then: how many sequences kept running when that happened.
+    running_then: how many sequences kept running when that happened; guide: where it stands in its grammar.
     """
 
     request: Submit
@@ -28,6 +32,7 @@ class Sequence:
     cached: int = 0
     preempted: Snapshot | None = None
     running_then: int = 0
+    guide: Guide | None = None
     sampler: Sampler = field(init=False)
 
     def __post_init__(self) -> None:
@@ -60,10 +65,19 @@ class Sequence:
         return max(0, self.token_limit - self.generated - 1) if self.is_decoding and self.uncomputed == 1 else 0
 
     def append_next(self, logits: Float32) -> int:
-        """Append the next token and return it: drawn, or forced where the thinking budget is used up."""
+        """Append the next token and return it: drawn, or forced where the thinking budget is used up.
+
+        Raises ConstraintError where the grammar has become too complex to be followed.
+        """
         forced = self._forced_token()
-        token_id = self.sampler.sample(logits, self.forbidden) if forced is None else self.sampler.count(forced)
+        if forced is None:
+            allowed = self._allowed(len(logits))
+            token_id = self.sampler.sample(logits, self._forbidden_beside(allowed), allowed)
+        else:
+            token_id = self.sampler.count(forced)
         self.tokens.append(token_id)
+        if self.guide is not None:
+            self.guide.advance(token_id)
         thinking = self.request.thinking
         self.has_thought = self.has_thought or (thinking is not None and token_id in thinking.closing_ids)
         return token_id
@@ -80,14 +94,42 @@ class Sequence:
 
     def finish_reason(self, token_id: int) -> FinishReason | None:
         """Return why the sequence ends with `token_id`, which was just appended, or None."""
+        if self.guide is not None and self.guide.is_finished:
+            return "stop"
         is_stop = token_id in self.request.stop_token_ids
         if is_stop and self.generated > self.request.params.min_tokens:
             return "stop"
         return "length" if self.generated >= self.token_limit else None
 
+    def _allowed(self, vocab_size: int) -> TokenMask | None:
+        """Return the tokens that the grammar and the request leave; raises ConstraintError where that is none."""
+        guided = self.guide.mask() if self.guide is not None else None
+        ids = self.request.params.allowed_token_ids
+        if ids is None:
+            return guided
+        chosen = mask_of(ids, vocab_size)
+        both = chosen if guided is None else chosen & guided
+        if not both.any():
+            raise ConstraintError("allowed_token_ids and the constraint leave no token")
+        return both
+
+    def _forbidden_beside(self, allowed: TokenMask | None) -> frozenset[int]:
+        """Return the tokens that must not be drawn; a grammar that leaves no others comes first."""
+        forbidden = self.forbidden
+        if allowed is None or not forbidden:
+            return forbidden
+        left = allowed.copy()
+        for token in forbidden:
+            left[token >> 5] &= ~np.uint32(1 << (token & 31))
+        return forbidden if left.any() else frozenset()
+
     @property
     def forbidden(self) -> frozenset[int]:
-        """Tokens that must not be drawn now: stop tokens before min_tokens is reached."""
-        if self.generated < self.request.params.min_tokens:
-            return self.request.stop_token_ids
-        return frozenset()
+        """Tokens that must not be drawn now: stop tokens before min_tokens is reached, and the ends of bad words."""
+        params = self.request.params
+        stops = self.request.stop_token_ids if self.generated < params.min_tokens else frozenset()
+        if not params.bad_words:
+            return stops
+        written = self.tokens[len(self.request.prompt) :]
+        ends = {word[-1] for word in params.bad_words if word[:-1] == tuple(written[len(written) - len(word) + 1 :])}
+        return stops | ends

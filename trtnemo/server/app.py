@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
 from fastapi import FastAPI, Request
@@ -21,19 +21,25 @@ from trtnemo.server.collect import Job
 from trtnemo.server.completions import CompletionCall
 from trtnemo.server.context import ServerContext
 from trtnemo.server.counting import CountRequests
+from trtnemo.server.encoding import encode_within
 from trtnemo.server.failure import error_body, error_response, explain
 from trtnemo.server.history import render_messages
-from trtnemo.server.parameters import ChatRequest, CompletionRequest, DetokenizeRequest, TokenizeRequest, drop_neutral
-from trtnemo.server.tools import check_tools
+from trtnemo.server.requests.chat import ChatRequest
+from trtnemo.server.requests.completion import CompletionRequest
+from trtnemo.server.requests.neutral import drop_neutral
+from trtnemo.server.requests.tokenize import DetokenizeRequest, TokenizeRequest
+from trtnemo.server.requests.tools import check_tools
 
 MAXIMUM_BODY = 64 << 20
 Body = TypeVar("Body", bound=BaseModel)
+Supervise = Callable[[], Awaitable[None]]
 
 
 class Call(Protocol):
     """A generating endpoint's call, ready to run: one job for each of its choices."""
 
     jobs: list[Job]
+    grammar: str | None
 
     async def run(self) -> dict[str, Any]:
         """Return the whole answer."""
@@ -44,9 +50,9 @@ class Call(Protocol):
         ...
 
 
-def create_app(context: ServerContext) -> FastAPI:
-    """Return the application that serves one engine."""
-    app = FastAPI(title="trtnemo", version=__version__, openapi_url=None)
+def create_app(context: ServerContext, supervise: Supervise | None = None) -> FastAPI:
+    """Return the application that serves one engine; `supervise` runs as long as it does."""
+    app = FastAPI(title="trtnemo", version=__version__, openapi_url=None, lifespan=_lifespan(supervise))
     app.add_exception_handler(TrtnemoError, _handle_trtnemo_error)
     app.add_exception_handler(HTTPException, _handle_http_error)
     app.add_exception_handler(Exception, _handle_defect)
@@ -75,8 +81,11 @@ def create_app(context: ServerContext) -> FastAPI:
         return {"object": "list", "data": [{"id": name, **common} for name in context.model_names]}
 
     @app.get("/health")
-    async def health() -> dict[str, str]:
-        return {"status": "ok"}
+    async def health() -> Response:
+        found = context.client.health
+        if found.is_up:
+            return JSONResponse({"status": "ok"})
+        return JSONResponse({"status": "down", "reason": found.reason}, status_code=503)
 
     @app.get("/version")
     async def served_version() -> dict[str, str]:
@@ -96,9 +105,20 @@ def create_app(context: ServerContext) -> FastAPI:
         if text is None:
             check_tools(body.tools)
             variables = body.chat_template_kwargs
-            text = await asyncio.to_thread(render_messages, context, body.messages or [], variables, body.tools)
-        tokens = context.tokenizer.encode(text)
-        return {"count": len(tokens), "max_model_len": context.client.budget.max_seq_len, "tokens": tokens}
+            text = await asyncio.to_thread(
+                render_messages,
+                context,
+                body.messages or [],
+                variables,
+                body.tools,
+                opens_answer=body.add_generation_prompt,
+                continues=body.continue_final_message,
+            )
+        tokens = await asyncio.to_thread(encode_within, context, text)
+        found = {"count": len(tokens), "max_model_len": context.client.budget.max_seq_len, "tokens": tokens}
+        if body.return_token_strs:
+            found["token_strs"] = [context.tokenizer.token_text(token) for token in tokens]
+        return found
 
     @app.post("/detokenize")
     async def detokenize(request: Request) -> dict[str, Any]:
@@ -110,6 +130,20 @@ def create_app(context: ServerContext) -> FastAPI:
         return {"prompt": context.tokenizer.decode(body.tokens, skip_special_tokens=False)}
 
     return app
+
+
+def _lifespan(
+    supervise: Callable[[], Awaitable[None]] | None,
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        task = asyncio.ensure_future(supervise()) if supervise is not None else None
+        yield
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    return lifespan
 
 
 async def _handle_trtnemo_error(request: Request, error: Exception) -> Response:
@@ -153,6 +187,11 @@ def _refuse_constant(name: str) -> None:
 
 async def _answer(context: ServerContext, request: Request, call: Call, stream: bool) -> Response:
     places = context.admission.take(len(call.jobs))
+    try:
+        await context.compile(call.grammar)
+    except BaseException:
+        places.give_back()
+        raise
     if stream:
         return EventStream(_events(call), places)
     try:

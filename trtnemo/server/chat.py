@@ -12,12 +12,14 @@ from trtnemo.errors import RequestError
 from trtnemo.runtime import SamplingParams
 from trtnemo.runtime.messages import ThinkingBudget
 from trtnemo.server.collect import Choice, make_jobs, run_all, stream_all
+from trtnemo.server.constraint import calls_of, constraint
 from trtnemo.server.context import ServerContext
 from trtnemo.server.delta import Delta
+from trtnemo.server.encoding import bad_words, encode_within
 from trtnemo.server.history import render_messages
-from trtnemo.server.parameters import ChatRequest
 from trtnemo.server.parts import delta_of, message_of, score_of
-from trtnemo.server.tools import check_tools, schemas_of
+from trtnemo.server.requests.chat import ChatRequest
+from trtnemo.server.requests.tools import check_tools, schemas_of
 from trtnemo.server.usage import Usage
 from trtnemo.text import AnswerFormat, AnswerParser, ToolCall, read_answer
 
@@ -31,23 +33,36 @@ class ChatCall:
         self.model = context.check_model(request.model)
         if request.top_logprobs is not None and not request.logprobs:
             raise RequestError("'top_logprobs' needs 'logprobs': true", parameter="top_logprobs")
-        check_tools(request.tools, request.tool_choice)
+        check_tools(request.tools)
         tools = [] if request.tool_choice == "none" else request.tools
         template = context.chat_template
         variables = request.template_switches(template.variables if template is not None else ())
-        text = render_messages(context, request.messages, variables, tools)
+        text = render_messages(
+            context,
+            request.messages,
+            variables,
+            tools,
+            opens_answer=request.add_generation_prompt,
+            continues=request.continue_final_message,
+        )
         reasoning = context.reasoning
+        thinks = reasoning is not None and reasoning.opens(text)
+        many = request.parallel_tool_calls is not False
+        calls = calls_of(context.tools, request.tools, request.tool_choice, many=many)
+        self.grammar = constraint(request.structure, calls, reasoning if thinks else None)
         self.format = AnswerFormat(
             reasoning=reasoning,
-            open_at_start=reasoning is not None and reasoning.opens(text),
+            open_at_start=thinks,
             needs_content=reasoning is not None and reasoning.needs_content(variables),
             tools=context.tools if tools else None,
             schemas=schemas_of(tools),
-            maximum_calls=1 if request.parallel_tool_calls is False else None,
+            maximum_calls=None if many else 1,
+            calls_end_thinking=self.grammar is None,
         )
-        self.prompt = context.tokenizer.encode(text)
+        self.custom = frozenset(tool.name for tool in tools if tool.type == "custom")
+        self.prompt = encode_within(context, text, request.truncate_prompt_tokens)
         params = [self._params(number) for number in range(request.n)]
-        self.jobs = make_jobs(context.client, [self.prompt], params, self._thinking_budget())
+        self.jobs = make_jobs(context.client, [self.prompt], params, self._thinking_budget(), self.grammar)
         self.id = f"chatcmpl-{uuid.uuid4().hex}"
         self.created = int(time.time())
 
@@ -59,6 +74,7 @@ class ChatCall:
             number,
             max_tokens=limit,
             logprobs=(request.top_logprobs or 0) if request.logprobs else None,
+            bad_words=bad_words(self.context.tokenizer, request.bad_words),
         )
 
     def _thinking_budget(self) -> ThinkingBudget | None:

@@ -51,12 +51,13 @@ def make_jobs(
     prompts: Sequence[list[int]],
     params: Sequence[SamplingParams],
     thinking: ThinkingBudget | None = None,
+    grammar: str | None = None,
 ) -> list[Job]:
     """Return a job per prompt and sample, numbered as the API numbers choices: samples of a prompt side by side.
 
     Raises RequestError where the engine cannot run one.
     """
-    checked = [client.check(prompt, item) for prompt in prompts for item in params]
+    checked = [client.check(prompt, item, grammar) for prompt in prompts for item in params]
     return [Job(number, item, thinking) for number, item in enumerate(checked)]
 
 

@@ -12,11 +12,15 @@ from trtnemo.errors import RequestError
 from trtnemo.runtime import SamplingParams
 from trtnemo.runtime.sampler import TokenLogprob
 from trtnemo.server.collect import Choice, Job, make_jobs, run_all, stream_all
+from trtnemo.server.constraint import constraint
 from trtnemo.server.context import ServerContext
 from trtnemo.server.delta import Delta
-from trtnemo.server.parameters import CompletionRequest
+from trtnemo.server.encoding import bad_words, encode_within
+from trtnemo.server.requests.completion import CompletionRequest
 from trtnemo.server.usage import Usage
 from trtnemo.text import TextTokenizer
+
+MOST_PROMPTS = 1024
 
 
 class CompletionCall:
@@ -28,8 +32,10 @@ class CompletionCall:
         self.model = context.check_model(request.model)
         if request.best_of not in (None, request.n):
             raise RequestError("'best_of' other than n is not supported yet", parameter="best_of")
-        self.prompts = _prompts(context.tokenizer, request.prompt)
-        self.jobs = make_jobs(context.client, self.prompts, [self._params(number) for number in range(request.n)])
+        self.grammar = constraint(request.structure, None, None)
+        self.prompts = _prompts(context, request)
+        params = [self._params(number) for number in range(request.n)]
+        self.jobs = make_jobs(context.client, self.prompts, params, grammar=self.grammar)
         self.head: dict[str, Any] = {
             "id": f"cmpl-{uuid.uuid4().hex}",
             "object": "text_completion",
@@ -45,7 +51,8 @@ class CompletionCall:
             number,
             max_tokens=request.max_tokens,
             logprobs=request.logprobs,
-            prompt_logprobs=scores,
+            prompt_logprobs=scores if request.prompt_logprobs is None else request.prompt_logprobs,
+            bad_words=bad_words(self.context.tokenizer, request.bad_words),
         )
 
     async def run(self) -> dict[str, Any]:
@@ -162,13 +169,14 @@ def _top(tokenizer: TextTokenizer, score: TokenLogprob) -> dict[str, float]:
     return result
 
 
-def _prompts(tokenizer: TextTokenizer, prompt: str | list[int] | list[str] | list[list[int]]) -> list[list[int]]:
+def _prompts(context: ServerContext, request: CompletionRequest) -> list[list[int]]:
+    prompt, most = request.prompt, request.truncate_prompt_tokens
     if isinstance(prompt, str):
-        return [tokenizer.encode(prompt)]
+        return [encode_within(context, prompt, most)]
     if not prompt:
         raise RequestError("the prompt is empty", parameter="prompt")
-    if all(isinstance(item, int) for item in prompt):
-        return [[item for item in prompt if isinstance(item, int)]]
-    return [
-        tokenizer.encode(item) if isinstance(item, str) else list(item) for item in prompt if not isinstance(item, int)
-    ]
+    items: list[Any] = [prompt] if isinstance(prompt[0], int) else list(prompt)
+    if len(items) > MOST_PROMPTS:
+        raise RequestError(f"{len(items)} prompts exceed {MOST_PROMPTS}", parameter="prompt")
+    found = [encode_within(context, item, most) if isinstance(item, str) else list(item) for item in items]
+    return found if most is None else [ids[-most:] for ids in found]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 
-from trtnemo.errors import ModelNotFoundError
+from trtnemo.errors import ConstraintError, EngineUnavailableError, ModelNotFoundError
 from trtnemo.formats.format import ReasoningFormat, ToolFormat
 from trtnemo.recipe.shared import Sampling
 from trtnemo.runtime import EngineClient
+from trtnemo.runtime.messages import Compiled, Event, Failed
 from trtnemo.server.admission import Admission
 from trtnemo.server.metrics import ServerMetrics
 from trtnemo.text import ChatTemplate, TextTokenizer
@@ -19,7 +22,7 @@ class ServerContext:
 
     `chat_template` is None for a checkpoint without one; chat is refused then. `reasoning` and `tools` are the formats
     that the recipe chose, None where output stays as it is; `identity` names recipe and engine for whoever keeps a
-    record.
+    record. `obeys_control_text`: control tokens that stand in messages are obeyed.
     """
 
     client: EngineClient
@@ -33,6 +36,23 @@ class ServerContext:
     metrics: ServerMetrics
     started: int
     identity: dict[str, str]
+    obeys_control_text: bool = False
+
+    async def compile(self, grammar: str | None) -> None:
+        """Have the grammar of an answer compiled, before the answer begins; raises ConstraintError, EngineError."""
+        if grammar is None:
+            return
+        loop = asyncio.get_running_loop()
+        heard: asyncio.Future[Event] = loop.create_future()
+        request_id = self.client.compile(grammar, lambda event: _settle(loop, heard, event))
+        try:
+            event = await heard
+        finally:
+            self.client.abort(request_id)
+        if isinstance(event, Failed):
+            raise EngineUnavailableError(f"the engine was lost: {event.message}", remedy="Send it again")
+        if isinstance(event, Compiled) and event.error is not None:
+            raise ConstraintError(event.error)
 
     def check_model(self, name: str | None) -> str:
         """Return the model's name as asked for; raises ModelNotFoundError."""
@@ -43,3 +63,12 @@ class ServerContext:
                 f"the model '{name}' does not exist; this server has {', '.join(self.model_names)}", parameter="model"
             )
         return name
+
+
+def _settle(loop: asyncio.AbstractEventLoop, heard: asyncio.Future[Event], event: Event) -> None:
+    def settle() -> None:
+        if not heard.done():
+            heard.set_result(event)
+
+    with suppress(RuntimeError):  # the server's loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(settle)

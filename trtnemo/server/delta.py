@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trtnemo.errors import EngineError
+from trtnemo.errors import EngineError, EngineUnavailableError
 from trtnemo.runtime.checked_prompt import CheckedPrompt
 from trtnemo.runtime.messages import Event, Failed, Finished, PromptReused, PromptScored, TokenGenerated
 from trtnemo.runtime.sampler import TokenLogprob
@@ -30,8 +30,10 @@ class DeltaReader:
         self._stream = prompt.text_stream(tokenizer)
 
     def read(self, event: Event) -> Delta | None:
-        """Return what an event adds, None where that is nothing; raises EngineError where the engine failed."""
+        """Return what an event adds, None where that is nothing; raises EngineError, EngineUnavailableError."""
         if isinstance(event, Failed):
+            if event.is_lost:
+                raise EngineUnavailableError(f"the engine was lost: {event.message}", remedy="Send it again")
             raise EngineError(event.message)
         if isinstance(event, PromptReused):
             return Delta(counts=Counts(cached=event.tokens))

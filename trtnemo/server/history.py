@@ -8,8 +8,12 @@ from typing import Any
 
 from trtnemo.errors import RequestError
 from trtnemo.server.context import ServerContext
-from trtnemo.server.parameters import ChatMessage
-from trtnemo.server.tools import ToolDeclaration
+from trtnemo.server.requests.chat import ChatMessage
+from trtnemo.server.requests.tools import CUSTOM_INPUT, ToolDeclaration
+from trtnemo.text import TextTokenizer
+from trtnemo.text.control_text import mark
+
+_SYSTEM = ("system", "developer")
 
 
 def render_messages(
@@ -17,24 +21,56 @@ def render_messages(
     messages: Sequence[ChatMessage],
     variables: dict[str, Any],
     tools: Sequence[ToolDeclaration] = (),
+    *,
+    opens_answer: bool = True,
+    continues: bool = False,
 ) -> str:
-    """Return the prompt text of messages; raises RequestError."""
-    if context.chat_template is None:
+    """Return the prompt text of messages, control tokens in them marked as text; raises RequestError.
+
+    `continues`: the last message, the assistant's, is left open, and no other begins.
+    """
+    template = context.chat_template
+    if template is None:
         raise RequestError("this checkpoint has no chat template; use /v1/completions", parameter="messages")
-    declared = [tool.model_dump(exclude_none=True) for tool in tools]
-    return context.chat_template.render([_plain(message) for message in messages], variables, declared)
+    plain = _join_systems([_plain(message) for message in messages])
+    declared = [tool.as_function() for tool in tools]
+    if not context.obeys_control_text:
+        plain = [_marked(message, context.tokenizer) for message in plain]
+        declared = mark(declared, context.tokenizer.control_tokens)
+    text = template.render(plain, variables, declared, opens_answer=opens_answer and not continues)
+    return _left_open(text, plain[-1]) if continues else text
+
+
+def _left_open(text: str, message: dict[str, Any]) -> str:
+    """Return a prompt up to the end of its last message's content."""
+    content = str(message["content"]).strip()
+    place = text.rfind(content) if content else -1
+    if place < 0:
+        raise RequestError("the chat template does not write the last message out", parameter="continue_final_message")
+    return text[: place + len(content)]
+
+
+def _marked(message: dict[str, Any], tokenizer: TextTokenizer) -> dict[str, Any]:
+    """Return a message whose control tokens are text; thinking and calls of the assistant keep their tags."""
+    tokens = tokenizer.tag_tokens if message["role"] in ("user", "tool") else tokenizer.control_tokens
+    return {name: value if name == "role" else mark(value, tokens) for name, value in message.items()}
+
+
+def _join_systems(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return messages whose first ones, by system and developer, are one: a template looks at the first alone."""
+    count = next((place for place, item in enumerate(messages) if item["role"] != "system"), len(messages))
+    if count < 2:
+        return messages
+    joined = "\n\n".join(item["content"] for item in messages[:count] if item["content"])
+    return [{**messages[0], "content": joined}, *messages[count:]]
 
 
 def _plain(message: ChatMessage) -> dict[str, Any]:
     """Return a message with its text parts joined, thinking under one name, and calls with their arguments read."""
     data = message.model_dump(exclude_none=True)
-    content = data.get("content", "")
-    if isinstance(content, list):
-        for part in content:
-            if part.get("type") != "text" or not isinstance(part.get("text"), str):
-                raise RequestError("content parts other than text are not supported", parameter="messages")
-        content = "".join(part["text"] for part in content)
-    data["content"] = content
+    role = data["role"]
+    data["role"] = "system" if role in _SYSTEM else "tool" if role == "function" else role
+    data["content"] = text_of(data.get("content", ""))
     if "reasoning_content" not in data and isinstance(data.get("reasoning"), str):
         data["reasoning_content"] = data["reasoning"]
     if "tool_calls" in data:
@@ -42,24 +78,43 @@ def _plain(message: ChatMessage) -> dict[str, Any]:
     return data
 
 
+def text_of(content: Any) -> str:
+    """Return content as one text: it is a text, or text parts; raises RequestError for others."""
+    if isinstance(content, str):
+        return content
+    texts = []
+    for part in content if isinstance(content, list) else [content]:
+        kind = part.get("type") if isinstance(part, dict) else None
+        text = part.get("refusal" if kind == "refusal" else "text") if isinstance(part, dict) else None
+        if kind not in ("text", "input_text", "output_text", "refusal") or not isinstance(text, str):
+            raise RequestError("content parts other than text are not supported", parameter="messages")
+        texts.append(text)
+    return "".join(texts)
+
+
 def _call(call: Any) -> dict[str, Any]:
     """Return a call with its arguments as an object: the API carries them as a JSON text."""
+    custom = call.get("custom") if isinstance(call, dict) else None
+    if isinstance(custom, dict) and isinstance(custom.get("name"), str):
+        written = {"name": custom["name"], "arguments": {CUSTOM_INPUT: str(custom.get("input", ""))}}
+        return {**{key: value for key, value in call.items() if key != "custom"}, "function": written}
     function = call.get("function") if isinstance(call, dict) else None
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
         raise RequestError("a tool call of the history has no function with a name", parameter="messages")
-    arguments = function.get("arguments") or {}
-    if isinstance(arguments, str):
-        try:
-            arguments = json.loads(arguments)
-        except (ValueError, RecursionError) as error:
-            raise RequestError(
-                f"the arguments of the call of '{function['name']}' are not JSON: {error}", parameter="messages"
-            ) from None
-    if not isinstance(arguments, dict):
-        raise RequestError(
-            f"the arguments of the call of '{function['name']}' are not a JSON object", parameter="messages"
-        )
-    return {**call, "function": {**function, "arguments": arguments}}
+    return {**call, "function": {**function, "arguments": read_arguments(function.get("arguments"))}}
+
+
+def read_arguments(arguments: Any) -> dict[str, Any]:
+    """Return a call's arguments as an object; what a model wrote and is none stays there as one text."""
+    if isinstance(arguments, dict):
+        return arguments
+    if arguments is None or arguments == "":
+        return {}
+    try:
+        read = json.loads(arguments) if isinstance(arguments, str) else arguments
+    except (ValueError, RecursionError):
+        read = arguments
+    return read if isinstance(read, dict) else {"arguments": arguments}
 
 
 def _list(value: Any) -> list[Any]:

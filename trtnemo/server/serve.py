@@ -15,7 +15,9 @@ from trtnemo.files.digest import code_digest
 from trtnemo.formats.format import ReasoningFormat
 from trtnemo.formats.registry import reasoning_formats, tool_formats
 from trtnemo.recipe import CpuRecipe
-from trtnemo.runtime import EngineClient, load_executor, load_tokenizer, loop_options
+from trtnemo.runtime import EngineClient, load_tokenizer
+from trtnemo.runtime.line import Line
+from trtnemo.runtime.process import EngineProcess, WatchLimits
 from trtnemo.server.admission import Admission
 from trtnemo.server.app import create_app
 from trtnemo.server.context import ServerContext
@@ -23,24 +25,38 @@ from trtnemo.server.metrics import ServerMetrics
 from trtnemo.text import ChatTemplate, TextTokenizer
 
 DRAIN_SECONDS = 30
+STEP_SECONDS = 60.0
+BACKLOG = 1024
 KEEP_ALIVE_SECONDS = 75  # longer than clients keep a connection, or one closes under a request that was just sent
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a bound socket; raises ServerError when the address is taken or not ours."""
+    """Return a bound socket that does not listen yet; raises ServerError when the address is taken or not ours."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-        listener.listen(128)
     except OSError as error:
         listener.close()
-        raise ServerError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}",
-            remedy="Choose another --port, or stop what uses it",
-        ) from None
+        raise _taken(host, port, error) from None
     return listener
+
+
+def listen(listener: socket.socket) -> None:
+    """Let clients connect; raises ServerError when another server began to listen meanwhile."""
+    try:
+        listener.listen(BACKLOG)
+    except OSError as error:
+        host, port = listener.getsockname()[:2]
+        raise _taken(host, port, error) from None
+
+
+def _taken(host: str, port: int, error: OSError) -> ServerError:
+    return ServerError(
+        f"cannot listen on {host}:{port}: {error.strerror or error}",
+        remedy="Choose another --port, or stop what uses it",
+    )
 
 
 def serve_engine(
@@ -48,15 +64,18 @@ def serve_engine(
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish what runs and return; `ready` gets the base URL.
 
-    `interpret` runs TensorRT plans layer by layer on the CPU.
+    `interpret` runs TensorRT plans layer by layer on the CPU. The engine runs in a process of its own.
 
     Raises ServerError, EngineError, MachineError before anything listens for requests.
     """
+    line = EngineProcess(engine.directory, interpret=interpret, limits=watch_limits(engine, interpret=interpret))
     with bind(host, port) as listener:
-        context = load_context(engine, interpret=interpret)
         try:
+            line.load()
+            context = load_context(engine, line)
+            listen(listener)
             config = uvicorn.Config(
-                create_app(context),
+                create_app(context, supervise=line.supervise),
                 log_level="warning",
                 access_log=False,
                 timeout_graceful_shutdown=DRAIN_SECONDS,
@@ -68,17 +87,21 @@ def serve_engine(
                 signal.signal(number, lambda *_: None)
             server.run(sockets=[listener])
         finally:
-            context.client.close()
+            line.close()
 
 
-def load_context(engine: Engine, *, interpret: bool = False) -> ServerContext:
-    """Return everything that the endpoints of an engine share, with its loop running."""
+def watch_limits(engine: Engine, *, interpret: bool) -> WatchLimits:
+    """Return how long an engine may take for what it does; interpreted plans may take any time for a step."""
+    return WatchLimits(step_seconds=None if interpret else STEP_SECONDS)
+
+
+def load_context(engine: Engine, line: Line) -> ServerContext:
+    """Return everything that the endpoints of an engine share."""
     recipe = engine.recipe
     tokenizer = load_tokenizer(engine)
     reasoning = reasoning_formats()[recipe.parsers.reasoning] if recipe.parsers.reasoning else None
     template = _template(engine, tokenizer, reasoning)
-    executor = load_executor(engine, interpret=interpret)
-    client = EngineClient(executor, tokenizer.stop_token_ids, loop_options(engine))
+    client = EngineClient(line, tokenizer.stop_token_ids)
     return ServerContext(
         client=client,
         admission=Admission(_places(engine, client)),

@@ -16,7 +16,8 @@ class AnswerFormat:
 
     reasoning: None where thinking stays in the text; open_at_start: the prompt ended inside a think block;
     needs_content: an answer without content gets its thinking as content; tools: None where calls are not read;
-    schemas: those of the request's tools; maximum_calls: calls kept.
+    schemas: those of the request's tools; maximum_calls: calls kept; calls_end_thinking: whether a call inside an open
+    thought is one, which it is not where the answer keeps a grammar.
     """
 
     reasoning: ReasoningFormat | None = None
@@ -25,6 +26,7 @@ class AnswerFormat:
     tools: ToolFormat | None = None
     schemas: ToolSchemas = field(default_factory=dict)
     maximum_calls: int | None = None
+    calls_end_thinking: bool = True
 
 
 class AnswerParser:
@@ -32,7 +34,7 @@ class AnswerParser:
 
     def __init__(self, form: AnswerFormat) -> None:
         self._form = form
-        closers = () if form.tools is None else form.tools.opening
+        closers = form.tools.opening if form.tools is not None and form.calls_end_thinking else ()
         self._reasoning = form.reasoning.reader(form.open_at_start, closers) if form.reasoning else None
         self._tools = form.tools.reader(form.schemas) if form.tools else None
         self._waiting: list[Piece] | None = [] if form.needs_content and form.reasoning else None

@@ -65,11 +65,16 @@ class ChatTemplate:
         messages: Sequence[Mapping[str, Any]],
         variables: Mapping[str, Any],
         tools: Sequence[Mapping[str, Any]] = (),
+        *,
+        opens_answer: bool = True,
     ) -> str:
-        """Return the prompt that the template makes of messages; raises RequestError, on unknown variables too."""
+        """Return the prompt that the template makes of messages; raises RequestError, on unknown variables too.
+
+        `opens_answer`: whether the prompt ends with the beginning of an answer.
+        """
         self._check(variables)
         given: dict[str, Any] = {name: value for name, value in variables.items() if name not in self._parser_switches}
-        given |= {"messages": list(messages), "add_generation_prompt": True}
+        given |= {"messages": list(messages), "add_generation_prompt": opens_answer}
         given |= {"bos_token": self._tokenizer.bos_token, "eos_token": self._tokenizer.eos_token}
         if tools:
             given["tools"] = list(tools)

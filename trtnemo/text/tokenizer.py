@@ -13,6 +13,8 @@ from tokenizers.decoders import DecodeStream
 
 from trtnemo.errors import CheckpointError, RequestError
 from trtnemo.formats.registry import all_tags
+from trtnemo.text.control_text import encode_marked, longer_than_one
+from trtnemo.text.token_bytes import bytes_of_tokens, is_byte_level
 
 END_OF_TURN = "<|im_end|>"
 
@@ -54,10 +56,41 @@ class TextTokenizer:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
+    @cached_property
+    def control_tokens(self) -> frozenset[str]:
+        """Texts of tokens that turn and role are made of; `tag_tokens` are all that a text may be mistaken for."""
+        added = self._tokenizer.get_added_tokens_decoder().values()
+        return longer_than_one(token.content for token in added if token.special)
+
+    @cached_property
+    def tag_tokens(self) -> frozenset[str]:
+        """Texts of all added tokens, the tags of thinking and tools among them."""
+        return longer_than_one(token.content for token in self._tokenizer.get_added_tokens_decoder().values())
+
+    def encode_prompt(self, text: str) -> list[int]:
+        """Return the ids of a rendered prompt, in which some tokens may be marked as text."""
+        return encode_marked(text, self.encode)
+
+    @cached_property
+    def longest_token(self) -> int:
+        """Characters of the longest token: a text of more than so many a token cannot fit."""
+        return max(map(len, self._tokenizer.get_vocab()))
+
     def decode(self, ids: Sequence[int], skip_special_tokens: bool = True) -> str:
         """Return the text of ids."""
         text: str = self._tokenizer.decode(list(ids), skip_special_tokens=skip_special_tokens)
         return text
+
+    @cached_property
+    def token_bytes(self) -> list[bytes] | None:
+        """The bytes of every token, by id; None for a vocabulary that is not byte-level."""
+        return bytes_of_tokens(self._tokenizer) if is_byte_level(self._tokenizer) else None
+
+    @cached_property
+    def special_token_ids(self) -> frozenset[int]:
+        """Ids that decoding leaves out: control tokens, but not the tags of thinking and tools."""
+        added = self._tokenizer.get_added_tokens_decoder()
+        return frozenset(token_id for token_id, token in added.items() if token.special)
 
     def token_text(self, token_id: int) -> str:
         """Return one token as text for logprobs: itself where it decodes, else its vocabulary entry."""

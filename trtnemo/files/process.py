@@ -1,0 +1,20 @@
+"""Processes that belong to another one."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1  # Linux, sys/prctl.h
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when its parent ends, however that ends; without effect outside Linux."""
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before the kernel was asked
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,112 @@
+"""Messages on a socket: a length of four bytes, then a list of messages in MessagePack, written by msgspec."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel
+
+from trtnemo.backends import Budget
+from trtnemo.runtime.health import Progress
+from trtnemo.runtime.messages import (
+    Command,
+    EngineLost,
+    Event,
+)
+
+LENGTH = struct.Struct("<I")
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """The engine is loaded and takes commands."""
+
+    budget: Budget
+
+
+class LoadFailed(msgspec.Struct, frozen=True, tag=True):
+    """The engine could not be loaded; `kind` names the class of the error."""
+
+    kind: str
+    what: str
+    where: str | None
+    remedy: str | None
+
+
+ToEngine = Command
+FromEngine = Event | EngineLost | Progress | Ready | LoadFailed
+
+
+def _to_plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump()
+    raise NotImplementedError(f"no message holds a {type(value).__name__}")
+
+
+def _from_plain(kind: type, value: Any) -> Any:
+    if issubclass(kind, BaseModel):
+        return kind.model_validate(value)
+    raise NotImplementedError(f"no message holds a {kind.__name__}")
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_to_plain)
+_commands = msgspec.msgpack.Decoder(list[ToEngine], dec_hook=_from_plain)
+_events = msgspec.msgpack.Decoder(list[FromEngine], dec_hook=_from_plain)
+
+
+def frame(messages: Sequence[msgspec.Struct]) -> bytes:
+    """Return messages as they stand on the socket."""
+    body = _encoder.encode(messages)
+    return LENGTH.pack(len(body)) + body
+
+
+class Unframer:
+    """Puts bytes together, whatever pieces they come in, and reads the engine's events."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+
+    def push(self, data: bytes) -> list[FromEngine]:
+        """Return the messages that are whole now."""
+        self._held += data
+        messages: list[FromEngine] = []
+        while len(self._held) >= LENGTH.size:
+            end = LENGTH.size + LENGTH.unpack_from(self._held)[0]
+            if len(self._held) < end:
+                break
+            messages += _events.decode(memoryview(self._held)[LENGTH.size : end])
+            del self._held[:end]
+        return messages
+
+
+class Channel:
+    """The engine's end of the socket: blocking, and safe to send on from several threads."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._end = end
+        self._lock = threading.Lock()
+
+    def send(self, messages: Sequence[FromEngine]) -> None:
+        """Send messages in one frame."""
+        data = frame(messages)
+        with self._lock:
+            self._end.sendall(data)
+
+    def commands(self) -> Iterator[ToEngine]:
+        """Yield commands as they come, until the other end is closed."""
+        while head := self._read(LENGTH.size):
+            yield from _commands.decode(self._read(LENGTH.unpack(head)[0]))
+
+    def _read(self, count: int) -> bytes:
+        """Return so many bytes; none where the socket ended."""
+        data = bytearray()
+        while len(data) < count:
+            piece = self._end.recv(count - len(data))
+            if not piece:
+                return b""
+            data += piece
+        return bytes(data)

@@ -1,0 +1,91 @@
+"""The engine's process: `python -m trtnemo.runtime.process.worker ENGINE SOCKET`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from trtnemo.engine import Engine
+from trtnemo.errors import TrtnemoError
+from trtnemo.files.process import die_with_parent
+from trtnemo.runtime.engine_loop import EngineLoop
+from trtnemo.runtime.health import Progress
+from trtnemo.runtime.load import load_compiler, load_executor, loop_options
+from trtnemo.runtime.messages import EngineLost, Event
+from trtnemo.runtime.process.wire import Channel, FromEngine, LoadFailed, Ready
+
+PROGRESS_SECONDS = 0.2
+
+
+class Outbox:
+    """Collects what one step brings, and sends it in one frame, with the counts that it led to."""
+
+    def __init__(self, channel: Channel, progress: Callable[[], Progress]) -> None:
+        self._channel = channel
+        self._progress = progress
+        self._events: list[FromEngine] = []
+
+    def put(self, event: Event | EngineLost) -> None:
+        """Take an event; the loop's thread alone calls this."""
+        self._events.append(event)
+
+    def flush(self) -> None:
+        """Send what was put."""
+        if self._events:
+            events, self._events = self._events, []
+            self._channel.send([*events, self._progress()])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Load an engine and run what comes over the socket, until its other end is closed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("engine", type=Path)
+    parser.add_argument("socket", type=int)
+    parser.add_argument("--interpret", action="store_true")
+    chosen = parser.parse_args(arguments)
+    die_with_parent()
+    for number in (signal.SIGINT, signal.SIGTERM):  # the frontend says when to stop, after it has drained
+        signal.signal(number, signal.SIG_IGN)
+    logging.basicConfig(format="%(asctime)s engine %(levelname)s %(message)s", level=logging.WARNING)
+    channel = Channel(socket.socket(fileno=chosen.socket))
+    try:
+        return _serve(chosen.engine, channel, interpret=chosen.interpret)
+    except (BrokenPipeError, ConnectionResetError):
+        os._exit(0)  # as `_listen` does, whichever of them sees it first
+
+
+def _serve(directory: Path, channel: Channel, *, interpret: bool) -> int:
+    try:
+        engine = Engine.open(directory)
+        executor = load_executor(engine, interpret=interpret)
+        loop = EngineLoop(executor, loop_options(engine), load_compiler(engine))
+    except TrtnemoError as error:
+        channel.send([LoadFailed(type(error).__name__, error.what, error.where, error.remedy)])
+        return error.exit_code
+    outbox = Outbox(channel, loop.progress)
+    loop.start(outbox.put, outbox.flush)
+    channel.send([Ready(loop.budget)])
+    threading.Thread(target=_listen, args=(loop, channel), name="trtnemo-commands", daemon=True).start()
+    while loop.is_running:
+        channel.send([loop.progress()])
+        loop.join(PROGRESS_SECONDS)
+    return 0 if loop.health.is_up else 1
+
+
+def _listen(loop: EngineLoop, channel: Channel) -> None:
+    try:
+        for command in channel.commands():
+            loop.send(command)
+    finally:
+        os._exit(0)  # nobody is there any more, and a step that never returns must not keep this process
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Request bodies, as this server takes them: what is not here is refused, never ignored."""
