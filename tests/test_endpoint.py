@@ -10,6 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
+from trtnemo.endpoint import base_url, shown
+from trtnemo.errors import UsageError
+
 CODE = """
 import sys, time
 from trtnemo.endpoint import serving
@@ -51,3 +54,16 @@ def test_a_server_says_which_code_it_runs(tiny_url: Any, monkeypatch: pytest.Mon
     assert digest.code_digest.__wrapped__() == told["code_digest"]  # there is no such file
     monkeypatch.setattr(digest, "file_sha256", lambda path: "0" if "mamba2" in path.parts else real(path))
     assert digest.code_digest.__wrapped__() != told["code_digest"]  # plugins are behind a link
+
+
+@pytest.mark.parametrize("url", ["http://host:1/v1", "http://host:1/v1/", "http://host:1", "HTTP://host:1/"])
+def test_the_base_of_an_address_is_the_same_however_a_client_is_given_it(url: str) -> None:
+    assert base_url(url).lower() == "http://host:1"
+
+
+@pytest.mark.parametrize("url", ["host:1", "me:secret@host/v1", "ftp://me:secret@host", ""])
+def test_an_address_without_http_is_refused_and_tells_no_password(url: str) -> None:
+    with pytest.raises(UsageError, match="Write it as http://HOST:PORT") as caught:
+        base_url(url)
+    assert "secret" not in str(caught.value)
+    assert "secret" not in shown(url)

@@ -27,3 +27,4 @@ def test_a_message_says_what_where_and_what_to_do() -> None:
 def test_a_message_stays_on_one_line_and_drives_no_terminal() -> None:
     text = str(errors.RecipeError("key 'a\nb\x1b[31m'"))
     assert text == r"key 'a\nb\x1b[31m'"
+    assert str(errors.ServerError("\x9b2J \u202eexe.png")) == r"\x9b2J \u202eexe.png"

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from trtnemo.errors import ServerError
+from trtnemo.errors import ServerError, UsageError
 
 # set for a server that is to stop when its stdin ends, as it does when who started it is no more
 PARENT_WATCH = "TRTNEMO_STOP_WITH_STDIN"
@@ -21,13 +21,20 @@ _ANSWERS = re.compile(r" at (https?://\S+)$")
 
 
 def base_url(url: str) -> str:
-    """Return an endpoint's address without the `/v1` that clients are given."""
+    """Return an endpoint's address without the `/v1` that clients are given; raises UsageError where it has no scheme.
+
+    None is added: a key would go where nobody said, unencrypted.
+    """
+    if not url.lower().startswith(("http://", "https://")):
+        raise UsageError(
+            "is no address of a server", where=f"'{shown(url)}'", remedy="Write it as http://HOST:PORT or https://HOST"
+        )
     return url.rstrip("/").removesuffix("/v1")
 
 
 def shown(url: str) -> str:
     """Return an address as it may stand in messages and files: a user and password before the host are left out."""
-    scheme, found, rest = url.partition("://")
+    scheme, found, rest = url.partition("://") if "://" in url else ("", "", url)
     return f"{scheme}{found}{rest.rpartition('@')[2]}"
 
 

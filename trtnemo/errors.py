@@ -26,12 +26,14 @@ cannot decide. Each error says what is wrong, where, and what to do next. This m
 from __future__ import annotations
 
 # What a file or a client put into a message must not break the line or drive the terminal.
-_CONTROL_CHARACTERS = {code: repr(chr(code))[1:-1] for code in (*range(32), 127, 0x85, 0x2028, 0x2029)}
+# The last two ranges order text from right to left, so that it reads as what it is not.
+_DRIVING = (*range(32), *range(0x7F, 0xA0), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+CONTROL_CHARACTERS = {code: repr(chr(code))[1:-1] for code in _DRIVING}
 
 
 def one_line(text: str) -> str:
     """Return foreign text as it may stand in our output: control characters and lone surrogates written out."""
-    return text.translate(_CONTROL_CHARACTERS).encode("utf-8", "backslashreplace").decode()
+    return text.translate(CONTROL_CHARACTERS).encode("utf-8", "backslashreplace").decode()
 
 
 class TrtnemoError(Exception):
