@@ -57,14 +57,16 @@ def test_the_long_forms_add_what_the_card_says_and_nothing_else(
     assert long.env == {variable: "1"}
 
 
-def test_opencode_is_the_cards_but_for_port_and_context() -> None:
+def test_opencode_is_the_cards_but_for_port_context_key_and_what_makes_it_work() -> None:
+    """By the card's file opencode asks for a model of another name, and never sends the card's temperature."""
     recipe = load_recipe("b200")
     ours = json.loads(render("opencode", "b200", recipe, to_invocation(recipe)))
     theirs = json.loads((CARD / "opencode.json").read_text(encoding="utf-8"))
-    ours["provider"]["local"]["options"]["baseURL"] = theirs["provider"]["local"]["options"]["baseURL"]
+    ours["provider"]["local"]["options"] = theirs["provider"]["local"]["options"]
     model = ours["provider"]["local"]["models"]["nvidia-nemotron-3-super"]
     assert model["limit"]["context"] == 1048576
     model["limit"]["context"] = 1000000
+    assert (model.pop("id"), model.pop("temperature")) == (model["name"], True)
     assert ours == theirs
 
 

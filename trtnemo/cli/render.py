@@ -13,11 +13,11 @@ NODE_SIZES = {"gb200": 4, "gb300": 4, "dgx-spark": 1}
 
 
 @click.command()
-@click.option("--recipe", required=True, help="Name or path of a recipe for an external server.")
+@click.option("--recipe", required=True, help="Name or path of a recipe.")
 @click.option(
     "--as",
     "form",
-    type=click.Choice(["command", "docker", "compose", "slurm", "opencode", "evaluator"]),
+    type=click.Choice(["command", "docker", "compose", "slurm", "opencode", "codex", "claude-code", "evaluator"]),
     default="command",
     show_default=True,
     help="What to write.",
@@ -32,18 +32,20 @@ def render(
 ) -> None:
     """Write a recipe as a command, for Docker, Compose or Slurm, or for a client.
 
-    The same recipe always gives the same text. Secrets are named, never written.
+    Clients are written for any recipe, commands for those of external servers. The same recipe always gives the same
+    text. Secrets are named, never written.
     """
     from trtnemo.errors import UsageError
     from trtnemo.launch.bundle.bundle import require_accepted
-    from trtnemo.launch.from_recipe import to_invocation
     from trtnemo.launch.render import render as render_form
+    from trtnemo.launch.render import start_for
     from trtnemo.recipe import load_recipe
     from trtnemo.recipe.source import recipe_stem
 
     loaded = load_recipe(recipe, settings)
-    invocation = to_invocation(loaded)
-    require_accepted(invocation, loaded)
+    invocation = start_for(form, loaded)
+    if invocation is not None:
+        require_accepted(invocation, loaded)
     node = devices_per_node or NODE_SIZES.get(loaded.hardware.name, 8)
     text = render_form(form, recipe_stem(recipe), loaded, invocation, node)
     if output is None:

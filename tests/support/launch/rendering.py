@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from trtnemo.launch.from_recipe import to_invocation
-from trtnemo.launch.render import Form, render
+from trtnemo.launch.render import Form, render, start_for
 from trtnemo.recipe import load_recipe
 
 BIN = Path(sys.executable).parent
@@ -16,7 +15,7 @@ SCRIPTS: tuple[Form, ...] = ("command", "docker", "slurm")
 
 def rendered(form: Any, name: Any = "b200", settings: Any = (), devices_per_node: Any = 8) -> Any:
     recipe = load_recipe(name, settings)
-    return render(form, name, recipe, to_invocation(recipe), devices_per_node)
+    return render(form, name, recipe, start_for(form, recipe), devices_per_node)
 
 
 def recipe_image(recipe: Any) -> Any:

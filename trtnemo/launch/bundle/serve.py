@@ -14,7 +14,7 @@ from trtnemo.launch.bundle.preflight import preflight
 from trtnemo.launch.bundle.sealed import SealedStart, differences_today, recipe_of
 from trtnemo.launch.bundle.stages import LogReader
 from trtnemo.launch.bundle.supervise import SupervisedServer
-from trtnemo.launch.render.clients import served_name
+from trtnemo.launch.render.clients.endpoint import served_name
 
 
 def serve_bundle(

@@ -22,6 +22,15 @@ _HYBRIDS = re.compile(r"NEMOTRON(-LABS)?[-_. ]?(H|V?3)\b|NEMOTRON-NANO-(9B|12B)-
 _THIRD = re.compile(r"NEMOTRON(-LABS)?[-_. ]?V?3\b")
 
 
+def trained_positions(model: str) -> int | None:
+    """Return the longest context in a model's config.json, where that is here or the model is a known release."""
+    given = _local_config(model).get("max_position_embeddings")
+    if isinstance(given, int):
+        return given
+    release = release_named(model)
+    return None if release is None else release.config.max_position_embeddings
+
+
 def _local_config(model: str) -> dict[str, Any]:
     """Return the config.json of a model on this machine, empty where there is none."""
     try:
@@ -85,11 +94,7 @@ class Case:
     @property
     def trained_positions(self) -> int | None:
         """The longest context in config.json: the model's own where it is here, else that of the release so named."""
-        given = _local_config(self.invocation.model).get("max_position_embeddings")
-        if isinstance(given, int):
-            return given
-        release = release_named(self.invocation.model)
-        return None if release is None else release.config.max_position_embeddings
+        return trained_positions(self.invocation.model)
 
     def beyond_training(self, length: Any) -> str | None:
         """Return, in words, by how much a length exceeds what the model was trained on, or None."""

@@ -1,43 +1,19 @@
-"""`render --as opencode` and `--as evaluator`: what clients of the server are configured with."""
+"""`render --as evaluator`: the file of NeMo Evaluator's launcher."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import yaml
 
 from trtnemo.checkpoint.family.card import Suite, card_suites
-from trtnemo.launch.servers.invocation import Invocation
+from trtnemo.launch.render.clients.endpoint import ClientEndpoint
 from trtnemo.recipe import AnyRecipe
 
-OUTPUT_TOKENS = 32_768
-AGENT_TOKENS = 32_000
 EVALUATION_TOKENS = 131_072
 
 
-def render_opencode(recipe: AnyRecipe, invocation: Invocation) -> str:
-    """Return opencode.json for an endpoint on this machine, with the card's sampling."""
-    name = served_name(recipe)
-    key = name.replace("/", "-")
-    agent = {"temperature": recipe.sampling.temperature, "top_p": recipe.sampling.top_p, "max_tokens": AGENT_TOKENS}
-    content: dict[str, Any] = {
-        "$schema": "https://opencode.ai/config.json",
-        "model": f"local/{key}",
-        "provider": {
-            "local": {
-                "npm": "@ai-sdk/openai-compatible",
-                "name": "local_backend",
-                "options": {"baseURL": f"{base_url(invocation)}/v1", "apiKey": "EMPTY"},
-                "models": {key: {"name": name, "limit": {"context": context_length(recipe), "output": OUTPUT_TOKENS}}},
-            }
-        },
-        "agent": {"build": agent, "plan": dict(agent)},
-    }
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-
-
-def render_evaluator(recipe: AnyRecipe, invocation: Invocation) -> str:
+def render_evaluator(recipe: AnyRecipe, endpoint: ClientEndpoint) -> str:
     """Return NeMo Evaluator's launcher file for the card's suites against this endpoint; keys are named, never given.
 
     Source: NVIDIA-NeMo/Evaluator, the launcher's examples for Nemotron-3 Super.
@@ -57,8 +33,8 @@ def render_evaluator(recipe: AnyRecipe, invocation: Invocation) -> str:
         "execution": {"output_dir": "./results"},
         "target": {
             "api_endpoint": {
-                "model_id": served_name(recipe),
-                "url": f"{base_url(invocation)}/v1/chat/completions",
+                "model_id": endpoint.model,
+                "url": f"{endpoint.base}/v1/chat/completions",
                 "api_key_name": "API_KEY",
             }
         },
@@ -84,18 +60,3 @@ def _task(suite: Suite) -> dict[str, Any]:
     if not suite.extra:
         return {"name": suite.task}
     return {"name": suite.task, "nemo_evaluator_config": {"config": {"params": {"extra": dict(suite.extra)}}}}
-
-
-def served_name(recipe: AnyRecipe) -> str:
-    """Return the name that clients use."""
-    return recipe.served_model_names[0] if recipe.served_model_names else recipe.checkpoint
-
-
-def base_url(invocation: Invocation) -> str:
-    """Return where the server answers, seen from this machine."""
-    return f"http://localhost:{invocation.port}"
-
-
-def context_length(recipe: AnyRecipe) -> int:
-    """Return the longest sequence that the server takes."""
-    return recipe.limits.max_seq_len
