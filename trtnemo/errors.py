@@ -15,6 +15,7 @@
     └── RequestError                  -   one request is refused; the server lives on
         ├── ModelNotFoundError
         ├── PromptTooLongError
+        ├── ResponseNotFoundError
         ├── ConstraintError
         ├── BusyError
         └── EngineUnavailableError
@@ -151,6 +152,13 @@ class EngineUnavailableError(RequestError):
 
     status = 503
     code = "engine_unavailable"
+
+
+class ResponseNotFoundError(RequestError):
+    """No response of that id is kept, or it is another key's."""
+
+    status = 404
+    code = "response_not_found"
 
 
 class PromptTooLongError(RequestError):

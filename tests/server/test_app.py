@@ -16,7 +16,6 @@ from trtnemo import __version__
 from trtnemo.errors import BusyError, RequestError
 from trtnemo.formats.registry import tool_formats
 from trtnemo.runtime import LoopOptions
-from trtnemo.server import app
 from trtnemo.server.admission import Admission
 
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
@@ -64,17 +63,6 @@ def test_a_request_that_is_refused_takes_no_place(stream: bool) -> None:
             refused = HTTP.post(url + TEXT, json={**BODIES[TEXT], "prompt": "", "stream": stream})
             assert refused.status_code == 400
         assert HTTP.post(url + TEXT, json=BODIES[TEXT]).status_code == 200
-
-
-def test_a_body_beyond_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    body = json.dumps(BODIES[TEXT]).encode()
-    assert app.MAXIMUM_BODY == 64 << 20
-    monkeypatch.setattr(app, "MAXIMUM_BODY", len(body))
-    with speaking("x") as url:
-        assert HTTP.post(url + TEXT, content=body).status_code == 200
-        for content in (body + b" ", iter([body, b" " * 10, b" " * 10])):  # announced, and piece by piece
-            found = HTTP.post(url + TEXT, content=content)
-            assert (found.status_code, found.json()["error"]["message"]) == (400, f"the body exceeds {len(body)} bytes")
 
 
 class Slow:

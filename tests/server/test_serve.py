@@ -16,11 +16,12 @@ from trtnemo.engine.build import hash_all
 from trtnemo.engine.manifest import Manifest
 from trtnemo.errors import ServerError
 from trtnemo.formats.registry import reasoning_formats, tool_formats
+from trtnemo.front.listen import bind, listen, url_of
 from trtnemo.launch.bundle.serve import _reachable
 from trtnemo.recipe.shared import Sampling
 from trtnemo.runtime import load_executor, loop_options
 from trtnemo.runtime.engine_loop import EngineLoop
-from trtnemo.server.serve import _url, bind, listen, load_context
+from trtnemo.server.serve import load_context
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,7 @@ from trtnemo.server.serve import _url, bind, listen, load_context
     [("127.0.0.1", "http://127.0.0.1:80"), ("::1", "http://[::1]:80"), ("::", "http://[::]:80"), ("h", "http://h:80")],
 )
 def test_an_address_is_one_that_a_client_can_open(host: str, url: str) -> None:
-    assert _url(host, 80) == url
+    assert url_of(host, 80) == url
 
 
 @pytest.mark.parametrize(

@@ -19,13 +19,13 @@ import uvicorn
 from tests.support.formats import REASONING, TOOLS
 from trtnemo.backends import Budget, Executor, Segment, Snapshot, StepBatch, StepResult
 from trtnemo.checkpoint.hub.source import EMBEDDED
+from trtnemo.front.listen import bind
 from trtnemo.recipe.shared import Sampling
 from trtnemo.runtime import LoopOptions, client_over
 from trtnemo.server.admission import Admission
 from trtnemo.server.app import create_app
 from trtnemo.server.context import ServerContext
 from trtnemo.server.metrics import ServerMetrics
-from trtnemo.server.serve import bind
 from trtnemo.text import ChatTemplate, TextTokenizer
 
 TOKENIZER = TextTokenizer(EMBEDDED, 2)

@@ -48,6 +48,11 @@ def load_recorded(data: Mapping[str, Any]) -> AnyRecipe:
     return ADAPTER.validate_python(with_new_names(data))
 
 
+def load_changed(data: Mapping[str, Any], settings: Iterable[str]) -> AnyRecipe:
+    """Return the recipe that an engine recorded, with `--set` values applied; raises RecipeError, UsageError."""
+    return validate(apply_overrides(RecipeSource("--set", json.loads(json.dumps(with_new_names(data))), {}), settings))
+
+
 def validate(source: RecipeSource) -> AnyRecipe:
     """Return the typed recipe; the first thing wrong with it is raised as RecipeError.
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Union
 
-from pydantic import BeforeValidator, Field, TypeAdapter, WithJsonSchema, create_model
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema, create_model
 
 from trtnemo.formats.registry import reasoning_formats, tool_formats
+from trtnemo.front.options import FrontSection
 from trtnemo.recipe.external import EXTERNAL, ExternalSection
 from trtnemo.recipe.nearest import suggestion
-from trtnemo.recipe.shared import PositiveInt, RecipePart, SharedFields
+from trtnemo.recipe.shared import PositiveInt, RecipePart, ServerAddress, SharedFields
 
 
 def _one_of(names: Iterable[str]) -> tuple[BeforeValidator, WithJsonSchema]:
@@ -82,12 +83,25 @@ class OwnSpeculation(RecipePart):
     adaptive: bool = Field(True, description="draft fewer tokens, or none, while measured acceptance and cost say so")
 
 
+class OwnServer(ServerAddress, FrontSection):
+    """Our own server: where it listens, who may ask, how much, and what it keeps."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kept_responses: Annotated[int, Field(ge=0)] = Field(
+        256, description="responses of /v1/responses that can be asked for again; 0 keeps none"
+    )
+    kept_mib: PositiveInt = Field(64, description="MiB that they may take together")
+    kept_minutes: PositiveInt = Field(60, description="minutes that each is kept")
+
+
 class CpuRecipe(SharedFields):
     """Serve from our own CPU runtime, in process."""
 
     runtime: Literal["cpu"]
     parsers: OwnParsers = Field(default_factory=OwnParsers)  # type: ignore[assignment]
     speculation: OwnSpeculation = Field(default_factory=OwnSpeculation)  # type: ignore[assignment]
+    server: OwnServer = Field(default_factory=OwnServer)
     cpu: CpuSection = Field(default_factory=CpuSection)
 
 
@@ -97,6 +111,7 @@ class TensorrtRecipe(SharedFields):
     runtime: Literal["tensorrt"]
     parsers: OwnParsers = Field(default_factory=OwnParsers)  # type: ignore[assignment]
     speculation: OwnSpeculation = Field(default_factory=OwnSpeculation)  # type: ignore[assignment]
+    server: OwnServer = Field(default_factory=OwnServer)
     tensorrt: TensorrtSection = Field(default_factory=TensorrtSection)
 
 

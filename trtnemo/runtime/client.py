@@ -133,6 +133,14 @@ class EngineClient:
         if known is not None:
             self._line.send(Abort(request_id))
 
+    def cut(self, reason: str) -> None:
+        """End every request with an error that gives a reason, and stop what runs of them."""
+        with self._lock:
+            running = list(self._handlers)
+        self._dispatch(EngineLost(reason))
+        for request_id in running:
+            self._line.send(Abort(request_id))
+
     def close(self, drain: bool = False) -> None:
         """End the engine and wait for it."""
         self._line.close(drain)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 
 from starlette.responses import StreamingResponse
@@ -48,11 +50,15 @@ class Places:
 
 
 class EventStream(StreamingResponse):
-    """Server-sent events of a request that holds places until they were sent, or until nobody listens any more."""
+    """Server-sent events of a request that holds places until they were sent, or until nobody listens any more.
 
-    def __init__(self, content: AsyncIterator[str], places: Places) -> None:
+    After so many seconds without an event a comment is sent, so that no proxy takes the connection for dead.
+    """
+
+    def __init__(self, content: AsyncIterator[bytes], places: Places, comment_seconds: float) -> None:
         super().__init__(content, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
         self._places = places
+        self._comment_seconds = comment_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events."""
@@ -61,3 +67,24 @@ class EventStream(StreamingResponse):
         finally:
             # Not in the generator: one that is never begun has no end.
             self._places.give_back()
+
+    async def stream_response(self, send: Send) -> None:
+        """Send what comes, and comments where nothing does."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        pulse = asyncio.ensure_future(self._comment(send))
+        try:
+            async for chunk in self.body_iterator:
+                self._sent = time.monotonic()
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        finally:
+            pulse.cancel()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _comment(self, send: Send) -> None:
+        self._sent = time.monotonic()
+        while True:
+            silent = time.monotonic() - self._sent
+            if silent >= self._comment_seconds:
+                await send({"type": "http.response.body", "body": b": waiting\n\n", "more_body": True})
+                self._sent, silent = time.monotonic(), 0.0
+            await asyncio.sleep(self._comment_seconds - silent)

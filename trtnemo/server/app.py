@@ -3,51 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from typing import Any, Protocol, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
-from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from trtnemo import __version__
 from trtnemo.errors import RequestError, TrtnemoError
-from trtnemo.server.admission import EventStream
+from trtnemo.front.errors import error_body, shortened
+from trtnemo.server.anthropic.routes import messages_router
 from trtnemo.server.chat import ChatCall
-from trtnemo.server.collect import Job
 from trtnemo.server.completions import CompletionCall
 from trtnemo.server.context import ServerContext
 from trtnemo.server.counting import CountRequests
-from trtnemo.server.encoding import encode_within
-from trtnemo.server.failure import error_body, error_response, explain
-from trtnemo.server.history import render_messages
+from trtnemo.server.exchange import answer, read_body
+from trtnemo.server.failure import error_response
+from trtnemo.server.prompt.encoding import encode_within
+from trtnemo.server.prompt.history import render_messages
 from trtnemo.server.requests.chat import ChatRequest
 from trtnemo.server.requests.completion import CompletionRequest
-from trtnemo.server.requests.neutral import drop_neutral
 from trtnemo.server.requests.tokenize import DetokenizeRequest, TokenizeRequest
 from trtnemo.server.requests.tools import check_tools
+from trtnemo.server.responses.routes import responses_router
 
-MAXIMUM_BODY = 64 << 20
-Body = TypeVar("Body", bound=BaseModel)
 Supervise = Callable[[], Awaitable[None]]
-
-
-class Call(Protocol):
-    """A generating endpoint's call, ready to run: one job for each of its choices."""
-
-    jobs: list[Job]
-    grammar: str | None
-
-    async def run(self) -> dict[str, Any]:
-        """Return the whole answer."""
-        ...
-
-    def stream(self) -> AsyncGenerator[dict[str, Any], None]:
-        """Yield the answer in chunks."""
-        ...
 
 
 def create_app(context: ServerContext, supervise: Supervise | None = None) -> FastAPI:
@@ -55,30 +38,37 @@ def create_app(context: ServerContext, supervise: Supervise | None = None) -> Fa
     app = FastAPI(title="trtnemo", version=__version__, openapi_url=None, lifespan=_lifespan(supervise))
     app.add_exception_handler(TrtnemoError, _handle_trtnemo_error)
     app.add_exception_handler(HTTPException, _handle_http_error)
+    app.add_exception_handler(ClientDisconnect, _handle_leaving)
     app.add_exception_handler(Exception, _handle_defect)
 
     app.add_middleware(CountRequests, metrics=context.metrics)
 
     @app.post("/v1/completions")
     async def completions(request: Request) -> Response:
-        body = await _read(request, CompletionRequest)
+        body = await read_body(request, CompletionRequest)
         context.admission.require()
         call = await asyncio.to_thread(CompletionCall, context, body)
-        return await _answer(context, request, call, body.stream)
+        return await answer(context, request, call, body.stream)
 
     @app.post("/v1/chat/completions")
     async def chat(request: Request) -> Response:
-        body = await _read(request, ChatRequest)
+        body = await read_body(request, ChatRequest)
         context.admission.require()  # before a long prompt is rendered for nothing
         # A template may take its time, and a long prompt too: neither may hold up the other requests.
         call = await asyncio.to_thread(ChatCall, context, body)
-        return await _answer(context, request, call, body.stream)
+        return await answer(context, request, call, body.stream)
 
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
-        length = context.client.budget.max_seq_len
-        common = {"object": "model", "created": context.started, "owned_by": "trtnemo", "max_model_len": length}
-        return {"object": "list", "data": [{"id": name, **common} for name in context.model_names]}
+        return {"object": "list", "data": [_model(context, name) for name in context.model_names]}
+
+    @app.get("/v1/models/{name:path}")
+    async def model(name: str) -> dict[str, Any]:
+        return _model(context, context.check_model(name))
+
+    @app.post("/v1/embeddings")
+    async def embeddings() -> Response:
+        raise RequestError("this server generates text, and has no embeddings; a model for them needs another server")
 
     @app.get("/health")
     async def health() -> Response:
@@ -86,6 +76,14 @@ def create_app(context: ServerContext, supervise: Supervise | None = None) -> Fa
         if found.is_up:
             return JSONResponse({"status": "ok"})
         return JSONResponse({"status": "down", "reason": found.reason}, status_code=503)
+
+    @app.get("/ready")
+    async def ready() -> Response:
+        found = context.client.health
+        if found.is_up and not context.is_draining():
+            return JSONResponse({"status": "ready"})
+        reason = found.reason if not found.is_up else "the server is stopping"
+        return JSONResponse({"status": "not ready", "reason": reason}, status_code=503)
 
     @app.get("/version")
     async def served_version() -> dict[str, str]:
@@ -97,7 +95,7 @@ def create_app(context: ServerContext, supervise: Supervise | None = None) -> Fa
 
     @app.post("/tokenize")
     async def tokenize(request: Request) -> dict[str, Any]:
-        body = await _read(request, TokenizeRequest)
+        body = await read_body(request, TokenizeRequest)
         context.check_model(body.model)
         if (body.prompt is None) == (body.messages is None):
             raise RequestError("give either 'prompt' or 'messages'", parameter="prompt")
@@ -122,14 +120,22 @@ def create_app(context: ServerContext, supervise: Supervise | None = None) -> Fa
 
     @app.post("/detokenize")
     async def detokenize(request: Request) -> dict[str, Any]:
-        body = await _read(request, DetokenizeRequest)
+        body = await read_body(request, DetokenizeRequest)
         context.check_model(body.model)
         size = context.client.budget.vocab_size
         if any(token >= size for token in body.tokens):
             raise RequestError(f"a token id is outside the vocabulary of {size}", parameter="tokens")
         return {"prompt": context.tokenizer.decode(body.tokens, skip_special_tokens=False)}
 
+    app.include_router(responses_router(context, context.responses))
+    app.include_router(messages_router(context))
     return app
+
+
+def _model(context: ServerContext, name: str) -> dict[str, Any]:
+    length = context.client.budget.max_seq_len
+    common = {"object": "model", "created": context.started, "owned_by": "trtnemo", "max_model_len": length}
+    return {"id": name, **common}
 
 
 def _lifespan(
@@ -159,73 +165,12 @@ async def _handle_defect(request: Request, error: Exception) -> Response:
 
 async def _handle_http_error(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    message = f"{request.method} {request.url.path}: {error.detail if isinstance(error, HTTPException) else error}"
-    return JSONResponse(error_body(message, status), status_code=status)
+    detail = error.detail if isinstance(error, HTTPException) else str(error)
+    headers = error.headers if isinstance(error, HTTPException) else None  # Allow, for a method that is not
+    message = f"{request.method} {shortened(request.url.path)}: {detail}"
+    return JSONResponse(error_body(message, status), status_code=status, headers=headers)
 
 
-async def _read(request: Request, kind: type[Body]) -> Body:
-    """Return the typed body of a request; raises RequestError."""
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > MAXIMUM_BODY:
-            raise RequestError(f"the body exceeds {MAXIMUM_BODY} bytes")
-        chunks.append(chunk)
-    try:
-        data = json.loads(b"".join(chunks), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise RequestError(f"the body is not JSON: {error}") from None
-    try:
-        return kind.model_validate(drop_neutral(data, kind.model_fields))
-    except ValidationError as error:
-        raise explain(error, list(kind.model_fields)) from None
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-async def _answer(context: ServerContext, request: Request, call: Call, stream: bool) -> Response:
-    places = context.admission.take(len(call.jobs))
-    try:
-        await context.compile(call.grammar)
-    except BaseException:
-        places.give_back()
-        raise
-    if stream:
-        return EventStream(_events(call), places)
-    try:
-        return await _whole(request, call)
-    finally:
-        places.give_back()
-
-
-async def _whole(request: Request, call: Call) -> Response:
-    work = asyncio.ensure_future(call.run())
-    watcher = asyncio.ensure_future(_disconnected(request))
-    try:
-        await asyncio.wait({work, watcher}, return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            return Response(status_code=499)  # nobody listens any more
-        return JSONResponse(work.result())
-    finally:
-        watcher.cancel()
-        work.cancel()
-        await asyncio.gather(work, watcher, return_exceptions=True)
-
-
-async def _events(call: Call) -> AsyncGenerator[str, None]:
-    """Yield server-sent events; an error after the first byte can only be an event itself."""
-    try:
-        async with aclosing(call.stream()) as chunks:
-            async for chunk in chunks:
-                yield f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n"
-    except TrtnemoError as error:
-        status, code = (error.status, error.code) if isinstance(error, RequestError) else (500, None)
-        yield f"data: {json.dumps(error_body(error.render(), status, code))}\n\n"
-    yield "data: [DONE]\n\n"
-
-
-async def _disconnected(request: Request) -> None:
-    while not await request.is_disconnected():
-        await asyncio.sleep(0.05)
+async def _handle_leaving(request: Request, error: Exception) -> Response:
+    """Answer nobody: the client left while it sent its body."""
+    return Response(status_code=499)

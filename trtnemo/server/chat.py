@@ -11,23 +11,25 @@ from typing import Any
 from trtnemo.errors import RequestError
 from trtnemo.runtime import SamplingParams
 from trtnemo.runtime.messages import ThinkingBudget
-from trtnemo.server.collect import Choice, make_jobs, run_all, stream_all
-from trtnemo.server.constraint import calls_of, constraint
+from trtnemo.server.answer.collect import Choice, make_jobs, run_all, stream_all
+from trtnemo.server.answer.delta import Delta
+from trtnemo.server.answer.parts import delta_of, message_of, score_of
+from trtnemo.server.answer.usage import Usage
 from trtnemo.server.context import ServerContext
-from trtnemo.server.delta import Delta
-from trtnemo.server.encoding import bad_words, encode_within
-from trtnemo.server.history import render_messages
-from trtnemo.server.parts import delta_of, message_of, score_of
+from trtnemo.server.prompt.constraint import calls_of, constraint
+from trtnemo.server.prompt.encoding import bad_words, encode_within
+from trtnemo.server.prompt.history import render_messages
 from trtnemo.server.requests.chat import ChatRequest
 from trtnemo.server.requests.tools import check_tools, schemas_of
-from trtnemo.server.usage import Usage
 from trtnemo.text import AnswerFormat, AnswerParser, ToolCall, read_answer
 
 
 class ChatCall:
     """One call of the endpoint, checked and ready to run."""
 
-    def __init__(self, context: ServerContext, request: ChatRequest) -> None:
+    def __init__(self, context: ServerContext, request: ChatRequest, *, is_bounded: bool = True) -> None:
+        """`is_bounded`: what the answer may take has to fit; else it is a wish, cut to what fits."""
+        self.is_bounded = is_bounded
         self.context = context
         self.request = request
         self.model = context.check_model(request.model)
@@ -69,10 +71,11 @@ class ChatCall:
     def _params(self, number: int) -> SamplingParams:
         request = self.request
         limit = request.max_tokens if request.max_completion_tokens is None else request.max_completion_tokens
+        room = max(1, self.context.client.budget.max_seq_len - len(self.prompt))
         return request.sampling_params(
             self.context.sampling,
             number,
-            max_tokens=limit,
+            max_tokens=limit if limit is None or self.is_bounded else min(limit, room),
             logprobs=(request.top_logprobs or 0) if request.logprobs else None,
             bad_words=bad_words(self.context.tokenizer, request.bad_words),
         )

@@ -11,13 +11,13 @@ from typing import Any
 from trtnemo.errors import RequestError
 from trtnemo.runtime import SamplingParams
 from trtnemo.runtime.sampler import TokenLogprob
-from trtnemo.server.collect import Choice, Job, make_jobs, run_all, stream_all
-from trtnemo.server.constraint import constraint
+from trtnemo.server.answer.collect import Choice, Job, make_jobs, run_all, stream_all
+from trtnemo.server.answer.delta import Delta
+from trtnemo.server.answer.usage import Usage
 from trtnemo.server.context import ServerContext
-from trtnemo.server.delta import Delta
-from trtnemo.server.encoding import bad_words, encode_within
+from trtnemo.server.prompt.constraint import constraint
+from trtnemo.server.prompt.encoding import bad_words, encode_within
 from trtnemo.server.requests.completion import CompletionRequest
-from trtnemo.server.usage import Usage
 from trtnemo.text import TextTokenizer
 
 MOST_PROMPTS = 1024

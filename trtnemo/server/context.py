@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trtnemo.errors import ConstraintError, EngineUnavailableError, ModelNotFoundError
 from trtnemo.formats.format import ReasoningFormat, ToolFormat
@@ -13,16 +14,18 @@ from trtnemo.runtime import EngineClient
 from trtnemo.runtime.messages import Compiled, Event, Failed
 from trtnemo.server.admission import Admission
 from trtnemo.server.metrics import ServerMetrics
+from trtnemo.server.responses.store import ResponseStore
 from trtnemo.text import ChatTemplate, TextTokenizer
 
 
-@dataclass(frozen=True)
+@dataclass
 class ServerContext:
     """The engine's client, its text side, the names it answers to, and its counters.
 
     `chat_template` is None for a checkpoint without one; chat is refused then. `reasoning` and `tools` are the formats
     that the recipe chose, None where output stays as it is; `identity` names recipe and engine for whoever keeps a
-    record. `obeys_control_text`: control tokens that stand in messages are obeyed.
+    record. `obeys_control_text`: control tokens that stand in messages are obeyed;
+    comment_seconds: of silence in a stream, until a comment is sent.
     """
 
     client: EngineClient
@@ -37,6 +40,9 @@ class ServerContext:
     started: int
     identity: dict[str, str]
     obeys_control_text: bool = False
+    comment_seconds: float = 15.0
+    responses: ResponseStore = field(default_factory=lambda: ResponseStore(0, 0, 0))
+    is_draining: Callable[[], bool] = lambda: False
 
     async def compile(self, grammar: str | None) -> None:
         """Have the grammar of an answer compiled, before the answer begins; raises ConstraintError, EngineError."""
@@ -50,7 +56,7 @@ class ServerContext:
         finally:
             self.client.abort(request_id)
         if isinstance(event, Failed):
-            raise EngineUnavailableError(f"the engine was lost: {event.message}", remedy="Send it again")
+            raise EngineUnavailableError(event.message, remedy="Send it again later")
         if isinstance(event, Compiled) and event.error is not None:
             raise ConstraintError(event.error)
 

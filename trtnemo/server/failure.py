@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
 from trtnemo.errors import EngineError, RequestError, TrtnemoError
+from trtnemo.front.errors import error_body
 from trtnemo.recipe.nearest import suggestion
 from trtnemo.validation import first_fault
-
-
-def error_body(message: str, status: int, code: str | None = None, parameter: str | None = None) -> dict[str, Any]:
-    """Return `{"error": {...}}`."""
-    kind = "server_error" if status >= 500 else "invalid_request_error"
-    return {"error": {"message": message, "type": kind, "param": parameter, "code": code}}
 
 
 def error_response(error: TrtnemoError) -> JSONResponse:
     """Return the response for an error of ours: 4xx for a refused request, 500 for a broken engine."""
     if isinstance(error, RequestError):
         body = error_body(error.render(), error.status, error.code, error.parameter)
-        return JSONResponse(body, status_code=error.status)
+        headers = {"retry-after": "1"} if error.status in (429, 503) else None
+        return JSONResponse(body, status_code=error.status, headers=headers)
     code = "engine_error" if isinstance(error, EngineError) else "internal_error"
     return JSONResponse(error_body(error.render(), 500, code), status_code=500)
 

@@ -23,6 +23,9 @@ class ServerMetrics:
         self.requests = Counter(
             "trtnemo_requests", "Requests by endpoint and status", ["endpoint", "status"], registry=self.registry
         )
+        self.stream_failures = Counter(
+            "trtnemo_stream_failures", "Streams that ended with an error event", registry=self.registry
+        )
         self.time_to_first_token = Histogram(
             "trtnemo_time_to_first_token_seconds",
             "From request to first token",

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-import signal
+import logging
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import uvicorn
 
 from trtnemo.engine import Engine
-from trtnemo.errors import CheckpointError, ServerError
+from trtnemo.errors import CheckpointError, ServerError, UsageError
 from trtnemo.files.digest import code_digest
 from trtnemo.formats.format import ReasoningFormat
 from trtnemo.formats.registry import reasoning_formats, tool_formats
+from trtnemo.front.access.keys import KeyFile
+from trtnemo.front.access.limits import KeyLimits
+from trtnemo.front.access_log import AccessLog
+from trtnemo.front.drain import DrainingServer
+from trtnemo.front.exposure import require_guarded
+from trtnemo.front.gate import Gate, GateRules
+from trtnemo.front.http.descriptors import connections_within
+from trtnemo.front.http.protocol import bounded
+from trtnemo.front.listen import bind, bind_unix, listen, url_of
 from trtnemo.recipe import CpuRecipe
+from trtnemo.recipe.runtimes import OwnServer
 from trtnemo.runtime import EngineClient, load_tokenizer
 from trtnemo.runtime.line import Line
 from trtnemo.runtime.process import EngineProcess, WatchLimits
@@ -22,82 +34,129 @@ from trtnemo.server.admission import Admission
 from trtnemo.server.app import create_app
 from trtnemo.server.context import ServerContext
 from trtnemo.server.metrics import ServerMetrics
+from trtnemo.server.responses.store import ResponseStore
 from trtnemo.text import ChatTemplate, TextTokenizer
 
-DRAIN_SECONDS = 30
-STEP_SECONDS = 60.0
-BACKLOG = 1024
-KEEP_ALIVE_SECONDS = 75  # longer than clients keep a connection, or one closes under a request that was just sent
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Return a bound socket that does not listen yet; raises ServerError when the address is taken or not ours."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise _taken(host, port, error) from None
-    return listener
-
-
-def listen(listener: socket.socket) -> None:
-    """Let clients connect; raises ServerError when another server began to listen meanwhile."""
-    try:
-        listener.listen(BACKLOG)
-    except OSError as error:
-        host, port = listener.getsockname()[:2]
-        raise _taken(host, port, error) from None
-
-
-def _taken(host: str, port: int, error: OSError) -> ServerError:
-    return ServerError(
-        f"cannot listen on {host}:{port}: {error.strerror or error}",
-        remedy="Choose another --port, or stop what uses it",
-    )
+# a character of a body may take six, escaped; messages bring names and braces of their own
+_BYTES_A_CHARACTER, _LEAST_BODY, _MOST_BODY = 6, 1 << 20, 1 << 26
+logger = logging.getLogger(__name__)
 
 
 def serve_engine(
-    engine: Engine, host: str, port: int, ready: Callable[[str], None], *, interpret: bool = False
+    engine: Engine,
+    options: OwnServer,
+    ready: Callable[[str], None],
+    *,
+    names: tuple[str, ...] | None = None,
+    interpret: bool = False,
+    tell: Callable[[str], None] = logger.warning,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish what runs and return; `ready` gets the base URL.
 
-    `interpret` runs TensorRT plans layer by layer on the CPU. The engine runs in a process of its own.
+    `names` are those that the model answers to, in place of the recipe's. `interpret` runs TensorRT plans layer by
+    layer on the CPU. The engine runs in a process of its own. `tell` hears what an operator should know.
 
-    Raises ServerError, EngineError, MachineError before anything listens for requests.
+    Raises UsageError, ServerError, EngineError, MachineError before anything listens for requests.
     """
-    line = EngineProcess(engine.directory, interpret=interpret, limits=watch_limits(engine, interpret=interpret))
-    with bind(host, port) as listener:
+    keys = KeyFile(Path(options.api_key_file)) if options.api_key_file else None
+    if options.unix_socket is None:
+        require_guarded(options.host, has_keys=keys is not None, insecure=options.insecure)
+    _require_tls_files(options)
+    limits = WatchLimits(step_seconds=None if interpret else options.step_seconds)
+    line = EngineProcess(engine.directory, interpret=interpret, limits=limits)
+    with _bind(options) as listener:
         try:
             line.load()
-            context = load_context(engine, line)
+            context = load_context(engine, line, options=options, names=names)
+            app = guarded(create_app(context, supervise=line.supervise), context, options, keys, tell)
             listen(listener)
-            config = uvicorn.Config(
-                create_app(context, supervise=line.supervise),
-                log_level="warning",
-                access_log=False,
-                timeout_graceful_shutdown=DRAIN_SECONDS,
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            server = DrainingServer(
+                _config(app, options),
+                lambda: ready(_url(options, listener)),
+                options.drain_seconds,
+                lambda: context.client.cut("the server is stopping, and this request took too long"),
+                tell,
             )
-            server = _Server(config, lambda: ready(_url(host, listener.getsockname()[1])))
-            # uvicorn raises the signal again once it has drained; it must find this, not the default that kills.
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: None)
+            context.is_draining = lambda: server.is_draining
             server.run(sockets=[listener])
         finally:
             line.close()
+            if options.unix_socket is not None:
+                Path(options.unix_socket).unlink(missing_ok=True)
 
 
-def watch_limits(engine: Engine, *, interpret: bool) -> WatchLimits:
-    """Return how long an engine may take for what it does; interpreted plans may take any time for a step."""
-    return WatchLimits(step_seconds=None if interpret else STEP_SECONDS)
+def guarded(
+    app: Any, context: ServerContext, options: OwnServer, keys: KeyFile | None, tell: Callable[[str], None]
+) -> Gate:
+    """Return an application behind the gate that the options ask for."""
+    asked = (options.requests_per_minute, options.tokens_per_minute, options.concurrency)
+    longest = context.client.budget.max_seq_len * context.tokenizer.longest_token * _BYTES_A_CHARACTER
+    rules = GateRules(
+        keys=keys,
+        limits=KeyLimits(*asked) if any(asked) else None,
+        open_paths=("/health", "/ready", "/"),
+        open_prefix="/page/",
+        metrics_open=options.metrics_open,
+        trusted_hosts=options.trusted_hosts,
+        largest_body=max(_LEAST_BODY, min(longest, _MOST_BODY)),
+    )
+    return Gate(with_origins(app, options.cors_origins), rules, AccessLog(options.access_log), tell)
 
 
-def load_context(engine: Engine, line: Line) -> ServerContext:
+def with_origins(app: Any, origins: tuple[str, ...]) -> Any:
+    """Return an application that pages of other origins may call, where some are named."""
+    from starlette.middleware.cors import CORSMiddleware
+
+    if not origins:
+        return app
+    headers = ["authorization", "content-type", "x-api-key", "x-request-id"]
+    return CORSMiddleware(
+        app, origins, allow_methods=["GET", "POST", "DELETE"], allow_headers=headers, expose_headers=["x-request-id"]
+    )
+
+
+def _bind(options: OwnServer) -> socket.socket:
+    return bind_unix(Path(options.unix_socket)) if options.unix_socket else bind(options.host, options.port)
+
+
+def _require_tls_files(options: OwnServer) -> None:
+    if (options.tls_certificate is None) != (options.tls_key is None):
+        raise UsageError("a certificate and its private key are given together, or neither")
+    for path in (options.tls_certificate, options.tls_key):
+        if path is not None and not Path(path).is_file():
+            raise UsageError("is not a file", where=path)
+
+
+def _config(app: Gate, options: OwnServer) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        http=bounded(connections_within(options.max_connections), options.header_seconds, options.body_seconds),
+        ws="none",
+        root_path=options.root_path,
+        ssl_certfile=options.tls_certificate,
+        ssl_keyfile=options.tls_key,
+        # what is cut after drain_seconds still has to be written
+        timeout_graceful_shutdown=int(options.drain_seconds) + 5,
+        timeout_keep_alive=int(options.idle_seconds),
+        server_header=False,
+    )
+
+
+def _url(options: OwnServer, listener: socket.socket) -> str:
+    if options.unix_socket is not None:
+        return f"unix:{options.unix_socket}"
+    scheme = "https" if options.tls_certificate else "http"
+    return url_of(options.host, listener.getsockname()[1], scheme) + options.root_path
+
+
+def load_context(
+    engine: Engine, line: Line, *, options: OwnServer | None = None, names: tuple[str, ...] | None = None
+) -> ServerContext:
     """Return everything that the endpoints of an engine share."""
     recipe = engine.recipe
+    options = options or OwnServer()
     tokenizer = load_tokenizer(engine)
     reasoning = reasoning_formats()[recipe.parsers.reasoning] if recipe.parsers.reasoning else None
     template = _template(engine, tokenizer, reasoning)
@@ -107,7 +166,7 @@ def load_context(engine: Engine, line: Line) -> ServerContext:
         admission=Admission(_places(engine, client)),
         tokenizer=tokenizer,
         chat_template=template,
-        model_names=recipe.served_model_names,
+        model_names=names or recipe.served_model_names,
         sampling=recipe.sampling,
         reasoning=reasoning,
         tools=tool_formats()[recipe.parsers.tool] if recipe.parsers.tool else None,
@@ -118,21 +177,10 @@ def load_context(engine: Engine, line: Line) -> ServerContext:
             "engine_digest": engine.manifest.digest,
             "code_digest": code_digest(),
         },
+        obeys_control_text=options.obeys_control_text,
+        comment_seconds=options.comment_seconds,
+        responses=ResponseStore(options.kept_responses, options.kept_mib << 20, options.kept_minutes * 60),
     )
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, telling when it answers."""
-
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._ready = ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start listening, then report."""
-        await super().startup(sockets=sockets)
-        if self.started:
-            self._ready()
 
 
 def _places(engine: Engine, client: EngineClient) -> int | None:
@@ -148,7 +196,3 @@ def _template(engine: Engine, tokenizer: TextTokenizer, reasoning: ReasoningForm
         return ChatTemplate(directory, tokenizer, reasoning=reasoning)
     except CheckpointError as error:
         raise ServerError(str(error)) from None
-
-
-def _url(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -39,6 +39,7 @@ class AnswerParser:
         self._tools = form.tools.reader(form.schemas) if form.tools else None
         self._waiting: list[Piece] | None = [] if form.needs_content and form.reasoning else None
         self.calls = 0
+        self.is_thinking = form.open_at_start and form.reasoning is not None
 
     def push(self, text: str) -> Iterator[Part]:
         """Yield what is certain so far."""
@@ -56,6 +57,7 @@ class AnswerParser:
     def _read(self, pieces: Iterable[Piece]) -> Iterator[Part]:
         for piece in pieces:
             if piece.channel == "content":
+                self.is_thinking = False
                 yield from self._count(self._tools.push(piece.text) if self._tools else [piece.text])
             elif self._waiting is None:
                 yield piece

@@ -34,6 +34,11 @@ class TextStream:
         return self._matcher.push(self._detokenizer.finish()) + self._matcher.finish()
 
     @property
+    def matched_stop(self) -> str | None:
+        """The stop string that was found, None for none."""
+        return self._matcher.matched
+
+    @property
     def hit_stop(self) -> bool:
         """Whether a stop string was found; the sequence is over then."""
         return self._matcher.matched is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,12 @@ from trtnemo.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
     from trtnemo.engine.manifest import AnyManifest, BundleManifest
+    from trtnemo.recipe import AnyRecipe
+    from trtnemo.recipe.runtimes import OwnServer
+
+
+# parts of a recipe that belong to serving, not to an engine
+SERVED = ("server.", "served_model_names=")
 
 
 @click.command()
@@ -21,6 +27,27 @@ if TYPE_CHECKING:
 @click.option("--host", help="Address to bind.  [default: the recipe's]")
 @click.option(
     "--port", type=click.IntRange(0, 65535), help="TCP port; 0 lets the system choose.  [default: the recipe's]"
+)
+@click.option(
+    "--served-model-name",
+    "names",
+    multiple=True,
+    help="Name that clients may use; repeatable.  [default: the recipe's]",
+)
+@click.option(
+    "--api-key-file",
+    type=click.Path(path_type=Path),
+    help="File of `name: key` lines, mode 0600; every request needs one of the keys. Our own server only.",
+)
+@click.option("--metrics-open", is_flag=True, help="Answer /metrics without a key.")
+@click.option("--insecure", is_flag=True, help="Allow listening beyond this machine without keys.")
+@click.option("--access-log", type=click.Choice(["off", "text", "json"]), help="A line for each request, on stderr.")
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="warning",
+    show_default=True,
+    help="How much our own server says of itself on stderr.",
 )
 @click.option(
     "--start-timeout",
@@ -36,16 +63,20 @@ if TYPE_CHECKING:
 def serve(
     recipe: str | None,
     engine: Path | None,
-    host: str | None,
-    port: int | None,
+    names: tuple[str, ...],
+    log_level: str,
     start_timeout: float,
     interpret: bool,
     settings: tuple[str, ...],
+    **given: Any,
 ) -> None:
     """Serve an engine over the OpenAI API.
 
+    Our own server answers /v1/chat/completions, /v1/completions, /v1/responses and /v1/messages. Values of the recipe's
+    `server` section, such as --set server.cors_origins='[https://a.b]', and its names never need another engine.
+
     A bundle's server (trtllm-serve, vLLM, SGLang) is checked for, started, watched until it gives a token, and ended
-    with this command. Runs until SIGTERM or Ctrl-C, then finishes what is running and exits 0.
+    with this command. Runs until SIGTERM or Ctrl-C, then finishes what is running and exits 0; a second one ends it.
     """
     from trtnemo.endpoint import hold_leash
     from trtnemo.engine.manifest import BundleManifest
@@ -55,21 +86,50 @@ def serve(
     if interpret and manifest.runtime != "tensorrt":
         raise UsageError(f"--interpret is for TensorRT plans; runtime '{manifest.runtime}' has none")
     if isinstance(manifest, BundleManifest):
-        _serve_bundle(directory, manifest, host, port, start_timeout, is_new)
+        own = [option for option in ("api_key_file", "metrics_open", "access_log") if given[option]]
+        if own or names:
+            option = (own or ["served_model_name"])[0].replace("_", "-")
+            raise UsageError(f"--{option} is for our own server; runtime '{manifest.runtime}' has options of its own")
+        _warn_of_exposure(given["host"] or load_served(manifest, recipe, ()).server.host)
+        _serve_bundle(directory, manifest, given["host"], given["port"], start_timeout, is_new)
     else:
-        _serve_engine(directory, host, port, interpret)
+        _set_up_logging(log_level)
+        chosen = load_served(manifest, recipe, settings)
+        _serve_engine(directory, _options(chosen, given), names or chosen.served_model_names, interpret)
 
 
-def _serve_engine(directory: Path, host: str | None, port: int | None, interpret: bool) -> None:
+def _warn_of_exposure(host: str) -> None:
+    from trtnemo.front.exposure import is_loopback
+
+    if not is_loopback(host):
+        click.echo(
+            f"This server listens on {host}, and trtnemo puts no key before it: who reaches it may use it.", err=True
+        )
+
+
+def _set_up_logging(level: str) -> None:
+    import logging
+
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=level.upper())
+
+
+def _options(recipe: AnyRecipe, given: dict[str, Any]) -> OwnServer:
+    """Return the recipe's server section with what the command line says in place of it."""
+    from trtnemo.recipe.runtimes import OwnServer
+
+    chosen = {name: value for name, value in given.items() if value is not None and value is not False}
+    chosen = {name: str(value) if isinstance(value, Path) else value for name, value in chosen.items()}
+    return OwnServer(**{**recipe.server.model_dump(), **chosen})
+
+
+def _serve_engine(directory: Path, options: OwnServer, names: tuple[str, ...], interpret: bool) -> None:
     from trtnemo.engine import Engine
+    from trtnemo.front.listen import bind
     from trtnemo.server import serve_engine
-    from trtnemo.server.serve import bind
 
     opened = Engine.open(directory)
-    address = opened.recipe.server
-    bound_host, bound_port = host or address.host, address.port if port is None else port
-    bind(bound_host, bound_port).close()  # a port in use is reported before weights are loaded
-    names = ", ".join(opened.recipe.served_model_names)
+    if options.unix_socket is None:
+        bind(options.host, options.port).close()  # a port in use is reported before weights are loaded
     how = ", interpreted on the CPU," if interpret else ""
     if opened.manifest.runtime == "cpu" and not opened.is_packed:
         click.echo(
@@ -77,7 +137,12 @@ def _serve_engine(directory: Path, host: str | None, port: int | None, interpret
             err=True,
         )
     serve_engine(
-        opened, bound_host, bound_port, lambda url: click.echo(f"Serving {names}{how} at {url}"), interpret=interpret
+        opened,
+        options,
+        lambda url: click.echo(f"Serving {', '.join(names)}{how} at {url}"),
+        names=names,
+        interpret=interpret,
+        tell=lambda line: click.echo(line, err=True),
     )
 
 
@@ -113,7 +178,8 @@ def open_or_build(recipe: str | None, engine: Path | None, settings: tuple[str, 
     if engine is not None and recipe is not None:
         raise UsageError("give --recipe or --engine, not both")
     if engine is not None:
-        if settings:
+        others = [item for item in settings if not item.startswith(SERVED)]
+        if others:
             raise UsageError("--set changes a recipe; an engine is built already", remedy="Rebuild it with --set")
         return engine, read_manifest(engine), False
     name = recipe or "tiny"
@@ -128,16 +194,30 @@ def open_or_build(recipe: str | None, engine: Path | None, settings: tuple[str, 
 
 
 def _require_current(directory: Path, recipe: str, settings: tuple[str, ...]) -> AnyManifest:
-    """Return the manifest if the engine is still the recipe's; raises EngineError."""
-    from trtnemo.engine.manifest import read_manifest
+    """Return the manifest if the engine is still the recipe's, whatever its server section says; raises EngineError."""
+    from trtnemo.engine.manifest import BundleManifest, read_manifest
     from trtnemo.recipe import load_recipe
     from trtnemo.recipe.load import load_recorded
 
     manifest = read_manifest(directory)
-    if load_recipe(recipe, settings) != load_recorded(manifest.recipe):
+    wanted, built = load_recipe(recipe, settings), load_recorded(manifest.recipe)
+    is_ours = not isinstance(manifest, BundleManifest)
+    if is_ours and wanted.runtime == built.runtime:
+        wanted = wanted.model_copy(update={name: getattr(built, name) for name in ("server", "served_model_names")})
+    if wanted != built:
         raise EngineError(
             f"was built from another form of recipe '{recipe}'",
             where=str(directory),
             remedy=f"`trtnemo build --recipe {recipe} --force` renews it; --engine serves it as it is",
         )
     return manifest
+
+
+def load_served(manifest: AnyManifest, recipe: str | None, settings: tuple[str, ...]) -> AnyRecipe:
+    """Return the recipe whose server section and names are served: today's, or the one that an engine recorded."""
+    from trtnemo.recipe import load_recipe
+    from trtnemo.recipe.load import load_changed, load_recorded
+
+    if recipe is not None:
+        return load_recipe(recipe, settings)
+    return load_changed(manifest.recipe, settings) if settings else load_recorded(manifest.recipe)

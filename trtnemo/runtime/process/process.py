@@ -178,7 +178,7 @@ class EngineProcess:
         self._process.wait()
         self._counted, self._progress = self.statistics.at_rest(), None
         if self._deliver is not None:
-            self._deliver(EngineLost(reason))
+            self._deliver(EngineLost(f"the engine was lost: {reason}"))
 
     def close(self, drain: bool = False) -> None:
         """End the process and wait for it."""

@@ -53,6 +53,7 @@ HINTS = frozenset(
         "request_id",
         "session_id",
         "stream_interval",
+        "client_metadata",
     }
 )
 

@@ -9,7 +9,8 @@ import pytest
 
 from tests.support.speaker import TOKENIZER, Speaker, context_over
 from trtnemo.errors import ModelNotFoundError, RequestError
-from trtnemo.server.history import render_messages
+from trtnemo.server.answer.usage import Counts, Usage, add_counts
+from trtnemo.server.prompt.history import render_messages
 from trtnemo.server.requests.chat import ChatMessage
 from trtnemo.server.requests.tools import (
     MAXIMUM_DEPTH,
@@ -18,7 +19,6 @@ from trtnemo.server.requests.tools import (
     check_tools,
     schemas_of,
 )
-from trtnemo.server.usage import Counts, Usage, add_counts
 from trtnemo.text.control_text import MARK
 
 

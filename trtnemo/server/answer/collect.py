@@ -12,9 +12,9 @@ from trtnemo.runtime import EngineClient, SamplingParams
 from trtnemo.runtime.checked_prompt import CheckedPrompt
 from trtnemo.runtime.messages import Event, ThinkingBudget
 from trtnemo.runtime.sampler import TokenLogprob
+from trtnemo.server.answer.delta import Delta, DeltaReader
+from trtnemo.server.answer.usage import NO_COUNTS, Counts, add_counts
 from trtnemo.server.context import ServerContext
-from trtnemo.server.delta import Delta, DeltaReader
-from trtnemo.server.usage import NO_COUNTS, Counts, add_counts
 
 
 @dataclass(frozen=True)

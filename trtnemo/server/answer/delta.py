@@ -8,19 +8,20 @@ from trtnemo.errors import EngineError, EngineUnavailableError
 from trtnemo.runtime.checked_prompt import CheckedPrompt
 from trtnemo.runtime.messages import Event, Failed, Finished, PromptReused, PromptScored, TokenGenerated
 from trtnemo.runtime.sampler import TokenLogprob
-from trtnemo.server.usage import NO_COUNTS, Counts
+from trtnemo.server.answer.usage import NO_COUNTS, Counts
 from trtnemo.text import TextTokenizer
 
 
 @dataclass(frozen=True)
 class Delta:
-    """What one event adds: text (possibly none), a token's score, the prompt's scores, or the end."""
+    """What one event adds: text (possibly none), scores, or the end, with the stop string that made it."""
 
     text: str = ""
     counts: Counts = NO_COUNTS
     logprob: TokenLogprob | None = None
     prompt_logprobs: tuple[TokenLogprob | None, ...] | None = None
     finish_reason: str | None = None
+    stop: str | None = None
 
 
 class DeltaReader:
@@ -33,7 +34,7 @@ class DeltaReader:
         """Return what an event adds, None where that is nothing; raises EngineError, EngineUnavailableError."""
         if isinstance(event, Failed):
             if event.is_lost:
-                raise EngineUnavailableError(f"the engine was lost: {event.message}", remedy="Send it again")
+                raise EngineUnavailableError(event.message, remedy="Send it again later")
             raise EngineError(event.message)
         if isinstance(event, PromptReused):
             return Delta(counts=Counts(cached=event.tokens))
@@ -41,7 +42,8 @@ class DeltaReader:
             return Delta(prompt_logprobs=event.logprobs)
         if isinstance(event, TokenGenerated):
             text, counts = self._stream.push(event.token_id), Counts(1, event.drafted, int(event.accepted))
-            return Delta(text, counts, event.logprob, finish_reason="stop" if self._stream.hit_stop else None)
+            stop = self._stream.matched_stop
+            return Delta(text, counts, event.logprob, finish_reason="stop" if stop is not None else None, stop=stop)
         if isinstance(event, Finished):
             return Delta(self._stream.finish(), finish_reason=event.reason)
         return None

@@ -1,0 +1,1 @@
+"""HTTP by uvicorn and httptools, with the bounds that they leave to others."""

@@ -1,0 +1,1 @@
+"""From events of the engine to deltas, choices, stretches and usage."""

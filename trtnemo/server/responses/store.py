@@ -1,0 +1,84 @@
+"""Responses that can be asked for again, under caps in number, bytes and age."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from trtnemo.errors import ResponseNotFoundError
+
+Item = dict[str, Any]
+
+
+@dataclass
+class Stored:
+    """A response, the items that were asked, and the messages of its whole conversation.
+
+    `cancel` ends one that is running.
+    """
+
+    owner: str
+    response: Callable[[], Item]
+    items: list[Item]
+    messages: list[Item]
+    cancel: Callable[[], None] | None = None
+    created: float = 0.0
+    nbytes: int = field(default=0)
+
+
+class ResponseStore:
+    """Keeps the newest responses; `most` 0 keeps none. What one key stored, no other finds."""
+
+    def __init__(
+        self, most: int, most_bytes: int, most_seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._most, self._most_bytes, self._most_seconds, self._clock = most, most_bytes, most_seconds, clock
+        self._kept: OrderedDict[str, Stored] = OrderedDict()
+        self._bytes = 0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is kept."""
+        return self._most > 0
+
+    def put(self, response_id: str, stored: Stored) -> None:
+        """Keep a response, under its id; the oldest ones make room."""
+        if not self.is_on:
+            return
+        self._drop(response_id)
+        stored.created = self._clock()
+        stored.nbytes = len(json.dumps([stored.response(), stored.items, stored.messages]))
+        self._kept[response_id] = stored
+        self._bytes += stored.nbytes
+        self._trim()
+
+    def get(self, response_id: str, owner: str) -> Stored:
+        """Return a response of a key; raises ResponseNotFoundError."""
+        self._trim()
+        found = self._kept.get(response_id)
+        if found is None or found.owner != owner:
+            raise ResponseNotFoundError(f"no response '{response_id[:128]}' is kept here", parameter="response_id")
+        return found
+
+    def delete(self, response_id: str, owner: str) -> None:
+        """Forget a response; raises ResponseNotFoundError."""
+        self.get(response_id, owner)
+        self._drop(response_id)
+
+    def _trim(self) -> None:
+        oldest = self._clock() - self._most_seconds
+        while self._kept:
+            first = next(iter(self._kept))
+            is_old = self._kept[first].created < oldest
+            if not (is_old or len(self._kept) > self._most or self._bytes > self._most_bytes):
+                return
+            self._drop(first)
+
+    def _drop(self, response_id: str) -> None:
+        dropped = self._kept.pop(response_id, None)
+        if dropped is not None:
+            self._bytes -= dropped.nbytes
