@@ -10,7 +10,7 @@ import time
 
 from trtnemo.cli import main
 from trtnemo.runtime.engine_loop import EngineLoop
-from trtnemo.runtime.scheduler import ScheduledStep
+from trtnemo.runtime.scheduling.scheduler import ScheduledStep
 
 SECONDS = float(sys.argv.pop(1))
 run_step = EngineLoop._run_step

@@ -106,7 +106,49 @@ def test_a_signal_drains_and_exits_0(tiny_engine: Any, server_process: Any, numb
     thread.join()
     assert received[0].json()["usage"]["completion_tokens"] == 300
     assert process.wait(timeout=30) == 0
-    assert process.stderr.read() == ""
+    assert process.stderr.read() == (
+        "Stopping: 1 request still running, for 30 seconds at most. A second signal stops at once.\n"
+    )
+
+
+LONG = {"model": "tiny", "prompt": "Hello", "max_tokens": 30_000, "ignore_eos": True}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_runs_too_long_while_a_server_stops_is_told_so(
+    tiny_engine: Any, server_process: Any, stream: bool
+) -> None:
+    process, url = server_process(tiny_engine, "--set", "server.drain_seconds=0.3")
+    answers = []
+    thread = threading.Thread(
+        target=lambda: answers.append(httpx.post(f"{url}/v1/completions", json={**LONG, "stream": stream}, timeout=60))
+    )
+    thread.start()
+    wait_until(lambda: metric(url, "trtnemo_running_requests") == 1)
+    process.send_signal(signal.SIGTERM)
+    thread.join()
+    assert process.wait(timeout=30) == 0
+    told = "the server is stopping, and this request took too long"
+    if stream:
+        assert answers[0].status_code == 200
+        last = answers[0].text.rstrip().splitlines()[-3]
+        assert told in json.loads(last.removeprefix("data: "))["error"]["message"]
+        assert answers[0].text.endswith("data: [DONE]\n\n")
+    else:
+        assert answers[0].status_code == 503
+        assert told in answers[0].json()["error"]["message"]
+
+
+def test_a_second_signal_stops_at_once(tiny_engine: Any, server_process: Any) -> None:
+    process, url = server_process(tiny_engine)
+    with httpx.stream("POST", f"{url}/v1/completions", json={**LONG, "stream": True}, timeout=60) as response:
+        lines = response.iter_lines()  # a generator that is dropped closes the connection
+        next(lines)
+        process.send_signal(signal.SIGTERM)
+        assert "A second signal" in process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=10)  # the first alone would let it run for 30 seconds
+        assert process.stderr.read() == ""
 
 
 def test_a_port_in_use_is_told_before_weights_are_loaded(tiny_engine: Any, tiny_url: Any) -> None:

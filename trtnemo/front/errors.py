@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-_KINDS = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+_KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
 def error_body(message: str, status: int, code: str | None = None, parameter: str | None = None) -> dict[str, Any]:

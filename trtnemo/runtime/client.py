@@ -23,12 +23,13 @@ from trtnemo.runtime.messages import (
     Failed,
     Finished,
     LoopStatistics,
+    Started,
     Submit,
     ThinkingBudget,
 )
 from trtnemo.runtime.options import LoopOptions
 from trtnemo.runtime.sampling_params import SamplingParams
-from trtnemo.runtime.scheduler import CHUNK_UNIT
+from trtnemo.runtime.scheduling.scheduler import CHUNK_UNIT
 
 # Shorter prefixes are run in one piece with the rest: up to a turn's end, and without turns.
 LEAST_TURN = 128
@@ -180,7 +181,10 @@ def reusable_end(prompt: Sequence[int], stop_token_ids: frozenset[int]) -> int:
 
 
 def iterate(client: EngineClient, prompt: CheckedPrompt) -> Generator[Event, None, None]:
-    """Yield the events of one request on the caller's thread; leaving early aborts it. Raises EngineError."""
+    """Yield the events of one request from its first result on, on the caller's thread; leaving early aborts it.
+
+    Raises EngineError.
+    """
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     request_id = client.submit(prompt, events.put)
     try:
@@ -188,7 +192,8 @@ def iterate(client: EngineClient, prompt: CheckedPrompt) -> Generator[Event, Non
             event = events.get()
             if isinstance(event, Failed):
                 raise EngineError(event.message)
-            yield event
+            if not isinstance(event, Started):
+                yield event
             if isinstance(event, Finished):
                 return
     finally:

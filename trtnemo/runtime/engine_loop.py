@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 from trtnemo.backends import Executor
 from trtnemo.errors import ConstraintError
-from trtnemo.runtime.draft_length import DraftLength
 from trtnemo.runtime.guide import GrammarCompiler
 from trtnemo.runtime.guide.thread import CompilingThread
 from trtnemo.runtime.health import UP, Health, Progress
@@ -26,14 +25,16 @@ from trtnemo.runtime.messages import (
     LoopStatistics,
     PromptReused,
     Shutdown,
+    Started,
     Submit,
 )
 from trtnemo.runtime.options import LoopOptions
-from trtnemo.runtime.residency import Residency
-from trtnemo.runtime.scheduler import ScheduledStep, Scheduler
-from trtnemo.runtime.sequence import Sequence
-from trtnemo.runtime.speculation import draft_segment, write_drafts
-from trtnemo.runtime.step_outcome import StepOutcome
+from trtnemo.runtime.scheduling.draft_length import DraftLength
+from trtnemo.runtime.scheduling.residency import Residency
+from trtnemo.runtime.scheduling.scheduler import ScheduledStep, Scheduler
+from trtnemo.runtime.scheduling.sequence import Sequence
+from trtnemo.runtime.scheduling.speculation import draft_segment, write_drafts
+from trtnemo.runtime.scheduling.step_outcome import StepOutcome
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ class EngineLoop:
         self._draining = False
         self._stopped = False
         self._step_began: float | None = None
+        self._pages = (0, 0)
         self._failed_steps = 0
         self._failure: str | None = None
         self._counts: Counter[str] = Counter()
@@ -71,10 +73,19 @@ class EngineLoop:
     def statistics(self) -> LoopStatistics:
         """What has been done so far, and what runs now; any thread may ask."""
         scheduler = self._scheduler
+        prefixes, pages = self._residency.prefixes, self._pages
         return LoopStatistics(
             running=len(scheduler.running),
             waiting=len(scheduler.waiting),
+            kv_pages=pages[0],
+            kv_pages_used=pages[1],
+            prefix_entries=len(prefixes),
+            prefix_bytes=prefixes.held_bytes,
+            prefix_queries=prefixes.queries,
+            prefix_hits=prefixes.hits,
             preemptions=self._residency.preemptions,
+            drafted_at=tuple(self._outcome.drafted_at),
+            accepted_at=tuple(self._outcome.accepted_at),
             **self._counts,
         )
 
@@ -116,6 +127,7 @@ class EngineLoop:
         try:
             while not self._stopped:
                 self._run_round()
+            self._compiling.stop()
         except BaseException as error:  # nothing may end this thread in silence: whoever waits would wait for ever
             logger.exception("the engine loop ended")
             self._failure = f"the engine loop ended: {type(error).__name__}: {error}"
@@ -129,6 +141,7 @@ class EngineLoop:
         if step is not None:
             self._run_step(step)
         self._step_began = None
+        self._pages = self._residency.pages
         if self._draining and self._scheduler.is_idle:
             self._stopped = True
         self._flush()
@@ -185,7 +198,10 @@ class EngineLoop:
             return None
 
     def _next_step(self) -> ScheduledStep | None:
-        for sequence in self._residency.admit():
+        reused = self._residency.admit()
+        for request_id in self._residency.take_started():
+            self._emit(Started(request_id))
+        for sequence in reused:
             self._emit(PromptReused(sequence.id, sequence.cached))
             self._counts["cached_tokens"] += sequence.cached
         self._round_started = self._clock()
@@ -211,6 +227,7 @@ class EngineLoop:
                 self._outcome.fail(sequence, error)
 
     def _run_step(self, step: ScheduledStep) -> None:
+        began = time.perf_counter()
         try:
             result = self._executor.forward(step.batch)
         except Exception as error:  # whatever breaks a step must not end the loop
@@ -219,6 +236,7 @@ class EngineLoop:
                 self._outcome.fail(sequence, error)
             return
         self._failed_steps = 0
+        self._scheduler.prompt_share.record(step.prompt_tokens, time.perf_counter() - began)
         self._learn(step, self._outcome.take(step, result))
 
     def _learn(self, step: ScheduledStep, passed: list[int]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from itertools import zip_longest
+from typing import Any, Literal
 
 import msgspec
 
@@ -61,6 +62,12 @@ class Compile(msgspec.Struct, frozen=True, tag=True):
 Command = Submit | Abort | Shutdown | Compile
 
 
+class Started(msgspec.Struct, frozen=True, tag=True):
+    """A sequence has a slot for the first time: its waiting is over."""
+
+    request_id: str
+
+
 class PromptReused(msgspec.Struct, frozen=True, tag=True):
     """So many of the prompt's first tokens were not run again, for a kept state stood after them."""
 
@@ -116,28 +123,48 @@ class EngineLost(msgspec.Struct, frozen=True, tag=True):
     reason: str
 
 
-Event = PromptReused | PromptScored | TokenGenerated | Finished | Failed | Compiled
+Event = Started | PromptReused | PromptScored | TokenGenerated | Finished | Failed | Compiled
 
 
 class LoopStatistics(msgspec.Struct, frozen=True):
-    """What the loop has done so far and is doing now."""
+    """What the loop has done so far, and what it holds now (GAUGES).
+
+    Tuples count drafts by their place behind the last token.
+    """
 
     running: int = 0
     waiting: int = 0
+    kv_pages: int = 0
+    kv_pages_used: int = 0
+    prefix_entries: int = 0
+    prefix_bytes: int = 0
     steps: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
+    prefix_queries: int = 0
+    prefix_hits: int = 0
     preemptions: int = 0
     generated_tokens: int = 0
     verifications: int = 0
     drafted_tokens: int = 0
     accepted_tokens: int = 0
+    drafted_at: tuple[int, ...] = ()
+    accepted_at: tuple[int, ...] = ()
 
     def plus(self, other: LoopStatistics) -> LoopStatistics:
         """Return the sum, number by number."""
         names = LoopStatistics.__struct_fields__
-        return LoopStatistics(*(getattr(self, name) + getattr(other, name) for name in names))
+        return LoopStatistics(*(_sum(getattr(self, name), getattr(other, name)) for name in names))
 
     def at_rest(self) -> LoopStatistics:
         """Return the same counts with nothing running."""
-        return msgspec.structs.replace(self, running=0, waiting=0)
+        return msgspec.structs.replace(self, **dict.fromkeys(GAUGES, 0))
+
+
+GAUGES = ("running", "waiting", "kv_pages", "kv_pages_used", "prefix_entries", "prefix_bytes")
+
+
+def _sum(left: Any, right: Any) -> Any:
+    if isinstance(left, tuple):
+        return tuple(a + b for a, b in zip_longest(left, right, fillvalue=0))
+    return left + right

@@ -22,6 +22,7 @@ from trtnemo.server.context import ServerContext
 from trtnemo.server.counting import CountRequests
 from trtnemo.server.exchange import answer, read_body
 from trtnemo.server.failure import error_response
+from trtnemo.server.openapi import openapi_document
 from trtnemo.server.prompt.encoding import encode_within
 from trtnemo.server.prompt.history import render_messages
 from trtnemo.server.requests.chat import ChatRequest
@@ -45,15 +46,15 @@ def create_app(context: ServerContext, supervise: Supervise | None = None) -> Fa
 
     @app.post("/v1/completions")
     async def completions(request: Request) -> Response:
-        body = await read_body(request, CompletionRequest)
         context.admission.require()
+        body = await read_body(request, CompletionRequest)
         call = await asyncio.to_thread(CompletionCall, context, body)
         return await answer(context, request, call, body.stream)
 
     @app.post("/v1/chat/completions")
     async def chat(request: Request) -> Response:
+        context.admission.require()  # before a long body is read, and a long prompt rendered, for nothing
         body = await read_body(request, ChatRequest)
-        context.admission.require()  # before a long prompt is rendered for nothing
         # A template may take its time, and a long prompt too: neither may hold up the other requests.
         call = await asyncio.to_thread(ChatCall, context, body)
         return await answer(context, request, call, body.stream)
@@ -84,6 +85,10 @@ def create_app(context: ServerContext, supervise: Supervise | None = None) -> Fa
             return JSONResponse({"status": "ready"})
         reason = found.reason if not found.is_up else "the server is stopping"
         return JSONResponse({"status": "not ready", "reason": reason}, status_code=503)
+
+    @app.get("/openapi.json")
+    async def document() -> dict[str, Any]:
+        return openapi_document()
 
     @app.get("/version")
     async def served_version() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import AsyncGenerator
@@ -97,6 +98,10 @@ class ChatCall:
     async def run(self) -> dict[str, Any]:
         """Return the whole answer."""
         choices = await run_all(self.context, self.jobs)
+        # scores of a long answer take a while to write
+        return await asyncio.to_thread(self._render, choices) if self.request.logprobs else self._render(choices)
+
+    def _render(self, choices: list[Choice]) -> dict[str, Any]:
         return {
             **self._head("chat.completion"),
             "choices": [self._choice(choice) for choice in choices],

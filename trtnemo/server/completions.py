@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import AsyncGenerator, Sequence
@@ -58,6 +59,10 @@ class CompletionCall:
     async def run(self) -> dict[str, Any]:
         """Return the whole answer."""
         choices = await run_all(self.context, self.jobs)
+        is_scored = self.request.logprobs is not None  # scores of a long answer take a while to write
+        return await asyncio.to_thread(self._render, choices) if is_scored else self._render(choices)
+
+    def _render(self, choices: list[Choice]) -> dict[str, Any]:
         return {
             **self.head,
             "choices": [self._choice(item) for item in choices],

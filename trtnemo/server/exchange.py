@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 from fastapi import Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import BaseModel, ValidationError
 
 from trtnemo.errors import RequestError, TrtnemoError
@@ -45,17 +44,13 @@ async def read_body(request: Request, kind: type[Body]) -> Body:
     """Return the typed body of a request; raises RequestError."""
     content = await request.body()  # the gate bounds it
     try:
-        data = json.loads(content, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        data = msgspec.json.decode(content)
+    except (ValueError, RecursionError) as error:  # a lone surrogate is no text in JSON either
         raise RequestError(f"the body is not JSON: {error}") from None
     try:
         return kind.model_validate(drop_neutral(data, kind.model_fields))
     except ValidationError as error:
         raise explain(error, list(kind.model_fields)) from None
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
 
 
 async def answer(
@@ -88,7 +83,7 @@ async def whole(request: Request, run: Callable[[], Awaitable[dict[str, Any]]]) 
         await asyncio.wait({work, watcher}, return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
             return Response(status_code=499)
-        return JSONResponse(work.result())
+        return Response(encode_json(work.result()), media_type="application/json")
     finally:
         watcher.cancel()
         work.cancel()

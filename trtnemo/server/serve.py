@@ -161,16 +161,17 @@ def load_context(
     reasoning = reasoning_formats()[recipe.parsers.reasoning] if recipe.parsers.reasoning else None
     template = _template(engine, tokenizer, reasoning)
     client = EngineClient(line, tokenizer.stop_token_ids)
+    served = names or recipe.served_model_names
     return ServerContext(
         client=client,
         admission=Admission(_places(engine, client)),
         tokenizer=tokenizer,
         chat_template=template,
-        model_names=names or recipe.served_model_names,
+        model_names=served,
         sampling=recipe.sampling,
         reasoning=reasoning,
         tools=tool_formats()[recipe.parsers.tool] if recipe.parsers.tool else None,
-        metrics=ServerMetrics(client),
+        metrics=ServerMetrics(client, {"model": served[0], "recipe": engine.manifest.recipe_name}),
         started=int(time.time()),
         identity={
             "recipe": engine.manifest.recipe_name,

@@ -33,6 +33,7 @@ class TextTokenizer:
         self._settings = _read_json(directory / "tokenizer_config.json")
         self._generation = _read_json(directory / "generation_config.json")
         self._model_eos = model_eos
+        self._token_texts: dict[int, str] = {}
 
     def _keep_tags(self, path: Path) -> None:
         """Make sure that decoding keeps the tags that parsers look for, should a file mark them special."""
@@ -53,7 +54,8 @@ class TextTokenizer:
             text.encode("utf-8")
         except UnicodeEncodeError as error:
             raise RequestError(f"the text holds a lone surrogate at character {error.start}") from None
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        # one of a batch, for that lets go of the interpreter while it works
+        ids: list[int] = self._tokenizer.encode_batch_fast([text], add_special_tokens=False)[0].ids
         return ids
 
     @cached_property
@@ -94,10 +96,21 @@ class TextTokenizer:
 
     def token_text(self, token_id: int) -> str:
         """Return one token as text for logprobs: itself where it decodes, else its vocabulary entry."""
+        known = self._token_texts.get(token_id)
+        if known is None:
+            known = self._token_texts[token_id] = self._read_token(token_id)
+        return known
+
+    def _read_token(self, token_id: int) -> str:
         text = self.decode([token_id], skip_special_tokens=False)
         if text and "\ufffd" not in text:
             return text
         return str(self._tokenizer.id_to_token(token_id) or text)
+
+    def bytes_of(self, token_id: int) -> bytes:
+        """Return what a token adds to the bytes of a text: a part of a character, for some."""
+        known = self.token_bytes
+        return known[token_id] if known is not None and token_id < len(known) else self.token_text(token_id).encode()
 
     def id_of(self, token: str) -> int | None:
         """Return the id of a vocabulary entry."""

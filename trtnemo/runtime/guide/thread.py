@@ -20,7 +20,7 @@ class CompilingThread:
     def __init__(self, compiler: GrammarCompiler | None, done: Callable[[Compiled], None]) -> None:
         self._compiler = compiler
         self._done = done
-        self._waiting: queue.SimpleQueue[Compile] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[Compile | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def put(self, command: Compile) -> None:
@@ -30,6 +30,10 @@ class CompilingThread:
             self._thread = threading.Thread(target=self._run, name="trtnemo-grammars", daemon=True)
             self._thread.start()
 
+    def stop(self) -> None:
+        """End the thread; what waits is dropped."""
+        self._waiting.put(None)
+
     def guide(self, grammar: str) -> Guide:
         """Return a guide for a grammar that was compiled before; raises ConstraintError."""
         if self._compiler is None:
@@ -37,8 +41,7 @@ class CompilingThread:
         return self._compiler.guide(grammar)
 
     def _run(self) -> None:
-        while True:
-            command = self._waiting.get()
+        while (command := self._waiting.get()) is not None:
             self._done(Compiled(command.request_id, self._error(command.grammar)))
 
     def _error(self, grammar: str) -> str | None:

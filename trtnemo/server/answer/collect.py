@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 
+from trtnemo.errors import TrtnemoError
 from trtnemo.runtime import EngineClient, SamplingParams
 from trtnemo.runtime.checked_prompt import CheckedPrompt
 from trtnemo.runtime.messages import Event, ThinkingBudget
 from trtnemo.runtime.sampler import TokenLogprob
 from trtnemo.server.answer.delta import Delta, DeltaReader
+from trtnemo.server.answer.timing import Timing
 from trtnemo.server.answer.usage import NO_COUNTS, Counts, add_counts
 from trtnemo.server.context import ServerContext
 
@@ -74,27 +75,36 @@ async def stream_all(context: ServerContext, jobs: list[Job]) -> AsyncGenerator[
     """Yield every choice's deltas as they arrive; closing the iterator aborts all of them. Raises EngineError."""
     arrived: asyncio.Queue[tuple[Job, Event]] = asyncio.Queue()
     readers = {job.index: DeltaReader(context.tokenizer, job.prompt) for job in jobs}
+    timings = {job.index: Timing(context.metrics, len(job.prompt.tokens)) for job in jobs}
     requests = {job.index: context.client.submit(job.prompt, _deliver(arrived, job), job.thinking) for job in jobs}
-    started, first = time.monotonic(), True
     try:
         while readers:
             job, event = await arrived.get()
             if job.index not in readers:
                 continue  # it came after a stop string, before the loop heard of it
+            timings[job.index].hear(event)
             delta = readers[job.index].read(event)
             if delta is None:
                 continue
             if delta.finish_reason is not None:
                 del readers[job.index]
                 context.client.abort(requests[job.index])
-            if first and delta.counts.generated:
-                context.metrics.time_to_first_token.observe(time.monotonic() - started)
-                first = False
+                timings.pop(job.index).end(delta.finish_reason)
             yield job, delta
-        context.metrics.request_seconds.observe(time.monotonic() - started)
+    except GeneratorExit:
+        _end_all(timings, "abort")
+        raise
+    except TrtnemoError:
+        _end_all(timings, "error")
+        raise
     finally:
         for request_id in requests.values():
             context.client.abort(request_id)
+
+
+def _end_all(timings: dict[int, Timing], reason: str) -> None:
+    for timing in timings.values():
+        timing.end(reason)
 
 
 def _deliver(arrived: asyncio.Queue[tuple[Job, Event]], job: Job) -> Callable[[Event], None]:

@@ -35,8 +35,8 @@ def score_of(tokenizer: TextTokenizer, score: TokenLogprob) -> dict[str, Any]:
     """Return a token's log probability, with its alternatives."""
 
     def entry(token_id: int, logprob: float) -> dict[str, Any]:
-        text = tokenizer.token_text(token_id)
-        return {"token": text, "logprob": logprob, "bytes": list(text.encode())}
+        found = tokenizer.bytes_of(token_id)
+        return {"token": tokenizer.token_text(token_id), "logprob": logprob, "bytes": list(found)}
 
     return {**entry(score.token_id, score.logprob), "top_logprobs": [entry(*item) for item in score.top]}
 

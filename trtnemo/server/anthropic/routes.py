@@ -43,10 +43,10 @@ def messages_router(context: ServerContext) -> APIRouter:
 
     @router.post("/v1/messages")
     async def create(request: Request) -> Response:
+        context.admission.require()
         body = await read_body(request, MessagesRequest)
         if body.max_tokens is None:
             raise RequestError("'max_tokens': Field required", parameter="max_tokens")
-        context.admission.require()
         call = await asyncio.to_thread(_call, context, body)
         return await answer(context, request, call, body.stream, named_events)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StrictBool, model_validator
+from pydantic import Field, StrictBool, field_validator, model_validator
 
 from trtnemo.server.requests.generation import GenerationRequest
 from trtnemo.server.requests.part import OpenPart
@@ -56,6 +56,14 @@ class ChatRequest(GenerationRequest):
     continue_final_message: bool = False
     add_special_tokens: bool = False
     echo: bool = False
+
+    @field_validator("messages", mode="before")
+    @classmethod
+    def _messages_are_counted_first(cls, value: Any) -> Any:
+        """Refuse too many before one of them is read."""
+        if isinstance(value, list) and len(value) > MOST_MESSAGES:
+            raise ValueError(f"{len(value)} messages exceed {MOST_MESSAGES}")
+        return value
 
     @model_validator(mode="after")
     def _has_one_beginning(self) -> ChatRequest:

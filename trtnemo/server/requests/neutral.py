@@ -33,7 +33,6 @@ NEUTRAL_VALUES: dict[str, tuple[Any, ...]] = {
     "return_token_ids": (False,),
     "documents": ([],),
     "mm_processor_kwargs": ({},),
-    "vllm_xargs": ({},),
     "logprob_token_ids": ([],),
     "priority": (0,),
 }

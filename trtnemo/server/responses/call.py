@@ -185,9 +185,10 @@ class ResponsesCall:
         if self.over is None:
             return None
         usage = Usage([self.chat.prompt], [self.over.counts]).render()
+        cached = usage.get("prompt_tokens_details", {}).get("cached_tokens", 0)
         return {
             "input_tokens": usage["prompt_tokens"],
-            "input_tokens_details": {"cached_tokens": usage.get("prompt_tokens_details", {}).get("cached_tokens", 0)},
+            "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": 0},
             "output_tokens": usage["completion_tokens"],
             "output_tokens_details": {"reasoning_tokens": self.over.reasoning_tokens},
             "total_tokens": usage["total_tokens"],

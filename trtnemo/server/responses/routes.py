@@ -27,8 +27,8 @@ def responses_router(context: ServerContext, store: ResponseStore) -> APIRouter:
 
     @router.post("/v1/responses")
     async def create(request: Request) -> Response:
-        body = await read_body(request, ResponsesRequest)
         context.admission.require()
+        body = await read_body(request, ResponsesRequest)
         owner, items = _owner(request), items_of(body.input)
         call = await asyncio.to_thread(_call, context, store, body, items, owner)
         stored = Stored(owner, call.render, items, call.messages)

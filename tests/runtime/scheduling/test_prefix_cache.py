@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trtnemo.runtime.prefix_cache import LEAST_TOKENS, PrefixCache
+from trtnemo.runtime.scheduling.prefix_cache import LEAST_TOKENS, PrefixCache
 
 BASE = list(range(1000))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence as Items
 
 from trtnemo.backends import DraftToken, Executor, Segment
-from trtnemo.runtime.sequence import Sequence
+from trtnemo.runtime.scheduling.sequence import Sequence
 
 
 def write_drafts(executor: Executor, plan: Items[tuple[Sequence, int]]) -> None:

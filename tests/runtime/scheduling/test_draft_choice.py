@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from trtnemo.runtime import draft_length
-from trtnemo.runtime.draft_length import BatchChoice, DraftLength
+from trtnemo.runtime.scheduling import draft_length
+from trtnemo.runtime.scheduling.draft_length import BatchChoice, DraftLength
 
 
 def learn(policy: Any, costs: Any, sequences: Any = 1, accepted: Any = None) -> None:

@@ -10,8 +10,8 @@ from trtnemo.backends import Budget
 from trtnemo.runtime import SamplingParams
 from trtnemo.runtime.client import reusable_end
 from trtnemo.runtime.messages import Submit
-from trtnemo.runtime.scheduler import Scheduler
-from trtnemo.runtime.sequence import Sequence
+from trtnemo.runtime.scheduling.scheduler import Scheduler
+from trtnemo.runtime.scheduling.sequence import Sequence
 
 
 def scheduler(slots: Any = 2, max_num_tokens: Any = 10) -> Any:

@@ -26,6 +26,7 @@ class PrefixCache:
         self._proven = _Shelf()
         self._trial = _Shelf()
         self._lengths: Counter[int] = Counter()
+        self.queries, self.hits = 0, 0
 
     def __len__(self) -> int:
         return len(self._proven) + len(self._trial)
@@ -41,8 +42,10 @@ class PrefixCache:
         for length, key in _keys(tokens, sorted(self._lengths), salt):
             if length < len(tokens) and (key in self._proven or key in self._trial):
                 found = key
+        self.queries += self.budget_bytes > 0
         if found is None:
             return None
+        self.hits += 1
         if found in self._trial:
             self._proven.put(found, self._trial.take(found))
         self._proven.move_to_end(found)

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from trtnemo.backends import Executor, StepResult
 from trtnemo.errors import TrtnemoError
 from trtnemo.runtime.messages import EngineLost, Event, Failed, Finished, FinishReason, PromptScored, TokenGenerated
-from trtnemo.runtime.residency import Residency
 from trtnemo.runtime.sampler import Float32, token_logprob
-from trtnemo.runtime.scheduler import CHUNK_UNIT, ScheduledStep, Scheduler
-from trtnemo.runtime.sequence import Sequence
+from trtnemo.runtime.scheduling.residency import Residency
+from trtnemo.runtime.scheduling.scheduler import CHUNK_UNIT, ScheduledStep, Scheduler
+from trtnemo.runtime.scheduling.sequence import Sequence
 
 logger = logging.getLogger(__name__)
 Emit = Callable[[Event | EngineLost], None]
@@ -29,6 +29,8 @@ class StepOutcome:
         self._residency = residency
         self._counts = counts
         self._emit = emit
+        self.drafted_at: list[int] = []
+        self.accepted_at: list[int] = []
 
     def take(self, step: ScheduledStep, result: StepResult) -> list[int]:
         """Take a step's result; return how many drafts passed of each sequence that had any."""
@@ -94,6 +96,8 @@ class StepOutcome:
             if has_ended or not is_accepted:
                 break
         self._counts.update(verifications=1, drafted_tokens=len(drafts), accepted_tokens=accepted)
+        _count_places(self.drafted_at, len(drafts))
+        _count_places(self.accepted_at, accepted)
         if not has_ended:
             self._executor.commit(sequence.slot, 1 + accepted)
             sequence.position += 1 + accepted
@@ -140,3 +144,10 @@ class StepOutcome:
             self._residency.keep(sequence, on_trial=on_trial)
         except Exception:  # a state that cannot be kept is only run again
             logger.exception("the state of sequence %s was not kept", sequence.id)
+
+
+def _count_places(counts: list[int], number: int) -> None:
+    """Count one at each of the first places."""
+    counts.extend([0] * (number - len(counts)))
+    for place in range(number):
+        counts[place] += 1

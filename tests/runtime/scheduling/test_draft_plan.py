@@ -9,8 +9,8 @@ import pytest
 from trtnemo.backends import Budget
 from trtnemo.runtime import SamplingParams
 from trtnemo.runtime.messages import Submit
-from trtnemo.runtime.scheduler import Scheduler
-from trtnemo.runtime.sequence import Sequence
+from trtnemo.runtime.scheduling.scheduler import Scheduler
+from trtnemo.runtime.scheduling.sequence import Sequence
 
 
 def prompt(name: Any, length: Any) -> Any:

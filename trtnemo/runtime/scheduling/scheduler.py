@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from trtnemo.backends import Budget, Segment, StepBatch
-from trtnemo.runtime.sequence import Sequence
+from trtnemo.runtime.scheduling.prompt_share import PromptShare
+from trtnemo.runtime.scheduling.sequence import Sequence
 
 # Chunks end at multiples of this where they can, so that prompts with one prefix are cut alike.
 CHUNK_UNIT = 128
@@ -21,6 +22,7 @@ class ScheduledStep:
     batch: StepBatch
     sequences: tuple[Sequence, ...]
     logit_counts: tuple[int, ...]
+    prompt_tokens: int = 0
 
 
 class Scheduler:
@@ -32,6 +34,7 @@ class Scheduler:
         self.waiting: deque[Sequence] = deque()
         self.running: dict[str, Sequence] = {}
         self._free_slots = list(range(budget.slots - 1, -1, -1))
+        self.prompt_share = PromptShare(budget.max_num_tokens)
 
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence, behind those that wait with the same priority or a lower one."""
@@ -82,7 +85,7 @@ class Scheduler:
         """Return the next step, or None when there is nothing to run.
 
         Decoding sequences go first. What room they leave is shared among the prompts, so that a short one does not wait
-        for a long one that came before it.
+        for a long one that came before it; beside decoding sequences prompts have no more than keeps the step short.
         """
         prompts = [sequence for sequence in self.running.values() if not sequence.is_decoding]
         room, chosen = self.budget.max_num_tokens, []
@@ -91,6 +94,8 @@ class Scheduler:
             if length:
                 chosen.append((sequence, length))
                 room -= length
+        if chosen:
+            room = min(room, self.prompt_share.tokens())
         for place, sequence in enumerate(sorted(prompts, key=lambda item: item.uncomputed)):
             length = _chunk(sequence, room // (len(prompts) - place))
             if length:
@@ -148,4 +153,5 @@ def _assemble(chosen: list[tuple[Sequence, int]]) -> ScheduledStep:
         rows.extend(wanted)
         counts.append(len(wanted))
     batch = StepBatch(np.asarray(tokens, np.int64), tuple(segments), np.asarray(rows, np.int64), np.empty(0, np.int64))
-    return ScheduledStep(batch, tuple(sequence for sequence, _ in chosen), tuple(counts))
+    prompt_tokens = sum(length for sequence, length in chosen if not sequence.is_decoding)
+    return ScheduledStep(batch, tuple(sequence for sequence, _ in chosen), tuple(counts), prompt_tokens)

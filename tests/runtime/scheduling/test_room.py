@@ -13,9 +13,9 @@ from trtnemo import SamplingParams
 from trtnemo.backends import Budget
 from trtnemo.runtime import LoopOptions, client_over
 from trtnemo.runtime.messages import Finished, Submit
-from trtnemo.runtime.residency import Residency
-from trtnemo.runtime.scheduler import Scheduler
-from trtnemo.runtime.sequence import Sequence
+from trtnemo.runtime.scheduling.residency import Residency
+from trtnemo.runtime.scheduling.scheduler import Scheduler
+from trtnemo.runtime.scheduling.sequence import Sequence
 
 CYCLE = np.roll(np.eye(3), 1, axis=1) * 20
 

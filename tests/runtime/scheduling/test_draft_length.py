@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from trtnemo.runtime.draft_length import DraftLength
+from trtnemo.runtime.scheduling.draft_length import DraftLength
 
 
 def run(acceptance: Any, cost: Any, rounds: Any = 1500, sequences: Any = 1, seed: Any = 0) -> Any:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence as Items
 
 from trtnemo.backends import Executor, Segment
-from trtnemo.runtime.prefix_cache import PrefixCache
-from trtnemo.runtime.scheduler import Scheduler
-from trtnemo.runtime.sequence import Sequence
+from trtnemo.runtime.scheduling.prefix_cache import PrefixCache
+from trtnemo.runtime.scheduling.scheduler import Scheduler
+from trtnemo.runtime.scheduling.sequence import Sequence
 
 
 class Residency:
@@ -18,6 +18,18 @@ class Residency:
         self._scheduler = scheduler
         self.prefixes = PrefixCache(prefix_bytes)
         self.preemptions = 0
+        self._started: list[str] = []
+
+    @property
+    def pages(self) -> tuple[int, int]:
+        """Pages of KV cache that there are, and those in use; zeros where an executor has none."""
+        total = int(getattr(self._executor, "total_pages", 0))
+        return total, total - int(getattr(self._executor, "free_pages", 0))
+
+    def take_started(self) -> list[str]:
+        """Return who got a slot for the first time since this was asked."""
+        started, self._started = self._started, []
+        return started
 
     def admit(self) -> list[Sequence]:
         """Give free slots to who waits, first come first served; return those that start after a known prefix."""
@@ -34,7 +46,10 @@ class Residency:
             if preempted is not None:
                 self._executor.restore(sequence.slot, preempted)
                 sequence.preempted = None
-            elif self._start_from_prefix(sequence):
+                continue
+            if not sequence.position:
+                self._started.append(sequence.id)
+            if self._start_from_prefix(sequence):
                 reused.append(sequence)
         return reused
 

@@ -1,0 +1,1 @@
+"""Which sequences run in the next step, with what state, and what comes of it."""
