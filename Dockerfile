@@ -1,5 +1,8 @@
 # Default target: a CPU image that serves the embedded model.
-#   docker build -t trtnemo . && docker run --rm -p 8123:8123 trtnemo
+#   docker build -t trtnemo . && docker run --rm -p 127.0.0.1:8123:8123 trtnemo
+# Without keys it is for this machine alone, as -p says; for others mount a file of keys:
+#   docker run --rm -p 8123:8123 -v ./keys:/keys:ro trtnemo \
+#     trtnemo serve --recipe tiny --host 0.0.0.0 --api-key-file /keys
 # Target trtllm: this package on the TensorRT-LLM release image, for the recipes with `runtime: trtllm`.
 #   docker build --target trtllm -t trtnemo:trtllm .
 # Neither image has been built by this project's CI: it has no container engine.
@@ -28,4 +31,4 @@ WORKDIR /home/serve
 RUN trtnemo build --recipe tiny
 EXPOSE 8123
 HEALTHCHECK CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8123/health')"]
-CMD ["trtnemo", "serve", "--recipe", "tiny", "--host", "0.0.0.0"]
+CMD ["trtnemo", "serve", "--recipe", "tiny", "--host", "0.0.0.0", "--insecure"]

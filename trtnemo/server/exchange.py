@@ -18,8 +18,10 @@ from trtnemo.server.admission import EventStream
 from trtnemo.server.answer.collect import Job
 from trtnemo.server.context import ServerContext
 from trtnemo.server.failure import explain
+from trtnemo.server.requests.chat import MOST_MESSAGES
 from trtnemo.server.requests.neutral import drop_neutral
 
+LARGE_BODY = 1 << 18
 encode_json = msgspec.json.Encoder().encode
 Body = TypeVar("Body", bound=BaseModel)
 Event = dict[str, Any]
@@ -44,6 +46,8 @@ async def read_body(request: Request, kind: type[Body]) -> Body:
     """Return the typed body of a request; raises RequestError."""
     content = await request.body()  # the gate bounds it
     try:
+        if len(content) > LARGE_BODY:
+            _require_few_items(content)
         data = msgspec.json.decode(content)
     except (ValueError, RecursionError) as error:  # a lone surrogate is no text in JSON either
         raise RequestError(f"the body is not JSON: {error}") from None
@@ -51,6 +55,15 @@ async def read_body(request: Request, kind: type[Body]) -> Body:
         return kind.model_validate(drop_neutral(data, kind.model_fields))
     except ValidationError as error:
         raise explain(error, list(kind.model_fields)) from None
+
+
+def _require_few_items(content: bytes) -> None:
+    """Raise RequestError for a list of more messages than are taken, before one of them becomes an object."""
+    for name, raw in msgspec.json.decode(content, type=dict[str, msgspec.Raw]).items():
+        if name in ("messages", "input") and bytes(raw).lstrip()[:1] == b"[":
+            count = len(msgspec.json.decode(raw, type=list[msgspec.Raw]))
+            if count > MOST_MESSAGES:
+                raise RequestError(f"'{name}': {count} of them exceed {MOST_MESSAGES}", parameter=name)
 
 
 async def answer(
