@@ -18,13 +18,14 @@ from trtnemo.front.access.keys import KeyFile
 from trtnemo.front.access.limits import KeyLimits
 from trtnemo.front.access_log import AccessLog
 from trtnemo.front.gate import Gate, GateRules
+from trtnemo.front.meter import count_tokens
 
 PATHS = ("/health", "/ready", "/metrics", "/v1/models", "/page/a.js", "/v1/x")
 
 
 async def echo(request: Request) -> JSONResponse:
     body = await request.body()
-    request.scope["state"]["tokens"] = len(body)
+    count_tokens(len(body))
     return JSONResponse({"length": len(body), "id": request.scope["state"]["request_id"]})
 
 

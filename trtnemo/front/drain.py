@@ -10,6 +10,9 @@ from types import FrameType
 import uvicorn
 
 
+_LAST_WORDS = 0.3  # seconds, for errors to be written
+
+
 class DrainingServer(uvicorn.Server):
     """uvicorn, telling when it answers, and ending in three steps.
 
@@ -53,3 +56,7 @@ class DrainingServer(uvicorn.Server):
             await super().shutdown(sockets=sockets)
         finally:
             timer.cancel()
+        if self.force_exit:
+            self._cut()
+            await asyncio.sleep(_LAST_WORDS)
+            await self.lifespan.shutdown()  # uvicorn leaves it out, and reports that it was then cancelled

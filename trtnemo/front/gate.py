@@ -16,6 +16,7 @@ from trtnemo.front.access.keys import METRICS, KeyFile, key_in
 from trtnemo.front.access.limits import KeyLimits, LimitError
 from trtnemo.front.access_log import AccessLog, AccessRecord
 from trtnemo.front.errors import error_body, shortened
+from trtnemo.front.meter import METER, Meter
 
 ANONYMOUS = "-"
 _REQUEST_ID = re.compile(r"[\w.:@/+=-]{1,128}")
@@ -58,11 +59,13 @@ class Gate:
             await passing.refuse(refused)
             passing.done()
             return
+        meter = Meter()
+        METER.set(meter)  # each request is a task, with a context of its own
         try:
             await self._app(scope, passing.receive, passing.send)
         finally:
             if self._rules.limits is not None and passing.counts:
-                self._rules.limits.charge(passing.key, scope["state"].get("tokens", 0))
+                self._rules.limits.charge(passing.key, meter.tokens)
                 self._rules.limits.end(passing.key)
             passing.done()
 

@@ -21,7 +21,7 @@ from trtnemo import LLM, SamplingParams
 from trtnemo.runtime import EngineClient, LoopOptions, client_over, sampler
 from trtnemo.runtime.client import iterate
 from trtnemo.runtime.engine_loop import EngineLoop
-from trtnemo.runtime.messages import Failed, Finished, ThinkingBudget, TokenGenerated
+from trtnemo.runtime.messages import Failed, Finished, Started, ThinkingBudget, TokenGenerated
 from trtnemo.runtime.sampler import noise
 
 SAMPLES = 10_000
@@ -124,7 +124,8 @@ def test_greedy_tokens_and_ends_are_the_same_with_any_number_of_drafts(
             client.submit(client.check([number, 1, number], params), mine.append, rule)
         client.close(drain=True)
         return [
-            [event.token_id if isinstance(event, TokenGenerated) else event.reason for event in mine] for mine in events
+            [event.token_id if isinstance(event, TokenGenerated) else event.reason for event in mine[1:]]
+            for mine in events
         ]
 
     assert run(drafts) == run(0)
@@ -140,6 +141,7 @@ def test_a_budget_of_thought_is_enforced_inside_a_run_of_drafts() -> None:
         ThinkingBudget(4, 3, frozenset({3})),
     )
     client.close(drain=True)
+    assert isinstance(events.pop(0), Started)
     assert [event.token_id for event in events[:-1]] == [1, 1, 1, 1, 3, 1, 1, 1, 1]
     assert sum(event.accepted for event in events[:-1]) < sum(event.drafted for event in events[:-1])
 

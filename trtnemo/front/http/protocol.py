@@ -12,6 +12,7 @@ from trtnemo.front.errors import error_bytes
 
 LARGEST_HEAD = 1 << 16
 logger = logging.getLogger(__name__)
+logger.setLevel(logging.ERROR)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -26,6 +27,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
+        self.logger = logger  # uvicorn's own has a line for every client that speaks no HTTP
         self._timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._is_in_head = True

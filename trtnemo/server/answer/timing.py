@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from trtnemo.front.meter import count_tokens
 from trtnemo.runtime.messages import Event, Started, TokenGenerated
 from trtnemo.server.metrics import ServerMetrics
 
@@ -18,6 +19,7 @@ class Timing:
         self._first = self._last = 0.0
         self._tokens = 0
         metrics.prompt_length.observe(prompt_tokens)
+        count_tokens(prompt_tokens)
 
     def hear(self, event: Event) -> None:
         """Note when an event came."""
@@ -41,6 +43,7 @@ class Timing:
         metrics.finished.labels(reason).inc()
         metrics.request_seconds.labels(reason).observe(time.monotonic() - self._asked)
         metrics.answer_length.observe(self._tokens)
+        count_tokens(self._tokens)
         if self._tokens:
             metrics.decode_seconds.observe(self._last - self._first)
         if self._tokens > 1:
