@@ -93,6 +93,7 @@ def require_files(wheel: Any, has_native: Any) -> None:
         "trtnemo/recipes/tiny.yaml",
         "trtnemo/plugins/mamba2/op.py",
         "trtnemo/assets/tiny/model.safetensors",
+        "trtnemo/front/page/static/index.html",
     ):
         assert expected in names
     assert not any(name.startswith(("tests", "training", "plugins", "native")) for name in names)

@@ -1,1 +1,1 @@
-"""What stands before a server that people may reach: keys, limits, bounds, logs. It knows no engine and no model."""
+"""What stands before a server that people may reach: keys, limits, bounds, logs, a page. It knows no engine."""

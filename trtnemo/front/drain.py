@@ -9,7 +9,6 @@ from types import FrameType
 
 import uvicorn
 
-
 _LAST_WORDS = 0.3  # seconds, for errors to be written
 
 

@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from trtnemo import __version__
 from trtnemo.errors import RequestError, TrtnemoError
 from trtnemo.front.errors import error_body, shortened
+from trtnemo.front.page import page_routes
 from trtnemo.server.anthropic.routes import messages_router
 from trtnemo.server.chat import ChatCall
 from trtnemo.server.completions import CompletionCall
@@ -43,6 +44,7 @@ def create_app(context: ServerContext, supervise: Supervise | None = None) -> Fa
     app.add_exception_handler(Exception, _handle_defect)
 
     app.add_middleware(CountRequests, metrics=context.metrics)
+    app.router.routes.extend(page_routes())
 
     @app.post("/v1/completions")
     async def completions(request: Request) -> Response:
