@@ -26,8 +26,9 @@ engine: $(VENV)/.installed  ## build the engine of RECIPE (default: tiny)
 serve: $(VENV)/.installed  ## serve the engine of RECIPE
 	$(BIN)/trtnemo serve --recipe $(RECIPE)
 
-clients: $(VENV)/.installed-dev  ## run the model card's API examples, tool calls and streams against tiny, with OpenAI's client
-	$(BIN)/python scripts/clients.py
+clients: $(VENV)/.installed-dev  ## run the model card's API examples and other clients against tiny: openai, anthropic, pydantic-ai, npm's ai
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pydantic-ai-slim[openai]>=1'
+	$(BIN)/python -m scripts.clients
 
 test: $(VENV)/.installed-dev  ## run the tests, except those below
 	$(TESTS)

@@ -1,9 +1,9 @@
-"""Run the model card's API examples and others against `tiny`, with OpenAI's own client, with and without streaming.
+"""Run the model card's API examples and other clients against `tiny`, with and without streaming.
 
 Starts its own server on a free port; each example runs with that port in place of 8123 and no other change. Exits 1
 when an answer is wrong.
 
-usage: python scripts/clients.py [--drafts N]
+usage: python -m scripts.clients [--drafts N]
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from openai import OpenAI
+
+from scripts.typed_clients import typed_checks
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 BASE_URL = "http://localhost:8123/v1"
@@ -131,7 +134,7 @@ def main() -> None:
     parser.add_argument("--drafts", type=int, default=3, help="tokens drafted by the MTP head [default: 3]")
     failed = 0
     with server(parser.parse_args().drafts) as url:
-        for what, text, is_right in checks(url):
+        for what, text, is_right in chain(checks(url), typed_checks(url)):
             print(f"{'ok   ' if is_right else 'WRONG'} {what}\n      " + text.replace("\n", "\n      "))
             failed += not is_right
     sys.exit(1 if failed else 0)
