@@ -180,11 +180,12 @@ def test_a_call_that_the_template_writes_is_read_back(arguments: Any) -> None:
 CODE = {"w": {"properties": {"code": {"type": "string"}}}}
 
 
-def test_a_call_cut_off_inside_code_that_holds_its_own_tags_is_no_call() -> None:
+def test_a_call_cut_off_inside_code_that_holds_its_own_tags_has_what_was_certain() -> None:
     text = "<tool_call>\n<function=w>\n<parameter=code>\nx = '</function>'\nimport os\nlong code that "
     answer = read_answer(text, AnswerFormat(REASONING, tools=TOOLS, schemas=CODE))
-    assert answer.tool_calls == []
-    assert answer.content.strip() == text.strip()
+    (call,) = answer.tool_calls
+    assert call.arguments_json == '{"code": "x = \''
+    assert answer.content == ""
 
 
 @pytest.mark.parametrize(

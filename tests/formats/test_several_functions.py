@@ -29,6 +29,6 @@ def test_every_function_of_a_block_is_a_call_and_prose_between_them_is_told(pros
     assert (content or "").strip() == prose.strip()
 
 
-def test_a_block_with_a_function_that_is_none_stays_text() -> None:
+def test_a_function_that_is_none_behind_one_in_a_block_stays_text() -> None:
     text = f"<tool_call>\n{function('f', 1)}<function=>\n</function>\n</tool_call>"
-    assert calls(text) == (text, [])
+    assert calls(text) == ("<function=>\n</function>", [("f", {"x": "1"})])

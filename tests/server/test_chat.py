@@ -49,13 +49,22 @@ def ask_streamed(url: Any, **body: Any) -> tuple[list[dict[str, Any]], Any]:
                 assert delta["reasoning"] == delta["reasoning_content"]
                 message["reasoning"] = message.get("reasoning", "") + delta["reasoning"]
             for call in delta.get("tool_calls", []):
-                assert call["index"] == len(message.setdefault("tool_calls", []))
-                message["tool_calls"].append(call)
+                join_call(message.setdefault("tool_calls", []), call)
             if item["logprobs"]:
                 choice["logprobs"] = (choice["logprobs"] or []) + item["logprobs"]["content"]
             choice["finish_reason"] = item["finish_reason"]
     assert read[-1]["choices"] == []
     return [choices[index] for index in sorted(choices)], read[-1]["usage"]
+
+
+def join_call(calls: list[dict[str, Any]], delta: dict[str, Any]) -> None:
+    """Take a delta of a call in: its beginning, or more of its arguments."""
+    if "id" in delta:
+        assert delta["index"] == len(calls)
+        calls.append({**delta, "function": dict(delta["function"])})
+    else:
+        assert delta["index"] == len(calls) - 1
+        calls[-1]["function"]["arguments"] += delta["function"]["arguments"]
 
 
 BOTH = pytest.mark.parametrize("asks", [ask, ask_streamed], ids=["whole", "streamed"])

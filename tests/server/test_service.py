@@ -28,10 +28,12 @@ def test_models_health_and_metrics(client: Any, tiny_url: Any) -> None:
     )
     assert metric(tiny_url, "trtnemo_generated_tokens_total") == before + 7
     httpx.get(f"{tiny_url}/no/such/path")
+    httpx.get(f"{tiny_url}/v1/responses/resp_of_nobody")
     counts = [line for line in httpx.get(f"{tiny_url}/metrics").text.splitlines() if "requests_total{" in line]
     assert any('endpoint="/v1/completions",status="200"' in line for line in counts)
     assert any('endpoint="unknown",status="404"' in line for line in counts)
-    assert not any("/no/such/path" in line for line in counts)
+    assert any('endpoint="/v1/responses/{response_id}",status="404"' in line for line in counts)
+    assert not any("/no/such/path" in line or "resp_of_nobody" in line for line in counts)
 
 
 def metric(url: Any, name: Any) -> Any:

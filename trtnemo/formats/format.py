@@ -23,16 +23,37 @@ class Piece(NamedTuple):
 
 
 @dataclass(frozen=True)
+class CallBegun:
+    """A call begins; nothing takes it back."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class CallGrown:
+    """More of the JSON of its arguments."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class ToolCall:
-    """A function's name and its arguments as JSON values."""
+    """A function's name and its arguments as JSON values; the call is over.
+
+    `written`: its JSON as it was told piece by piece, where that is not how `arguments` would be written.
+    """
 
     name: str
     arguments: dict[str, Any]
+    written: str | None = None
 
     @property
     def arguments_json(self) -> str:
         """The arguments as the API carries them."""
-        return json.dumps(self.arguments, ensure_ascii=False)
+        return json.dumps(self.arguments, ensure_ascii=False) if self.written is None else self.written
+
+
+CallPart = CallBegun | CallGrown | ToolCall
 
 
 @dataclass(frozen=True)
@@ -90,8 +111,11 @@ class ToolFormat:
     tags: ClassVar[tuple[str, ...]]
     opening: ClassVar[tuple[str, ...]]
 
-    def reader(self, schemas: ToolSchemas) -> Reader[str | ToolCall]:
-        """Return a reader that yields text and calls, arguments typed by the tools' schemas."""
+    def reader(self, schemas: ToolSchemas) -> Reader[str | CallPart]:
+        """Return a reader that yields text and calls, arguments typed by the tools' schemas.
+
+        What is certain of a call comes as it is written: `CallBegun`, its JSON in pieces, and `ToolCall` in the end.
+        """
         raise NotImplementedError
 
     def calls(self, rules: Rules, tools: Sequence[CallableTool], *, many: bool, text: bool) -> str:

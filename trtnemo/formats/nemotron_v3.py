@@ -55,10 +55,9 @@ class ReasoningSplitter:
         """Drop closing tags right behind the one that closed; return whether more text may bring another."""
         if not self._just_closed:
             return False
-        rest = self._held.lstrip()
-        while rest.startswith(CLOSE):
-            self._held = rest = rest[len(CLOSE) :].lstrip()
-        self._just_closed = CLOSE.startswith(rest)  # as nothing at all does
+        while self._held.lstrip().startswith(CLOSE):
+            self._held = self._held.lstrip()[len(CLOSE) :]
+        self._just_closed = CLOSE.startswith(self._held.lstrip())  # as nothing at all does
         return self._just_closed
 
     def _next_tag(self) -> tuple[str, str] | None:

@@ -7,9 +7,19 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from trtnemo.formats import qwen3_coder_grammar as grammar
-from trtnemo.formats.format import CallableTool, ToolCall, ToolFormat, ToolSchemas, register
+from trtnemo.formats.format import (
+    CallableTool,
+    CallBegun,
+    CallGrown,
+    CallPart,
+    ToolCall,
+    ToolFormat,
+    ToolSchemas,
+    register,
+)
 from trtnemo.formats.grammar import Rules
 from trtnemo.formats.overlap import begins, overlap
+from trtnemo.formats.qwen3_coder_progress import CallProgress
 from trtnemo.formats.schema_values import as_mapping, typed
 
 START, END = "<tool_call>", "</tool_call>"
@@ -40,27 +50,65 @@ class ToolSplitter:
         self._opened = ""  # the tag before a call that is being read; a function without one begins with itself
         self._is_inside = False
         self._follows_call = False
+        self._progress = CallProgress(schemas)
+        self._sent: str | None = None  # of the call that is being read, None before it is told of
 
-    def push(self, text: str) -> Iterator[str | ToolCall]:
+    def push(self, text: str) -> Iterator[str | CallPart]:
         """Yield what is certain so far."""
         self._held += text
         yield from self._drain(is_last=False)
 
-    def finish(self) -> Iterator[str | ToolCall]:
+    def finish(self) -> Iterator[str | CallPart]:
         """Yield what was held back; a call counts without its last tag, if its function is closed."""
         yield from self._drain(is_last=True)
         if self._space and not self._follows_call:
             yield self._space
 
-    def _drain(self, *, is_last: bool) -> Iterator[str | ToolCall]:
+    def _drain(self, *, is_last: bool) -> Iterator[str | CallPart]:
         """Read until more text is needed."""
         while self._held:
             found = self._inside(is_last) if self._is_inside else self._outside(is_last)
             if found is None:
+                yield from self._grow()
                 return
             yield from found
 
-    def _outside(self, is_last: bool) -> list[str | ToolCall] | None:
+    def _grow(self) -> Iterator[CallPart]:
+        """Yield what is certain of the call that is being read."""
+        if not (self._is_inside and self._opened):
+            return
+        self._progress.advance(self._held)
+        if self._progress.name is None:
+            return
+        if self._sent is None:
+            self._space, self._follows_call, self._sent = "", True, ""
+            yield CallBegun(self._progress.name)
+        if len(self._progress.written) > len(self._sent):
+            yield CallGrown(self._progress.written[len(self._sent) :])
+            self._sent = self._progress.written
+
+    def _keep_told(
+        self, progress: CallProgress, found: list[str | ToolCall] | None, body: str
+    ) -> list[str | ToolCall] | None:
+        """Return what a block holds, so that what was certain of its first call stands, whatever came of it."""
+        first = found[0] if found else None
+        if progress.name is None or (isinstance(first, ToolCall) and first.arguments_json.startswith(progress.written)):
+            return found
+        if found and isinstance(first, ToolCall) and first.arguments == progress.arguments:
+            return [ToolCall(first.name, first.arguments, f"{progress.written}}}"), *found[1:]]
+        rest = progress.rest_of(body)
+        if rest is None:
+            return [ToolCall(progress.name, progress.arguments, progress.written)]
+        return [ToolCall(progress.name, progress.arguments, f"{progress.written}}}"), *([rest] if rest else [])]
+
+    def _end_call(self, call: ToolCall) -> list[CallPart]:
+        """Return the rest of a call, of which a part may have been told."""
+        sent, self._sent = self._sent, None
+        begun: list[CallPart] = [] if sent is not None else [CallBegun(call.name)]
+        rest = call.arguments_json[len(sent or "") :]
+        return [*begun, *([CallGrown(rest)] if rest else []), call]
+
+    def _outside(self, is_last: bool) -> list[str | CallPart] | None:
         """Return the text up to the next call, and enter that."""
         match = _TAG.search(self._held)
         if match is None:
@@ -86,7 +134,7 @@ class ToolSplitter:
             return bool(found) and name.strip() in self._schemas
         return None
 
-    def _inside(self, is_last: bool) -> list[str | ToolCall] | None:
+    def _inside(self, is_last: bool) -> list[str | CallPart] | None:
         """Return the call, or the text that turned out to be none."""
         end = (_END if self._opened else _BARE_END).search(self._held)
         again = _OPENING.search(self._held, 1)
@@ -105,20 +153,24 @@ class ToolSplitter:
             return self._leave(first, first + len(END))
         return self._leave(len(self._held), len(self._held), is_cut=not self._held.rstrip().endswith(END_FUNCTION))
 
-    def _leave(self, end: int, stop: int, *, is_cut: bool = False) -> list[str | ToolCall]:
+    def _leave(self, end: int, stop: int, *, is_cut: bool = False) -> list[str | CallPart]:
         """Return the call whose body ends at `end`, or the text up to `stop`, and go on from there."""
         body, whole, self._held = self._held[:end], self._held[:stop], self._held[stop:]
         self._is_inside = False
+        progress, self._progress = self._progress, CallProgress(self._schemas)
         found = None if is_cut else parse_block(body, self._schemas)
+        if self._opened:
+            progress.advance(body)
+            found = self._keep_told(progress, found, body)
         if found is None:
             return list(self._text(self._opened + whole))
-        pieces: list[str | ToolCall] = []
+        pieces: list[str | CallPart] = []
         for item in found:
             if isinstance(item, str):
                 pieces += self._text(item)
             else:
                 self._space, self._follows_call = "", True
-                pieces.append(item)
+                pieces += self._end_call(item)
         return pieces
 
     def _text(self, text: str) -> Iterator[str]:

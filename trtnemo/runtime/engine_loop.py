@@ -199,8 +199,11 @@ class EngineLoop:
 
     def _next_step(self) -> ScheduledStep | None:
         reused = self._residency.admit()
-        for request_id in self._residency.take_started():
+        started = self._residency.take_started()
+        for request_id in started:
             self._emit(Started(request_id))
+        if started:
+            self._flush()  # not with the step's results: they are told apart by when they come
         for sequence in reused:
             self._emit(PromptReused(sequence.id, sequence.cached))
             self._counts["cached_tokens"] += sequence.cached

@@ -135,10 +135,11 @@ class ChatCall:
 
     def _chunks(self, index: int, delta: Delta, parser: AnswerParser) -> list[dict[str, Any]]:
         scores = {"content": [score_of(self.context.tokenizer, delta.logprob)]} if delta.logprob else None
-        number = parser.calls
+        number = parser.ended
         deltas: list[dict[str, Any]] = []
         for part in (*parser.push(delta.text), *(parser.finish() if delta.finish_reason else ())):
-            deltas.append(delta_of(part, number))
+            piece = delta_of(part, number)
+            deltas += [piece] if piece is not None else []
             number += isinstance(part, ToolCall)
         if scores and not deltas:
             deltas = [{}]

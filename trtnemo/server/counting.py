@@ -20,7 +20,8 @@ class CountRequests:
         async def count(message: Message) -> None:
             if message["type"] == "http.response.start":
                 # Paths that no route knows share one label: clients must not grow the set of series.
-                endpoint = scope["path"] if scope.get("route") is not None else "unknown"
+                route = getattr(scope.get("route"), "path", None)  # with names in place of what a client chose
+                endpoint = route or (scope["path"] if scope.get("endpoint") is not None else "unknown")
                 self._metrics.requests.labels(endpoint, str(message["status"])).inc()
             await send(message)
 

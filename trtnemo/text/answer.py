@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from trtnemo.formats.format import Piece, ReasoningFormat, ToolCall, ToolFormat, ToolSchemas
+from trtnemo.formats.format import CallBegun, CallPart, Piece, ReasoningFormat, ToolCall, ToolFormat, ToolSchemas
 
-Part = Piece | ToolCall
+Part = Piece | CallPart
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class AnswerParser:
         self._reasoning = form.reasoning.reader(form.open_at_start, closers) if form.reasoning else None
         self._tools = form.tools.reader(form.schemas) if form.tools else None
         self._waiting: list[Piece] | None = [] if form.needs_content and form.reasoning else None
-        self.calls = 0
+        self.calls = self.ended = 0
         self.is_thinking = form.open_at_start and form.reasoning is not None
 
     def push(self, text: str) -> Iterator[Part]:
@@ -64,16 +64,17 @@ class AnswerParser:
             else:
                 self._waiting.append(piece)
 
-    def _count(self, parts: Iterable[str | ToolCall]) -> Iterator[Part]:
+    def _count(self, parts: Iterable[str | CallPart]) -> Iterator[Part]:
         for part in parts:
-            if isinstance(part, ToolCall):
-                self.calls += 1
-                if self._form.maximum_calls is not None and self.calls > self._form.maximum_calls:
-                    continue
-            if self._waiting is not None and (isinstance(part, ToolCall) or part.strip()):
+            self.calls += isinstance(part, CallBegun)
+            most = self._form.maximum_calls
+            if not isinstance(part, str) and most is not None and self.calls > most:
+                continue
+            self.ended += isinstance(part, ToolCall)
+            if self._waiting is not None and (not isinstance(part, str) or part.strip()):
                 yield from self._waiting
                 self._waiting = None
-            yield part if isinstance(part, ToolCall) else Piece("content", part)
+            yield Piece("content", part) if isinstance(part, str) else part
 
 
 @dataclass
@@ -88,9 +89,9 @@ class Answer:
         """Append a part."""
         if isinstance(part, ToolCall):
             self.tool_calls.append(part)
-        elif part.channel == "reasoning":
+        elif isinstance(part, Piece) and part.channel == "reasoning":
             self.reasoning += part.text
-        else:
+        elif isinstance(part, Piece):
             self.content += part.text
 
 

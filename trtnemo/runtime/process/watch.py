@@ -17,7 +17,7 @@ class WatchLimits:
     """
 
     silent_seconds: float = 1.2
-    stopped_seconds: float = 4.0
+    stopped_seconds: float = 5.0
     step_seconds: float | None = 60.0
     failed_steps: int = 3
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from trtnemo.formats.format import CallBegun, CallGrown
 from trtnemo.runtime.sampler import TokenLogprob
 from trtnemo.text import Answer, Part, TextTokenizer, ToolCall
 
@@ -19,11 +20,21 @@ def message_of(answer: Answer) -> dict[str, Any]:
     return message
 
 
-def delta_of(part: Part, number: int) -> dict[str, Any]:
-    """Return a part as a delta of a stream; `number` is that of the call, if it is one."""
+def delta_of(part: Part, number: int) -> dict[str, Any] | None:
+    """Return a part as a delta of a stream, None for the end of a call; `number` is that of the call, if it is one."""
+    if isinstance(part, CallBegun):
+        function = {"name": part.name, "arguments": ""}
+        return {"tool_calls": [{"index": number, "id": call_id(), "type": "function", "function": function}]}
+    if isinstance(part, CallGrown):
+        return {"tool_calls": [{"index": number, "function": {"arguments": part.text}}]}
     if isinstance(part, ToolCall):
-        return {"tool_calls": [{"index": number, **_call(part)}]}
+        return None
     return thoughts(part.text) if part.channel == "reasoning" else {"content": part.text}
+
+
+def call_id() -> str:
+    """Return a new id of a call."""
+    return f"call_{uuid.uuid4().hex[:24]}"
 
 
 def thoughts(text: str) -> dict[str, Any]:
@@ -43,4 +54,4 @@ def score_of(tokenizer: TextTokenizer, score: TokenLogprob) -> dict[str, Any]:
 
 def _call(call: ToolCall) -> dict[str, Any]:
     function = {"name": call.name, "arguments": call.arguments_json}
-    return {"id": f"call_{uuid.uuid4().hex[:24]}", "type": "function", "function": function}
+    return {"id": call_id(), "type": "function", "function": function}

@@ -7,11 +7,12 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal
 
+from trtnemo.formats.format import CallPart, Piece
 from trtnemo.server.answer.collect import stream_all
 from trtnemo.server.answer.delta import Delta
 from trtnemo.server.answer.usage import NO_COUNTS, Counts, add_counts
 from trtnemo.server.chat import ChatCall
-from trtnemo.text import AnswerParser, ToolCall
+from trtnemo.text import AnswerParser
 
 Kind = Literal["reasoning", "content"]
 
@@ -49,7 +50,7 @@ class Over:
     stop: str | None = None
 
 
-Stretch = Begun | Grown | Ended | ToolCall | Over
+Stretch = Begun | Grown | Ended | CallPart | Over
 
 
 class Stretches:
@@ -67,7 +68,7 @@ class Stretches:
         self._counts = add_counts((self._counts, delta.counts))
         found: list[Stretch] = []
         for part in (*self._parser.push(delta.text), *(self._parser.finish() if delta.finish_reason else ())):
-            if isinstance(part, ToolCall):
+            if not isinstance(part, Piece):
                 found += [*self._end(), part]
                 continue
             if part.channel != self._kind:

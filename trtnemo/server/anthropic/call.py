@@ -8,12 +8,12 @@ from contextlib import aclosing
 from typing import Any
 
 from trtnemo.errors import RequestError, TrtnemoError
+from trtnemo.formats.format import CallBegun, CallGrown, CallPart, ToolCall
 from trtnemo.server.answer.stretches import Begun, Ended, Grown, Over, stretches_of
 from trtnemo.server.answer.usage import Usage
 from trtnemo.server.chat import ChatCall
 from trtnemo.server.context import ServerContext
 from trtnemo.server.requests.chat import ChatRequest
-from trtnemo.text import ToolCall
 
 Event = dict[str, Any]
 KINDS = {400: "invalid_request_error", 404: "not_found_error", 413: "request_too_large", 429: "rate_limit_error"}
@@ -33,6 +33,7 @@ class MessagesCall:
         self.jobs, self.grammar = self.chat.jobs, self.chat.grammar
         self.id = f"msg_{uuid.uuid4().hex}"
         self.blocks: list[Event] = []
+        self._open: Event = {}
 
     async def run(self) -> Event:
         """Return the whole message; raises EngineError."""
@@ -63,7 +64,7 @@ class MessagesCall:
         except TrtnemoError as error:
             yield error_of(error.render(), error.status if isinstance(error, RequestError) else 500)
 
-    def _events(self, stretch: Begun | Grown | Ended | ToolCall) -> Iterator[Event]:
+    def _events(self, stretch: Begun | Grown | Ended | CallPart) -> Iterator[Event]:
         index = len(self.blocks)
         if isinstance(stretch, Begun):
             yield {"type": "content_block_start", "index": index, "content_block": _block(stretch.kind, "")}
@@ -75,11 +76,13 @@ class MessagesCall:
                 yield _delta(index, {"type": "signature_delta", "signature": SIGNATURE})
             self.blocks.append(_block(stretch.kind, stretch.text))
             yield {"type": "content_block_stop", "index": index}
+        elif isinstance(stretch, CallBegun):
+            self._open = _tool_use(ToolCall(stretch.name, {}))
+            yield {"type": "content_block_start", "index": index, "content_block": self._open}
+        elif isinstance(stretch, CallGrown):
+            yield _delta(index, {"type": "input_json_delta", "partial_json": stretch.text})
         else:
-            block = _tool_use(stretch)
-            self.blocks.append(block)
-            yield {"type": "content_block_start", "index": index, "content_block": {**block, "input": {}}}
-            yield _delta(index, {"type": "input_json_delta", "partial_json": stretch.arguments_json})
+            self.blocks.append({**self._open, "input": stretch.arguments})
             yield {"type": "content_block_stop", "index": index}
 
     def _head(self, over: Over | None) -> Event:

@@ -9,13 +9,13 @@ from contextlib import aclosing
 from typing import Any
 
 from trtnemo.errors import RequestError, TrtnemoError
+from trtnemo.formats.format import CallBegun, CallGrown, CallPart, ToolCall
 from trtnemo.server.answer.stretches import Begun, Ended, Grown, Over, stretches_of
 from trtnemo.server.answer.usage import Usage
 from trtnemo.server.chat import ChatCall
 from trtnemo.server.context import ServerContext
 from trtnemo.server.responses.items import Item, call_item, message_item, reasoning_item, text_part
 from trtnemo.server.responses.request import ResponsesRequest
-from trtnemo.text import ToolCall
 
 Event = dict[str, Any]
 
@@ -36,6 +36,7 @@ class ResponsesCall:
         self.error: Item | None = None
         self.is_cancelled = False
         self._sequence = -1
+        self._open: Item = {}
 
     async def run(self) -> Item:
         """Return the whole response; raises EngineError."""
@@ -67,11 +68,11 @@ class ResponsesCall:
                     events = self._grow(stretch, item_id)
                 elif isinstance(stretch, Ended):
                     events = self._end(stretch, item_id)
-                elif isinstance(stretch, ToolCall):
-                    events = self._call(stretch)
-                else:
+                elif isinstance(stretch, Over):
                     self.over = stretch
                     events = iter(())
+                else:
+                    events = self._call(stretch)
                 for event in events:
                     yield event
         kind = "response.completed" if self._status == "completed" else "response.incomplete"
@@ -103,16 +104,24 @@ class ResponsesCall:
         yield self._part_event("response.content_part.done", item_id, part=part)
         yield from self._done(item)
 
-    def _call(self, call: ToolCall) -> Iterator[Event]:
-        item = call_item(call, is_custom=call.name in self.chat.custom)
-        field, kind = (
-            ("input", "custom_tool_call_input") if "input" in item else ("arguments", "function_call_arguments")
-        )
-        begun = {**item, field: "", "status": "in_progress"}
-        yield self._event("response.output_item.added", item=begun, output_index=self._index)
-        common = {"item_id": item["id"], "output_index": self._index}
-        yield self._event(f"response.{kind}.delta", **common, delta=item[field])
-        named = {} if field == "input" else {"name": call.name}
+    def _call(self, part: CallPart) -> Iterator[Event]:
+        """Yield the events of a call; a custom tool's text comes whole, when it is over."""
+        if isinstance(part, CallBegun):
+            self._open = call_item(ToolCall(part.name, {}, ""), is_custom=part.name in self.chat.custom)
+            begun = {**self._open, "status": "in_progress"}
+            yield self._event("response.output_item.added", item=begun, output_index=self._index)
+            return
+        is_custom = self._open["type"] == "custom_tool_call"
+        field, kind = ("input", "custom_tool_call_input") if is_custom else ("arguments", "function_call_arguments")
+        common = {"item_id": self._open["id"], "output_index": self._index}
+        if isinstance(part, CallGrown):
+            if not is_custom:
+                yield self._event(f"response.{kind}.delta", **common, delta=part.text)
+            return
+        item = {**self._open, field: call_item(part, is_custom=is_custom)[field]}
+        if is_custom:
+            yield self._event(f"response.{kind}.delta", **common, delta=item[field])
+        named = {} if is_custom else {"name": part.name}
         yield self._event(f"response.{kind}.done", **common, **named, **{field: item[field]})
         yield from self._done(item)
 
