@@ -11,7 +11,7 @@ import pytest
 from trtnemo.bench.host import Place, build, recipe_digest
 from trtnemo.bench.load.record import RunRecord
 from trtnemo.bench.load.summary import summarize
-from trtnemo.bench.sweep.sweep import NOT_RUN, found_limits, not_run, run_sweep
+from trtnemo.bench.sweep.sweep import NOT_RUN, found_limits, limits_of, not_run, run_sweep
 from trtnemo.bench.sweep.sweep_spec import Limits, SweepSpec
 from trtnemo.endpoint import free_port
 from trtnemo.errors import UsageError
@@ -96,7 +96,9 @@ def test_a_search_keeps_what_it_tried(sender: Any, tmp_path: Path, url: str) -> 
     result = json.loads(next(iter(tmp_path.rglob("search.json"))).read_text())
     assert result["concurrency"] == 2
     assert [count for _, count in found_limits(tmp_path)] == [2]
+    assert limits_of(tmp_path) == {"ttft_p99": 30}
     stricter = spec.model_copy(update={"limits": Limits(ttft_p99=1e-6, most=2)})
     assert run_sweep(stricter, tmp_path, lambda *_: None, sender).measured == 1  # another limit is another search
     assert sorted(count for _, count in found_limits(tmp_path)) == [0, 2]
+    assert limits_of(tmp_path) == {}  # no longer one answer
     assert len(list(tmp_path.rglob("run.json"))) == 3

@@ -2,55 +2,39 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 from trtnemo.bench.load.record import RunRecord
-from trtnemo.bench.load.summary import PERCENTILES, Summary
 from trtnemo.bench.sweep import charts
+from trtnemo.bench.sweep.findings import findings
+from trtnemo.bench.sweep.pictures import draw_pictures, times_of
+from trtnemo.bench.sweep.point import Point
 from trtnemo.errors import UsageError, one_line
 
 TEMPLATE = Path(__file__).parents[2] / "assets" / "report.html.jinja"
 DIGITS = 12  # of a digest; enough to tell two engines apart
 
 
-@dataclass(frozen=True)
-class Point:
-    """A run, its numbers, and what a reader is to call it."""
+def write_report(
+    points: Sequence[Point],
+    missing: Sequence[tuple[str, str]],
+    output: Path,
+    title: str,
+    limits: Mapping[str, float] | None = None,
+) -> list[Path]:
+    """Write report.html, and its charts once more as PNGs, into a folder and return their paths, the page first.
 
-    name: str
-    run: RunRecord
-    summary: Summary
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A picture of so many points; `png` is None where no point has the numbers for it."""
-
-    name: str
-    shown: int
-    png: bytes | None
-
-    @property
-    def data(self) -> str:
-        """The picture as it stands in the page."""
-        return "data:image/png;base64," + base64.b64encode(self.png or b"").decode()
-
-
-def write_report(points: Sequence[Point], missing: Sequence[tuple[str, str]], output: Path, title: str) -> list[Path]:
-    """Write report.html and its charts into a folder and return their paths, the page first.
-
-    missing: name and reason of what was not run. Raises UsageError when there is no point or the folder cannot be
-    written, MachineError without matplotlib.
+    missing: name and reason of what was not run; limits: seconds by metric, within which the best point is sought.
+    Raises UsageError when there is no point or the folder cannot be written, MachineError without matplotlib.
     """
     if not points:
         raise UsageError("there is no measured point to report", where=str(output), remedy="Run one first")
     drawn = _draw_charts(points)
-    files = {"report.html": _page(points, missing, drawn, title).encode()}
-    files |= {f"{chart.name}.png": chart.png for chart in drawn if chart.png is not None}
+    files = {"report.html": _page(points, missing, title, limits or {}).encode()}
+    files |= {f"{name}.png": data for name, data in drawn.items()}
     try:
         output.mkdir(parents=True, exist_ok=True)
         for name, data in files.items():
@@ -65,7 +49,7 @@ def _is_numbered(points: Sequence[Point]) -> bool:
     return any(len(point.name) > charts.LONGEST_LABEL for point in points)
 
 
-def _draw_charts(points: Sequence[Point]) -> list[Chart]:
+def _draw_charts(points: Sequence[Point]) -> dict[str, bytes]:
     if _is_numbered(points):
         points = [replace(point, name=str(number)) for number, point in enumerate(points, 1)]
     user, device = "tokens_per_second_per_user", "output_tokens_per_second_per_device"
@@ -74,7 +58,7 @@ def _draw_charts(points: Sequence[Point]) -> list[Chart]:
         for point in points
         if user in (found := point.summary.metrics) and device in found
     ]
-    times = [(point.name, _percentiles(point, "ttft"), _percentiles(point, "itl")) for point in points]
+    times = [(point.name, times_of(point, "ttft"), times_of(point, "itl")) for point in points]
     timed = [row for row in times if row[1] or row[2]]
     drafted = [
         (point.name, point.summary.acceptance, point.summary.tokens_per_verification, point.summary.metrics.get(user))
@@ -86,24 +70,16 @@ def _draw_charts(points: Sequence[Point]) -> list[Chart]:
         for point in points
         if point.run.prediction is not None
     ]
-    return [
-        _chart("pareto", len(places), lambda: charts.pareto_chart(places)),
-        _chart("percentiles", len(timed), lambda: charts.percentile_chart(timed)),
-        _chart("acceptance", len(drafted), lambda: charts.acceptance_chart(drafted)),
-        _chart("roofline", len(bounded), lambda: charts.roofline_chart(bounded)),
+    wanted: list[tuple[str, Sequence[object], Callable[[], bytes]]] = [
+        ("pareto", places, lambda: charts.pareto_chart(places)),
+        ("percentiles", timed, lambda: charts.percentile_chart(timed)),
+        ("acceptance", drafted, lambda: charts.acceptance_chart(drafted)),
+        ("roofline", bounded, lambda: charts.roofline_chart(bounded)),
     ]
+    return {name: draw() for name, shown, draw in wanted if shown}
 
 
-def _chart(name: str, shown: int, draw: Callable[[], bytes]) -> Chart:
-    return Chart(name, shown, draw() if shown else None)
-
-
-def _percentiles(point: Point, name: str) -> list[float]:
-    names = [f"{name}_p{share}" for share in PERCENTILES]
-    return [point.summary.metrics[key] for key in names] if point.summary.metrics.keys() >= set(names) else []
-
-
-def _page(points: Sequence[Point], missing: Sequence[tuple[str, str]], drawn: Sequence[Chart], title: str) -> str:
+def _page(points: Sequence[Point], missing: Sequence[tuple[str, str]], title: str, limits: Mapping[str, float]) -> str:
     from jinja2 import Environment, StrictUndefined
 
     def clean(value: object) -> object:
@@ -116,7 +92,8 @@ def _page(points: Sequence[Point], missing: Sequence[tuple[str, str]], drawn: Se
     same, different = _split_facts([_facts(point.run) for point in points])
     started = sorted({_minute(point.run.started) for point in points})
     return template.render(
-        title=title, points=points, missing=missing, charts={chart.name: chart for chart in drawn}, same=same,
+        title=title, points=points, missing=missing, charts=draw_pictures(points), same=same,
+        findings=findings(points, limits),
         different=different, first=started[0], last=started[-1], numbered=_is_numbered(points),
     )  # fmt: skip
 

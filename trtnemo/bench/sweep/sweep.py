@@ -133,6 +133,12 @@ def found_limits(output: Path) -> list[tuple[str, int]]:
     return [(str(item["title"]), int(item["concurrency"])) for item in found]
 
 
+def limits_of(output: Path) -> dict[str, float]:
+    """Return the limits that all searches of a directory had, none where they differ or nothing was searched."""
+    found = [read_json(file).get("limits") or {} for file in sorted(output.rglob(SEARCH))]
+    return dict(found[0]) if found and all(item == found[0] for item in found) else {}
+
+
 def not_run(output: Path) -> list[tuple[str, str]]:
     """Return (title, reason) of every point that has no result."""
     found = [read_json(file) for file in sorted(output.rglob(NOT_RUN))]

@@ -18,13 +18,15 @@ def report(directory: Path, output: Path | None, title: str | None) -> None:
     """
     from trtnemo.bench.load.record import RunRecord, find_runs
     from trtnemo.bench.load.summary import summarize
-    from trtnemo.bench.sweep.report import Point, write_report
-    from trtnemo.bench.sweep.sweep import not_run
+    from trtnemo.bench.sweep.point import Point
+    from trtnemo.bench.sweep.report import write_report
+    from trtnemo.bench.sweep.sweep import limits_of, not_run
 
     points = []
     for found in find_runs(directory):
         record = RunRecord.load(found)
         points.append(Point(record.title or found.relative_to(directory).as_posix(), record, summarize(record)))
     points.sort(key=lambda point: point.run.started)
-    written = write_report(points, not_run(directory), output or directory / "report", title or directory.name)
+    place, name = output or directory / "report", title or directory.name
+    written = write_report(points, not_run(directory), place, name, limits_of(directory))
     click.echo("\n".join(f"written: {path}" for path in written))
