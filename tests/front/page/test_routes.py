@@ -10,6 +10,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from tests.support.speaker import Speaker, context_over
 from trtnemo.front.page.routes import FOLDER, page_files, page_routes
 from trtnemo.server.app import create_app
 
@@ -67,8 +68,8 @@ def test_no_other_path_gives_a_file(client: TestClient, path: str) -> None:
 
 
 def test_the_servers_own_application_has_the_page_beside_its_endpoints() -> None:
-    context: Any = type("Context", (), {"metrics": None, "client": None})()
-    paths = {getattr(route, "path", "") for route in create_app(context).routes}
+    with context_over(Speaker("hello")) as context:
+        paths = {getattr(route, "path", "") for route in create_app(context).routes}
     assert paths >= {*FILES, "/v1/chat/completions", "/health"}
 
 
