@@ -109,3 +109,4 @@ def test_who_gives_no_key_is_told_and_can_give_it_later(guarded: tuple[Guarded, 
         page.get_by_text("Try again").click()
         give(page, KEY)
         page.locator(".text", has_text="opened").wait_for()
+        page.locator("#model option", has_text="guarded").wait_for(state="attached")

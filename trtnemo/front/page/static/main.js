@@ -17,6 +17,8 @@ const chat = new Chat((what, detail) => {
   byId("send").hidden = chat.isBusy;
   byId("stop").hidden = !chat.isBusy;
   if (hadFocus) prompt.focus(); // a button that is hidden would drop the focus
+  // it may have lacked the key that was given since
+  if (what === "ended" && !detail.error && !byId("model").value) loadModels();
   if (what === "begun") say("Answering");
   else say(detail.error ? "" : detail.isStopped ? "Stopped" : `Done: ${detail.content.slice(0, 500)}`);
 });
