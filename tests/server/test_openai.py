@@ -130,12 +130,9 @@ def streamed(client: Any, **request: Any) -> Any:
             message["content"] += choice.delta.content or ""
             message["reasoning"] += getattr(choice.delta, "reasoning", None) or ""
             for call in choice.delta.tool_calls or []:
-                if call.id:
-                    assert call.index == len(message["calls"])
-                    message["calls"].append((call.function.name, ""))
-                assert call.index == len(message["calls"]) - 1
-                name, arguments = message["calls"][-1]
-                message["calls"][-1] = (name, arguments + call.function.arguments)
+                message["calls"] += [(call.function.name, "")] if call.id else []
+                name, arguments = message["calls"][call.index]
+                message["calls"][call.index] = (name, arguments + call.function.arguments)
             reason = choice.finish_reason or reason
     return message, reason
 
