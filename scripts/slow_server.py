@@ -10,8 +10,10 @@ import time
 
 from trtnemo.cli import main
 from trtnemo.runtime.engine_loop import EngineLoop
+from trtnemo.runtime.process import EngineProcess, worker
 from trtnemo.runtime.scheduling.scheduler import ScheduledStep
 
+WORKER = "--worker"  # this script is the engine's process too
 SECONDS = float(sys.argv.pop(1))
 run_step = EngineLoop._run_step
 
@@ -22,5 +24,8 @@ def run_slowly(self: EngineLoop, step: ScheduledStep) -> None:
     run_step(self, step)
 
 
-EngineLoop._run_step = run_slowly  # type: ignore[method-assign]
+if sys.argv[1] == WORKER:
+    EngineLoop._run_step = run_slowly  # type: ignore[method-assign]
+    sys.exit(worker.main(sys.argv[2:]))
+EngineProcess.__init__.__kwdefaults__["program"] = (sys.executable, __file__, str(SECONDS), WORKER)
 sys.exit(main())

@@ -16,7 +16,7 @@ from trtnemo.backends import StepBatch, StepResult
 from trtnemo.errors import EngineError, PromptTooLongError, RequestError
 from trtnemo.runtime import client_over
 from trtnemo.runtime.client import LEAST_PLAIN, LEAST_TURN, iterate, reusable_end
-from trtnemo.runtime.messages import Finished, TokenGenerated
+from trtnemo.runtime.messages import Finished, Started, TokenGenerated
 
 # always the next of 0, 1, 2; the context has 64 tokens
 CYCLE = np.roll(np.eye(3), 1, axis=1) * 20
@@ -149,8 +149,8 @@ def test_a_handler_hears_nothing_after_its_request_is_aborted_and_the_engine_sto
     assert client.submit(client.check([0], LONG.model_copy(update={"max_tokens": 1})), other.append) != name
     executor.steps.release(100)
     client.close(drain=True)
-    assert heard == []
-    assert [type(event) for event in other] == [TokenGenerated, Finished]
+    assert [type(event) for event in heard] == [Started]
+    assert [type(event) for event in other] == [Started, TokenGenerated, Finished]
     assert client.statistics.generated_tokens == 2  # one of each: the step that ran when it was aborted
     assert client._handlers == {}
 
@@ -170,7 +170,7 @@ def test_a_client_that_closes_ends_what_runs_unless_it_drains(drain: bool, reaso
     client.submit(client.check([0], LONG), late.append)
     executor.steps.release(100)
     closing.join(30)
-    assert [type(event) for event in heard] == [TokenGenerated] * count + [Finished]
+    assert [type(event) for event in heard] == [Started, *[TokenGenerated] * count, Finished]
     assert heard[-1].reason == reason
     assert [event.message for event in late] == ["the server is shutting down"]
     assert client._handlers == {}

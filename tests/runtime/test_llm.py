@@ -18,7 +18,7 @@ from trtnemo import LLM, SamplingParams
 from trtnemo.errors import EngineError, PromptTooLongError, RequestError
 from trtnemo.runtime import client_over
 from trtnemo.runtime.client import iterate
-from trtnemo.runtime.messages import Failed, Finished, TokenGenerated
+from trtnemo.runtime.messages import Failed, Finished, Started, TokenGenerated
 
 GREEDY = SamplingParams(temperature=0, max_tokens=12, ignore_eos=True)
 PROMPTS = [np.random.default_rng(seed).integers(20, 4096, 5 + 70 * seed).tolist() for seed in range(12)]
@@ -131,6 +131,7 @@ def test_an_aborted_request_frees_its_slot_and_says_no_more(make_checkpoint: Any
     client = client_over(executor, frozenset())
     events: queue.SimpleQueue[object] = queue.SimpleQueue()
     first = client.submit(client.check([5, 6], SamplingParams(max_tokens=4000, ignore_eos=True)), events.put)
+    assert isinstance(events.get(timeout=30), Started)
     assert isinstance(events.get(timeout=30), TokenGenerated)
     client.abort(first)
     assert isinstance(list(iterate(client, client.check([7], GREEDY)))[-1], Finished)
@@ -154,7 +155,7 @@ def test_draining_finishes_what_runs_and_refuses_what_comes(make_checkpoint: Any
     client.submit(client.check([5, 6], SamplingParams(max_tokens=30, ignore_eos=True)), events.put)
     client.close(drain=True)
     received = [events.get() for _ in range(events.qsize())]
-    assert len(received) == 31
+    assert len(received) == 32
     assert received[-1] == Finished("1", "length")
 
 

@@ -200,7 +200,7 @@ def test_detokenize_keeps_special_tokens_up_to_the_vocabularys_last() -> None:
 
 def value(url: Any, name: Any) -> Any:
     lines = HTTP.get(f"{url}/metrics").text.splitlines()
-    return float(next(line for line in lines if line.startswith(f"{name} ")).split()[1])
+    return float(next((line for line in lines if line.startswith(f"{name} ")), "none 0").split()[1])
 
 
 @pytest.mark.parametrize("path", BODIES)
@@ -208,12 +208,19 @@ def test_times_are_observed_once_a_request(path: Any) -> None:
     """Of two choices too, whole and streamed."""
     with speaking("one two three four") as url:
         changes: tuple[dict[str, Any], ...] = ({"stream": True}, {"n": 2}, {"n": 2, "stream": True})
-        for number, more in enumerate(changes, 1):
+        choices = 0
+        for more in changes:
             assert HTTP.post(url + path, json={**BODIES[path], **more}).status_code == 200
-            assert value(url, "trtnemo_time_to_first_token_seconds_count") == number
-            assert value(url, "trtnemo_request_seconds_count") == number
-        first, whole = (value(url, f"trtnemo_{name}_seconds_sum") for name in ("time_to_first_token", "request"))
-        assert 0 < first <= whole
+            choices += more.get("n", 1)
+            for name in ("time_to_first_token", "queue", "prefill", "decode"):
+                assert value(url, f"trtnemo_{name}_seconds_count") == choices
+            assert value(url, 'trtnemo_request_seconds_count{finish_reason="stop"}') == choices
+        queue, prefill, first = (
+            value(url, f"trtnemo_{name}_seconds_sum") for name in ("queue", "prefill", "time_to_first_token")
+        )
+        assert 0 < first <= value(url, 'trtnemo_request_seconds_sum{finish_reason="stop"}')
+        assert queue + prefill == pytest.approx(first, abs=1e-3)
+        assert value(url, 'trtnemo_finished_total{finish_reason="stop"}') == choices
 
 
 def test_a_request_without_a_token_has_no_time_to_its_first() -> None:
@@ -221,7 +228,8 @@ def test_a_request_without_a_token_has_no_time_to_its_first() -> None:
         body = {**BODIES[TEXT], "max_tokens": 0, "echo": True}
         assert HTTP.post(url + TEXT, json=body).json()["choices"][0]["text"] == "Hi"
         assert value(url, "trtnemo_time_to_first_token_seconds_count") == 0
-        assert value(url, "trtnemo_request_seconds_count") == 1
+        assert value(url, 'trtnemo_request_seconds_count{finish_reason="stop"}') == 0
+        assert value(url, 'trtnemo_request_seconds_count{finish_reason="length"}') == 1
 
 
 def test_a_stop_string_ends_the_engines_work_too() -> None:
