@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from trtnemo.front.gate import Gate, GateRules
 from trtnemo.front.http.descriptors import connections_within
 from trtnemo.front.http.protocol import bounded
 from trtnemo.front.listen import bind, bind_unix, listen, url_of
+from trtnemo.front.traces import traced
 from trtnemo.recipe import CpuRecipe
 from trtnemo.recipe.runtimes import OwnServer
 from trtnemo.runtime import EngineClient, load_tokenizer
@@ -100,7 +102,7 @@ def guarded(
         trusted_hosts=options.trusted_hosts,
         largest_body=max(_LEAST_BODY, min(longest, _MOST_BODY)),
     )
-    return Gate(with_origins(app, options.cors_origins), rules, AccessLog(options.access_log), tell)
+    return Gate(with_origins(traced(app, os.environ), options.cors_origins), rules, AccessLog(options.access_log), tell)
 
 
 def with_origins(app: Any, origins: tuple[str, ...]) -> Any:
