@@ -37,7 +37,9 @@ Supervise = Callable[[], Awaitable[None]]
 
 def create_app(context: ServerContext, supervise: Supervise | None = None) -> FastAPI:
     """Return the application that serves one engine; `supervise` runs as long as it does."""
-    app = FastAPI(title="trtnemo", version=__version__, openapi_url=None, lifespan=_lifespan(supervise))
+    app = FastAPI(
+        title="trtnemo", version=__version__, openapi_url=None, redirect_slashes=False, lifespan=_lifespan(supervise)
+    )
     app.add_exception_handler(TrtnemoError, _handle_trtnemo_error)
     app.add_exception_handler(HTTPException, _handle_http_error)
     app.add_exception_handler(ClientDisconnect, _handle_leaving)

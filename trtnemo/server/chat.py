@@ -14,7 +14,7 @@ from trtnemo.runtime import SamplingParams
 from trtnemo.runtime.messages import ThinkingBudget
 from trtnemo.server.answer.collect import Choice, make_jobs, run_all, stream_all
 from trtnemo.server.answer.delta import Delta
-from trtnemo.server.answer.parts import delta_of, message_of, score_of
+from trtnemo.server.answer.parts import delta_of, message_of, prompt_scores, score_of
 from trtnemo.server.answer.usage import Usage
 from trtnemo.server.context import ServerContext
 from trtnemo.server.prompt.constraint import calls_of, constraint
@@ -106,7 +106,16 @@ class ChatCall:
             **self._head("chat.completion"),
             "choices": [self._choice(choice) for choice in choices],
             "usage": Usage([self.prompt], [choice.counts for choice in choices]).render(),
+            **self._of_prompt(choices[0]),
         }
+
+    def _of_prompt(self, first: Choice) -> dict[str, Any]:
+        """Return what is told of the prompt, where it is asked for."""
+        told: dict[str, Any] = {"prompt_token_ids": self.prompt} if self.request.return_token_ids else {}
+        if self.request.prompt_logprobs is not None:
+            scores = prompt_scores(self.context.tokenizer, self.prompt, first.prompt_logprobs)
+            told["prompt_logprobs"] = scores
+        return told
 
     def _choice(self, choice: Choice) -> dict[str, Any]:
         answer = read_answer(choice.text, self.format)
@@ -116,13 +125,15 @@ class ChatCall:
             "message": message_of(answer),
             "logprobs": {"content": scores} if self.request.logprobs else None,
             "finish_reason": _reason(choice.finish_reason, bool(answer.tool_calls)),
+            **({"token_ids": choice.token_ids} if self.request.return_token_ids else {}),
         }
 
     async def stream(self) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the answer in chunks."""
         parsers = {job.index: AnswerParser(self.format) for job in self.jobs}
+        told = {"prompt_token_ids": self.prompt} if self.request.return_token_ids else {}
         for job in self.jobs:
-            yield self._chunk(job.index, {"role": "assistant", "content": ""})
+            yield {**self._chunk(job.index, {"role": "assistant", "content": ""}), **told}
         counted = Usage([self.prompt])
         async with aclosing(stream_all(self.context, self.jobs)) as deltas:
             async for job, delta in deltas:
@@ -141,9 +152,12 @@ class ChatCall:
             piece = delta_of(part, number)
             deltas += [piece] if piece is not None else []
             number += isinstance(part, ToolCall)
-        if scores and not deltas:
+        tells_tokens = self.request.return_token_ids and delta.token_ids
+        if (scores or tells_tokens) and not deltas:
             deltas = [{}]
         chunks = [self._chunk(index, item, None if place else scores) for place, item in enumerate(deltas)]
+        if tells_tokens:
+            chunks[0]["choices"][0]["token_ids"] = list(delta.token_ids)
         if delta.finish_reason:
             chunks.append(self._chunk(index, {}, None, _reason(delta.finish_reason, parser.calls > 0)))
         return chunks

@@ -14,6 +14,7 @@ from trtnemo.runtime import SamplingParams
 from trtnemo.runtime.sampler import TokenLogprob
 from trtnemo.server.answer.collect import Choice, Job, make_jobs, run_all, stream_all
 from trtnemo.server.answer.delta import Delta
+from trtnemo.server.answer.parts import prompt_scores
 from trtnemo.server.answer.usage import Usage
 from trtnemo.server.context import ServerContext
 from trtnemo.server.prompt.constraint import constraint
@@ -81,7 +82,8 @@ class CompletionCall:
                 if job.index in waiting and (delta.prompt_logprobs is not None or not is_scored):
                     waiting.remove(job.index)
                     yield {**self._prompt_chunk(job, delta, offsets), **self._so_far(counted)}
-                if delta.text or delta.logprob or delta.finish_reason:
+                is_told = self.request.return_token_ids and delta.token_ids
+                if delta.text or delta.logprob or delta.finish_reason or is_told:
                     yield {**self._chunk(job, delta, offsets), **self._so_far(counted)}
         if self.request.include_usage:
             yield {**self.head, "choices": [], "usage": counted.render()}
@@ -101,11 +103,16 @@ class CompletionCall:
 
     def _chunk(self, job: Job, delta: Delta, offsets: dict[int, int]) -> dict[str, Any]:
         if delta.logprob is None:
-            return self._one(job, delta.text, None, delta.finish_reason)
+            return self._with_tokens(self._one(job, delta.text, None, delta.finish_reason), delta)
         scores = _Scores(self.context.tokenizer, offsets[job.index])
         scores.add(delta.logprob)
         offsets[job.index] = scores.offset
-        return self._one(job, delta.text, scores, delta.finish_reason)
+        return self._with_tokens(self._one(job, delta.text, scores, delta.finish_reason), delta)
+
+    def _with_tokens(self, chunk: dict[str, Any], delta: Delta) -> dict[str, Any]:
+        if self.request.return_token_ids:
+            chunk["choices"][0]["token_ids"] = list(delta.token_ids)
+        return chunk
 
     def _one(self, job: Job, text: str, scores: _Scores | None, reason: str | None) -> dict[str, Any]:
         rendered = scores.render() if scores else None
@@ -128,7 +135,18 @@ class CompletionCall:
             "text": prefix + choice.text,
             "logprobs": scores.render() if scores else None,
             "finish_reason": choice.finish_reason,
+            **self._of_tokens(choice),
         }
+
+    def _of_tokens(self, choice: Choice) -> dict[str, Any]:
+        """Return a choice's token ids and its prompt's scores, where they are asked for."""
+        told: dict[str, Any] = {}
+        prompt = choice.job.prompt.tokens
+        if self.request.return_token_ids:
+            told |= {"token_ids": choice.token_ids, "prompt_token_ids": list(prompt)}
+        if self.request.prompt_logprobs is not None:
+            told["prompt_logprobs"] = prompt_scores(self.context.tokenizer, prompt, choice.prompt_logprobs)
+        return told
 
 
 class _Scores:

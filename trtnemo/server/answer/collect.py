@@ -46,6 +46,11 @@ class Choice:
         self.prompt_logprobs = delta.prompt_logprobs or self.prompt_logprobs
         self.finish_reason = delta.finish_reason or self.finish_reason
 
+    @property
+    def token_ids(self) -> list[int]:
+        """The tokens, a stop token included."""
+        return [token for delta in self.deltas for token in delta.token_ids]
+
 
 def make_jobs(
     client: EngineClient,

@@ -22,6 +22,7 @@ class Delta:
     prompt_logprobs: tuple[TokenLogprob | None, ...] | None = None
     finish_reason: str | None = None
     stop: str | None = None
+    token_ids: tuple[int, ...] = ()
 
 
 class DeltaReader:
@@ -43,7 +44,8 @@ class DeltaReader:
         if isinstance(event, TokenGenerated):
             text, counts = self._stream.push(event.token_id), Counts(1, event.drafted, int(event.accepted))
             stop = self._stream.matched_stop
-            return Delta(text, counts, event.logprob, finish_reason="stop" if stop is not None else None, stop=stop)
+            reason, ids = "stop" if stop is not None else None, (event.token_id,)
+            return Delta(text, counts, event.logprob, finish_reason=reason, stop=stop, token_ids=ids)
         if isinstance(event, Finished):
             return Delta(self._stream.finish(), finish_reason=event.reason)
         return None

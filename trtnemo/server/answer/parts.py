@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from trtnemo.formats.format import CallBegun, CallGrown
@@ -50,6 +51,24 @@ def score_of(tokenizer: TextTokenizer, score: TokenLogprob) -> dict[str, Any]:
         return {"token": tokenizer.token_text(token_id), "logprob": logprob, "bytes": list(found)}
 
     return {**entry(score.token_id, score.logprob), "top_logprobs": [entry(*item) for item in score.top]}
+
+
+def prompt_scores(
+    tokenizer: TextTokenizer, tokens: Sequence[int], scores: Sequence[TokenLogprob | None] | None
+) -> list[Any] | None:
+    """Return a prompt's log probabilities in vLLM's form: by token id, the prompt's own among the alternatives."""
+    if scores is None:
+        return None
+
+    def entry(token_id: int, logprob: float) -> dict[str, Any]:
+        return {"logprob": logprob, "decoded_token": tokenizer.token_text(token_id)}
+
+    return [
+        None
+        if score is None
+        else {str(token): entry(token, value) for token, value in (*score.top, (score.token_id, score.logprob))}
+        for _, score in zip(tokens, scores, strict=True)
+    ]
 
 
 def _call(call: ToolCall) -> dict[str, Any]:

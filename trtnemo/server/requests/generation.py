@@ -44,7 +44,6 @@ class GenerationRequest(SamplingFields, StructureFields):
     prompt_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     truncate_prompt_tokens: Annotated[int, Field(ge=1)] | None = None
     return_token_ids: bool = False
-    return_tokens_as_token_ids: bool = False
     cache_salt: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     priority: Annotated[int, Field(ge=-(2**31), lt=2**31)] = 0
     stream: bool = False
@@ -68,6 +67,8 @@ class GenerationRequest(SamplingFields, StructureFields):
 
     @model_validator(mode="after")
     def _check_together(self) -> GenerationRequest:
+        if self.prompt_logprobs is not None and self.stream:
+            raise ValueError("'prompt_logprobs' is answered whole, and not streamed")
         if self.stream_options is not None and not self.stream:
             raise ValueError("'stream_options' needs 'stream': true")
         if self.max_tokens is not None and self.min_tokens > self.max_tokens:
