@@ -103,14 +103,16 @@ def test_a_server_speaks_tls_and_over_a_unix_socket(tiny_engine: Any, server_pro
         assert client.post("/v1/completions", json=ASK).status_code == 200
 
 
-def test_pages_of_named_origins_may_call_and_no_others(tiny_engine: Any, server_process: Any) -> None:
-    _, url = server_process(
-        tiny_engine, "--set", "server.cors_origins=[https://a.test]", "--set", "server.root_path=/x"
-    )
+def test_pages_of_named_origins_may_call_and_no_others(tiny_engine: Any, server_process: Any, key_file: Path) -> None:
+    options = ["--api-key-file", str(key_file), "--set", "server.root_path=/behind/a/proxy"]
+    _, url = server_process(tiny_engine, *options, "--set", "server.cors_origins=[https://a.test]")
     for origin, expected in (("https://a.test", "https://a.test"), ("https://b.test", None)):
         headers = {"origin": origin, "access-control-request-method": "POST"}
         asked = httpx.options(f"{url}/v1/completions", headers=headers)
         assert asked.headers.get("access-control-allow-origin") == expected
+        refused = httpx.post(f"{url}/v1/completions", json=ASK, headers={"origin": origin})
+        assert refused.status_code == 401
+        assert refused.headers.get("access-control-allow-origin") == expected  # so that a page can read it
 
 
 def test_names_and_settings_of_serving_ask_for_no_other_engine(tiny_engine: Any, server_process: Any) -> None:

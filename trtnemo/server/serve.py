@@ -64,7 +64,8 @@ def serve_engine(
     if options.unix_socket is None:
         require_guarded(options.host, has_keys=keys is not None, insecure=options.insecure)
     _require_tls_files(options)
-    limits = WatchLimits(step_seconds=None if interpret else options.step_seconds)
+    is_reference = interpret or (engine.manifest.runtime == "cpu" and not engine.is_packed)  # a step may take any time
+    limits = WatchLimits(step_seconds=None if is_reference else options.step_seconds)
     line = EngineProcess(engine.directory, interpret=interpret, limits=limits)
     with _bind(options) as listener:
         try:
@@ -89,7 +90,7 @@ def serve_engine(
 
 def guarded(
     app: Any, context: ServerContext, options: OwnServer, keys: KeyFile | None, tell: Callable[[str], None]
-) -> Gate:
+) -> Any:
     """Return an application behind the gate that the options ask for."""
     asked = (options.requests_per_minute, options.tokens_per_minute, options.concurrency)
     longest = context.client.budget.max_seq_len * context.tokenizer.longest_token * _BYTES_A_CHARACTER
@@ -102,7 +103,9 @@ def guarded(
         trusted_hosts=options.trusted_hosts,
         largest_body=max(_LEAST_BODY, min(longest, _MOST_BODY)),
     )
-    return Gate(with_origins(traced(app, os.environ), options.cors_origins), rules, AccessLog(options.access_log), tell)
+    gate = Gate(traced(app, os.environ), rules, AccessLog(options.access_log), tell)
+    # outermost: a page asks first without a key, and has to be able to read a refusal
+    return with_origins(gate, options.cors_origins)
 
 
 def with_origins(app: Any, origins: tuple[str, ...]) -> Any:
@@ -129,7 +132,7 @@ def _require_tls_files(options: OwnServer) -> None:
             raise UsageError("is not a file", where=path)
 
 
-def _config(app: Gate, options: OwnServer) -> uvicorn.Config:
+def _config(app: Any, options: OwnServer) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         log_level="warning",
@@ -150,7 +153,7 @@ def _url(options: OwnServer, listener: socket.socket) -> str:
     if options.unix_socket is not None:
         return f"unix:{options.unix_socket}"
     scheme = "https" if options.tls_certificate else "http"
-    return url_of(options.host, listener.getsockname()[1], scheme) + options.root_path
+    return url_of(options.host, listener.getsockname()[1], scheme)
 
 
 def load_context(

@@ -145,7 +145,7 @@ class EngineProcess:
             self._lose(reason)
             await asyncio.sleep(restart_delay(useless_lives))
             self.restarts += 1
-            await asyncio.to_thread(self._spawn)
+            self._spawn()  # on this thread: the process is to die with the one that started it
 
     async def _live(self) -> str:
         """Return why a life ended, when it has."""

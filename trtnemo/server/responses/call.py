@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -35,15 +35,22 @@ class ResponsesCall:
         self.over: Over | None = None
         self.error: Item | None = None
         self.is_cancelled = False
+        self.settle: Callable[[], None] = lambda: None  # called once, when nothing more will come
         self._sequence = -1
         self._open: Item = {}
 
     async def run(self) -> Item:
         """Return the whole response; raises EngineError."""
-        async with aclosing(self._events()) as events:
-            async for _ in events:
-                pass
-        return self.render()
+        try:
+            async with aclosing(self._events()) as events:
+                async for _ in events:
+                    pass
+            return self.render()
+        except TrtnemoError as error:
+            self.error = {"code": "server_error", "message": error.render()}
+            raise
+        finally:
+            self._finish()
 
     async def stream(self) -> AsyncGenerator[Event, None]:
         """Yield the events; a failure is the last one."""
@@ -54,6 +61,13 @@ class ResponsesCall:
         except TrtnemoError as error:
             self.error = {"code": "server_error", "message": error.render()}
             yield self._event("response.failed", response=self.render())
+        finally:
+            self._finish()
+
+    def _finish(self) -> None:
+        """Note an answer that nobody waited for, and have the response kept as it is now."""
+        self.is_cancelled = self.is_cancelled or (self.over is None and self.error is None)
+        self.settle()
 
     async def _events(self) -> AsyncGenerator[Event, None]:
         yield self._event("response.created", response=self.render())

@@ -34,10 +34,14 @@ def responses_router(context: ServerContext, store: ResponseStore) -> APIRouter:
         stored = Stored(owner, call.render, items, call.messages)
         if body.background:
             return await _in_background(context, store, call, stored, running)
-        response = await answer(context, request, call, body.stream, named_events)
+        call.settle = lambda: store.settle(call.id, call.render())
         if body.store:
-            store.put(call.id, stored)  # a streamed one is kept from its first event on
-        return response
+            store.put(call.id, stored)  # from now on: its stream tells the id
+        try:
+            return await answer(context, request, call, body.stream, named_events)
+        except BaseException:  # nobody was told of it
+            store.forget(call.id)
+            raise
 
     @router.get("/v1/responses/{response_id}")
     async def get(request: Request, response_id: str) -> Response:
@@ -102,12 +106,9 @@ async def _in_background(
     async def run() -> None:
         try:
             await call.run()
-        except TrtnemoError as error:
-            call.error = {"code": "server_error", "message": error.render()}
-        except asyncio.CancelledError:
-            call.is_cancelled = call.over is None
+        except (TrtnemoError, asyncio.CancelledError):
+            return  # the call says so itself
         finally:
-            stored.cancel = None
             places.give_back()
 
     task = asyncio.ensure_future(run())
@@ -119,6 +120,7 @@ async def _in_background(
         task.cancel()
 
     stored.cancel = cancel
+    call.settle = lambda: store.settle(call.id, call.render())
     store.put(call.id, stored)
     return JSONResponse(call.render())
 

@@ -51,8 +51,19 @@ class ResponseStore:
             return
         self._drop(response_id)
         stored.created = self._clock()
-        stored.nbytes = len(json.dumps([stored.response(), stored.items, stored.messages]))
+        stored.nbytes = _size(stored)
         self._kept[response_id] = stored
+        self._bytes += stored.nbytes
+        self._trim()
+
+    def settle(self, response_id: str, response: Item) -> None:
+        """Keep what a response is in the end, and nothing of what made it, unless it was forgotten meanwhile."""
+        stored = self._kept.get(response_id)
+        if stored is None:
+            return
+        stored.response, stored.cancel = lambda: response, None
+        self._bytes -= stored.nbytes
+        stored.nbytes = _size(stored)
         self._bytes += stored.nbytes
         self._trim()
 
@@ -69,6 +80,10 @@ class ResponseStore:
         self.get(response_id, owner)
         self._drop(response_id)
 
+    def forget(self, response_id: str) -> None:
+        """Drop a response, if it is there."""
+        self._drop(response_id)
+
     def _trim(self) -> None:
         oldest = self._clock() - self._most_seconds
         while self._kept:
@@ -82,3 +97,7 @@ class ResponseStore:
         dropped = self._kept.pop(response_id, None)
         if dropped is not None:
             self._bytes -= dropped.nbytes
+
+
+def _size(stored: Stored) -> int:
+    return len(json.dumps([stored.response(), stored.items, stored.messages]))
