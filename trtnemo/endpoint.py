@@ -50,6 +50,8 @@ def served_models(base: str) -> list[str]:
 
     try:
         response = httpx.get(f"{base}/v1/models", headers=authorization(), timeout=30)
+        if response.status_code == 401:
+            raise ServerError("needs an API key", where=shown(base), remedy="Put it into OPENAI_API_KEY")
         response.raise_for_status()
         names = [str(item["id"]) for item in response.json()["data"]]
         names[0]  # an empty list is not an answer

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from trtnemo.front.access.keys import KeyFile
 from trtnemo.front.access.limits import KeyLimits
 from trtnemo.front.access_log import AccessLog
 from trtnemo.front.gate import Gate, GateRules
-from trtnemo.front.meter import count_tokens
+from trtnemo.front.meter import count_tokens, hold
 
 PATHS = ("/health", "/ready", "/metrics", "/v1/models", "/page/a.js", "/v1/x")
 
@@ -130,6 +132,69 @@ async def test_a_body_beyond_the_limit_is_413_announced_or_not() -> None:
         assert (await asker.post("/v1/x", content=b"x" * 40)).json()["length"] == 40
 
 
+async def test_a_pipe_that_nobody_reads_holds_up_nobody() -> None:
+    reader, writer = os.pipe()
+    stream = open(writer, "w")  # noqa: SIM115 - closed when its thread has let go of it
+    log = AccessLog("json", stream)
+    async with client(GateRules(), log) as asker:
+        for _ in range(800):  # a pipe holds 64 KiB, and a line has 200 bytes
+            assert await status(asker, "/health") == 200
+    threading.Thread(target=lambda: list(iter(lambda: os.read(reader, 1 << 16), b"")), daemon=True).start()
+    log.close(10)
+    stream.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1:8123", 200),
+        ("localhost", 200),
+        ("LOCALHOST:1", 200),
+        ("[::1]:8123", 200),
+        ("10.0.0.7", 200),
+        ("evil.example", 400),
+        ("localhost.evil.example:8123", 400),
+        ("", 400),
+    ],
+)
+async def test_a_server_of_this_machine_alone_has_no_name_of_elsewhere(host: str, expected: int) -> None:
+    async with client(GateRules(is_local=True)) as asker:
+        assert (await asker.get("/health", headers={"host": host})).status_code == expected
+
+
+async def test_trusted_hosts_are_compared_as_hosts_are() -> None:
+    async with client(GateRules(trusted_hosts=("Here.Test", "[::1]"), is_local=True)) as asker:
+        for host in ("here.test", "HERE.test:80", "[::1]:80"):
+            assert (await asker.get("/health", headers={"host": host})).status_code == 200
+        assert (await asker.get("/health", headers={"host": "127.0.0.1"})).status_code == 400
+
+
+async def test_refusals_are_counted_and_told_in_both_shapes(keys: KeyFile) -> None:
+    counted: list[int] = []
+    gate = Gate(APP, GateRules(keys=keys), AccessLog("off"), count=counted.append)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=gate), base_url="http://x") as asker:
+        refused = (await asker.get("/v1/models")).json()
+    assert counted == [401]
+    assert refused["type"] == "error"
+    assert refused["error"]["type"] == "authentication_error"
+
+
+async def test_a_request_that_works_on_in_the_background_is_charged_when_it_is_over() -> None:
+    held: list[Any] = []
+
+    async def begin(request: Request) -> JSONResponse:
+        held.append(hold())
+        return JSONResponse({})
+
+    app = Starlette(routes=[Route("/v1/x", begin, methods=["POST"])])
+    gate = Gate(app, GateRules(limits=KeyLimits(concurrency=1)), AccessLog("off"))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=gate), base_url="http://x") as asker:
+        assert (await asker.post("/v1/x", content=b"{}")).status_code == 200
+        assert (await asker.post("/v1/x", content=b"{}")).status_code == 429
+        held[0]()
+        assert (await asker.post("/v1/x", content=b"{}")).status_code == 200
+
+
 async def test_a_host_that_is_not_trusted_is_refused() -> None:
     async with client(GateRules(trusted_hosts=("here.test",))) as asker:
         assert await status(asker, "/health") == 200
@@ -151,10 +216,12 @@ async def test_limits_count_what_each_key_took() -> None:
 
 async def test_every_answer_has_a_request_id_that_the_log_knows() -> None:
     stream = io.StringIO()
-    async with client(GateRules(), AccessLog("json", stream)) as asker:
+    log = AccessLog("json", stream)
+    async with client(GateRules(), log) as asker:
         given = await asker.post("/v1/x", content=b"secret text", headers={"x-request-id": "my-id.7"})
         made = await asker.get("/v1/models?api_key=secret")
         forged = await asker.get("/v1/models", headers={"x-request-id": "a\tb"})
+    log.close()
     assert given.headers["x-request-id"] == given.json()["id"] == "my-id.7"
     assert made.headers["x-request-id"].startswith("req_")
     assert forged.headers["x-request-id"].startswith("req_")
@@ -169,8 +236,10 @@ async def test_every_answer_has_a_request_id_that_the_log_knows() -> None:
 
 async def test_the_log_in_words_is_one_line_whatever_the_path() -> None:
     stream = io.StringIO()
-    async with client(GateRules(), AccessLog("text", stream)) as asker:
+    log = AccessLog("text", stream)
+    async with client(GateRules(), log) as asker:
         await asker.get("/v1/%0a%1b[31mred")
+    log.close()
     (line,) = stream.getvalue().splitlines()
     assert " GET " in line
     assert "\x1b" not in line

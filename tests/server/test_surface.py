@@ -29,7 +29,17 @@ def parameters(typed: Any) -> list[str]:
     return sorted({*get_type_hints(typed), "stream"})
 
 
+# taken, and no answer changes by them; or taken at some values alone, as the page says
+WITHOUT_EFFECT = {"/v1/responses": {"include", "max_tool_calls", "stream_options", "truncation"}}
+SOMETIMES = {"/v1/responses": {"top_logprobs"}, "/v1/completions": {"best_of"}}
+
+
 def state(name: str, model: type[BaseModel]) -> str:
+    path = next(path for path, (_, known) in APIS.items() if known is model)
+    if name in WITHOUT_EFFECT.get(path, ()):
+        return "no effect"
+    if name in SOMETIMES.get(path, ()):
+        return "in part"
     if name in model.model_fields:
         return "works"
     if name in HINTS:
@@ -44,7 +54,7 @@ def tables() -> str:
         for name in parameters(typed):
             found.setdefault(state(name, model), []).append(f"`{name}`")
         lines += [f"| `{path}` | |", "|---|---|"]
-        for kind in ("works", "hint", "neutral", "refused"):
+        for kind in ("works", "in part", "no effect", "hint", "neutral", "refused"):
             lines.append(f"| {kind} | {', '.join(found.get(kind, ['none']))} |")
         lines.append("")
     return "\n".join(lines).strip()

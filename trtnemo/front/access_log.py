@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import queue
 import sys
+import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TextIO
 
 from trtnemo.errors import one_line
 from trtnemo.front.options import LogForm
+
+MOST_WAITING = 10_000  # lines
 
 
 @dataclass
@@ -28,21 +33,35 @@ class AccessRecord:
 
 
 class AccessLog:
-    """Writes records to a stream, in the form that was chosen."""
+    """Writes records to a stream on a thread of its own: a pipe that nobody reads holds up nobody."""
 
     def __init__(self, form: LogForm, stream: TextIO | None = None) -> None:
         self._form = form
         self._stream = stream
+        self._lines: queue.Queue[str | None] = queue.Queue(MOST_WAITING)
+        self._thread: threading.Thread | None = None
 
     def write(self, record: AccessRecord) -> None:
-        """Write a line; a stream that is closed or full loses it, and nothing else."""
+        """Have a line written; a stream that is closed or full loses it, and nothing else."""
         if self._form == "off":
             return
-        now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        try:
-            print(self._line(now, record), file=self._stream or sys.stderr, flush=True)
-        except (OSError, ValueError):
-            return
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="trtnemo-access-log", daemon=True)
+            self._thread.start()
+        with suppress(queue.Full):
+            self._lines.put_nowait(self._line(time.strftime("%Y-%m-%dT%H:%M:%S%z"), record))
+
+    def close(self, seconds: float = 1.0) -> None:
+        """Write what waits, for so long."""
+        if self._thread is not None:
+            with suppress(queue.Full):
+                self._lines.put_nowait(None)
+            self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while (line := self._lines.get()) is not None:
+            with suppress(OSError, ValueError):
+                print(line, file=self._stream or sys.stderr, flush=True)
 
     def _line(self, now: str, record: AccessRecord) -> str:
         if self._form == "json":

@@ -17,6 +17,15 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_address(host: str) -> bool:
+    """Return whether a Host is an address, or this machine's own name; none at all is neither."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return is_loopback(host)
+    return True
+
+
 def require_guarded(host: str, *, has_keys: bool, insecure: bool) -> None:
     """Raise UsageError where a server would listen beyond this machine, and anybody could use it."""
     if not (has_keys or insecure or is_loopback(host)):

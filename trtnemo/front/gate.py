@@ -16,16 +16,21 @@ from trtnemo.front.access.keys import METRICS, KeyFile, key_in
 from trtnemo.front.access.limits import KeyLimits, LimitError
 from trtnemo.front.access_log import AccessLog, AccessRecord
 from trtnemo.front.errors import error_body, shortened
+from trtnemo.front.exposure import is_address
 from trtnemo.front.meter import METER, Meter
 
 ANONYMOUS = "-"
-_REQUEST_ID = re.compile(r"[\w.:@/+=-]{1,128}")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:@/+=-]{1,128}")
 _RELOAD_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class GateRules:
-    """What a request must keep. open_paths need no key; largest_body is in bytes."""
+    """What a request must keep. open_paths need no key; largest_body is in bytes.
+
+    is_local: without keys, for this machine alone: a page of elsewhere may have a name that leads here, and a Host that
+    is a name is refused but for localhost.
+    """
 
     keys: KeyFile | None = None
     limits: KeyLimits | None = None
@@ -33,6 +38,7 @@ class GateRules:
     open_prefix: str | None = None
     metrics_open: bool = False
     trusted_hosts: Collection[str] = ()
+    is_local: bool = False
     largest_body: int = 1 << 22
     root_path: str = ""
 
@@ -41,9 +47,15 @@ class Gate:
     """A plain ASGI layer: Starlette's own base class would hide a client's disconnect from endpoints."""
 
     def __init__(
-        self, app: ASGIApp, rules: GateRules, log: AccessLog, warn: Callable[[str], None] = lambda _: None
+        self,
+        app: ASGIApp,
+        rules: GateRules,
+        log: AccessLog,
+        warn: Callable[[str], None] = lambda _: None,
+        count: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self._app, self._rules, self._log, self._warn = app, rules, log, warn
+        """`warn` hears what an operator should know, `count` the status of each refusal."""
+        self._app, self._rules, self._log, self._warn, self._count = app, rules, log, warn, count
         self._checked = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,6 +69,7 @@ class Gate:
             self._admit(passing)
         except _RefusedError as refused:
             await passing.refuse(refused)
+            self._count(refused.status)
             passing.done()
             return
         meter = Meter()
@@ -64,16 +77,22 @@ class Gate:
         try:
             await self._app(scope, passing.receive, passing.send)
         finally:
-            if self._rules.limits is not None and passing.counts:
-                self._rules.limits.charge(passing.key, meter.tokens)
-                self._rules.limits.end(passing.key)
+            meter.close(lambda: self._settle(passing, meter))
             passing.done()
+
+    def _settle(self, passing: _Passing, meter: Meter) -> None:
+        """Charge a request to its key, and let the next one of it come."""
+        if self._rules.limits is not None and passing.counts:
+            self._rules.limits.charge(passing.key, meter.tokens)
+            self._rules.limits.end(passing.key)
 
     def _admit(self, passing: _Passing) -> None:
         rules, headers = self._rules, passing.headers
-        host = headers.get("host", "").rsplit(":", 1)[0] if not headers.get("host", "").startswith("[") else "[]"
-        if rules.trusted_hosts and host not in rules.trusted_hosts:
-            raise _RefusedError(400, "this server does not answer to that Host", "untrusted_host")
+        host = _host_of(headers.get("host", ""))
+        trusted = {name.lower().strip("[]") for name in rules.trusted_hosts}
+        if host not in trusted if trusted else (rules.is_local and not is_address(host)):
+            reason = "this server does not answer to that Host; the setting server.trusted_hosts names others"
+            raise _RefusedError(400, reason, "untrusted_host")
         passing.key = passing.state["key"] = self._name(passing)
         if passing.method == "POST":
             kind = headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -116,6 +135,13 @@ class Gate:
             fault = keys.refresh()
             if fault is not None:
                 self._warn(f"{fault}. The keys read before stay in force.")
+
+
+def _host_of(header: str) -> str:
+    """Return a Host header's name or address, without its port."""
+    if header.startswith("["):
+        return header[1:].partition("]")[0].lower()
+    return header.partition(":")[0].lower()
 
 
 class _RefusedError(Exception):
@@ -161,7 +187,8 @@ class _Passing:
 
     async def refuse(self, refused: _RefusedError) -> None:
         """Answer a request that goes no further."""
-        body = json.dumps(error_body(refused.reason, refused.status, refused.code)).encode()
+        # `type` is what Anthropic's clients look at
+        body = json.dumps({"type": "error", **error_body(refused.reason, refused.status, refused.code)}).encode()
         headers = {"content-type": "application/json", "content-length": str(len(body)), **refused.headers}
         if refused.status == 413:
             headers["connection"] = "close"

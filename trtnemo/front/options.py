@@ -35,7 +35,7 @@ class FrontSection(BaseModel):
     max_connections: Annotated[int, Field(ge=1)] = Field(1024, description="connections at a time")
     header_seconds: Annotated[float, Field(gt=0)] = Field(10.0, description="time for a request's head to arrive")
     body_seconds: Annotated[float, Field(gt=0)] = Field(60.0, description="time for a request's body to arrive")
-    idle_seconds: Annotated[float, Field(gt=0)] = Field(75.0, description="time until an idle connection is closed")
+    idle_seconds: Annotated[float, Field(ge=1)] = Field(75.0, description="time until an idle connection is closed")
     drain_seconds: Annotated[float, Field(ge=0)] = Field(
         30.0, description="time that running requests have to end when the server is told to stop"
     )

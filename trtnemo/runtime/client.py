@@ -16,6 +16,7 @@ from trtnemo.runtime.health import Health
 from trtnemo.runtime.line import Line
 from trtnemo.runtime.messages import (
     Abort,
+    Command,
     Compile,
     Compiled,
     EngineLost,
@@ -66,8 +67,9 @@ class EngineClient:
         """
         request_id = self._new_request(handler)
         kept = reusable_end(prompt.tokens, self.stop_token_ids)
-        self._line.send(
-            Submit(request_id, prompt.tokens, prompt.params, prompt.stop_token_ids, thinking, kept, prompt.grammar)
+        self._send(
+            request_id,
+            Submit(request_id, prompt.tokens, prompt.params, prompt.stop_token_ids, thinking, kept, prompt.grammar),
         )
         return request_id
 
@@ -77,8 +79,16 @@ class EngineClient:
         Raises EngineUnavailableError while the engine is down.
         """
         request_id = self._new_request(handler)
-        self._line.send(Compile(request_id, grammar))
+        self._send(request_id, Compile(request_id, grammar))
         return request_id
+
+    def _send(self, request_id: str, command: Command) -> None:
+        try:
+            self._line.send(command)
+        except Exception:  # nobody would ever hear of it
+            with self._lock:
+                self._handlers.pop(request_id, None)
+            raise
 
     def _new_request(self, handler: Handler) -> str:
         health = self._line.health

@@ -14,7 +14,7 @@ LogitBias = Annotated[float, Field(ge=-100, le=100)]
 class SamplingFields(BaseModel):
     """The fields that a request of the API and the sampler spell alike: declared once, copied by name."""
 
-    min_tokens: Annotated[int, Field(ge=0)] = 0
+    min_tokens: Annotated[int, Field(ge=0, lt=2**31)] = 0
     min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
     presence_penalty: Penalty = 0.0
     frequency_penalty: Penalty = 0.0

@@ -21,14 +21,18 @@ class Admission:
 
     def take(self, count: int) -> Places:
         """Return so many places; raises RequestError when there never are as many, BusyError when others hold them."""
+        self.require_possible(count)
+        self.require(count)
+        self.taken += count
+        return Places(self, count)
+
+    def require_possible(self, count: int) -> None:
+        """Raise RequestError where there never are so many places."""
         if self.most is not None and count > self.most:
             raise RequestError(
                 f"the request asks for {count} choices at once; this server holds {self.most}, run or waiting",
                 remedy="Ask for fewer choices in one request, or raise cpu.max_waiting",
             )
-        self.require(count)
-        self.taken += count
-        return Places(self, count)
 
     def require(self, count: int = 1) -> None:
         """Raise BusyError when so many places are not free now."""

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -43,6 +44,7 @@ def create_app(context: ServerContext, supervise: Supervise | None = None) -> Fa
     app.add_exception_handler(TrtnemoError, _handle_trtnemo_error)
     app.add_exception_handler(HTTPException, _handle_http_error)
     app.add_exception_handler(ClientDisconnect, _handle_leaving)
+    app.add_exception_handler(RequestValidationError, _handle_bad_query)
     app.add_exception_handler(Exception, _handle_defect)
 
     app.add_middleware(CountRequests, metrics=context.metrics)
@@ -178,6 +180,13 @@ async def _handle_http_error(request: Request, error: Exception) -> Response:
     headers = error.headers if isinstance(error, HTTPException) else None  # Allow, for a method that is not
     message = f"{request.method} {shortened(request.url.path)}: {detail}"
     return JSONResponse(error_body(message, status), status_code=status, headers=headers)
+
+
+async def _handle_bad_query(request: Request, error: Exception) -> Response:
+    """Refuse a value in an address that is of another type."""
+    first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": str(error)}
+    name = str(first["loc"][-1]) if first["loc"] else None
+    return JSONResponse(error_body(f"'{name}': {first['msg']}", 400, None, name), status_code=400)
 
 
 async def _handle_leaving(request: Request, error: Exception) -> Response:

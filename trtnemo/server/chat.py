@@ -99,7 +99,8 @@ class ChatCall:
         """Return the whole answer."""
         choices = await run_all(self.context, self.jobs)
         # scores of a long answer take a while to write
-        return await asyncio.to_thread(self._render, choices) if self.request.logprobs else self._render(choices)
+        is_scored = self.request.logprobs or self.request.prompt_logprobs is not None
+        return await asyncio.to_thread(self._render, choices) if is_scored else self._render(choices)
 
     def _render(self, choices: list[Choice]) -> dict[str, Any]:
         return {

@@ -34,6 +34,8 @@ class CompletionCall:
         self.model = context.check_model(request.model)
         if request.best_of not in (None, request.n):
             raise RequestError("'best_of' other than n is not supported yet", parameter="best_of")
+        count = len(request.prompt) if _is_several(request.prompt) else 1
+        context.admission.require_possible(count * request.n)
         self.grammar = constraint(request.structure, None, None)
         self.prompts = _prompts(context, request)
         params = [self._params(number) for number in range(request.n)]
@@ -60,7 +62,8 @@ class CompletionCall:
     async def run(self) -> dict[str, Any]:
         """Return the whole answer."""
         choices = await run_all(self.context, self.jobs)
-        is_scored = self.request.logprobs is not None  # scores of a long answer take a while to write
+        # scores of a long answer take a while to write
+        is_scored = self.request.logprobs is not None or self.request.prompt_logprobs is not None
         return await asyncio.to_thread(self._render, choices) if is_scored else self._render(choices)
 
     def _render(self, choices: list[Choice]) -> dict[str, Any]:
@@ -190,6 +193,10 @@ def _top(tokenizer: TextTokenizer, score: TokenLogprob) -> dict[str, float]:
     for token_id, logprob in (*score.top, (score.token_id, score.logprob)):
         result.setdefault(tokenizer.token_text(token_id), logprob)
     return result
+
+
+def _is_several(prompt: Any) -> bool:
+    return isinstance(prompt, list) and bool(prompt) and not isinstance(prompt[0], int)
 
 
 def _prompts(context: ServerContext, request: CompletionRequest) -> list[list[int]]:

@@ -21,7 +21,9 @@ from trtnemo.server.failure import explain
 from trtnemo.server.requests.chat import MOST_MESSAGES
 from trtnemo.server.requests.neutral import drop_neutral
 
-LARGE_BODY = 1 << 18
+LARGE_BODY = 1 << 17
+MOST_PARTS = 1 << 16
+MOST_ITEMS = {"tools": 256, "prompt": 1024, "stop": 16}
 encode_json = msgspec.json.Encoder().encode
 Body = TypeVar("Body", bound=BaseModel)
 Event = dict[str, Any]
@@ -58,12 +60,19 @@ async def read_body(request: Request, kind: type[Body]) -> Body:
 
 
 def _require_few_items(content: bytes) -> None:
-    """Raise RequestError for a list of more messages than are taken, before one of them becomes an object."""
+    """Raise RequestError for longer lists than are taken, before one item of them becomes an object."""
+    if content.count(b'"type"') > MOST_PARTS:
+        raise RequestError(f"the body has more than {MOST_PARTS} parts")
     for name, raw in msgspec.json.decode(content, type=dict[str, msgspec.Raw]).items():
-        if name in ("messages", "input") and bytes(raw).lstrip()[:1] == b"[":
-            count = len(msgspec.json.decode(raw, type=list[msgspec.Raw]))
-            if count > MOST_MESSAGES:
-                raise RequestError(f"'{name}': {count} of them exceed {MOST_MESSAGES}", parameter=name)
+        text = bytes(raw).lstrip()
+        if name == "logit_bias" and len(text) > LARGE_BODY:
+            raise RequestError(f"'{name}' is longer than {LARGE_BODY} bytes", parameter=name)
+        # a prompt of token ids is as long as the context, and cheap
+        is_ids = name == "prompt" and text[1:].lstrip()[:1].isdigit()
+        if text[:1] == b"[" and not is_ids:
+            count, most = len(msgspec.json.decode(raw, type=list[msgspec.Raw])), MOST_ITEMS.get(name, MOST_MESSAGES)
+            if count > most:
+                raise RequestError(f"'{name}': {count} of them exceed {most}", parameter=name)
 
 
 async def answer(

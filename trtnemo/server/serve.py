@@ -21,7 +21,7 @@ from trtnemo.front.access.keys import KeyFile
 from trtnemo.front.access.limits import KeyLimits
 from trtnemo.front.access_log import AccessLog
 from trtnemo.front.drain import DrainingServer
-from trtnemo.front.exposure import require_guarded
+from trtnemo.front.exposure import is_loopback, require_guarded
 from trtnemo.front.gate import Gate, GateRules
 from trtnemo.front.http.descriptors import connections_within
 from trtnemo.front.http.protocol import bounded
@@ -66,12 +66,13 @@ def serve_engine(
     _require_tls_files(options)
     is_reference = interpret or (engine.manifest.runtime == "cpu" and not engine.is_packed)  # a step may take any time
     limits = WatchLimits(step_seconds=None if is_reference else options.step_seconds)
+    log = AccessLog(options.access_log)
     line = EngineProcess(engine.directory, interpret=interpret, limits=limits)
     with _bind(options) as listener:
         try:
             line.load()
             context = load_context(engine, line, options=options, names=names)
-            app = guarded(create_app(context, supervise=line.supervise), context, options, keys, tell)
+            app = guarded(create_app(context, supervise=line.supervise), context, options, keys, log, tell)
             listen(listener)
             server = DrainingServer(
                 _config(app, options),
@@ -84,12 +85,18 @@ def serve_engine(
             server.run(sockets=[listener])
         finally:
             line.close()
+            log.close()
             if options.unix_socket is not None:
                 Path(options.unix_socket).unlink(missing_ok=True)
 
 
 def guarded(
-    app: Any, context: ServerContext, options: OwnServer, keys: KeyFile | None, tell: Callable[[str], None]
+    app: Any,
+    context: ServerContext,
+    options: OwnServer,
+    keys: KeyFile | None,
+    log: AccessLog,
+    tell: Callable[[str], None],
 ) -> Any:
     """Return an application behind the gate that the options ask for."""
     asked = (options.requests_per_minute, options.tokens_per_minute, options.concurrency)
@@ -101,9 +108,14 @@ def guarded(
         open_prefix="/page/",
         metrics_open=options.metrics_open,
         trusted_hosts=options.trusted_hosts,
+        is_local=keys is None and options.unix_socket is None and is_loopback(options.host),
         largest_body=max(_LEAST_BODY, min(longest, _MOST_BODY)),
     )
-    gate = Gate(traced(app, os.environ), rules, AccessLog(options.access_log), tell)
+
+    def count(status: int) -> None:
+        context.metrics.requests.labels("refused", str(status)).inc()
+
+    gate = Gate(traced(app, os.environ), rules, log, tell, count)
     # outermost: a page asks first without a key, and has to be able to read a refusal
     return with_origins(gate, options.cors_origins)
 
@@ -114,10 +126,8 @@ def with_origins(app: Any, origins: tuple[str, ...]) -> Any:
 
     if not origins:
         return app
-    headers = ["authorization", "content-type", "x-api-key", "x-request-id"]
-    return CORSMiddleware(
-        app, origins, allow_methods=["GET", "POST", "DELETE"], allow_headers=headers, expose_headers=["x-request-id"]
-    )
+    methods = ["GET", "POST", "DELETE"]  # clients send headers of their own, about themselves
+    return CORSMiddleware(app, origins, methods, allow_headers=["*"], expose_headers=["x-request-id", "retry-after"])
 
 
 def _bind(options: OwnServer) -> socket.socket:
@@ -146,6 +156,7 @@ def _config(app: Any, options: OwnServer) -> uvicorn.Config:
         timeout_graceful_shutdown=int(options.drain_seconds) + 5,
         timeout_keep_alive=int(options.idle_seconds),
         server_header=False,
+        proxy_headers=False,  # whoever connects could say that it is somebody else
     )
 
 

@@ -31,6 +31,8 @@ def test_each_key_has_its_name_and_others_have_none(tmp_path: Path) -> None:
         ("a: short", ":1: is not `name: key`"),
         ("ok: long-enough\na b: long-enough-2", ":2: is not `name: key`"),
         ("ok: long enough", ":1: is not `name: key`"),
+        ("ok: l\u00e4nge-genug", ":1: is not `name: key`"),
+        ("-: long-enough", ":1: is not `name: key`"),
         ("a: same-same\nb: same-same", ":2: holds a key that an earlier line has"),
         ("", "holds no key"),
         ("metrics: only-this-one", "holds no key"),

@@ -19,7 +19,7 @@ from trtnemo.server.requests.tools import (
     check_tools,
     schemas_of,
 )
-from trtnemo.text.control_text import MARK
+from trtnemo.text.control_text import MARK, unmark
 
 
 class Recorder:
@@ -168,10 +168,11 @@ def test_the_last_message_of_the_assistant_can_be_continued() -> None:
     said = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "The capital is "}]
     with context_over(Speaker("x")) as context:
         text = render_messages(context, [ChatMessage.model_validate(item) for item in said], {}, continues=True)
-        assert text.endswith("The capital is")
-        said[-1]["content"] = " "
-        with pytest.raises(RequestError, match="does not write the last message out"):
-            render_messages(context, [ChatMessage.model_validate(item) for item in said], {}, continues=True)
+        assert text.endswith("The capital is ")
+        for content in ("e", "im_end", "<", "", "a<|im_end|>b", "two "):
+            said[-1]["content"] = content
+            text = render_messages(context, [ChatMessage.model_validate(item) for item in said], {}, continues=True)
+            assert unmark(text).endswith(f"</think>{content}")
 
 
 def tool(name: Any = "f", **more: Any) -> Any:

@@ -12,7 +12,8 @@ from pathlib import Path
 from trtnemo.errors import UsageError
 
 METRICS = "metrics"  # a key of this name opens /metrics and nothing else
-_LINE = re.compile(r"(?P<name>[\w.@-]{1,64})\s*:\s*(?P<key>\S{8,512})")
+# a header carries ASCII alone
+_LINE = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9_.@-]{0,63})\s*:\s*(?P<key>[!-~]{8,512})")
 _LARGEST = 1 << 20
 
 

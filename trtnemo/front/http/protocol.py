@@ -29,6 +29,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*given, **named)
         self.logger = logger  # uvicorn's own has a line for every client that speaks no HTTP
         self._timer: asyncio.TimerHandle | None = None
+        self._stuck: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._is_in_head = True
 
@@ -43,6 +44,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
         self._cancel()
+        if self._stuck is not None:
+            self._stuck.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -53,6 +56,22 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._close_with(431, f"the request's head is longer than {LARGEST_HEAD} bytes")
                 return
         super().data_received(data)
+        is_idle = self.cycle is None or self.cycle.response_complete
+        if self._timer is None and is_idle and not self.transport.is_closing():
+            # something came, and no request with it: uvicorn's own timer is gone
+            self._expect(self.header_seconds, "the request's head did not arrive in time")
+
+    def pause_writing(self) -> None:
+        """Give a client that does not read so much time."""
+        super().pause_writing()
+        self._stuck = self.loop.call_later(self.body_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on: it reads again."""
+        super().resume_writing()
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
 
     def on_message_begin(self) -> None:
         """Begin a request."""

@@ -56,10 +56,10 @@ class GrammarCompiler:
         """Return a guide at the beginning of a grammar; raises ConstraintError where it cannot be kept."""
         with self._lock:
             matcher = self._kept.get(grammar)
-            if matcher is None:
-                matcher = self._compile(grammar)
-                self._keep(grammar, matcher)
-            self._kept.move_to_end(grammar)
+        if matcher is None:
+            matcher = self._compile(grammar)  # outside the lock: a step may ask for another one meanwhile
+        with self._lock:
+            self._keep(grammar, matcher)
             return Guide(matcher.deep_copy(), self._size)
 
     def _compile(self, grammar: str) -> LLMatcher:
@@ -75,6 +75,7 @@ class GrammarCompiler:
 
     def _keep(self, grammar: str, matcher: LLMatcher) -> None:
         self._kept[grammar] = matcher
+        self._kept.move_to_end(grammar)
         while len(self._kept) > MOST_KEPT or (len(self._kept) > 1 and sum(map(len, self._kept)) > MOST_KEPT_BYTES):
             self._kept.popitem(last=False)
 

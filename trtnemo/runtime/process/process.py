@@ -142,7 +142,7 @@ class EngineProcess:
                 return
             had_steps = self._progress is not None and self._progress.statistics.steps > 0
             useless_lives = 0 if had_steps else useless_lives + 1
-            self._lose(reason)
+            await self._lose(reason)
             await asyncio.sleep(restart_delay(useless_lives))
             self.restarts += 1
             self._spawn()  # on this thread: the process is to die with the one that started it
@@ -170,15 +170,15 @@ class EngineProcess:
         finally:
             self._transport.close()
 
-    def _lose(self, reason: str) -> None:
+    async def _lose(self, reason: str) -> None:
         """Clear away a life that ended, and tell everybody who waits for it."""
         self._down = reason
         logger.error("the engine is started again: %s", reason)
         self._process.kill()
-        self._process.wait()
         self._counted, self._progress = self.statistics.at_rest(), None
         if self._deliver is not None:
             self._deliver(EngineLost(f"the engine was lost: {reason}"))
+        await asyncio.to_thread(self._process.wait)  # giving back a large memory takes a while
 
     def close(self, drain: bool = False) -> None:
         """End the process and wait for it."""

@@ -82,6 +82,7 @@ async def stream_all(context: ServerContext, jobs: list[Job]) -> AsyncGenerator[
     readers = {job.index: DeltaReader(context.tokenizer, job.prompt) for job in jobs}
     timings = {job.index: Timing(context.metrics, len(job.prompt.tokens)) for job in jobs}
     requests = {job.index: context.client.submit(job.prompt, _deliver(arrived, job), job.thinking) for job in jobs}
+    ended = "abort"  # whoever leaves does not say so
     try:
         while readers:
             job, event = await arrived.get()
@@ -96,20 +97,14 @@ async def stream_all(context: ServerContext, jobs: list[Job]) -> AsyncGenerator[
                 context.client.abort(requests[job.index])
                 timings.pop(job.index).end(delta.finish_reason)
             yield job, delta
-    except GeneratorExit:
-        _end_all(timings, "abort")
-        raise
     except TrtnemoError:
-        _end_all(timings, "error")
+        ended = "error"
         raise
     finally:
+        for timing in timings.values():  # of those that did not come to their end
+            timing.end(ended)
         for request_id in requests.values():
             context.client.abort(request_id)
-
-
-def _end_all(timings: dict[int, Timing], reason: str) -> None:
-    for timing in timings.values():
-        timing.end(reason)
 
 
 def _deliver(arrived: asyncio.Queue[tuple[Job, Event]], job: Job) -> Callable[[Event], None]:

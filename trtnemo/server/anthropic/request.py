@@ -8,6 +8,7 @@ from pydantic import Field
 
 from trtnemo.errors import RequestError
 from trtnemo.server.requests.chat import ChatRequest
+from trtnemo.server.requests.generation import MOST
 from trtnemo.server.requests.part import OpenPart
 
 Item = dict[str, Any]
@@ -25,7 +26,7 @@ class Thinking(OpenPart):
     """Whether to think, and for how many tokens."""
 
     type: Literal["enabled", "disabled", "adaptive"]
-    budget_tokens: Annotated[int, Field(ge=1)] | None = None
+    budget_tokens: Annotated[int, Field(ge=1, lt=MOST)] | None = None
 
 
 class ToolChoice(OpenPart):
@@ -48,13 +49,13 @@ class MessagesRequest(OpenPart):
 
     model: str | None = None
     messages: Annotated[list[AnthropicMessage], Field(min_length=1, max_length=16_384)]
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, lt=MOST)] | None = None
     system: str | list[Item] | None = None
     stop_sequences: list[str] | None = None
     stream: bool = False
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=0)] | None = None
+    top_k: Annotated[int, Field(ge=0, lt=MOST)] | None = None
     tools: list[Item] = Field(default_factory=list)
     tool_choice: ToolChoice | None = None
     thinking: Thinking | None = None
@@ -81,6 +82,8 @@ class MessagesRequest(OpenPart):
             "thinking": {"type": self.thinking.type if self.thinking is not None else "disabled"},
             "response_format": _response_format(config.format),
             "chat_template_kwargs": self.chat_template_kwargs,
+            # an answer that was begun goes on
+            "continue_final_message": self.messages[-1].role == "assistant",
         }
         if config.effort is not None and body["thinking"]["type"] != "disabled":
             body["reasoning_effort"] = config.effort
@@ -119,7 +122,8 @@ def _text(content: str | list[Item]) -> str:
     """Return text blocks as one text; raises RequestError for others."""
     if isinstance(content, str):
         return content
-    texts = [block.get("text") if block.get("type") == "text" else None for block in content]
+    blocks = [block if isinstance(block, dict) else {} for block in content]
+    texts = [block.get("text") if block.get("type") == "text" else None for block in blocks]
     if not all(isinstance(text, str) for text in texts):
         raise RequestError("content blocks other than text are not supported here", parameter="messages")
     return "".join(str(text) for text in texts)

@@ -30,7 +30,8 @@ class _MessagesRoute(APIRoute):
                 return await handle(request)
             except TrtnemoError as error:
                 status = error.status if isinstance(error, RequestError) else 500
-                return JSONResponse(error_of(error.render(), status), status_code=status)
+                headers = {"retry-after": "1"} if status in (429, 503) else None
+                return JSONResponse(error_of(error.render(), status), status_code=status, headers=headers)
             except HTTPException as error:
                 return JSONResponse(error_of(str(error.detail), error.status_code), status_code=error.status_code)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from trtnemo.text.structure import Calls, JsonSchema, Structure, answer_grammar
 DEEPEST_SCHEMA = 64
 MOST_SCHEMA_BYTES = 1 << 17
 _SHARED = ("$defs", "definitions")
+_SEARCH_SECONDS = 0.3  # for the place of a fault
 
 
 def calls_of(
@@ -77,10 +79,12 @@ def check_schema(schema: Mapping[str, Any] | bool, place: str) -> None:
         return
     shared = {key: schema[key] for key in _SHARED if isinstance(schema, Mapping) and key in schema}
     inner: Any = schema
-    searching = True
+    searching, ends = True, time.monotonic() + _SEARCH_SECONDS
     while searching:
         searching = False
         for path, child in _subschemas(inner):
+            if time.monotonic() > ends:  # the place found so far is told
+                break
             found = _fault({**shared, **child} if isinstance(child, Mapping) else child)
             if found is not None:
                 place, inner, reason, searching = f"{place}.{path}", child, found, True

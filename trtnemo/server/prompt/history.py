@@ -14,6 +14,7 @@ from trtnemo.text import TextTokenizer
 from trtnemo.text.control_text import mark
 
 _SYSTEM = ("system", "developer")
+_END = "\ufdd1"  # a character that Unicode keeps for a program's own use: where a message is left open
 
 
 def render_messages(
@@ -37,17 +38,15 @@ def render_messages(
     if not context.obeys_control_text:
         plain = [_marked(message, context.tokenizer) for message in plain]
         declared = mark(declared, context.tokenizer.control_tokens)
+    if continues:
+        plain[-1] = {**plain[-1], "content": f"{plain[-1]['content'].replace(_END, '')}{_END}"}
     text = template.render(plain, variables, declared, opens_answer=opens_answer and not continues)
-    return _left_open(text, plain[-1]) if continues else text
-
-
-def _left_open(text: str, message: dict[str, Any]) -> str:
-    """Return a prompt up to the end of its last message's content."""
-    content = str(message["content"]).strip()
-    place = text.rfind(content) if content else -1
-    if place < 0:
+    if not continues:
+        return text
+    before, found, _ = text.rpartition(_END)
+    if not found:
         raise RequestError("the chat template does not write the last message out", parameter="continue_final_message")
-    return text[: place + len(content)]
+    return before
 
 
 def _marked(message: dict[str, Any], tokenizer: TextTokenizer) -> dict[str, Any]:

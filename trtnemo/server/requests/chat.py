@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictBool, field_validator, model_validator
 
-from trtnemo.server.requests.generation import GenerationRequest
+from trtnemo.server.requests.generation import MOST, GenerationRequest
 from trtnemo.server.requests.part import OpenPart
 from trtnemo.server.requests.tools import ToolChoice, ToolDeclaration
 
@@ -39,15 +39,15 @@ class Reasoning(OpenPart):
 class ChatRequest(GenerationRequest):
     """Messages in, an answer out."""
 
-    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MOST_MESSAGES)]
-    max_completion_tokens: Annotated[int, Field(ge=0)] | None = None
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MOST_MESSAGES, fail_fast=True)]
+    max_completion_tokens: Annotated[int, Field(ge=0, lt=MOST)] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
-    tools: list[ToolDeclaration] = Field(default_factory=list)
+    tools: Annotated[list[ToolDeclaration], Field(fail_fast=True)] = Field(default_factory=list)
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    thinking_token_budget: Annotated[int, Field(ge=0)] | None = None
+    thinking_token_budget: Annotated[int, Field(ge=0, lt=MOST)] | None = None
     reasoning_effort: Effort | None = None
     reasoning: Reasoning | None = None
     enable_thinking: bool | None = None

@@ -13,7 +13,8 @@ from trtnemo.server.requests.part import RequestPart
 from trtnemo.server.requests.structured import StructureFields
 
 MOST_STOPS, LONGEST_STOP, MOST_STOP_IDS = 16, 256, 256
-TokenId = Annotated[int, Field(ge=0)]
+MOST = 2**31  # what no context holds, and every number of a message does
+TokenId = Annotated[int, Field(ge=0, lt=MOST)]
 StopText = Annotated[str, Field(min_length=1, max_length=LONGEST_STOP)]
 
 
@@ -31,18 +32,18 @@ class GenerationRequest(SamplingFields, StructureFields):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     model: str | None = None
-    max_tokens: Annotated[int, Field(ge=0)] | None = None
+    max_tokens: Annotated[int, Field(ge=0, lt=MOST)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=-1)] | None = None
+    top_k: Annotated[int, Field(ge=-1, lt=MOST)] | None = None
     n: Annotated[int, Field(ge=1, le=128)] = 1
     stop: Annotated[list[StopText], Field(max_length=MOST_STOPS)] | None = None
     stop_token_ids: Annotated[list[TokenId], Field(max_length=MOST_STOP_IDS)] | None = None
     logit_bias: dict[int, LogitBias] | None = None
     bad_words: Annotated[list[StopText], Field(max_length=MOST_STOPS)] | None = None
-    allowed_token_ids: Annotated[list[TokenId], Field(min_length=1)] | None = None
+    allowed_token_ids: Annotated[list[TokenId], Field(min_length=1, fail_fast=True)] | None = None
     prompt_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    truncate_prompt_tokens: Annotated[int, Field(ge=1)] | None = None
+    truncate_prompt_tokens: Annotated[int, Field(ge=1, lt=MOST)] | None = None
     return_token_ids: bool = False
     cache_salt: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     priority: Annotated[int, Field(ge=-(2**31), lt=2**31)] = 0

@@ -12,6 +12,7 @@ from trtnemo.server.requests.part import OpenPart, RequestPart
 from trtnemo.text.structure import Choice, JsonSchema, Lark, Pattern, Structure
 
 MOST_CHOICES = 1024
+LongText = Annotated[str, Field(max_length=1 << 16)]
 _OBJECT = {"type": "object"}
 
 
@@ -49,9 +50,9 @@ class StructuredOutputs(RequestPart):
     """vLLM's `structured_outputs`: one of these, and hints to libraries of its own."""
 
     json_: Annotated[str | dict[str, Any] | bool | None, Field(alias="json")] = None
-    regex: str | None = None
+    regex: LongText | None = None
     choice: Annotated[list[str] | None, Field(min_length=1, max_length=MOST_CHOICES)] = None
-    grammar: str | None = None
+    grammar: LongText | None = None
     json_object: bool | None = None
     disable_any_whitespace: bool | None = None
     disable_additional_properties: bool | None = None
@@ -83,9 +84,9 @@ class StructureFields(RequestPart):
     response_format: ResponseFormat | None = None
     structured_outputs: StructuredOutputs | None = None
     guided_json: str | dict[str, Any] | None = None
-    guided_regex: str | None = None
+    guided_regex: LongText | None = None
     guided_choice: Annotated[list[str] | None, Field(min_length=1, max_length=MOST_CHOICES)] = None
-    guided_grammar: str | None = None
+    guided_grammar: LongText | None = None
     guided_decoding_backend: str | None = None
     guided_whitespace_pattern: str | None = None
 

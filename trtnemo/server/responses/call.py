@@ -36,6 +36,7 @@ class ResponsesCall:
         self.error: Item | None = None
         self.is_cancelled = False
         self.settle: Callable[[], None] = lambda: None  # called once, when nothing more will come
+        self._completed: int | None = None
         self._sequence = -1
         self._open: Item = {}
 
@@ -83,7 +84,7 @@ class ResponsesCall:
                 elif isinstance(stretch, Ended):
                     events = self._end(stretch, item_id)
                 elif isinstance(stretch, Over):
-                    self.over = stretch
+                    self.over, self._completed = stretch, int(time.time())
                     events = iter(())
                 else:
                     events = self._call(stretch)
@@ -173,7 +174,7 @@ class ResponsesCall:
             "id": self.id,
             "object": "response",
             "created_at": self.created,
-            "completed_at": int(time.time()) if status == "completed" else None,
+            "completed_at": self._completed if status == "completed" else None,
             "status": status,
             "background": request.background,
             "error": self.error,

@@ -62,6 +62,8 @@ def _assistant(messages: list[Item], *, opens: bool = False) -> Item:
 
 def _thoughts(item: Item) -> str:
     parts = item.get("content") or item.get("summary") or []
+    if not isinstance(parts, list):
+        raise RequestError("a reasoning item's content is a list of parts", parameter="input")
     return "".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))
 
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from trtnemo.errors import RequestError
 from trtnemo.server.requests.chat import ChatRequest, Effort
+from trtnemo.server.requests.generation import MOST
 from trtnemo.server.requests.part import OpenPart, RequestPart
 from trtnemo.server.requests.structured import ResponseFormat
 from trtnemo.server.requests.tools import ToolDeclaration
@@ -49,7 +50,7 @@ class ResponsesRequest(RequestPart):
     stream: bool = False
     stream_options: OpenPart | None = None
     background: bool = False
-    max_output_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_output_tokens: Annotated[int, Field(ge=1, lt=MOST)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
@@ -119,6 +120,7 @@ def _nested_choice(choice: str | Item | None) -> Any:
     if not isinstance(choice, dict):
         return choice
     if choice.get("type") == "allowed_tools":
-        tools = [_nested_choice(tool) for tool in choice.get("tools", []) if isinstance(tool, dict)]
+        given = choice.get("tools")
+        tools = [_nested_choice(tool) for tool in given if isinstance(tool, dict)] if isinstance(given, list) else given
         return {"type": "allowed_tools", "allowed_tools": {"mode": choice.get("mode", "auto"), "tools": tools}}
     return choice

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 
 from trtnemo.errors import RequestError, TrtnemoError
+from trtnemo.front.meter import hold
 from trtnemo.server.context import ServerContext
 from trtnemo.server.exchange import answer, named_events, read_body
 from trtnemo.server.failure import explain
@@ -44,7 +45,9 @@ def responses_router(context: ServerContext, store: ResponseStore) -> APIRouter:
             raise
 
     @router.get("/v1/responses/{response_id}")
-    async def get(request: Request, response_id: str) -> Response:
+    async def get(request: Request, response_id: str, stream: bool = False) -> Response:
+        if stream:
+            raise RequestError("a response that is kept is not streamed again", parameter="stream")
         return JSONResponse(store.get(response_id, _owner(request)).response())
 
     @router.delete("/v1/responses/{response_id}")
@@ -77,6 +80,8 @@ def _owner(request: Request) -> str:
 def _call(
     context: ServerContext, store: ResponseStore, body: ResponsesRequest, items: list[Item], owner: str
 ) -> ResponsesCall:
+    if body.background and body.stream:
+        raise RequestError("a response in the background is not streamed; ask for it by its id", parameter="background")
     if body.background and not (body.store and store.is_on):
         raise RequestError("a response in the background has to be stored", parameter="background")
     earlier: list[Item] = []
@@ -103,6 +108,8 @@ async def _in_background(
         places.give_back()
         raise
 
+    let_go = hold()
+
     async def run() -> None:
         try:
             await call.run()
@@ -110,6 +117,7 @@ async def _in_background(
             return  # the call says so itself
         finally:
             places.give_back()
+            let_go()
 
     task = asyncio.ensure_future(run())
     running.add(task)

@@ -49,7 +49,6 @@ class ResponseStore:
         """Keep a response, under its id; the oldest ones make room."""
         if not self.is_on:
             return
-        self._drop(response_id)
         stored.created = self._clock()
         stored.nbytes = _size(stored)
         self._kept[response_id] = stored
@@ -97,6 +96,8 @@ class ResponseStore:
         dropped = self._kept.pop(response_id, None)
         if dropped is not None:
             self._bytes -= dropped.nbytes
+            if dropped.cancel is not None:  # nobody could end it any more
+                dropped.cancel()
 
 
 def _size(stored: Stored) -> int:
