@@ -162,6 +162,17 @@ CASES: dict[str, tuple[str, Case]] = {
             chat("Hi", tools=[tool(n) for n in range(256)], tool_choice="required"),
         ),
     ),
+    "400,000 lists for a prompt": (
+        "20.8 s",
+        lambda url: post(url, TEXT, b'{"prompt":[' + b",".join([b'["a"]'] * 400_000) + b'],"max_tokens":1}'),
+    ),
+    "400,000 tools": ("2.05 s", lambda url: post(url, CHAT, b'{"tools":[' + b",".join([b"{}"] * 400_000) + b"]}")),
+    "60,000 parts of a message": ("0.73 s", lambda url: post(url, CHAT, parts(60_000))),
+    "1,024 prompts, 128 times": (
+        "11.6 s",
+        lambda url: post(url, TEXT, {"prompt": ["a"] * 1024, "n": 128, "max_tokens": 1}),
+    ),
+    "a fault in a schema of 120 KB": ("14 s of CPU", lambda url: post(url, CHAT, chat("Hi", guided_json=faulty()))),
     "A8 200 uploads left": ("12,200 log lines", lambda url: leave(url, 200)),
     "A13 garbage, 200 connections": ("text/plain", lambda url: garbage(url, 200)),
 }
@@ -173,6 +184,20 @@ def nested(depth: int) -> dict[str, Any]:
     for _ in range(depth):
         schema = {"type": "object", "properties": {"a": schema}}
     return {"name": "n", "schema": schema}
+
+
+def parts(count: int) -> dict[str, Any]:
+    """Return a request whose one message has so many parts."""
+    return {"messages": [{"role": "user", "content": [{"type": "text", "text": ""}] * count}]}
+
+
+def faulty() -> dict[str, Any]:
+    """Return a schema with large definitions, and a fault in the last of many references."""
+    shared = {
+        f"d{n}": {"type": "object", "properties": {f"p{m}": {"type": "string"} for m in range(40)}} for n in range(60)
+    }
+    wanted: dict[str, Any] = {f"q{n}": {"$ref": f"#/$defs/d{n % 60}"} for n in range(400)}
+    return {"type": "object", "$defs": shared, "properties": {**wanted, "last": {"type": "string", "format": "none"}}}
 
 
 def tool(number: int) -> dict[str, Any]:
