@@ -20,14 +20,14 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 def test_without_an_endpoint_an_application_is_itself() -> None:
     app = object()
-    assert traced(app, {}) is app
-    assert traced(app, {"OTEL_EXPORTER_OTLP_ENDPOINT": ""}) is app
+    assert traced(app, {}, "1") is app
+    assert traced(app, {"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, "1") is app
 
 
 def test_packages_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
     with pytest.raises(MachineError, match=r"pip install 'trtnemo\[otel\]'"):
-        traced(object(), {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"})
+        traced(object(), {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}, "1")
 
 
 def test_a_request_is_a_span_of_its_clients_trace(tiny_engine: Any) -> None:

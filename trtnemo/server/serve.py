@@ -12,6 +12,7 @@ from typing import Any
 
 import uvicorn
 
+from trtnemo import __version__
 from trtnemo.engine import Engine
 from trtnemo.errors import CheckpointError, ServerError, UsageError
 from trtnemo.files.digest import code_digest
@@ -115,7 +116,7 @@ def guarded(
     def count(status: int) -> None:
         context.metrics.requests.labels("refused", str(status)).inc()
 
-    gate = Gate(traced(app, os.environ), rules, log, tell, count)
+    gate = Gate(traced(app, os.environ, __version__), rules, log, tell, count)
     # outermost: a page asks first without a key, and has to be able to read a refusal
     return with_origins(gate, options.cors_origins)
 
