@@ -116,6 +116,13 @@ def nested(depth: Any) -> Any:
             None,
             "look-around",
         ),
+        (
+            CHAT,
+            {"model": "tiny", "messages": MESSAGES, "guided_json": {"const": 380089642089838936064}},
+            400,
+            "schema",
+            "'schema' cannot be kept",
+        ),
         (CHAT, {"model": "tiny", "messages": MESSAGES, "top_logprobs": 3}, 400, "top_logprobs", "needs 'logprobs'"),
         (
             CHAT,

@@ -73,6 +73,7 @@ def openapi_document() -> dict[str, Any]:
         paths[path] = {"post": {**_answers(summary, streams=streams), "requestBody": body}}
     for path, summary in GETS.items():
         paths[path] = {"get": {**_answers(summary), "parameters": _parameters(path)}}
+    paths["/metrics"]["get"]["responses"]["200"]["content"] = {"text/plain": {}}
     stored = paths["/v1/responses/{response_id}"]
     parameters = _parameters("/v1/responses/{response_id}")
     stored["delete"] = {**_answers("Forget it."), "parameters": parameters}

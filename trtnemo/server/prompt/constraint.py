@@ -102,7 +102,10 @@ def _fault(schema: Mapping[str, Any] | bool) -> str | None:
         require_small_multiples(json.dumps(content))
     except ConstraintError as error:
         return str(error)
-    text = LLMatcher.validate_grammar(LLMatcher.grammar_from_json_schema(content), limits=limits())
+    try:
+        text = LLMatcher.validate_grammar(LLMatcher.grammar_from_json_schema(content), limits=limits())
+    except ValueError as error:  # a number that the library cannot hold
+        return str(error)
     return first_line(text) if text and not text.startswith("WARNING") else None
 
 
