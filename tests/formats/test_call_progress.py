@@ -125,3 +125,10 @@ def test_any_text_in_any_pieces_is_read_alike(parts: list[str], data: st.DataObj
         assert whole.arguments_json == grown
         if whole.written is None:
             assert json.loads(grown) == whole.arguments
+
+
+def test_a_closing_tag_inside_a_settled_value_does_not_cut_its_call() -> None:
+    text = "<tool_call>\n<function=w>\n<parameter=city>\n</tool_call></parameter></function>" + call(("city", "Oslo"))
+    expected = folded(read(list(text)))
+    assert folded(read([text])) == expected
+    assert [whole.arguments for _, _, whole in expected[1]] == [{"city": "</tool_call>"}, {"city": "Oslo"}]

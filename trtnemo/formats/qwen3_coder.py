@@ -138,8 +138,8 @@ class ToolSplitter:
         """Return the call, or the text that turned out to be none."""
         end = (_END if self._opened else _BARE_END).search(self._held)
         again = _OPENING.search(self._held, 1)
-        first = self._held.find(END)
         if again is not None and (end is None or again.start() < end.start()):  # another one begins
+            first = self._first_end(again.start())
             cut = first if self._opened and 0 <= first < again.start() else again.start()
             return self._leave(cut, cut + len(END) if cut == first else cut)
         if end is not None:
@@ -149,9 +149,16 @@ class ToolSplitter:
             return self._leave(end.end("body"), last.end() if last and not self._opened else end.end())
         if not is_last:
             return None
+        first = self._first_end(None)
         if self._opened and first >= 0:
             return self._leave(first, first + len(END))
         return self._leave(len(self._held), len(self._held), is_cut=not self._held.rstrip().endswith(END_FUNCTION))
+
+    def _first_end(self, again: int | None) -> int:
+        """Return where the first closing tag stands behind what is certain of the call; -1 for nowhere."""
+        if self._opened:
+            self._progress.advance(self._held[:again], is_whole=again is not None)
+        return self._held.find(END, self._progress.place)
 
     def _leave(self, end: int, stop: int, *, is_cut: bool = False) -> list[str | CallPart]:
         """Return the call whose body ends at `end`, or the text up to `stop`, and go on from there."""
@@ -160,7 +167,7 @@ class ToolSplitter:
         progress, self._progress = self._progress, CallProgress(self._schemas)
         found = None if is_cut else parse_block(body, self._schemas)
         if self._opened:
-            progress.advance(body)
+            progress.advance(body, is_whole=not is_cut)
             found = self._keep_told(progress, found, body)
         if found is None:
             return list(self._text(self._opened + whole))

@@ -26,10 +26,15 @@ class CallProgress:
         self.name: str | None = None
         self.written = ""
         self._done: list[tuple[str, Any]] = []
-        self._place = 0  # where the first parameter that is not settled begins
+        self._is_whole = False
+        self.place = 0  # where the first parameter that is not settled begins
 
-    def advance(self, body: str) -> None:
-        """Take what is certain now; `written` only ever grows, and what it holds is never taken back."""
+    def advance(self, body: str, *, is_whole: bool = False) -> None:
+        """Take what is certain now; `written` only ever grows, and what it holds is never taken back.
+
+        `is_whole`: another tag follows the body, so that nothing at its end waits for more text.
+        """
+        self._is_whole = is_whole
         if self.name is None and not self._read_name(body):
             return
         while self._settle(body):
@@ -37,7 +42,7 @@ class CallProgress:
 
     def rest_of(self, body: str) -> str | None:
         """Return what follows the function in a whole body, None where the function never came to its end."""
-        following = body[self._place :].lstrip()
+        following = body[self.place :].lstrip()
         return following.removeprefix(END_FUNCTION).strip() if following.startswith(END_FUNCTION) else None
 
     @property
@@ -55,12 +60,12 @@ class CallProgress:
             return False
         if ">" not in following:
             return False
-        self.name, self._place = name, len(body) - len(rest)
+        self.name, self.place = name, len(body) - len(rest)
         return True
 
     def _settle(self, body: str) -> bool:
         """Take one parameter in, or the beginning of its text; return whether another one may follow."""
-        text = body[self._place :].lstrip()
+        text = body[self.place :].lstrip()
         head, found, rest = text.partition(">")
         key = head.removeprefix(PARAMETER).strip()
         if not found or not head.startswith(PARAMETER) or not key or "\n" in head:
@@ -77,7 +82,7 @@ class CallProgress:
         value = rest[:end].removeprefix("\n").removesuffix("\n")
         self._done.append((key, typed(value, self._schema(key), self._schemas.get(self.name or "", {}))))
         self.written = _written(self._done)
-        self._place = len(body) - len(rest) + stop
+        self.place = len(body) - len(rest) + stop
         return True
 
     def _grow(self, base: int, start: str, rest: str, key: str) -> None:
@@ -85,11 +90,14 @@ class CallProgress:
         if kinds not in ([], ["string"]):
             return
         ends = [rest.find(stop) for stop in _STOPS]
-        sure = min([end for end in ends if end >= 0], default=len(rest) - max(overlap(rest, stop) for stop in _STOPS))
+        sure = min([end for end in ends if end >= 0], default=len(rest) - self._uncertain(rest))
         text = rest[:sure].removeprefix("\n").rstrip("\n")
         if "null".startswith(text.strip().lower()):  # which would be no text
             return
         self.written = self.written[:base] + start + json.dumps(text, ensure_ascii=False)[:-1]
+
+    def _uncertain(self, rest: str) -> int:
+        return 0 if self._is_whole else max(overlap(rest, stop) for stop in _STOPS)
 
     def _schema(self, key: str) -> Mapping[str, Any]:
         schema = as_mapping(self._schemas.get(self.name or ""))
