@@ -40,7 +40,8 @@ class ToolSplitter:
 
     A call ends where its function ends, not at the first tag that an argument may hold. A function without the tag
     before it is a call too, where a tool has its name and it is closed, as in the released parsers. White space beside
-    a call belongs to the format and is dropped. What is no call, or was cut off, comes back as text.
+    a call belongs to the format and is dropped. What is no call comes back as text; of a
+    call that was cut off, what was certain of it stands.
     """
 
     def __init__(self, schemas: ToolSchemas) -> None:

@@ -40,7 +40,6 @@ class GateRules:
     trusted_hosts: Collection[str] = ()
     is_local: bool = False
     largest_body: int = 1 << 22
-    root_path: str = ""
 
 
 class Gate:
@@ -56,6 +55,7 @@ class Gate:
     ) -> None:
         """`warn` hears what an operator should know, `count` the status of each refusal."""
         self._app, self._rules, self._log, self._warn, self._count = app, rules, log, warn, count
+        self._trusted = {name.lower().strip("[]") for name in rules.trusted_hosts}
         self._checked = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,8 +89,7 @@ class Gate:
     def _admit(self, passing: _Passing) -> None:
         rules, headers = self._rules, passing.headers
         host = _host_of(headers.get("host", ""))
-        trusted = {name.lower().strip("[]") for name in rules.trusted_hosts}
-        if host not in trusted if trusted else (rules.is_local and not is_address(host)):
+        if host not in self._trusted if self._trusted else (rules.is_local and not is_address(host)):
             reason = "this server does not answer to that Host; the setting server.trusted_hosts names others"
             raise _RefusedError(400, reason, "untrusted_host")
         passing.key = passing.state["key"] = self._name(passing)

@@ -149,9 +149,7 @@ def _model(context: ServerContext, name: str) -> dict[str, Any]:
     return {"id": name, **common}
 
 
-def _lifespan(
-    supervise: Callable[[], Awaitable[None]] | None,
-) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(supervise: Supervise | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         task = asyncio.ensure_future(supervise()) if supervise is not None else None

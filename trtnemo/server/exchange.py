@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from trtnemo.errors import RequestError, TrtnemoError
 from trtnemo.front.errors import error_body
-from trtnemo.server.admission import EventStream
+from trtnemo.server.admission import EventStream, Places
 from trtnemo.server.answer.collect import Job
 from trtnemo.server.context import ServerContext
 from trtnemo.server.failure import explain
@@ -83,18 +83,24 @@ async def answer(
     events: Callable[[ServerContext, Call], AsyncGenerator[bytes, None]] | None = None,
 ) -> Response:
     """Return the response of a call, streamed by `events` (those of chat by default) or whole; raises RequestError."""
-    places = context.admission.take(len(call.jobs))
-    try:
-        await context.compile(call.grammar)
-    except BaseException:
-        places.give_back()
-        raise
+    places = await admit(context, call)
     if stream:
         return EventStream((events or chat_events)(context, call), places, context.comment_seconds)
     try:
         return await whole(request, call.run)
     finally:
         places.give_back()
+
+
+async def admit(context: ServerContext, call: Call) -> Places:
+    """Return a call's places, once its grammar is compiled; raises RequestError, BusyError, EngineError."""
+    places = context.admission.take(len(call.jobs))
+    try:
+        await context.compile(call.grammar)
+    except BaseException:
+        places.give_back()
+        raise
+    return places
 
 
 async def whole(request: Request, run: Callable[[], Awaitable[dict[str, Any]]]) -> Response:

@@ -17,7 +17,7 @@ from trtnemo.server.anthropic.call import MessagesCall, error_of
 from trtnemo.server.anthropic.request import MessagesRequest
 from trtnemo.server.context import ServerContext
 from trtnemo.server.exchange import answer, named_events, read_body
-from trtnemo.server.failure import explain
+from trtnemo.server.failure import explain, retry_header
 from trtnemo.server.requests.chat import ChatRequest
 
 
@@ -30,8 +30,8 @@ class _MessagesRoute(APIRoute):
                 return await handle(request)
             except TrtnemoError as error:
                 status = error.status if isinstance(error, RequestError) else 500
-                headers = {"retry-after": "1"} if status in (429, 503) else None
-                return JSONResponse(error_of(error.render(), status), status_code=status, headers=headers)
+                body = error_of(error.render(), status)
+                return JSONResponse(body, status_code=status, headers=retry_header(status))
             except HTTPException as error:
                 return JSONResponse(error_of(str(error.detail), error.status_code), status_code=error.status_code)
 

@@ -10,8 +10,6 @@ from trtnemo.errors import RequestError
 from trtnemo.server.requests.chat import ChatRequest, Effort
 from trtnemo.server.requests.generation import MOST
 from trtnemo.server.requests.part import OpenPart, RequestPart
-from trtnemo.server.requests.structured import ResponseFormat
-from trtnemo.server.requests.tools import ToolDeclaration
 
 MOST_ITEMS = 16_384
 Item = dict[str, Any]
@@ -92,17 +90,6 @@ class ResponsesRequest(RequestPart):
         if form.type == "json_object":
             return {"type": "json_object"}
         return {"type": "json_schema", "json_schema": {"name": form.name, "schema": form.schema_}}
-
-    @property
-    def declared(self) -> list[ToolDeclaration]:
-        """The tools, as chat requests declare them."""
-        return [ToolDeclaration.model_validate(_nested(tool)) for tool in self.tools]
-
-    @property
-    def form(self) -> ResponseFormat | None:
-        """What the answer must be."""
-        found = self._response_format()
-        return None if found is None else ResponseFormat.model_validate(found)
 
 
 def _nested(tool: Item) -> Item:

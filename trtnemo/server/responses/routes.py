@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from trtnemo.errors import RequestError, TrtnemoError
 from trtnemo.front.meter import hold
 from trtnemo.server.context import ServerContext
-from trtnemo.server.exchange import answer, named_events, read_body
+from trtnemo.server.exchange import admit, answer, named_events, read_body
 from trtnemo.server.failure import explain
 from trtnemo.server.responses.call import ResponsesCall
 from trtnemo.server.responses.items import Item, items_of, messages_of
@@ -33,9 +33,9 @@ def responses_router(context: ServerContext, store: ResponseStore) -> APIRouter:
         owner, items = _owner(request), items_of(body.input)
         call = await asyncio.to_thread(_call, context, store, body, items, owner)
         stored = Stored(owner, call.render, items, call.messages)
+        call.settle = lambda: store.settle(call.id, call.render())
         if body.background:
             return await _in_background(context, store, call, stored, running)
-        call.settle = lambda: store.settle(call.id, call.render())
         if body.store:
             store.put(call.id, stored)  # from now on: its stream tells the id
         try:
@@ -101,13 +101,7 @@ def _call(
 async def _in_background(
     context: ServerContext, store: ResponseStore, call: ResponsesCall, stored: Stored, running: set[asyncio.Task[None]]
 ) -> Response:
-    places = context.admission.take(len(call.jobs))
-    try:
-        await context.compile(call.grammar)
-    except BaseException:
-        places.give_back()
-        raise
-
+    places = await admit(context, call)
     let_go = hold()
 
     async def run() -> None:
@@ -128,7 +122,6 @@ async def _in_background(
         task.cancel()
 
     stored.cancel = cancel
-    call.settle = lambda: store.settle(call.id, call.render())
     store.put(call.id, stored)
     return JSONResponse(call.render())
 

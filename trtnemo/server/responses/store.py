@@ -77,11 +77,15 @@ class ResponseStore:
     def delete(self, response_id: str, owner: str) -> None:
         """Forget a response; raises ResponseNotFoundError."""
         self.get(response_id, owner)
-        self._drop(response_id)
+        self.forget(response_id)
 
     def forget(self, response_id: str) -> None:
-        """Drop a response, if it is there."""
-        self._drop(response_id)
+        """Drop a response, if it is there, and end it where it runs."""
+        dropped = self._kept.pop(response_id, None)
+        if dropped is not None:
+            self._bytes -= dropped.nbytes
+            if dropped.cancel is not None:  # nobody could end it any more
+                dropped.cancel()
 
     def _trim(self) -> None:
         oldest = self._clock() - self._most_seconds
@@ -90,14 +94,7 @@ class ResponseStore:
             is_old = self._kept[first].created < oldest
             if not (is_old or len(self._kept) > self._most or self._bytes > self._most_bytes):
                 return
-            self._drop(first)
-
-    def _drop(self, response_id: str) -> None:
-        dropped = self._kept.pop(response_id, None)
-        if dropped is not None:
-            self._bytes -= dropped.nbytes
-            if dropped.cancel is not None:  # nobody could end it any more
-                dropped.cancel()
+            self.forget(first)
 
 
 def _size(stored: Stored) -> int:
