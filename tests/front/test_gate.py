@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -20,7 +21,7 @@ from trtnemo.front.access.keys import KeyFile
 from trtnemo.front.access.limits import KeyLimits
 from trtnemo.front.access_log import AccessLog
 from trtnemo.front.gate import Gate, GateRules
-from trtnemo.front.meter import count_tokens, hold
+from trtnemo.front.meter import count_tokens, hold, let_go_of_body
 
 PATHS = ("/health", "/ready", "/metrics", "/v1/models", "/page/a.js", "/v1/x")
 
@@ -130,6 +131,32 @@ async def test_a_body_beyond_the_limit_is_413_announced_or_not() -> None:
             assert "the body exceeds 40 bytes" in found.text
             assert found.headers["connection"] == "close"
         assert (await asker.post("/v1/x", content=b"x" * 40)).json()["length"] == 40
+
+
+async def test_all_bodies_together_are_bounded_until_they_are_read() -> None:
+    may_end, is_read = asyncio.Event(), False
+
+    async def slow(request: Request) -> JSONResponse:
+        await request.body()
+        if is_read:
+            let_go_of_body()
+        if request.headers.get("x-slow"):
+            await may_end.wait()
+        return JSONResponse({})
+
+    gate = Gate(Starlette(routes=[Route("/", slow, methods=["POST"])]), GateRules(all_bodies=50), AccessLog("off"))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=gate), base_url="http://here.test") as asker:
+        for is_read, expected in ((False, 503), (True, 200)):  # noqa: B007 - `slow` looks at it
+            may_end.clear()
+            first = asyncio.ensure_future(asker.post("/", content=b"x" * 30, headers={"x-slow": "1"}))
+            await asyncio.sleep(0.05)
+            second = await asker.post("/", content=b"x" * 30)
+            assert second.status_code == expected
+            assert expected == 200 or second.headers["retry-after"] == "1"
+            assert (await asker.post("/", content=b"x" * 20)).status_code == 200
+            may_end.set()
+            assert (await first).status_code == 200
+        assert (await asker.post("/", content=b"x" * 50)).status_code == 200  # nothing of the others is left
 
 
 async def test_a_pipe_that_nobody_reads_holds_up_nobody() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 from types import FrameType
+from typing import cast
 
 import uvicorn
 
@@ -17,6 +18,7 @@ class DrainingServer(uvicorn.Server):
 
     The first signal: nothing new is taken, what runs has `drain_seconds`, and `tell` hears how many requests are left.
     Then `cut` ends them with an error that their clients can read. A second signal ends the process at once.
+    handshake_seconds: for the beginning of TLS.
     """
 
     def __init__(
@@ -26,16 +28,39 @@ class DrainingServer(uvicorn.Server):
         drain_seconds: float,
         cut: Callable[[], None],
         tell: Callable[[str], None],
+        handshake_seconds: float = 10.0,
     ) -> None:
         super().__init__(config)
+        self._handshake_seconds = handshake_seconds
         self._ready, self._drain_seconds, self._cut, self._tell = ready, drain_seconds, cut, tell
         self.is_draining = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start listening, then report."""
-        await super().startup(sockets=sockets)
+        is_tls = self.config.ssl is not None and sockets is not None
+        await super().startup(sockets=[] if is_tls else sockets)
+        if is_tls:
+            await self._listen_tls(sockets or [])
         if self.started:
             self._ready()
+
+    async def _listen_tls(self, sockets: list[socket.socket]) -> None:
+        """Listen as uvicorn does, but not for a minute for a client that says nothing."""
+        loop, config = asyncio.get_running_loop(), self.config
+
+        def connection() -> asyncio.Protocol:
+            kind = cast("Callable[..., asyncio.Protocol]", config.http_protocol_class)
+            return kind(config=config, server_state=self.server_state, app_state=self.lifespan.state)
+
+        for listener in sockets:
+            made = loop.create_server(
+                connection,
+                sock=listener,
+                ssl=config.ssl,
+                backlog=config.backlog,
+                ssl_handshake_timeout=self._handshake_seconds,
+            )
+            self.servers.append(await made)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end; the second time, end."""

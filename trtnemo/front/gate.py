@@ -26,7 +26,7 @@ _RELOAD_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class GateRules:
-    """What a request must keep. open_paths need no key; largest_body is in bytes.
+    """What a request must keep. open_paths need no key; largest_body and all_bodies are in bytes.
 
     is_local: without keys, for this machine alone: a page of elsewhere may have a name that leads here, and a Host that
     is a name is refused but for localhost.
@@ -40,6 +40,7 @@ class GateRules:
     trusted_hosts: Collection[str] = ()
     is_local: bool = False
     largest_body: int = 1 << 22
+    all_bodies: int = 1 << 28
 
 
 class Gate:
@@ -57,6 +58,7 @@ class Gate:
         self._app, self._rules, self._log, self._warn, self._count = app, rules, log, warn, count
         self._trusted = {name.lower().strip("[]") for name in rules.trusted_hosts}
         self._checked = 0.0
+        self._held = 0  # bytes of all bodies that are not read to their end yet
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or refuse it."""
@@ -64,7 +66,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        passing = _Passing(self._log, scope, headers, receive, send, self._rules.largest_body)
+        passing = _Passing(self._log, scope, headers, receive, send, self._hold)
         try:
             self._admit(passing)
         except _RefusedError as refused:
@@ -73,12 +75,30 @@ class Gate:
             passing.done()
             return
         meter = Meter()
+        meter.let_go_of_body = lambda: self._let_go(passing)
         METER.set(meter)  # each request is a task, with a context of its own
         try:
             await self._app(scope, passing.receive, passing.send)
         finally:
+            self._let_go(passing)
             meter.close(lambda: self._settle(passing, meter))
             passing.done()
+
+    def _hold(self, passing: _Passing, more: int) -> None:
+        """Take so many more bytes of a body; raises where it, or all of them, are too large."""
+        rules = self._rules
+        passing.nbytes += more
+        passing.held += more
+        self._held += more
+        if passing.nbytes > rules.largest_body:  # told by the application, which is reading it
+            raise HTTPException(413, f"the body exceeds {rules.largest_body} bytes", {"connection": "close"})
+        if self._held > rules.all_bodies:
+            reason = f"the bodies of all requests exceed {rules.all_bodies} bytes together; try again later"
+            raise HTTPException(503, reason, {"connection": "close", "retry-after": "1"})
+
+    def _let_go(self, passing: _Passing) -> None:
+        self._held -= passing.held
+        passing.held = 0
 
     def _settle(self, passing: _Passing, meter: Meter) -> None:
         """Charge a request to its key, and let the next one of it come."""
@@ -153,26 +173,30 @@ class _Passing:
     """One request on its way: counted, given its id, and logged when it is over."""
 
     def __init__(
-        self, log: AccessLog, scope: Scope, headers: dict[str, str], receive: Receive, send: Send, largest: int
+        self,
+        log: AccessLog,
+        scope: Scope,
+        headers: dict[str, str],
+        receive: Receive,
+        send: Send,
+        hold: Callable[[_Passing, int], None],
     ) -> None:
         self._log, self._scope, self.headers = log, scope, headers
-        self._receive, self._send, self._largest = receive, send, largest
+        self._receive, self._send, self._hold = receive, send, hold
         self.method, self.path = scope["method"], scope["path"].removeprefix(scope.get("root_path", ""))
         given = headers.get("x-request-id", "")
         self.request_id = given if _REQUEST_ID.fullmatch(given) else f"req_{uuid.uuid4().hex}"
         self.state = scope.setdefault("state", {})
         self.state["request_id"] = self.request_id
         self.key, self.counts = ANONYMOUS, False
-        self._began, self._status, self._in, self._out = time.monotonic(), 499, 0, 0
+        self._began, self._status, self._out = time.monotonic(), 499, 0
+        self.nbytes, self.held = 0, 0  # of the body
 
     async def receive(self) -> Message:
         """Pass a message of the client on; raises where the body is too large."""
         message = await self._receive()
         if message["type"] == "http.request":
-            self._in += len(message.get("body", b""))
-            if self._in > self._largest:
-                reason = f"the body exceeds {self._largest} bytes"  # told by the application, which is reading it
-                raise HTTPException(413, reason, {"connection": "close"})
+            self._hold(self, len(message.get("body", b"")))
         return message
 
     async def send(self, message: Message) -> None:
@@ -200,5 +224,5 @@ class _Passing:
         address = self._scope.get("client")
         client = f"{address[0]}:{address[1]}" if address else "unix"
         seconds = time.monotonic() - self._began
-        numbers = (self._status, seconds, self._in, self._out)
+        numbers = (self._status, seconds, self.nbytes, self._out)
         self._log.write(AccessRecord(self.request_id, client, self.key, self.method, self.path, *numbers))

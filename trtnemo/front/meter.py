@@ -1,4 +1,4 @@
-"""Tokens that a request takes, told from wherever they are counted to the gate that charges its key."""
+"""What a request takes, told from wherever it is known to the gate: tokens, and how long its body is held."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ class Meter:
         self.tokens = 0
         self._holds = 0
         self._over: Callable[[], None] | None = None
+        self.let_go_of_body: Callable[[], None] = lambda: None
 
     def hold(self) -> Callable[[], None]:
         """Keep the request going beyond its answer, as work in the background does; return what lets go of it."""
@@ -46,3 +47,10 @@ def hold() -> Callable[[], None]:
     """Keep the request that is being answered going; return what lets go of it."""
     meter = METER.get()
     return meter.hold() if meter is not None else lambda: None
+
+
+def let_go_of_body() -> None:
+    """Say that the body of the request that is being answered is read, and not held any more."""
+    meter = METER.get()
+    if meter is not None:
+        meter.let_go_of_body()
