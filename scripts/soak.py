@@ -23,7 +23,7 @@ from typing import Any
 
 import httpx
 
-from scripts.abuse import server
+from scripts.abuse.harness import server
 
 CHAT = "/v1/chat/completions"
 SCHEMA = {
@@ -203,7 +203,7 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--minutes", type=float, default=10.0)
     chosen = parser.parse_args()
-    with server("--set", "server.idle_seconds=600") as (url, process):
+    with server("server.idle_seconds=600") as (url, process):
         return asyncio.run(soak(url, process.pid, chosen.clients, chosen.minutes * 60))
 
 

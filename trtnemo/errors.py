@@ -154,6 +154,13 @@ class EngineUnavailableError(RequestError):
     code = "engine_unavailable"
 
 
+class ReaderError(RequestError):
+    """The process that reads long bodies went away over one; another one is started for the next."""
+
+    status = 503
+    code = "reader_unavailable"
+
+
 class ResponseNotFoundError(RequestError):
     """No response of that id is kept, or it is another key's."""
 

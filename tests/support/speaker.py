@@ -125,6 +125,8 @@ def context_over(
         "sampling": Sampling(),
         "reasoning": REASONING,
         "tools": TOOLS,
+        "max_seq_len": speaker.budget.max_seq_len,
+        "vocab_size": speaker.budget.vocab_size,
         "metrics": ServerMetrics(client),
         "started": 1_700_000_000,
         "identity": {"recipe": "speaker"},

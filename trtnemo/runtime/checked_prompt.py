@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from trtnemo.errors import PromptTooLongError
 from trtnemo.runtime.sampling_params import SamplingParams
 from trtnemo.text import TextStream, TextTokenizer
 
@@ -31,3 +32,12 @@ class CheckedPrompt:
             params.skip_special_tokens,
             params.include_stop_str_in_output,
         )
+
+
+def prompt_too_long(length: int, limit: int) -> PromptTooLongError:
+    """Return the refusal of a prompt of so many tokens, which leaves no place for an answer."""
+    return PromptTooLongError(
+        f"the prompt has {length} tokens; this engine holds {limit} with the answer",
+        parameter="prompt",
+        remedy="Shorten the prompt",
+    )

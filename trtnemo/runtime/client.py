@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Sequence
 
 from trtnemo.backends import Budget, Executor
 from trtnemo.errors import EngineError, EngineUnavailableError, PromptTooLongError, RequestError
-from trtnemo.runtime.checked_prompt import CheckedPrompt
+from trtnemo.runtime.checked_prompt import CheckedPrompt, prompt_too_long
 from trtnemo.runtime.engine_loop import EngineLoop
 from trtnemo.runtime.guide import GrammarCompiler
 from trtnemo.runtime.health import Health
@@ -125,11 +125,7 @@ class EngineClient:
         asked = params.max_tokens or 0
         least = 0 if params.max_tokens == 0 else 1
         if len(prompt) + least > limit:
-            raise PromptTooLongError(
-                f"the prompt has {len(prompt)} tokens; this engine holds {limit} with the answer",
-                parameter="prompt",
-                remedy="Shorten the prompt",
-            )
+            raise prompt_too_long(len(prompt), limit)
         if len(prompt) + asked > limit:
             raise PromptTooLongError(
                 f"the prompt's {len(prompt)} tokens and max_tokens {asked} exceed the {limit} of this engine",

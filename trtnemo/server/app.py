@@ -22,15 +22,13 @@ from trtnemo.server.chat import ChatCall
 from trtnemo.server.completions import CompletionCall
 from trtnemo.server.context import ServerContext
 from trtnemo.server.counting import CountRequests
-from trtnemo.server.exchange import answer, read_body
+from trtnemo.server.exchange import answer, prepare, told
 from trtnemo.server.failure import error_response
 from trtnemo.server.openapi import openapi_document
-from trtnemo.server.prompt.encoding import encode_within
-from trtnemo.server.prompt.history import render_messages
+from trtnemo.server.reading.reading import Reading
+from trtnemo.server.requests.body import parse_body
 from trtnemo.server.requests.chat import ChatRequest
 from trtnemo.server.requests.completion import CompletionRequest
-from trtnemo.server.requests.tokenize import DetokenizeRequest, TokenizeRequest
-from trtnemo.server.requests.tools import check_tools
 from trtnemo.server.responses.routes import responses_router
 
 Supervise = Callable[[], Awaitable[None]]
@@ -52,18 +50,23 @@ def create_app(context: ServerContext, supervise: Supervise | None = None) -> Fa
 
     @app.post("/v1/completions")
     async def completions(request: Request) -> Response:
-        context.admission.require()
-        body = await read_body(request, CompletionRequest)
-        call = await asyncio.to_thread(CompletionCall, context, body)
-        return await answer(context, request, call, body.stream)
+        context.admission.require()  # before a long body is read, and a long prompt rendered, for nothing
+
+        def make(reading: Reading) -> CompletionCall:
+            return CompletionCall(context, parse_body(reading.rest, CompletionRequest)[0], reading)
+
+        call = await prepare(context, request, "completion", make)
+        return await answer(context, request, call, call.request.stream)
 
     @app.post("/v1/chat/completions")
     async def chat(request: Request) -> Response:
-        context.admission.require()  # before a long body is read, and a long prompt rendered, for nothing
-        body = await read_body(request, ChatRequest)
-        # A template may take its time, and a long prompt too: neither may hold up the other requests.
-        call = await asyncio.to_thread(ChatCall, context, body)
-        return await answer(context, request, call, body.stream)
+        context.admission.require()
+
+        def make(reading: Reading) -> ChatCall:
+            return ChatCall(context, parse_body(reading.rest, ChatRequest)[0], reading)
+
+        call = await prepare(context, request, "chat", make)
+        return await answer(context, request, call, call.request.stream)
 
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
@@ -105,38 +108,12 @@ def create_app(context: ServerContext, supervise: Supervise | None = None) -> Fa
         return PlainTextResponse(context.metrics.render(), media_type="text/plain; version=0.0.4")
 
     @app.post("/tokenize")
-    async def tokenize(request: Request) -> dict[str, Any]:
-        body = await read_body(request, TokenizeRequest)
-        context.check_model(body.model)
-        if (body.prompt is None) == (body.messages is None):
-            raise RequestError("give either 'prompt' or 'messages'", parameter="prompt")
-        text = body.prompt
-        if text is None:
-            check_tools(body.tools)
-            variables = body.chat_template_kwargs
-            text = await asyncio.to_thread(
-                render_messages,
-                context,
-                body.messages or [],
-                variables,
-                body.tools,
-                opens_answer=body.add_generation_prompt,
-                continues=body.continue_final_message,
-            )
-        tokens = await asyncio.to_thread(encode_within, context, text)
-        found = {"count": len(tokens), "max_model_len": context.client.budget.max_seq_len, "tokens": tokens}
-        if body.return_token_strs:
-            found["token_strs"] = [context.tokenizer.token_text(token) for token in tokens]
-        return found
+    async def tokenize(request: Request) -> Response:
+        return await prepare(context, request, "tokenize", lambda reading: told(context, reading))
 
     @app.post("/detokenize")
-    async def detokenize(request: Request) -> dict[str, Any]:
-        body = await read_body(request, DetokenizeRequest)
-        context.check_model(body.model)
-        size = context.client.budget.vocab_size
-        if any(token >= size for token in body.tokens):
-            raise RequestError(f"a token id is outside the vocabulary of {size}", parameter="tokens")
-        return {"prompt": context.tokenizer.decode(body.tokens, skip_special_tokens=False)}
+    async def detokenize(request: Request) -> Response:
+        return await prepare(context, request, "detokenize", lambda reading: told(context, reading))
 
     app.include_router(responses_router(context, context.responses))
     app.include_router(messages_router(context))

@@ -18,17 +18,19 @@ from trtnemo.server.answer.parts import delta_of, message_of, prompt_scores, sco
 from trtnemo.server.answer.usage import Usage
 from trtnemo.server.context import ServerContext
 from trtnemo.server.prompt.constraint import calls_of, constraint
-from trtnemo.server.prompt.encoding import bad_words, encode_within
-from trtnemo.server.prompt.history import render_messages
+from trtnemo.server.prompt.encoding import bad_words
+from trtnemo.server.reading.reading import Reading
 from trtnemo.server.requests.chat import ChatRequest
-from trtnemo.server.requests.tools import check_tools, schemas_of
+from trtnemo.server.requests.tools import schemas_of
 from trtnemo.text import AnswerFormat, AnswerParser, ToolCall, read_answer
 
 
 class ChatCall:
     """One call of the endpoint, checked and ready to run."""
 
-    def __init__(self, context: ServerContext, request: ChatRequest, *, is_bounded: bool = True) -> None:
+    def __init__(
+        self, context: ServerContext, request: ChatRequest, reading: Reading, *, is_bounded: bool = True
+    ) -> None:
         """`is_bounded`: what the answer may take has to fit; else it is a wish, cut to what fits."""
         self.is_bounded = is_bounded
         self.context = context
@@ -36,34 +38,23 @@ class ChatCall:
         self.model = context.check_model(request.model)
         if request.top_logprobs is not None and not request.logprobs:
             raise RequestError("'top_logprobs' needs 'logprobs': true", parameter="top_logprobs")
-        check_tools(request.tools)
         tools = [] if request.tool_choice == "none" else request.tools
-        template = context.chat_template
-        variables = request.template_switches(template.variables if template is not None else ())
-        text = render_messages(
-            context,
-            request.messages,
-            variables,
-            tools,
-            opens_answer=request.add_generation_prompt,
-            continues=request.continue_final_message,
-        )
-        reasoning = context.reasoning
-        thinks = reasoning is not None and reasoning.opens(text)
+        reasoning, thinks = context.reasoning, reading.thinks
         many = request.parallel_tool_calls is not False
         calls = calls_of(context.tools, request.tools, request.tool_choice, many=many)
         self.grammar = constraint(request.structure, calls, reasoning if thinks else None)
         self.format = AnswerFormat(
             reasoning=reasoning,
             open_at_start=thinks,
-            needs_content=reasoning is not None and reasoning.needs_content(variables),
+            needs_content=reasoning is not None
+            and reasoning.needs_content(request.template_switches(context.template_variables)),
             tools=context.tools if tools else None,
             schemas=schemas_of(tools),
             maximum_calls=None if many else 1,
             calls_end_thinking=self.grammar is None,
         )
         self.custom = frozenset(tool.name for tool in tools if tool.type == "custom")
-        self.prompt = encode_within(context, text, request.truncate_prompt_tokens)
+        (self.prompt,) = reading.prompts
         params = [self._params(number) for number in range(request.n)]
         self.jobs = make_jobs(context.client, [self.prompt], params, self._thinking_budget(), self.grammar)
         self.id = f"chatcmpl-{uuid.uuid4().hex}"

@@ -18,26 +18,24 @@ from trtnemo.server.answer.parts import prompt_scores
 from trtnemo.server.answer.usage import Usage
 from trtnemo.server.context import ServerContext
 from trtnemo.server.prompt.constraint import constraint
-from trtnemo.server.prompt.encoding import bad_words, encode_within
+from trtnemo.server.prompt.encoding import bad_words
+from trtnemo.server.reading.reading import Reading
 from trtnemo.server.requests.completion import CompletionRequest
 from trtnemo.text import TextTokenizer
-
-MOST_PROMPTS = 1024
 
 
 class CompletionCall:
     """One call of the endpoint, checked and ready to run."""
 
-    def __init__(self, context: ServerContext, request: CompletionRequest) -> None:
+    def __init__(self, context: ServerContext, request: CompletionRequest, reading: Reading) -> None:
         self.context = context
         self.request = request
         self.model = context.check_model(request.model)
         if request.best_of not in (None, request.n):
             raise RequestError("'best_of' other than n is not supported yet", parameter="best_of")
-        count = len(request.prompt) if _is_several(request.prompt) else 1
-        context.admission.require_possible(count * request.n)
+        context.admission.require_possible(len(reading.packed) * request.n)
         self.grammar = constraint(request.structure, None, None)
-        self.prompts = _prompts(context, request)
+        self.prompts = reading.prompts
         params = [self._params(number) for number in range(request.n)]
         self.jobs = make_jobs(context.client, self.prompts, params, grammar=self.grammar)
         self.head: dict[str, Any] = {
@@ -193,20 +191,3 @@ def _top(tokenizer: TextTokenizer, score: TokenLogprob) -> dict[str, float]:
     for token_id, logprob in (*score.top, (score.token_id, score.logprob)):
         result.setdefault(tokenizer.token_text(token_id), logprob)
     return result
-
-
-def _is_several(prompt: Any) -> bool:
-    return isinstance(prompt, list) and bool(prompt) and not isinstance(prompt[0], int)
-
-
-def _prompts(context: ServerContext, request: CompletionRequest) -> list[list[int]]:
-    prompt, most = request.prompt, request.truncate_prompt_tokens
-    if isinstance(prompt, str):
-        return [encode_within(context, prompt, most)]
-    if not prompt:
-        raise RequestError("the prompt is empty", parameter="prompt")
-    items: list[Any] = [prompt] if isinstance(prompt[0], int) else list(prompt)
-    if len(items) > MOST_PROMPTS:
-        raise RequestError(f"{len(items)} prompts exceed {MOST_PROMPTS}", parameter="prompt")
-    found = [encode_within(context, item, most) if isinstance(item, str) else list(item) for item in items]
-    return found if most is None else [ids[-most:] for ids in found]

@@ -8,38 +8,32 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from trtnemo.errors import ConstraintError, EngineUnavailableError, ModelNotFoundError
-from trtnemo.formats.format import ReasoningFormat, ToolFormat
 from trtnemo.recipe.shared import Sampling
 from trtnemo.runtime import EngineClient
 from trtnemo.runtime.messages import Compiled, Event, Failed
 from trtnemo.server.admission import Admission
 from trtnemo.server.metrics import ServerMetrics
+from trtnemo.server.prompt.text_side import TextSide
+from trtnemo.server.reading.process import ReaderProcess
 from trtnemo.server.responses.store import ResponseStore
-from trtnemo.text import ChatTemplate, TextTokenizer
 
 
-@dataclass
-class ServerContext:
+@dataclass(kw_only=True)
+class ServerContext(TextSide):
     """The engine's client, its text side, the names it answers to, and its counters.
 
-    `chat_template` is None for a checkpoint without one; chat is refused then. `reasoning` and `tools` are the formats
-    that the recipe chose, None where output stays as it is; `identity` names recipe and engine for whoever keeps a
-    record. `obeys_control_text`: control tokens that stand in messages are obeyed;
-    comment_seconds: of silence in a stream, until a comment is sent.
+    `identity` names recipe and engine for whoever keeps a record; `reader` reads the bodies that are too long for this
+    process, None where there are none. comment_seconds: of silence in a stream, until a comment is sent.
     """
 
     client: EngineClient
     admission: Admission
-    tokenizer: TextTokenizer
-    chat_template: ChatTemplate | None
     model_names: tuple[str, ...]
     sampling: Sampling
-    reasoning: ReasoningFormat | None
-    tools: ToolFormat | None
     metrics: ServerMetrics
     started: int
     identity: dict[str, str]
-    obeys_control_text: bool = False
+    reader: ReaderProcess | None = None
     comment_seconds: float = 15.0
     responses: ResponseStore = field(default_factory=lambda: ResponseStore(0, 0, 0))
     is_draining: Callable[[], bool] = lambda: False

@@ -10,22 +10,19 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 from fastapi import Request
 from fastapi.responses import Response
-from pydantic import BaseModel, ValidationError
 
 from trtnemo.errors import RequestError, TrtnemoError
 from trtnemo.front.errors import error_body
+from trtnemo.front.meter import let_go_of_body
 from trtnemo.server.admission import EventStream, Places
 from trtnemo.server.answer.collect import Job
 from trtnemo.server.context import ServerContext
-from trtnemo.server.failure import explain
-from trtnemo.server.requests.chat import MOST_MESSAGES
-from trtnemo.server.requests.neutral import drop_neutral
+from trtnemo.server.reading.kinds import READS
+from trtnemo.server.reading.reading import Ask, Reading
 
-LARGE_BODY = 1 << 17
-MOST_PARTS = 1 << 16
-MOST_ITEMS = {"tools": 256, "prompt": 1024, "stop": 16}
+MOST_READ_HERE = 1 << 18  # bytes; parsers hold the interpreter, and longer bodies have a process of their own
 encode_json = msgspec.json.Encoder().encode
-Body = TypeVar("Body", bound=BaseModel)
+Made = TypeVar("Made")
 Event = dict[str, Any]
 
 
@@ -44,35 +41,44 @@ class Call(Protocol):
         ...
 
 
-async def read_body(request: Request, kind: type[Body]) -> Body:
-    """Return the typed body of a request; raises RequestError."""
-    content = await request.body()  # the gate bounds it
-    try:
-        if len(content) > LARGE_BODY:
-            _require_few_items(content)
-        data = msgspec.json.decode(content)
-    except (ValueError, RecursionError) as error:  # a lone surrogate is no text in JSON either
-        raise RequestError(f"the body is not JSON: {error}") from None
-    try:
-        return kind.model_validate(drop_neutral(data, kind.model_fields))
-    except ValidationError as error:
-        raise explain(error, list(kind.model_fields)) from None
+async def prepare(
+    context: ServerContext,
+    request: Request,
+    kind: str,
+    make: Callable[[Reading], Made],
+    earlier: Callable[[str], bytes] | None = None,
+) -> Made:
+    """Return what `make` makes of a request's body, read as the kind it is; raises RequestError.
+
+    `earlier` returns the JSON of an earlier response's messages, for bodies that go on from one.
+    """
+    pieces = [piece async for piece in request.stream()]  # the gate bounds them
+    before: bytes | None = None
+    while True:
+        made = await _prepare(context, Ask(kind, pieces, before), make)
+        if not isinstance(made, Reading):
+            let_go_of_body()
+            return made
+        before = b"[]" if earlier is None else earlier(made.needs or "")
 
 
-def _require_few_items(content: bytes) -> None:
-    """Raise RequestError for longer lists than are taken, before one item of them becomes an object."""
-    if content.count(b'"type"') > MOST_PARTS:
-        raise RequestError(f"the body has more than {MOST_PARTS} parts")
-    for name, raw in msgspec.json.decode(content, type=dict[str, msgspec.Raw]).items():
-        text = bytes(raw).lstrip()
-        if name == "logit_bias" and len(text) > LARGE_BODY:
-            raise RequestError(f"'{name}' is longer than {LARGE_BODY} bytes", parameter=name)
-        # a prompt of token ids is as long as the context, and cheap
-        is_ids = name == "prompt" and text[1:].lstrip()[:1].isdigit()
-        if text[:1] == b"[" and not is_ids:
-            count, most = len(msgspec.json.decode(raw, type=list[msgspec.Raw])), MOST_ITEMS.get(name, MOST_MESSAGES)
-            if count > most:
-                raise RequestError(f"'{name}': {count} of them exceed {most}", parameter=name)
+async def _prepare(context: ServerContext, ask: Ask, make: Callable[[Reading], Made]) -> Made | Reading:
+    """Return what is made of a body, or its reading where that needs an earlier response."""
+
+    def finish(reading: Reading) -> Made | Reading:
+        return make(reading) if reading.needs is None else reading
+
+    if context.reader is not None and ask.nbytes > MOST_READ_HERE:
+        reading = await context.reader.read(ask)
+        return await asyncio.to_thread(finish, reading)
+    # a template may take its time, and a long prompt too: neither may hold up the other requests
+    return await asyncio.to_thread(lambda: finish(READS[ask.kind](context, b"".join(ask.pieces), ask.earlier)))
+
+
+def told(context: ServerContext, reading: Reading) -> Response:
+    """Return the answer of a body that is read and done with; raises ModelNotFoundError."""
+    context.check_model(msgspec.json.decode(reading.rest)["model"])
+    return Response(reading.whole, media_type="application/json")
 
 
 async def answer(

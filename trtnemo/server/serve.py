@@ -14,10 +14,8 @@ import uvicorn
 
 from trtnemo import __version__
 from trtnemo.engine import Engine
-from trtnemo.errors import CheckpointError, ServerError, UsageError
+from trtnemo.errors import UsageError
 from trtnemo.files.digest import code_digest
-from trtnemo.formats.format import ReasoningFormat
-from trtnemo.formats.registry import reasoning_formats, tool_formats
 from trtnemo.front.access.keys import KeyFile
 from trtnemo.front.access.limits import KeyLimits
 from trtnemo.front.access_log import AccessLog
@@ -30,15 +28,16 @@ from trtnemo.front.listen import bind, bind_unix, listen, url_of
 from trtnemo.front.traces import traced
 from trtnemo.recipe import CpuRecipe
 from trtnemo.recipe.runtimes import OwnServer
-from trtnemo.runtime import EngineClient, load_tokenizer
+from trtnemo.runtime import EngineClient
 from trtnemo.runtime.line import Line
 from trtnemo.runtime.process import EngineProcess, WatchLimits
 from trtnemo.server.admission import Admission
 from trtnemo.server.app import create_app
 from trtnemo.server.context import ServerContext
 from trtnemo.server.metrics import ServerMetrics
+from trtnemo.server.prompt.text_side import load_text_side
+from trtnemo.server.reading.process import ReaderProcess
 from trtnemo.server.responses.store import ResponseStore
-from trtnemo.text import ChatTemplate, TextTokenizer
 
 # a character of a body may take six, escaped; messages bring names and braces of their own
 _BYTES_A_CHARACTER, _LEAST_BODY, _MOST_BODY = 6, 1 << 20, 1 << 26
@@ -69,10 +68,12 @@ def serve_engine(
     limits = WatchLimits(step_seconds=None if is_reference else options.step_seconds)
     log = AccessLog(options.access_log)
     line = EngineProcess(engine.directory, interpret=interpret, limits=limits)
+    reader = ReaderProcess(engine.directory, obeys_control_text=options.obeys_control_text)
     with _bind(options) as listener:
         try:
             line.load()
             context = load_context(engine, line, options=options, names=names)
+            context.reader = reader
             app = guarded(create_app(context, supervise=line.supervise), context, options, keys, log, tell)
             listen(listener)
             server = DrainingServer(
@@ -81,10 +82,12 @@ def serve_engine(
                 options.drain_seconds,
                 lambda: context.client.cut("the server is stopping, and this request took too long"),
                 tell,
+                options.header_seconds,
             )
             context.is_draining = lambda: server.is_draining
             server.run(sockets=[listener])
         finally:
+            reader.close()
             line.close()
             log.close()
             if options.unix_socket is not None:
@@ -174,20 +177,15 @@ def load_context(
     """Return everything that the endpoints of an engine share."""
     recipe = engine.recipe
     options = options or OwnServer()
-    tokenizer = load_tokenizer(engine)
-    reasoning = reasoning_formats()[recipe.parsers.reasoning] if recipe.parsers.reasoning else None
-    template = _template(engine, tokenizer, reasoning)
-    client = EngineClient(line, tokenizer.stop_token_ids)
+    side = load_text_side(engine, obeys_control_text=options.obeys_control_text)
+    client = EngineClient(line, side.tokenizer.stop_token_ids)
     served = names or recipe.served_model_names
     return ServerContext(
+        **vars(side),
         client=client,
         admission=Admission(_places(engine, client)),
-        tokenizer=tokenizer,
-        chat_template=template,
         model_names=served,
         sampling=recipe.sampling,
-        reasoning=reasoning,
-        tools=tool_formats()[recipe.parsers.tool] if recipe.parsers.tool else None,
         metrics=ServerMetrics(client, {"model": served[0], "recipe": engine.manifest.recipe_name}),
         started=int(time.time()),
         identity={
@@ -195,7 +193,6 @@ def load_context(
             "engine_digest": engine.manifest.digest,
             "code_digest": code_digest(),
         },
-        obeys_control_text=options.obeys_control_text,
         comment_seconds=options.comment_seconds,
         responses=ResponseStore(options.kept_responses, options.kept_mib << 20, options.kept_minutes * 60),
     )
@@ -204,13 +201,3 @@ def load_context(
 def _places(engine: Engine, client: EngineClient) -> int | None:
     recipe = engine.recipe
     return client.budget.slots + recipe.cpu.max_waiting if isinstance(recipe, CpuRecipe) else None
-
-
-def _template(engine: Engine, tokenizer: TextTokenizer, reasoning: ReasoningFormat | None) -> ChatTemplate | None:
-    directory = engine.tokenizer_directory
-    if not ChatTemplate.exists(directory, tokenizer):
-        return None
-    try:
-        return ChatTemplate(directory, tokenizer, reasoning=reasoning)
-    except CheckpointError as error:
-        raise ServerError(str(error)) from None

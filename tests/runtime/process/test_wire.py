@@ -57,8 +57,7 @@ def test_a_half_sent_command_at_the_end_is_no_command() -> None:
     with theirs:
         ours.sendall(frame(COMMANDS[:1])[:-1])
         ours.close()
-        with pytest.raises(msgspec.DecodeError):
-            list(Channel(theirs).commands())
+        assert list(Channel(theirs).commands()) == []
 
 
 def test_what_is_no_message_is_not_taken() -> None:

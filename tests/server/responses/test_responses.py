@@ -122,7 +122,7 @@ def test_a_conversation_goes_on_from_a_kept_response_without_its_instructions() 
         body = {"input": "Two", "previous_response_id": first["id"], "instructions": "Be long."}
         second = HTTP.post(f"{url}/v1/responses", json=body).json()
         messages = store.get(second["id"], "-").messages
-    assert messages == [
+    assert json.loads(messages) == [
         {"role": "user", "content": "One"},
         {"role": "assistant", "reasoning_content": "hm", "content": first["output"][1]["content"]},
         {"role": "user", "content": "Two"},

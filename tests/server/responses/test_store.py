@@ -16,7 +16,7 @@ class Clock:
 
 
 def stored(text: str = "", owner: str = "a") -> Stored:
-    return Stored(owner, lambda: {"output": text}, [], [])
+    return Stored(owner, lambda: {"output": text}, b"[]", b"[]")
 
 
 def kept(store: ResponseStore, names: str) -> str:

@@ -98,15 +98,29 @@ class Channel:
 
     def commands(self) -> Iterator[ToEngine]:
         """Yield commands as they come, until the other end is closed."""
-        while head := self._read(LENGTH.size):
-            yield from _commands.decode(self._read(LENGTH.unpack(head)[0]))
+        while body := read_frame(self._end):
+            yield from _commands.decode(body)
 
-    def _read(self, count: int) -> bytes:
-        """Return so many bytes; none where the socket ended."""
-        data = bytearray()
-        while len(data) < count:
-            piece = self._end.recv(count - len(data))
-            if not piece:
-                return b""
-            data += piece
-        return bytes(data)
+
+def send_frame(end: socket.socket, body: bytes) -> None:
+    """Send what a frame holds, and its length before it."""
+    end.sendall(LENGTH.pack(len(body)))
+    end.sendall(body)
+
+
+def read_frame(end: socket.socket) -> bytes | bytearray:
+    """Return what the next frame holds; nothing where the socket ended."""
+    head = read_exactly(end, LENGTH.size)
+    return read_exactly(end, LENGTH.unpack(head)[0]) if head else head
+
+
+def read_exactly(end: socket.socket, count: int) -> bytes | bytearray:
+    """Return so many bytes; none where the socket ended."""
+    data = bytearray(count)
+    view, place = memoryview(data), 0
+    while place < count:
+        got = end.recv_into(view[place:])
+        if not got:
+            return b""
+        place += got
+    return data

@@ -11,9 +11,11 @@ from trtnemo.errors import RequestError, TrtnemoError
 from trtnemo.formats.format import CallBegun, CallGrown, CallPart, ToolCall
 from trtnemo.server.answer.stretches import Begun, Ended, Grown, Over, stretches_of
 from trtnemo.server.answer.usage import Usage
+from trtnemo.server.anthropic.request import MessagesRequest
 from trtnemo.server.chat import ChatCall
 from trtnemo.server.context import ServerContext
-from trtnemo.server.requests.chat import ChatRequest
+from trtnemo.server.reading.reading import Reading
+from trtnemo.server.requests.body import refusing
 
 Event = dict[str, Any]
 KINDS = {400: "invalid_request_error", 404: "not_found_error", 413: "request_too_large", 429: "rate_limit_error"}
@@ -28,8 +30,9 @@ def error_of(message: str, status: int) -> Event:
 class MessagesCall:
     """One call of the endpoint, checked and ready to run."""
 
-    def __init__(self, context: ServerContext, request: ChatRequest) -> None:
-        self.chat = ChatCall(context, request, is_bounded=False)
+    def __init__(self, context: ServerContext, request: MessagesRequest, reading: Reading) -> None:
+        chat = refusing(MessagesRequest, request.chat_request)
+        self.chat, self.is_stream = ChatCall(context, chat, reading, is_bounded=False), request.stream
         self.jobs, self.grammar = self.chat.jobs, self.chat.grammar
         self.id = f"msg_{uuid.uuid4().hex}"
         self.blocks: list[Event] = []

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from trtnemo.errors import RequestError, TrtnemoError
 from trtnemo.server.anthropic.call import MessagesCall, error_of
 from trtnemo.server.anthropic.request import MessagesRequest
 from trtnemo.server.context import ServerContext
-from trtnemo.server.exchange import answer, named_events, read_body
-from trtnemo.server.failure import explain, retry_header
-from trtnemo.server.requests.chat import ChatRequest
+from trtnemo.server.exchange import answer, named_events, prepare, told
+from trtnemo.server.failure import retry_header
+from trtnemo.server.reading.reading import Reading
+from trtnemo.server.requests.body import parse_body
 
 
 class _MessagesRoute(APIRoute):
@@ -33,7 +31,8 @@ class _MessagesRoute(APIRoute):
                 body = error_of(error.render(), status)
                 return JSONResponse(body, status_code=status, headers=retry_header(status))
             except HTTPException as error:
-                return JSONResponse(error_of(str(error.detail), error.status_code), status_code=error.status_code)
+                body = error_of(str(error.detail), error.status_code)
+                return JSONResponse(body, status_code=error.status_code, headers=error.headers)
 
         return handled
 
@@ -45,28 +44,18 @@ def messages_router(context: ServerContext) -> APIRouter:
     @router.post("/v1/messages")
     async def create(request: Request) -> Response:
         context.admission.require()
-        body = await read_body(request, MessagesRequest)
-        if body.max_tokens is None:
-            raise RequestError("'max_tokens': Field required", parameter="max_tokens")
-        call = await asyncio.to_thread(_call, context, body)
-        return await answer(context, request, call, body.stream, named_events)
+
+        def make(reading: Reading) -> MessagesCall:
+            body, _ = parse_body(reading.rest, MessagesRequest)
+            if body.max_tokens is None:
+                raise RequestError("'max_tokens': Field required", parameter="max_tokens")
+            return MessagesCall(context, body, reading)
+
+        call = await prepare(context, request, "messages", make)
+        return await answer(context, request, call, call.is_stream, named_events)
 
     @router.post("/v1/messages/count_tokens")
-    async def count(request: Request) -> dict[str, Any]:
-        body = await read_body(request, MessagesRequest)
-        body = body.model_copy(update={"max_tokens": None})
-        call = await asyncio.to_thread(_call, context, body)
-        return {"input_tokens": len(call.chat.prompt)}
+    async def count(request: Request) -> Response:
+        return await prepare(context, request, "count", lambda reading: told(context, reading))
 
     return router
-
-
-def _call(context: ServerContext, body: MessagesRequest) -> MessagesCall:
-    return MessagesCall(context, _chat_request(body))
-
-
-def _chat_request(body: MessagesRequest) -> ChatRequest:
-    try:
-        return body.chat_request()
-    except ValidationError as error:
-        raise explain(error, list(type(body).model_fields)) from None

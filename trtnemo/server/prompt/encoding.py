@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trtnemo.errors import PromptTooLongError
-from trtnemo.server.context import ServerContext
+from trtnemo.server.prompt.text_side import TextSide
 from trtnemo.text import TextTokenizer
 
 
-def encode_within(context: ServerContext, text: str, most: int | None = None) -> list[int]:
+def encode_within(side: TextSide, text: str, most: int | None = None) -> list[int]:
     """Return a prompt's ids, the last `most` of them; raises PromptTooLongError where it is too long for the context.
 
     Every token has a longest length, so that a text far too long is known before it is encoded.
     """
-    limit, longest = context.client.budget.max_seq_len, context.tokenizer.longest_token
+    limit, longest = side.max_seq_len, side.tokenizer.longest_token
     if len(text) > limit * longest and most is None:
         raise PromptTooLongError(
             f"the prompt has {len(text)} characters, which cannot be less than {len(text) // longest} tokens; "
@@ -23,7 +23,7 @@ def encode_within(context: ServerContext, text: str, most: int | None = None) ->
             remedy="Shorten the prompt",
         )
     kept = text if most is None else text[-min(most, limit) * longest :]
-    tokens = context.tokenizer.encode_prompt(kept)
+    tokens = side.tokenizer.encode_prompt(kept)
     return tokens if most is None else tokens[-most:]
 
 

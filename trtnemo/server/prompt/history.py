@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from trtnemo.errors import RequestError
-from trtnemo.server.context import ServerContext
+from trtnemo.server.prompt.text_side import TextSide
 from trtnemo.server.requests.chat import ChatMessage
 from trtnemo.server.requests.tools import CUSTOM_INPUT, ToolDeclaration
 from trtnemo.text import TextTokenizer
@@ -18,7 +18,7 @@ _END = "\ufdd1"  # a character that Unicode keeps for a program's own use: where
 
 
 def render_messages(
-    context: ServerContext,
+    side: TextSide,
     messages: Sequence[ChatMessage],
     variables: dict[str, Any],
     tools: Sequence[ToolDeclaration] = (),
@@ -30,14 +30,14 @@ def render_messages(
 
     `continues`: the last message, the assistant's, is left open, and no other begins.
     """
-    template = context.chat_template
+    template = side.chat_template
     if template is None:
         raise RequestError("this checkpoint has no chat template; use /v1/completions", parameter="messages")
     plain = _join_systems([_plain(message) for message in messages])
     declared = [tool.as_function() for tool in tools]
-    if not context.obeys_control_text:
-        plain = [_marked(message, context.tokenizer) for message in plain]
-        declared = mark(declared, context.tokenizer.control_tokens)
+    if not side.obeys_control_text:
+        plain = [_marked(message, side.tokenizer) for message in plain]
+        declared = mark(declared, side.tokenizer.control_tokens)
     if continues:
         plain[-1] = {**plain[-1], "content": f"{plain[-1]['content'].replace(_END, '')}{_END}"}
     text = template.render(plain, variables, declared, opens_answer=opens_answer and not continues)

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from trtnemo.server.requests.chat import ChatMessage
-from trtnemo.server.requests.generation import TokenId
+from trtnemo.server.requests.completion import Ids
 from trtnemo.server.requests.part import RequestPart
 from trtnemo.server.requests.tools import ToolDeclaration
 
@@ -30,4 +30,4 @@ class DetokenizeRequest(RequestPart):
     """Token ids."""
 
     model: str | None = None
-    tokens: list[TokenId]
+    tokens: Ids

@@ -14,6 +14,8 @@ from trtnemo.server.answer.stretches import Begun, Ended, Grown, Over, stretches
 from trtnemo.server.answer.usage import Usage
 from trtnemo.server.chat import ChatCall
 from trtnemo.server.context import ServerContext
+from trtnemo.server.reading.reading import Reading
+from trtnemo.server.requests.body import refusing
 from trtnemo.server.responses.items import Item, call_item, message_item, reasoning_item, text_part
 from trtnemo.server.responses.request import ResponsesRequest
 
@@ -21,14 +23,15 @@ Event = dict[str, Any]
 
 
 class ResponsesCall:
-    """One call of the endpoint, checked and ready to run; `messages` are the whole conversation's."""
+    """One call of the endpoint, checked and ready to run."""
 
-    def __init__(self, context: ServerContext, request: ResponsesRequest, messages: list[Item]) -> None:
+    def __init__(self, context: ServerContext, request: ResponsesRequest, reading: Reading) -> None:
         if request.top_logprobs:
             raise RequestError("'top_logprobs' is for /v1/chat/completions", parameter="top_logprobs")
-        self.chat = ChatCall(context, request.chat_request(messages), is_bounded=False)
+        chat = refusing(ResponsesRequest, lambda: request.chat_request([{"role": "user", "content": ""}]))
+        self.chat = ChatCall(context, chat, reading, is_bounded=False)
         self.jobs, self.grammar = self.chat.jobs, self.chat.grammar
-        self.request, self.messages = request, messages
+        self.request = request
         self.id = f"resp_{uuid.uuid4().hex}"
         self.created = int(time.time())
         self.output: list[Item] = []

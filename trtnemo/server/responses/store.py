@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from trtnemo.errors import ResponseNotFoundError
+import msgspec
 
+from trtnemo.errors import ResponseNotFoundError
+from trtnemo.server.responses.items import messages_of
+
+encode_json = msgspec.json.Encoder().encode
 Item = dict[str, Any]
 
 
 @dataclass
 class Stored:
-    """A response, the items that were asked, and the messages of its whole conversation.
+    """A response, the items that were asked, and the messages of its whole conversation, both as JSON.
 
     `cancel` ends one that is running.
     """
 
     owner: str
     response: Callable[[], Item]
-    items: list[Item]
-    messages: list[Item]
+    items: bytes
+    messages: bytes
     cancel: Callable[[], None] | None = None
     created: float = 0.0
     nbytes: int = field(default=0)
+
+    def conversation(self) -> bytes:
+        """Return the JSON of the messages that a response to this one begins with; raises RequestError."""
+        said = encode_json(messages_of(self.response()["output"]))
+        return b"[%b]" % b",".join(text[1:-1] for text in (self.messages, said) if text != b"[]")
 
 
 class ResponseStore:
@@ -98,4 +106,4 @@ class ResponseStore:
 
 
 def _size(stored: Stored) -> int:
-    return len(json.dumps([stored.response(), stored.items, stored.messages]))
+    return len(encode_json(stored.response())) + len(stored.items) + len(stored.messages)

@@ -1,95 +1,16 @@
-"""What clients may do to a server, tried one after the other while a second connection asks for /health.
-
-Starts `tiny` on a free port. Prints, for each case, what it was answered, and the slowest /health meanwhile; exits 1
-where /health took longer than --most milliseconds, or the server did not answer afterwards.
-
-usage: python scripts/abuse.py [--most 100]
-"""
+"""Cases at the context that `tiny` has: what each was before, and what is sent."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import signal
 import socket
-import subprocess
-import sys
-import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import httpx
+from scripts.abuse.harness import post
 
 TEXT, CHAT = "/v1/completions", "/v1/chat/completions"
 LONG_TEXT = "The quick brown fox jumps over the lazy dog. " * 330_000  # 14 MiB
 Case = Callable[[str], str]
-
-
-@contextmanager
-def server(*options: str, files: int | None = None) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Yield the URL of a server of `tiny`, and its process."""
-    trtnemo = [sys.executable, "-m", "trtnemo"]
-    with tempfile.TemporaryDirectory() as directory:
-        subprocess.run([*trtnemo, "build", "--recipe", "tiny", "--output", f"{directory}/e"], check=True, stdout=2)
-        command = [*trtnemo, "serve", "--engine", f"{directory}/e", "--port", "0", *options]
-        if files is not None:
-            command = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *command]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        try:
-            line = process.stdout.readline() if process.stdout else ""
-            yield line.split()[-1], process
-        finally:
-            process.send_signal(signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):
-                process.communicate(timeout=40)
-            process.kill()
-
-
-class Health(threading.Thread):
-    """Asks for /health on a connection of its own until it is told to stop, and keeps every time."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__(daemon=True)
-        self._url, self._stopped = url, threading.Event()
-        self.milliseconds: list[float] = []
-
-    def run(self) -> None:
-        """Ask."""
-        with httpx.Client(timeout=60) as client:
-            while not self._stopped.is_set():
-                began = time.perf_counter()
-                client.get(f"{self._url}/health")
-                self.milliseconds.append((time.perf_counter() - began) * 1000)
-                time.sleep(0.002)
-
-    def stop(self) -> tuple[float, float]:
-        """Return the 99.9th percentile and the longest time, in milliseconds."""
-        self._stopped.set()
-        self.join()
-        ordered = sorted(self.milliseconds)
-        return ordered[int(len(ordered) * 0.999)], ordered[-1]
-
-
-def post(url: str, path: str, body: Any, timeout: float = 120) -> str:
-    """Return the status and how long it took."""
-    began = time.perf_counter()
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    try:
-        found = httpx.post(url + path, content=content, headers={"content-type": "application/json"}, timeout=timeout)
-        status = str(found.status_code)
-    except httpx.HTTPError as error:
-        status = type(error).__name__
-    return f"{status} in {time.perf_counter() - began:.2f} s"
-
-
-def fitting(url: str) -> str:
-    """Return the longest text that the server reads: as many characters as its body limit lets through."""
-    return LONG_TEXT[: 1 << 20]
 
 
 def chat(text: str, **more: Any) -> dict[str, Any]:
@@ -228,62 +149,3 @@ def garbage(url: str, count: int) -> str:
             connection.sendall(b"\x16\x03\x01\x00\xff" * 9)
             kinds.add(connection.recv(4096).partition(b"content-type: ")[2].partition(b"\r")[0].decode())
     return ", ".join(sorted(kinds))
-
-
-def resident(process: subprocess.Popen[str]) -> int:
-    """Return MiB that a process holds."""
-    lines = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8").splitlines()
-    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) // 1024
-
-
-def descriptors() -> None:
-    """Hold more connections than a process may open files (A3), and say what that costs."""
-    with server(files=64) as (url, process):
-        held = []
-        for _ in range(80):
-            with suppress(OSError):
-                held.append(connect(url))
-        pid = process.pid
-        before = os.times(), Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").split()[13:15]
-        time.sleep(5)
-        after = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").split()[13:15]
-        spent = (sum(map(int, after)) - sum(map(int, before[1]))) / os.sysconf("SC_CLK_TCK")
-        for connection in held:
-            connection.close()
-        time.sleep(0.5)
-        found = post(url, CHAT, chat("Hi"))
-        process.send_signal(signal.SIGTERM)
-        logged = len(process.communicate(timeout=40)[1].splitlines())
-        print(f"A3 80 connections, 64 files: {spent / 5:.0%} of a core, {logged} log lines, then {found}")
-        print("   before: 100 % of a core, 1,136,119 log lines in 15 s")
-
-
-def main() -> int:
-    """Run all cases; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--most", type=float, default=100.0)
-    most, is_well = parser.parse_args().most, True
-    with server() as (url, process):
-        print(f"{'case':<34} {'answer':<18} {'health 99.9 %':>14} {'longest':>9}   before: longest, or else")
-        for name, (earlier, case) in CASES.items():
-            health = Health(url)
-            health.start()
-            time.sleep(0.3)
-            told = case(url)
-            time.sleep(0.2)
-            usual, longest = health.stop()
-            print(f"{name:<34} {told:<18} {usual:>11.1f} ms {longest:>6.1f} ms   {earlier}", flush=True)
-            is_well = is_well and usual <= most
-        kept = resident(process)
-        time.sleep(30)
-        print(f"A6 memory: {kept} MiB after all, {resident(process)} MiB after 30 s; before: 3.0 GiB kept")
-        is_well = is_well and post(url, CHAT, chat("Hi")).startswith("200")
-        process.send_signal(signal.SIGTERM)
-        errors = process.communicate(timeout=60)[1]
-        print(f"log: {len(errors.splitlines())} lines")
-    descriptors()
-    return 0 if is_well else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
