@@ -117,7 +117,7 @@ def test_an_engine_that_fails_every_step_or_never_ends_one_is_started_again(
     async def work(client: EngineClient) -> None:
         expected = tokens(await ask(client))
         flag.touch()
-        failed = [(await asyncio.gather(*(ask(client) for _ in range(4))))[0][-1]]
+        failed = [events[-1] for events in await asyncio.gather(*(ask(client, LONG) for _ in range(8)))]
         while client.health.is_up:  # a step that raises fails its own requests first
             try:
                 failed.append((await ask(client))[-1])
