@@ -12,7 +12,7 @@ TESTS := $(BIN)/python -m pytest -n 2 --dist worksteal
 PATIENT := -o faulthandler_timeout=660
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo engine serve clients pages sizes test test-slow test-long test-parsers lint format measure gpu-table bench bench-gate sanitize clean
+.PHONY: help demo engine serve clients pages sizes test test-slow test-long test-optimized test-parsers lint format measure gpu-table bench bench-gate sanitize clean
 
 help:  ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test-slow: $(VENV)/.installed-dev  ## run the tests that are slow for what they 
 
 test-long: $(VENV)/.installed-dev  ## run clients, soaks, failure cycles and emulation, which CI does not run
 	$(TESTS) -m long $(PATIENT)
+
+test-optimized: $(VENV)/.installed-dev  ## run the tests under `python -O`, where package code has no asserts to lean on
+	PYTHONOPTIMIZE=1 $(TESTS) -W ignore::pytest.PytestConfigWarning
 
 test-parsers: $(VENV)/.installed-dev  ## compare recipes and recorded options with the wheels of vLLM and SGLang, in .venv-parsers
 	$(BIN)/python -m pytest -m wheels $(PATIENT)

@@ -122,7 +122,13 @@ def main() -> int:
             (here / place).parent.mkdir(exist_ok=True)
             chosen = [word for setting in settings for word in ("--set", setting)]
             subprocess.run([*render, *chosen, "--output", str(here / place)], check=True)
-            environment = {**os.environ, "CODEX_HOME": str(here), "OPENAI_API_KEY": "EMPTY", "HOME": directory, "PWD": str(here)}
+            environment = {
+                **os.environ,
+                "CODEX_HOME": str(here),
+                "OPENAI_API_KEY": "EMPTY",
+                "HOME": directory,
+                "PWD": str(here),
+            }
             program, *words = COMMANDS[given.agent]
             command = [given.program or program, *words]
             found = subprocess.run(command, cwd=here, env=environment, stdin=subprocess.DEVNULL, timeout=300)

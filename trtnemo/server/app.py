@@ -24,7 +24,7 @@ from trtnemo.server.context import ServerContext
 from trtnemo.server.counting import CountRequests
 from trtnemo.server.exchange import answer, prepare, told
 from trtnemo.server.failure import error_response
-from trtnemo.server.openapi import openapi_document
+from trtnemo.server.openapi import encoded_document
 from trtnemo.server.reading.reading import Reading
 from trtnemo.server.requests.body import parse_body
 from trtnemo.server.requests.chat import ChatRequest
@@ -96,8 +96,8 @@ def create_app(context: ServerContext, supervise: Supervise | None = None) -> Fa
         return JSONResponse({"status": "not ready", "reason": reason}, status_code=503)
 
     @app.get("/openapi.json")
-    async def document() -> dict[str, Any]:
-        return openapi_document()
+    async def document() -> Response:
+        return Response(encoded_document(), media_type="application/json")
 
     @app.get("/version")
     async def served_version() -> dict[str, str]:

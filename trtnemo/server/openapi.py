@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
+import msgspec
 from pydantic import BaseModel
 
 from trtnemo import __version__
@@ -58,6 +60,12 @@ _ERROR = {
         }
     },
 }
+
+
+@cache
+def encoded_document() -> bytes:
+    """Return the document as JSON."""
+    return msgspec.json.encode(openapi_document())
 
 
 def openapi_document() -> dict[str, Any]:
