@@ -291,3 +291,10 @@ def test_places_are_given_back_once() -> None:
     second.give_back()
     assert (admission.take(3)._count, admission.taken) == (3, 3)
     assert Admission(None).take(10_000)
+
+
+def test_a_method_that_is_not_there_is_told_with_those_that_are() -> None:
+    with speaking("x") as url:
+        for path, methods in (("/v1/responses/resp_1", "DELETE, GET"), ("/v1/completions", "POST"), ("/health", "GET")):
+            refused = HTTP.options(f"{url}{path}")
+            assert (refused.status_code, refused.headers["allow"]) == (405, methods)

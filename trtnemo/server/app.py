@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
 from trtnemo import __version__
 from trtnemo.errors import RequestError, TrtnemoError
@@ -31,6 +32,7 @@ from trtnemo.server.requests.chat import ChatRequest
 from trtnemo.server.requests.completion import CompletionRequest
 from trtnemo.server.responses.routes import responses_router
 
+METHODS = ("DELETE", "GET", "HEAD", "POST")
 Supervise = Callable[[], Awaitable[None]]
 
 
@@ -152,9 +154,18 @@ async def _handle_defect(request: Request, error: Exception) -> Response:
 async def _handle_http_error(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     detail = error.detail if isinstance(error, HTTPException) else str(error)
-    headers = error.headers if isinstance(error, HTTPException) else None  # Allow, for a method that is not
+    headers = error.headers if isinstance(error, HTTPException) else None
+    if status == 405:
+        headers = {"allow": ", ".join(_methods_of(request))}
     message = f"{request.method} {shortened(request.url.path)}: {detail}"
     return JSONResponse(error_body(message, status), status_code=status, headers=headers)
+
+
+def _methods_of(request: Request) -> list[str]:
+    """Return the methods that the path of a request has; the router names those of its first route alone."""
+    asked = ({**request.scope, "method": method} for method in METHODS)
+    is_match = (any(route.matches(scope)[0] == Match.FULL for route in request.app.routes) for scope in asked)
+    return [method for method, matches in zip(METHODS, is_match, strict=True) if matches]
 
 
 async def _handle_bad_query(request: Request, error: Exception) -> Response:
