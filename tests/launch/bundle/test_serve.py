@@ -83,7 +83,7 @@ def test_a_server_that_does_not_come_up_is_told_with_its_last_lines(
     machine: Any, served: Any, behaviour: str, words: list[Any]
 ) -> None:
     patience = "8" if behaviour == "hang" else "60"
-    result = machine.run(*served(), "--start-timeout", patience, behaviour=behaviour)
+    result = machine.run(*served(), "--restart", "no", "--start-timeout", patience, behaviour=behaviour)
     assert result.returncode == 7
     for word in words:
         assert word in result.stderr
@@ -92,7 +92,7 @@ def test_a_server_that_does_not_come_up_is_told_with_its_last_lines(
 
 
 def test_a_server_that_dies_later_takes_the_command_with_it(machine: Any, served: Any) -> None:
-    process = machine.start(*served(), behaviour="late")
+    process = machine.start(*served(), "--restart", "no", behaviour="late")
     lines_until(process, "Serving")
     _, err = process.communicate(timeout=30)
     assert process.returncode == 7

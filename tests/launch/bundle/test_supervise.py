@@ -149,42 +149,11 @@ def test_a_server_that_ends_while_it_starts_is_told_with_its_last_lines(start: A
     assert (caught.value.log, caught.value.issue) == ("  | first\n  | second", None)
 
 
-@pytest.mark.parametrize("code", [0, 9])
-def test_a_server_that_ends_by_itself_is_an_error_whatever_its_code(start: Any, code: int) -> None:
-    with pytest.raises(ServerDiedError, match=f"ended by itself with exit code {code}"):
-        start(f"exit {code}").wait()
-
-
-def test_a_server_that_was_told_to_end_is_none(start: Any) -> None:
-    server = start()
-    server._pass_on(signal.SIGTERM, None)
-    server.wait()
-    assert server._process.returncode == -signal.SIGTERM
-
-
 def test_a_stop_while_it_starts_is_told_as_one(start: Any) -> None:
     server = start()
-    server._pass_on(signal.SIGINT, None)
+    server.ask_to_stop()
     with pytest.raises(ServerError, match="was stopped before it was ready"):
         server.wait_until_ready("http://127.0.0.1:9", "m", 20)
-
-
-@pytest.fixture
-def handlers() -> Iterator[Any]:
-    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    for each, handler in before.items():
-        signal.signal(each, handler)
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signals_are_passed_on(start: Any, handlers: Any, number: Any) -> None:
-    server = start(f"trap 'exit {number:d}' {number.name[3:]}; echo up; while :; do sleep 0.05; done")
-    wait_until(lambda: server.log)
-    server.pass_signals()
-    os.kill(os.getpid(), number)
-    server.wait()
-    assert server._process.returncode == number
 
 
 def test_the_servers_children_end_with_it(start: Any) -> None:
@@ -194,10 +163,26 @@ def test_the_servers_children_end_with_it(start: Any) -> None:
     wait_until(lambda: not is_alive(int(server.log[0])))
 
 
+def test_what_its_first_process_left_behind_ends_too(start: Any) -> None:
+    server = start("sleep 60 & echo $!; exit 0")
+    wait_until(lambda: server.log and server.over.is_set())
+    assert is_alive(int(server.log[0]))
+    server.stop()
+    wait_until(lambda: not is_alive(int(server.log[0])))
+
+
+def test_a_container_is_killed_by_its_name(start: Any, tmp_path: Path) -> None:
+    server = start()
+    server._kill_words = ["touch", str(tmp_path / "killed")]
+    server.kill()
+    assert server.over.wait(20)
+    assert (tmp_path / "killed").exists()
+
+
 DEAF = "trap '' TERM INT; echo deaf; while :; do sleep 0.05; done"
 
 
-@pytest.mark.parametrize("how", ["stop", "signal"])
+@pytest.mark.parametrize("how", ["stop", "ask"])
 def test_a_deaf_server_is_ended_by_force(start: Any, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     monkeypatch.setattr(supervise, "STOP_SECONDS", 0.2)
     server = start(DEAF)
@@ -205,8 +190,8 @@ def test_a_deaf_server_is_ended_by_force(start: Any, monkeypatch: pytest.MonkeyP
     if how == "stop":
         server.stop()
     else:
-        server._pass_on(signal.SIGTERM, None)
-        server.wait()
+        server.ask_to_stop()
+        assert server.over.wait(20)
     assert server._process.returncode == -signal.SIGKILL
 
 

@@ -47,6 +47,7 @@ class Machine:
             "PATH": f"{self.programs}:/usr/bin:/bin",
             "HF_HOME": str(directory / "hub"),
             "STAND_IN": "ok",
+            "STAND_IN_LIVES": str(directory / "lives"),
         }
 
     def add_gpus(self, count: int, row: str = GPU) -> None:

@@ -13,10 +13,12 @@ from trtnemo.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
     from trtnemo.engine.manifest import AnyManifest, BundleManifest
+    from trtnemo.launch.bundle.serve import Keeping
     from trtnemo.recipe import AnyRecipe
     from trtnemo.recipe.runtimes import OwnServer
 
 
+TIME_SCALE = "TRTNEMO_TIME_SCALE"  # of all limits of supervision, for trials of it
 # parts of a recipe that belong to serving, not to an engine
 SERVED = ("server.", "served_model_names=")
 
@@ -57,6 +59,16 @@ SERVED = ("server.", "served_model_names=")
     help="Seconds until an external server must answer.",
 )
 @click.option(
+    "--restart",
+    type=click.Choice(["always", "on-failure", "no"]),
+    default="on-failure",
+    show_default=True,
+    help="When an external server that is lost is started again; on-failure gives up where it cannot help.",
+)
+@click.option(
+    "--events", type=click.Path(path_type=Path), help="File to append what happens to an external server, as JSON."
+)
+@click.option(
     "--interpret", is_flag=True, help="Run TensorRT plans layer by layer on the CPU: slow, for machines without a GPU."
 )
 @set_option
@@ -66,6 +78,8 @@ def serve(
     names: tuple[str, ...],
     log_level: str,
     start_timeout: float,
+    restart: str,
+    events: Path | None,
     interpret: bool,
     settings: tuple[str, ...],
     **given: Any,
@@ -75,8 +89,9 @@ def serve(
     Our own server answers /v1/chat/completions, /v1/completions, /v1/responses and /v1/messages. Values of the recipe's
     `server` section, such as --set server.cors_origins='[https://a.b]', and its names never need another engine.
 
-    A bundle's server (trtllm-serve, vLLM, SGLang) is checked for, started, watched until it gives a token, and ended
-    with this command. Runs until SIGTERM or Ctrl-C, then finishes what is running and exits 0; a second one ends it.
+    A bundle's server (trtllm-serve, vLLM, SGLang) is checked for, started, watched by its progress, started again where
+    it is lost, and ended with this command, with every process of it. Runs until SIGTERM or Ctrl-C, then finishes what
+    is running and exits 0; a second one ends it.
     """
     from trtnemo.endpoint import hold_leash
     from trtnemo.engine.manifest import BundleManifest
@@ -91,7 +106,8 @@ def serve(
             option = (own or ["served_model_name"])[0].replace("_", "-")
             raise UsageError(f"--{option} is for our own server; runtime '{manifest.runtime}' has options of its own")
         _warn_of_exposure(given["host"] or load_served(manifest, recipe, ()).server.host)
-        _serve_bundle(directory, manifest, given["host"], given["port"], start_timeout, is_new)
+        keeping = _keeping(restart, start_timeout, events)
+        _serve_bundle(directory, manifest, given["host"], given["port"], keeping, is_new)
     else:
         _set_up_logging(log_level)
         chosen = load_served(manifest, recipe, settings)
@@ -146,8 +162,22 @@ def _serve_engine(directory: Path, options: OwnServer, names: tuple[str, ...], i
     )
 
 
+def _keeping(restart: Any, start_seconds: float, events: Path | None) -> Keeping:
+    import os
+
+    from trtnemo.launch.bundle.serve import Keeping
+
+    try:
+        scale = float(os.environ.get(TIME_SCALE, "1"))
+    except ValueError:
+        scale = 0.0
+    if not 0 < scale <= 1:
+        raise UsageError(f"{TIME_SCALE} is a number above 0 and at most 1")
+    return Keeping(restart, start_seconds, events, time_scale=scale)
+
+
 def _serve_bundle(
-    directory: Path, manifest: BundleManifest, host: str | None, port: int | None, start_timeout: float, is_new: bool
+    directory: Path, manifest: BundleManifest, host: str | None, port: int | None, keeping: Keeping, is_new: bool
 ) -> None:
     from trtnemo.launch.bundle.output import Output
     from trtnemo.launch.bundle.serve import serve_bundle
@@ -160,7 +190,7 @@ def _serve_bundle(
             Output(report=click.echo, log=lambda line: click.secho(line, dim=True, err=True)),
             host=host,
             port=port,
-            start_timeout=start_timeout,
+            keeping=keeping,
             audited=manifest.checkpoint if is_new else None,
         )
     except ServerDiedError as error:

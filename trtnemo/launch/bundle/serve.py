@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trtnemo.engine import verify_files
@@ -14,7 +16,27 @@ from trtnemo.launch.bundle.preflight import preflight
 from trtnemo.launch.bundle.sealed import SealedStart, differences_today, recipe_of
 from trtnemo.launch.bundle.stages import LogReader
 from trtnemo.launch.bundle.supervise import SupervisedServer
+from trtnemo.launch.keep.clock import Clock
+from trtnemo.launch.keep.events import Events
+from trtnemo.launch.keep.restarts import Mode, Restarts
+from trtnemo.launch.keep.supervisor import Place, Supervisor
+from trtnemo.launch.keep.watcher import Watcher
 from trtnemo.launch.render.clients.endpoint import served_name
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """How a server is kept serving.
+
+    start_seconds: that a start may take; events: a file for what happens, as JSON lines; gpus: that work together;
+    time_scale: below 1 all limits are shorter, for trials.
+    """
+
+    restart: Mode = "no"
+    start_seconds: float = 3600.0
+    events: Path | None = None
+    gpus: int = 1
+    time_scale: float = 1.0
 
 
 def serve_bundle(
@@ -24,7 +46,7 @@ def serve_bundle(
     *,
     host: str | None = None,
     port: int | None = None,
-    start_timeout: float = 3600.0,
+    keeping: Keeping | None = None,
     audited: CheckpointReference | None = None,
 ) -> None:
     """Start the server of a bundle and stay until it ends; `audited` is the checkpoint where it was just audited.
@@ -45,23 +67,41 @@ def serve_bundle(
     checked.require()
     words = start.container_words() if checked.starts_with == "docker" else start.program_words()
     output.report("starting: " + " ".join(map(shlex.quote, words)))
-    _run(words, start, served_name(recipe), start_timeout, output)
+    parallel = getattr(recipe, "parallel", None)
+    gpus = parallel.tensor * parallel.pipeline if parallel is not None else 1
+    _run(words, start, served_name(recipe), replace(keeping or Keeping(), gpus=gpus), output)
 
 
-def _run(words: list[str], start: SealedStart, model: str, start_timeout: float, output: Output) -> None:
+def _run(words: list[str], start: SealedStart, model: str, keeping: Keeping, output: Output) -> None:
     given = {name: value for name, value in start.manifest.env.items() if value is not None}
     issues = start.server.issues_of(start.manifest.server_version or start.surface.version)
-    reader = LogReader(start.server.stages, issues)
-    server = SupervisedServer(words, {**os.environ, **given}, str(start.directory), output, reader)
-    server.pass_signals()
-    try:
-        host, port = start.address
-        url = f"http://{_reachable(host)}:{port}"
-        server.wait_until_ready(url, model, start_timeout, start.server.health)
-        output.report(f"Serving {model} at {url}")
-        server.wait()
-    finally:
-        server.stop()
+    host, port = start.address
+    name = f"trtnemo-{start.manifest.digest[:12]}-{port}"
+    is_container = words[0] == "docker"
+    if is_container:  # its processes are not children of ours
+        words = [*words[:3], "--name", name, "--init", *words[3:]]
+    clock, watch = Clock(keeping.time_scale), start.server.watch
+    place = Place(f"http://{_reachable(host)}:{port}", model, keeping.start_seconds, start.server.health)
+
+    def begin() -> SupervisedServer:
+        return SupervisedServer(
+            words,
+            {**os.environ, **given},
+            str(start.directory),
+            output,
+            LogReader(start.server.stages, issues),
+            stop_seconds=clock.real(watch.drain_seconds),
+            kill_words=("docker", "kill", name) if is_container else (),
+        )
+
+    def watcher() -> Watcher:
+        return Watcher(place.url, model, watch, keeping.gpus, clock, place.health)
+
+    events = Events(output.report, keeping.events)
+    supervisor = Supervisor(begin, watcher, place, Restarts(keeping.restart), events, clock)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: supervisor.stop())
+    supervisor.run()
 
 
 def _reachable(host: str) -> str:

@@ -1,4 +1,4 @@
-"""An external server as a child process: started, watched until it answers, and ended with us."""
+"""One life of an external server: started, watched until it answers, and ended with every process of it."""
 
 from __future__ import annotations
 
@@ -8,26 +8,43 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from types import FrameType
+from contextlib import suppress
 
 import httpx
 
 from trtnemo.errors import ServerError
 from trtnemo.launch.bundle.output import Output
 from trtnemo.launch.bundle.stages import LogReader
+from trtnemo.launch.keep.failure import Failure, Kind
 from trtnemo.launch.servers.issue import KnownIssue
 
-STOP_SECONDS = 60.0
+STOP_SECONDS, KILL_SECONDS = 60.0, 30.0
 POLL_SECONDS = 0.25
 
 
 class SupervisedServer:
-    """A server that is ours to end. Stages are reported with elapsed time; `reader` knows its stages and its issues."""
+    """A server that is ours to end, with every process that it started.
+
+    Stages are reported with elapsed time; `reader` knows its stages and its issues. stop_seconds: that it has to end
+    when it is asked to, STOP_SECONDS where None. `kill_words` are a command that ends what a signal does not reach, a
+    container. `over` is set when its first process has ended.
+    """
 
     def __init__(
-        self, words: Sequence[str], env: Mapping[str, str], cwd: str, output: Output, reader: LogReader
+        self,
+        words: Sequence[str],
+        env: Mapping[str, str],
+        cwd: str,
+        output: Output,
+        reader: LogReader,
+        *,
+        stop_seconds: float | None = None,
+        kill_words: Sequence[str] = (),
     ) -> None:
         self._output, self._reader = output, reader
+        self._stop_seconds, self._kill_words = stop_seconds, list(kill_words)
+        self._is_gone = False
+        self.over = threading.Event()
         self._started = time.monotonic()
         self._stopping = False
         try:
@@ -46,6 +63,21 @@ class SupervisedServer:
             raise ServerError(f"cannot be started: {error.strerror or error}", where=words[0]) from None
         self._pump = threading.Thread(target=self._read_log, name="trtnemo-log", daemon=True)
         self._pump.start()
+        threading.Thread(target=self._note_end, name="trtnemo-end", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """The first process, whose number its group has."""
+        return self._process.pid
+
+    @property
+    def code(self) -> int | None:
+        """The exit code, None while it runs."""
+        return self._process.poll()
+
+    def _note_end(self) -> None:
+        self._process.wait()
+        self.over.set()
 
     def wait_until_ready(self, url: str, model: str, timeout: float, health: str = "/health") -> None:
         """Return when the server is healthy and has given one real token; raises ServerError when it will not."""
@@ -61,43 +93,50 @@ class SupervisedServer:
             self._fail(f"is healthy but does not generate a token: {problem}")
         self._output.report(self._stamped("first token"))
 
-    def wait(self) -> None:
-        """Return when the server has ended because we were asked to; raises ServerError when it ends by itself."""
-        code = self._process.wait()
-        self._pump.join(5)
-        if not self._stopping:
-            self._fail(f"ended by itself with exit code {code}")
-
-    def pass_signals(self) -> None:
-        """Send SIGTERM and SIGINT on to the server's process group."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._pass_on)
-
-    def stop(self) -> None:
-        """End the server: politely, then by force."""
+    def ask_to_stop(self) -> None:
+        """Ask it to end, and kill it when its time is over, without waiting."""
         self._stopping = True
         self._send(signal.SIGTERM)
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._send(signal.SIGKILL)
-            self._process.wait()
-        self._pump.join(5)
-
-    def _pass_on(self, number: int, frame: FrameType | None) -> None:
-        self._stopping = True
-        self._send(signal.Signals(number))
-        # one that does not listen is ended by force, without holding up this handler
-        timer = threading.Timer(STOP_SECONDS, self._send, (signal.SIGKILL,))
+        timer = threading.Timer(self._patience, self.kill)
         timer.daemon = True
         timer.start()
 
+    def kill(self) -> None:
+        """End all of its processes by force."""
+        self._stopping = True
+        if self._kill_words and not self._is_gone:
+            subprocess.run(self._kill_words, capture_output=True, timeout=KILL_SECONDS, check=False)
+        self._send(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End the server: politely, then by force, and what its first process left behind."""
+        self._stopping = True
+        if self._is_gone:
+            return
+        self._send(signal.SIGTERM)
+        try:
+            self._process.wait(self._patience)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            self._process.wait()
+        self._send(signal.SIGKILL)  # ranks whose parent died hold their GPUs
+        self._is_gone = True  # the number may be another's from now on
+        self._pump.join(5)
+
+    @property
+    def _patience(self) -> float:
+        return STOP_SECONDS if self._stop_seconds is None else self._stop_seconds
+
+    def died(self, failure: Failure) -> ServerDiedError:
+        """Return the error of a server that is lost, with its last lines and the known issue that they show."""
+        if self.over.is_set():
+            self._pump.join(5)
+        return ServerDiedError(failure.text, self._reader.last_lines(), self._reader.known_issue(), failure.kind)
+
     def _send(self, number: signal.Signals) -> None:
-        if self._process.poll() is None:
-            try:
+        if not self._is_gone:
+            with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
-            except ProcessLookupError:
-                return
 
     def _read_log(self) -> None:
         for line in self._process.stdout or ():
@@ -128,9 +167,8 @@ class SupervisedServer:
 class ServerDiedError(ServerError):
     """The server ended, hung or gave nothing; `log` has its last lines, `issue` the known one that they match."""
 
-    def __init__(self, what: str, log: str, issue: KnownIssue | None) -> None:
-        self.log = log
-        self.issue = issue
+    def __init__(self, what: str, log: str, issue: KnownIssue | None, kind: Kind = "ended") -> None:
+        self.log, self.issue, self.kind = log, issue, kind
         remedy = f"Known issue {issue.name}: {issue.symptom} [{issue.source}]. {issue.remedy}" if issue else None
         super().__init__(what, where="the server", remedy=remedy)
 

@@ -16,6 +16,7 @@ from trtnemo.launch.servers.invocation import Invocation, StartFile
 from trtnemo.launch.servers.issue import KnownIssue
 from trtnemo.launch.servers.log_stages import STAGES, Stage
 from trtnemo.launch.servers.surface import Dialect, Surface
+from trtnemo.launch.servers.watch import Watch
 from trtnemo.plan.hardware import Device
 from trtnemo.plan.network import Network
 from trtnemo.plan.server_memory import ServerMemory
@@ -46,8 +47,8 @@ class Server:
     module, package: what Python calls it, for `doctor`. image: what the names of its container images contain.
     neutral: a recipe's neutral field -> its option, or the dotted key of its file; "" where `special` writes it; a
     field that is absent has no equal. counters: our name of a counter -> its own in /metrics. health: the path that
-    answers 200 when it is up. probe: the script that asks an installed one, run by its own Python. proof: what of its
-    recipes was shown, for `doctor`.
+    answers 200 when it is up; watch: how a running one is watched. probe: the script that asks an installed one, run
+    by its own Python. proof: what of its recipes was shown, for `doctor`.
     """
 
     dialect: ClassVar[Dialect]
@@ -60,6 +61,7 @@ class Server:
     issues: ClassVar[tuple[KnownIssue, ...]] = ()
     stages: ClassVar[tuple[Stage, ...]] = STAGES
     health: ClassVar[str] = "/health"
+    watch: ClassVar[Watch] = Watch()
     file_option: ClassVar[str | None] = None
     config_option: ClassVar[str | None] = "--config"
     parallel_options: ClassVar[tuple[str, str]] = ("--tensor-parallel-size", "--pipeline-parallel-size")

@@ -14,6 +14,7 @@ from trtnemo.launch.servers.sglang.dialect import DIALECT, MODULE
 from trtnemo.launch.servers.sglang.issues import ISSUES
 from trtnemo.launch.servers.sglang.mamba_pool import RATIO, MambaPool
 from trtnemo.launch.servers.sglang.memory import MEMORY, memory_with
+from trtnemo.launch.servers.sglang.watch import STAGES, WATCH
 from trtnemo.launch.servers.spelling import one_name
 from trtnemo.launch.servers.surface import Surface
 from trtnemo.plan.element_types import cache_type, state_type
@@ -54,6 +55,8 @@ class Sglang(Server):
         "server.port": "--port",
     }
     memory = MEMORY
+    stages = STAGES
+    watch = WATCH
     probe = Path(__file__).resolve().parent / "probe" / "probe.py"
     issues = (*ISSUES, *_FAMILY)
     proof = "recipes taken by the checks of arguments of the 0.5.10 wheel"

@@ -17,6 +17,7 @@ from trtnemo.launch.servers.trtllm import issues, memory_issues, refusals
 from trtnemo.launch.servers.trtllm.dialect import DIALECT
 from trtnemo.launch.servers.trtllm.disaggregated import read_disaggregated
 from trtnemo.launch.servers.trtllm.memory import MEMORY
+from trtnemo.launch.servers.trtllm.watch import STAGES, WATCH
 from trtnemo.plan.element_types import cache_type, state_type
 from trtnemo.plan.network import Network
 
@@ -54,6 +55,8 @@ class Trtllm(Server):
         "server.port": "--port",
     }
     memory = MEMORY
+    stages = STAGES
+    watch = WATCH
     issues = (*issues.ISSUES, *memory_issues.ISSUES, *refusals.ISSUES, *parser_issues("trtllm", _PARSERS))
     file_option = "--extra_llm_api_options"
     config_option = None

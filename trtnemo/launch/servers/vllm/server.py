@@ -14,6 +14,7 @@ from trtnemo.launch.servers.vllm import free_share, issues, start_checks
 from trtnemo.launch.servers.vllm.dialect import DIALECT
 from trtnemo.launch.servers.vllm.memory import MEMORY, MEMORY_UNCOUNTED, SHARE, default_share
 from trtnemo.launch.servers.vllm.start_log import read_start_log
+from trtnemo.launch.servers.vllm.watch import STAGES, WATCH
 from trtnemo.plan.element_types import cache_type, state_type
 from trtnemo.plan.hardware import Device
 from trtnemo.plan.network import Network
@@ -56,6 +57,8 @@ class Vllm(Server):
         "server.port": "--port",
     }
     memory = MEMORY
+    stages = STAGES
+    watch = WATCH
     probe = Path(__file__).resolve().parent / "probe" / "probe.py"
     issues = (*issues.ISSUES, *start_checks.ISSUES, *free_share.ISSUES, *_FAMILY)
     counters = {  # noqa: RUF012 - a ClassVar of the protocol

@@ -1,0 +1,101 @@
+"""What a running server is asked: health, counters, and a short answer that is known."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from trtnemo.launch.keep.judge import Counters
+from trtnemo.launch.servers.watch import Watch
+
+QUESTION, KNOWN = "What is the capital of Japan? Answer with its name alone.", "tokyo"
+_MOST_METRICS = 1 << 23
+
+
+def ask_health(url: str, patience: float) -> str | None:
+    """Return what was wrong with health, None where it is 200."""
+    try:
+        status = httpx.get(url, timeout=patience).status_code
+    except httpx.HTTPError as error:
+        return type(error).__name__
+    return None if status == 200 else str(status)
+
+
+def read_counters(base: str, watch: Watch, patience: float) -> Counters | None:
+    """Return what the metrics say of running requests and steps, None where they say nothing."""
+    if watch.metrics is None or not watch.running:
+        return None
+    try:
+        response = httpx.get(base + watch.metrics, timeout=patience)
+    except httpx.HTTPError:
+        return None
+    text = response.text[:_MOST_METRICS] if response.status_code == 200 else ""
+    running, steps = _sum(text, watch.running), [_sum(text, name) for name in watch.steps]
+    counted = [value for value in steps if value is not None]
+    return Counters(running, sum(counted)) if running is not None and counted else None
+
+
+def _sum(text: str, name: str) -> float | None:
+    """Return the sum over all labels of one sample, None where there is none."""
+    found = None
+    for line in text.splitlines():
+        if line.startswith(name) and line[len(name) : len(name) + 1] in ("{", " "):
+            try:
+                found = (found or 0.0) + float(line.rsplit("}", 1)[-1].split()[0])
+            except (ValueError, IndexError):
+                continue
+    return found
+
+
+@dataclass(frozen=True)
+class Canary:
+    """What a known question got: the seconds, why there was no token, and what was odd about the answer."""
+
+    seconds: float
+    failure: str | None = None
+    drift: str | None = None
+
+
+def ask_canary(base: str, model: str, patience: float) -> Canary:
+    """Ask the known question."""
+    body = {
+        "model": model,
+        "messages": [{"role": "user", "content": QUESTION}],
+        "max_tokens": 16,
+        "temperature": 0,
+        "logprobs": True,
+        # without them the answer of some parsers is null
+        "chat_template_kwargs": {"enable_thinking": False, "force_nonempty_content": True},
+    }
+    began = time.monotonic()
+    try:
+        response = httpx.post(f"{base}/v1/chat/completions", json=body, timeout=patience)
+    except httpx.HTTPError as error:
+        return Canary(time.monotonic() - began, f"{type(error).__name__} after {patience:.0f} s")
+    seconds = time.monotonic() - began
+    if response.status_code == 429:  # it is busy, and answers
+        return Canary(seconds)
+    if response.status_code != 200:
+        return Canary(seconds, f"status {response.status_code}: {response.text[:200]}")
+    try:
+        choice = response.json()["choices"][0]
+        text = choice["message"].get("content") or ""
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return Canary(seconds, f"an answer without choices: {response.text[:200]}")
+    if not text and not choice.get("finish_reason"):
+        return Canary(seconds, "an empty answer")
+    return Canary(seconds, drift=_oddness(text, choice))
+
+
+def _oddness(text: str, choice: dict[str, Any]) -> str | None:
+    scores = (choice.get("logprobs") or {}).get("content") or ()
+    values = [item.get("logprob") for item in scores if isinstance(item, dict)]
+    if any(not isinstance(value, (int, float)) or not math.isfinite(value) for value in values):
+        return "a log probability that is no finite number"
+    if len(text) > 3 and len(set(text)) == 1:
+        return f"one character again and again: {text[:16]!r}"
+    return None if KNOWN in text.lower() else f"the answer does not say {KNOWN!r}: {text[:60]!r}"
