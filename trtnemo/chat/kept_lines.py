@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+
+from trtnemo.files.state_home import state_home
 
 
 class KeptLines(FileHistory):
@@ -21,7 +22,7 @@ class KeptLines(FileHistory):
 
 def kept_lines() -> History:
     """Return what was typed before, from the user's state directory; raises OSError where no file can be kept."""
-    path = _place()
+    path = state_home() / "chat-history"
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -34,9 +35,3 @@ def kept_lines() -> History:
 def typed_now() -> History:
     """Return a history that ends with the program."""
     return InMemoryHistory()
-
-
-def _place() -> Path:
-    given = Path(os.environ.get("XDG_STATE_HOME", ""))
-    state = given if given.is_absolute() else Path(os.path.expanduser("~")) / ".local" / "state"
-    return state / "trtnemo" / "chat-history"

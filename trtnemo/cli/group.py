@@ -40,11 +40,16 @@ COMMANDS: dict[str, Entry] = {
     "eval": Entry("operate.eval:eval_command", "Measure accuracy with lm-eval, beside the model card's table."),
     "fetch": Entry("weights.fetch:fetch", "Download a checkpoint at one commit, audited before and after."),
     "inspect": Entry("inspect:inspect", "Show what an engine is made of, and verify its files."),
+    "logs": Entry("operate.fleet:logs", "Print the last lines of a supervised server's log."),
     "plan": Entry("plan:plan", "Plan a recipe's memory to the byte, and give an upper bound of its speed."),
     "quantize": Entry("weights.quantize:quantize", "Quantize a BF16 checkpoint with ModelOpt."),
     "recipes": Entry("recipes:recipes", "List, show, describe, import and upgrade recipes."),
     "render": Entry("render:render", "Write a recipe as a command, for Docker, Compose or Slurm, or for a client."),
     "serve": Entry("operate.serve:serve", "Serve an engine over the OpenAI API."),
+    "status": Entry(
+        "operate.fleet:status", "Show the external servers that `trtnemo serve` keeps serving on this machine."
+    ),
+    "stop": Entry("operate.fleet:stop", "End a supervised server, and wait until it has ended."),
 }
 
 

@@ -46,6 +46,7 @@ class Machine:
             **os.environ,
             "PATH": f"{self.programs}:/usr/bin:/bin",
             "HF_HOME": str(directory / "hub"),
+            "XDG_STATE_HOME": str(directory / "state"),
             "STAND_IN": "ok",
             "STAND_IN_LIVES": str(directory / "lives"),
         }

@@ -78,7 +78,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/metrics":
             steps = 100 if is_stalled or BEHAVIOUR == "silent" else int((time.monotonic() - BEGAN) * 1000)
             running = f'vllm:num_requests_running{{engine="0"}} {int(is_stalled)}.0'
-            self.reply(200, f'{running}\nvllm:iteration_tokens_total_count{{engine="0"}} {steps}\n')
+            counted = ("vllm:iteration_tokens_total_count", "vllm:generation_tokens_total")
+            self.reply(200, "\n".join([running, *(f'{name}{{engine="0"}} {steps}' for name in counted), ""]))
         else:
             self.reply(503 if BEHAVIOUR == "dead" and has_turned() else 200, {})
 

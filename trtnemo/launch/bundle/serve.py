@@ -8,6 +8,8 @@ import signal
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
+
 from trtnemo.engine import verify_files
 from trtnemo.engine.manifest import BundleManifest, CheckpointReference
 from trtnemo.errors import EngineError, RecipeError
@@ -18,7 +20,10 @@ from trtnemo.launch.bundle.stages import LogReader
 from trtnemo.launch.bundle.supervise import SupervisedServer
 from trtnemo.launch.keep.clock import Clock
 from trtnemo.launch.keep.events import Events
+from trtnemo.launch.keep.member import Member, entered, now
 from trtnemo.launch.keep.restarts import Mode, Restarts
+from trtnemo.launch.keep.server_log import ServerLog
+from trtnemo.launch.keep.started import require_started, started
 from trtnemo.launch.keep.supervisor import Place, Supervisor
 from trtnemo.launch.keep.watcher import Watcher
 from trtnemo.launch.render.clients.endpoint import served_name
@@ -61,44 +66,63 @@ def serve_bundle(
     start, recipe = SealedStart(directory, manifest, host, port), recipe_of(manifest)
     for difference in differences_today(start):
         output.report(f"note  {difference}")
-    checked = preflight(start, recipe, audited)
-    for step in checked.steps:
-        output.report(f"{'fails' if step.failure else 'ok   '} {step.name}: {step.text}")
-    checked.require()
-    words = start.container_words() if checked.starts_with == "docker" else start.program_words()
-    output.report("starting: " + " ".join(map(shlex.quote, words)))
-    parallel = getattr(recipe, "parallel", None)
-    gpus = parallel.tensor * parallel.pipeline if parallel is not None else 1
-    _run(words, start, served_name(recipe), replace(keeping or Keeping(), gpus=gpus), output)
+    name = f"{directory.resolve().name}-{start.address[1]}"
+    with entered(name) as left:
+        for member in left:
+            if member.end():
+                output.report(f"ended what a supervisor that is gone left of {name}")
+        checked = preflight(start, recipe, audited)
+        for step in checked.steps:
+            output.report(f"{'fails' if step.failure else 'ok   '} {step.name}: {step.text}")
+        checked.require()
+        words = start.container_words() if checked.starts_with == "docker" else start.program_words()
+        output.report("starting: " + " ".join(map(shlex.quote, words)))
+        parallel = getattr(recipe, "parallel", None)
+        gpus = parallel.tensor * parallel.pipeline if parallel is not None else 1
+        _run(name, words, start, served_name(recipe), replace(keeping or Keeping(), gpus=gpus), output)
 
 
-def _run(words: list[str], start: SealedStart, model: str, keeping: Keeping, output: Output) -> None:
+def _run(name: str, words: list[str], start: SealedStart, model: str, keeping: Keeping, output: Output) -> None:
     given = {name: value for name, value in start.manifest.env.items() if value is not None}
     issues = start.server.issues_of(start.manifest.server_version or start.surface.version)
     host, port = start.address
-    name = f"trtnemo-{start.manifest.digest[:12]}-{port}"
-    is_container = words[0] == "docker"
-    if is_container:  # its processes are not children of ours
-        words = [*words[:3], "--name", name, "--init", *words[3:]]
+    container = f"trtnemo-{start.manifest.digest[:12]}-{port}" if words[0] == "docker" else None
+    if container is not None:  # its processes are not children of ours
+        words = [*words[:3], "--name", container, "--init", *words[3:]]
     clock, watch = Clock(keeping.time_scale), start.server.watch
     place = Place(f"http://{_reachable(host)}:{port}", model, keeping.start_seconds, start.server.health)
+
+    me = require_started(os.getpid())
+    member = Member(
+        name, start.manifest.runtime, place.url, model, str(start.directory.resolve()), me, container=container
+    )
+    log = ServerLog(member.log)
+
+    def both(line: str) -> None:
+        log.write(line)
+        output.log(line)
+
+    def note(state: str, pid: int | None, restarts: int) -> None:
+        server = None if pid is None else started(pid)
+        replaced = msgspec.structs.replace(member, state=state, server=server, since=now(), restarts=restarts)
+        replaced.write()
 
     def begin() -> SupervisedServer:
         return SupervisedServer(
             words,
             {**os.environ, **given},
             str(start.directory),
-            output,
+            Output(output.report, both),
             LogReader(start.server.stages, issues),
             stop_seconds=clock.real(watch.drain_seconds),
-            kill_words=("docker", "kill", name) if is_container else (),
+            kill_words=() if container is None else ("docker", "kill", container),
         )
 
     def watcher() -> Watcher:
         return Watcher(place.url, model, watch, keeping.gpus, clock, place.health)
 
     events = Events(output.report, keeping.events)
-    supervisor = Supervisor(begin, watcher, place, Restarts(keeping.restart), events, clock)
+    supervisor = Supervisor(begin, watcher, place, Restarts(keeping.restart), events, clock, note)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: supervisor.stop())
     supervisor.run()

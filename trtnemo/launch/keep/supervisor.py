@@ -41,7 +41,10 @@ class Supervisor:
         restarts: Restarts,
         events: Events,
         clock: Clock,
+        note: Callable[[str, int | None, int], None] = lambda state, pid, restarts: None,
     ) -> None:
+        """`note` hears each new state, the server's process, and how often it was started again."""
+        self._note = note
         self._start, self._watcher, self._place = start, watcher, place
         self._restarts, self._events, self._clock = restarts, events, clock
         self._stop = threading.Event()
@@ -72,15 +75,19 @@ class Supervisor:
         place, since = self._place, None
         self._events.tell("start", f"starting {place.model} at {place.url}", restarts=self._restarts.count)
         life = self._life = self._start()
+        self._tell_state("starting", life)
         try:
             life.wait_until_ready(place.url, place.model, self._clock.real(place.start_seconds), place.health)
             since = self._clock.now()
+            self._tell_state("serving", life)
             self._events.tell("serving", f"Serving {place.model} at {place.url}", pid=life.pid)
             error = self._watch(life)
         except ServerDiedError as died:
             error = died
         finally:
+            self._tell_state("ending", life)
             life.stop()
+            self._tell_state("waiting", None)
         if self._stop.is_set():
             self._events.tell("stopped", f"{place.model} has stopped")
             return error, Decision(None, "it was asked to")
@@ -89,6 +96,9 @@ class Supervisor:
         kind = error.kind if since is not None else "start"
         self._events.tell("lost", f"lost: {error}", kind=kind, code=life.code, issue=issue, log=error.log)
         return error, self._restarts.after(served_seconds=served, code=life.code, has_remedy=error.issue is not None)
+
+    def _tell_state(self, state: str, life: SupervisedServer | None) -> None:
+        self._note(state, None if life is None else life.pid, self._restarts.count)
 
     def _watch(self, life: SupervisedServer) -> ServerDiedError:
         """Return why a running server is lost, once it is, or once it was asked to end."""
