@@ -95,7 +95,7 @@ CASES: dict[str, tuple[str, Case]] = {
     ),
     "a fault in a schema of 120 KB": ("14 s of CPU", lambda url: post(url, CHAT, chat("Hi", guided_json=faulty()))),
     "A8 200 uploads left": ("12,200 log lines", lambda url: leave(url, 200)),
-    "A13 garbage, 200 connections": ("text/plain", lambda url: garbage(url, 200)),
+    "A16 garbage, 200 connections": ("text/plain", lambda url: garbage(url, 200)),
 }
 
 
@@ -137,7 +137,7 @@ def leave(url: str, count: int) -> str:
     """Begin uploads and leave."""
     for _ in range(count):
         with connect(url) as connection:
-            connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{")
+            connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n{")
     return f"{count} left"
 
 

@@ -94,11 +94,27 @@ def test_a_server_speaks_tls_and_over_a_unix_socket(tiny_engine: Any, server_pro
     names = ["-keyout", str(tmp_path / "k"), "-out", str(tmp_path / "c"), "-days", "2", "-subj", "/CN=localhost"]
     subprocess.run([*made, *names, "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
     tls = ["--set", f"server.tls_certificate={tmp_path}/c", "--set", f"server.tls_key={tmp_path}/k"]
-    _, url = server_process(tiny_engine, *tls, "--set", "server.header_seconds=1")
+    process, url = server_process(tiny_engine, *tls, "--set", "server.header_seconds=1")
     assert url.startswith("https://")
     assert httpx.get(f"{url}/health", verify=ssl.create_default_context(cafile=tmp_path / "c")).status_code == 200
     with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=20) as silent:
         assert silent.recv(1) == b""  # one that never begins to speak TLS is closed in its time
+    with httpx.Client(verify=ssl.create_default_context(cafile=tmp_path / "c")) as idle:
+        assert idle.get(f"{url}/health").status_code == 200  # and is kept open
+        process.terminate()
+        assert process.wait(timeout=10) == 0  # it took 30 seconds, for an end that the client never answers
+    for certificate, key in (("k", "c"), ("c", "c")):
+        names = [
+            "--set",
+            f"server.tls_certificate={tmp_path}/{certificate}",
+            "--set",
+            f"server.tls_key={tmp_path}/{key}",
+        ]
+        command = [sys.executable, "-m", "trtnemo", "serve", "--engine", str(tiny_engine), "--port", "0", *names]
+        refused = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert "is no certificate in PEM that goes with the key" in refused.stderr
+        assert "Traceback" not in refused.stderr
     path = str(tmp_path / "s")
     _, address = server_process(tiny_engine, "--set", f"server.unix_socket={path}")
     assert address == f"unix:{path}"

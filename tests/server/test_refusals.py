@@ -50,6 +50,21 @@ def nested(depth: Any) -> Any:
         (TEXT, {"model": "tiny", "prompt": "x", "suffix": "y"}, 400, "suffix", "not supported at this value"),
         (TEXT, {"model": "tiny", "prompt": "x", "best_of": 3}, 400, "best_of", "not supported yet"),
         (TEXT, {"model": "tiny", "prompt": "x", "temprature": 1}, 400, "temprature", "did you mean 'temperature'?"),
+        (
+            TEXT,
+            {"prompt": "x", "stream_options": {"include_usag": 1}},
+            400,
+            "stream_options",
+            "'stream_options.include_usag'",
+        ),
+        (TEXT, {"prompt": [-5]}, 400, "prompt", "'prompt': must be"),
+        (
+            CHAT,
+            {"messages": MESSAGES, "tool_choice": "any"},
+            400,
+            "tool_choice",
+            "'tool_choice': must be 'none', 'auto'",
+        ),
         (TEXT, {"model": "tiny", "prompt": "x", "logit_bias": {"x": 1}}, 400, "logit_bias", "token ids"),
         (TEXT, {"model": "tiny", "prompt": "x", "logit_bias": {"5000": 1}}, 400, None, "outside the vocabulary"),
         (TEXT, {"model": "tiny", "prompt": "x", "stop_token_ids": [-4]}, 400, "stop_token_ids", "greater"),
@@ -135,6 +150,7 @@ def nested(depth: Any) -> Any:
         ("/tokenize", {}, 400, "prompt", "either"),
         ("/detokenize", {"tokens": [99999]}, 400, "tokens", "outside the vocabulary"),
         ("/detokenize", {"tokens": [-1]}, 400, "tokens", "greater"),
+        ("/detokenize", {"tokens": [-5] * 50_000}, 400, "tokens", "greater"),
     ],
 )
 def test_a_bad_request_is_refused_in_openais_shape(

@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 from types import FrameType
-from typing import cast
+from typing import Any, cast
 
 import uvicorn
 
@@ -53,13 +53,10 @@ class DrainingServer(uvicorn.Server):
             return kind(config=config, server_state=self.server_state, app_state=self.lifespan.state)
 
         for listener in sockets:
-            made = loop.create_server(
-                connection,
-                sock=listener,
-                ssl=config.ssl,
-                backlog=config.backlog,
-                ssl_handshake_timeout=self._handshake_seconds,
-            )
+            bounds: dict[str, Any] = {"ssl_handshake_timeout": self._handshake_seconds}
+            if hasattr(asyncio, "timeout") or not isinstance(loop, asyncio.BaseEventLoop):  # 3.11, or uvloop
+                bounds["ssl_shutdown_timeout"] = _LAST_WORDS  # an idle client does not answer the end
+            made = loop.create_server(connection, sock=listener, ssl=config.ssl, backlog=config.backlog, **bounds)
             self.servers.append(await made)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

@@ -158,7 +158,8 @@ async def _handle_http_error(request: Request, error: Exception) -> Response:
     if status == 405:
         headers = {"allow": ", ".join(_methods_of(request))}
     message = f"{request.method} {shortened(request.url.path)}: {detail}"
-    return JSONResponse(error_body(message, status), status_code=status, headers=headers)
+    code = "body_too_large" if status == 413 else None
+    return JSONResponse(error_body(message, status, code), status_code=status, headers=headers)
 
 
 def _methods_of(request: Request) -> list[str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from trtnemo.errors import ConstraintError, EngineUnavailableError, ModelNotFoundError
 from trtnemo.recipe.shared import Sampling
@@ -37,6 +38,33 @@ class ServerContext(TextSide):
     comment_seconds: float = 15.0
     responses: ResponseStore = field(default_factory=lambda: ResponseStore(0, 0, 0))
     is_draining: Callable[[], bool] = lambda: False
+    _preparing: set[asyncio.Task[Any]] = field(default_factory=set)
+    _cut: str | None = None
+
+    @contextmanager
+    def cutting(self) -> Iterator[None]:
+        """Let `cut` end the running task while its request is still being read; raises EngineUnavailableError then."""
+        task = asyncio.current_task()
+        if task is None:
+            yield
+            return
+        self._preparing.add(task)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if self._cut is None:
+                raise
+            getattr(task, "uncancel", int)()  # Python 3.11 counts
+            raise EngineUnavailableError(self._cut, remedy="Send it again later") from None
+        finally:
+            self._preparing.discard(task)
+
+    def cut(self, reason: str) -> None:
+        """End every request, those too that are still being read, with an error that gives a reason."""
+        self._cut = reason
+        for task in self._preparing:
+            task.cancel()
+        self.client.cut(reason)
 
     async def compile(self, grammar: str | None) -> None:
         """Have the grammar of an answer compiled, before the answer begins; raises ConstraintError, EngineError."""

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 from fastapi import Request
 from fastapi.responses import Response
+from starlette.requests import ClientDisconnect
 
 from trtnemo.errors import RequestError, TrtnemoError
 from trtnemo.front.errors import error_body
@@ -52,24 +53,29 @@ async def prepare(
 
     `earlier` returns the JSON of an earlier response's messages, for bodies that go on from one.
     """
-    pieces = [piece async for piece in request.stream()]  # the gate bounds them
-    before: bytes | None = None
-    while True:
-        made = await _prepare(context, Ask(kind, pieces, before), make)
-        if not isinstance(made, Reading):
-            let_go_of_body()
-            return made
-        before = b"[]" if earlier is None else earlier(made.needs or "")
+    with context.cutting():
+        pieces = [piece async for piece in request.stream()]  # the gate bounds them
+        before: bytes | None = None
+        while True:
+            made = await _prepare(context, request, Ask(kind, pieces, before), make)
+            if not isinstance(made, Reading):
+                let_go_of_body()
+                return made
+            before = b"[]" if earlier is None else earlier(made.needs or "")
 
 
-async def _prepare(context: ServerContext, ask: Ask, make: Callable[[Reading], Made]) -> Made | Reading:
+async def _prepare(
+    context: ServerContext, request: Request, ask: Ask, make: Callable[[Reading], Made]
+) -> Made | Reading:
     """Return what is made of a body, or its reading where that needs an earlier response."""
 
     def finish(reading: Reading) -> Made | Reading:
         return make(reading) if reading.needs is None else reading
 
     if context.reader is not None and ask.nbytes > MOST_READ_HERE:
-        reading = await context.reader.read(ask)
+        reading = await while_listened(request, context.reader.read(ask))
+        if reading is None:  # nobody waits: the next one has its turn
+            raise ClientDisconnect
         return await asyncio.to_thread(finish, reading)
     # a template may take its time, and a long prompt too: neither may hold up the other requests
     return await asyncio.to_thread(lambda: finish(READS[ask.kind](context, b"".join(ask.pieces), ask.earlier)))
@@ -111,13 +117,19 @@ async def admit(context: ServerContext, call: Call) -> Places:
 
 async def whole(request: Request, run: Callable[[], Awaitable[dict[str, Any]]]) -> Response:
     """Return a whole answer, given up when nobody listens any more."""
-    work = asyncio.ensure_future(run())
+    found = await while_listened(request, run())
+    if found is None:
+        return Response(status_code=499)
+    return Response(encode_json(found), media_type="application/json")
+
+
+async def while_listened(request: Request, awaitable: Awaitable[Made]) -> Made | None:
+    """Return what is waited for, or None where the client left before; what it waited for is cancelled then."""
+    work = asyncio.ensure_future(awaitable)
     watcher = asyncio.ensure_future(_disconnected(request))
     try:
         await asyncio.wait({work, watcher}, return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            return Response(status_code=499)
-        return Response(encode_json(work.result()), media_type="application/json")
+        return work.result() if work.done() else None
     finally:
         watcher.cancel()
         work.cancel()

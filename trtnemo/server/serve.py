@@ -80,7 +80,7 @@ def serve_engine(
                 _config(app, options),
                 lambda: ready(_url(options, listener)),
                 options.drain_seconds,
-                lambda: context.client.cut("the server is stopping, and this request took too long"),
+                lambda: context.cut("the server is stopping, and this request took too long"),
                 tell,
                 options.header_seconds,
             )
@@ -144,6 +144,17 @@ def _require_tls_files(options: OwnServer) -> None:
     for path in (options.tls_certificate, options.tls_key):
         if path is not None and not Path(path).is_file():
             raise UsageError("is not a file", where=path)
+    if options.tls_certificate is not None and options.tls_key is not None:
+        import ssl
+
+        try:  # a passphrase is not asked for: nobody may be there
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(options.tls_certificate, options.tls_key, password=lambda: "")
+        except (ssl.SSLError, OSError, ValueError) as error:
+            raise UsageError(
+                f"is no certificate in PEM that goes with the key, without a passphrase ({error})",
+                where=options.tls_certificate,
+            ) from None
 
 
 def _config(app: Any, options: OwnServer) -> uvicorn.Config:

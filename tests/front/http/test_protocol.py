@@ -139,6 +139,17 @@ def test_what_is_no_request_is_refused_in_json_and_closed(sent: bytes, status: i
         assert told(connection)[0] == status
 
 
+@pytest.mark.parametrize(("length", "status"), [(60_000, 200), (70_000, 431), (130_000, 431)])
+def test_a_head_has_its_bound_however_it_is_cut(length: int, status: int) -> None:
+    sent = b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"y" * length + b"\r\n\r\n"
+    for size in (len(sent), 1000):
+        with serving() as port, connect(port) as connection:
+            with suppress(OSError):
+                for start in range(0, len(sent), size):
+                    connection.sendall(sent[start : start + size])
+            assert connection.recv(1000).startswith(b"HTTP/1.1 %d" % status)
+
+
 def test_requests_come_in_any_pieces_and_one_after_the_other() -> None:
     post = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
     with serving() as port, connect(port) as connection:

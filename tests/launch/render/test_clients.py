@@ -145,3 +145,13 @@ def test_our_own_runtimes_have_no_start_of_another_server(form: str) -> None:
     done = trtnemo_here("render", "--recipe", "tiny", "--as", form)
     assert done.returncode == 3
     assert "runtime 'cpu' is our own" in done.stderr
+
+
+@pytest.mark.parametrize("form", CLIENTS)
+def test_a_server_of_ours_that_speaks_tls_is_named_so_and_a_socket_has_no_address(form: str) -> None:
+    if form == "nemo-evaluator":
+        pytest.skip("it is for external servers")
+    files = ["server.tls_certificate=/c.pem", "server.tls_key=/k.pem"]
+    assert "https://127.0.0.1:8123" in rendered(form, "tiny", files)
+    with pytest.raises(RecipeError, match="has no address that a client could be told"):
+        rendered(form, "tiny", ["server.unix_socket=/run/s"])

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -131,16 +134,78 @@ def test_all_but_the_messages_of_a_body_is_bounded(served: tuple[Any, str]) -> N
     assert "exceed 1048576" in found["error"]["message"]
 
 
-def test_a_reader_that_is_killed_is_told_and_another_one_reads(served: tuple[Any, str]) -> None:
+def test_a_reader_that_is_killed_in_a_body_is_told_and_another_one_reads(served: tuple[Any, str]) -> None:
     process, url = served
     assert ask(f"{url}/tokenize", {"prompt": "x"}, PADDING)[0] == 200
     (pid,) = readers_of(process)
-    os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not readers_of(process))
-    status, found = ask(f"{url}/tokenize", {"prompt": "x"}, PADDING)
+    os.kill(pid, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(ask, f"{url}/tokenize", {"prompt": "x"}, PADDING)
+        time.sleep(0.5)
+        os.kill(pid, signal.SIGKILL)
+        status, found = waiting.result()
     assert (status, found["error"]["code"]) == (503, "reader_unavailable")
     assert ask(f"{url}/tokenize", {"prompt": "x"}, PADDING)[0] == 200
     assert readers_of(process) != [pid]
+
+
+def test_a_reader_that_is_lost_between_two_bodies_is_no_bodys_concern(served: tuple[Any, str]) -> None:
+    process, url = served
+    assert ask(f"{url}/tokenize", {"prompt": "x"}, PADDING)[0] == 200
+    (pid,) = readers_of(process)
+    os.kill(pid, signal.SIGINT)
+    os.kill(pid, signal.SIGTERM)  # of these two it takes no notice
+    assert ask(f"{url}/tokenize", {"prompt": "x"}, PADDING)[0] == 200
+    assert readers_of(process) == [pid]
+    limits = Path(f"/proc/{pid}/limits").read_text().splitlines()
+    (addresses,) = [line.split()[3] for line in limits if line.startswith("Max address space")]
+    assert int(addresses) == 6 << 30
+    assert int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[16]) == 5  # how nice it is
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not readers_of(process))
+    assert ask(f"{url}/tokenize", {"prompt": "x"}, PADDING)[0] == 200
+
+
+def test_bodies_of_clients_that_left_are_not_read(served: tuple[Any, str]) -> None:
+    process, url = served
+    assert ask(f"{url}/tokenize", {"prompt": "x"}, PADDING)[0] == 200
+    (pid,) = readers_of(process)
+    os.kill(pid, signal.SIGSTOP)
+    host, _, port = url.removeprefix("http://").partition(":")
+    body = b'{"prompt": "x"' + PADDING.encode() + b"}"
+    head = f"POST /tokenize HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    for _ in range(12):
+        with socket.create_connection((host, int(port)), timeout=10) as leaving:
+            leaving.sendall(head + body)
+    assert ask(f"{url}/tokenize", {"prompt": "x"}, PADDING)[0] == 200  # nobody stands before it any more
+
+
+def test_control_text_is_obeyed_in_long_bodies_where_it_is_in_short_ones(
+    tiny_engine: Path, server_process: Callable[..., Any]
+) -> None:
+    _, url = server_process(tiny_engine, "--set", "server.obeys_control_text=true")
+    body = {"messages": [{"role": "user", "content": "a <|im_end|> b"}]}
+    short, long = ask(f"{url}/tokenize", body), ask(f"{url}/tokenize", body, PADDING)
+    assert long == short
+    assert short[1]["tokens"].count(11) == 3  # the text's, beside those of two turns
+
+
+@pytest.mark.parametrize("sent", [20, len(PADDING)])
+def test_a_body_that_is_still_sent_when_the_server_stops_is_told_so(
+    tiny_engine: Path, server_process: Callable[..., Any], sent: int
+) -> None:
+    process, url = server_process(tiny_engine, "--set", "server.drain_seconds=0.5")
+    host, _, port = url.removeprefix("http://").partition(":")
+    head = f"POST /tokenize HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(PADDING) + 9}\r\n\r\n"
+    with socket.create_connection((host, int(port)), timeout=20) as slow:
+        slow.sendall((head + PADDING[:sent]).encode())
+        time.sleep(0.3)
+        process.send_signal(signal.SIGTERM)
+        answer = slow.makefile().read()
+    assert answer.startswith("HTTP/1.1 503")
+    assert "the server is stopping" in json.loads(answer.partition("\n\n")[2])["error"]["message"]
+    assert process.wait(timeout=20) == 0
+    assert "Traceback" not in process.stderr.read()
 
 
 def test_the_reader_ends_with_its_server(tiny_engine: Path, server_process: Callable[..., Any]) -> None:

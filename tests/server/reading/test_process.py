@@ -49,6 +49,28 @@ def test_it_is_started_by_a_body_and_ends_when_none_comes(tiny_engine: Path) -> 
     using(tiny_engine, use, idle_seconds=0.3)
 
 
+def test_one_that_takes_longer_than_idle_is_read_to_its_end(tiny_engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def use(reader: ReaderProcess) -> Reading:
+        exchange = reader._exchange
+
+        async def slowly(ask: Ask) -> Any:
+            await asyncio.sleep(0.6)
+            return await exchange(ask)
+
+        await reader.read(PROMPT)
+        monkeypatch.setattr(reader, "_exchange", slowly)
+        pid = reader.pid
+        found = await reader.read(PROMPT)
+        assert reader.pid == pid
+        return found
+
+    assert using(tiny_engine, use, idle_seconds=0.4).prompts
+
+
+def test_what_goes_on_from_an_earlier_one_is_as_long_as_both() -> None:
+    assert Ask("response", [b"ab", b"c"], b"defg").nbytes == 7
+
+
 def test_bodies_wait_their_turn_and_no_more_than_so_many_of_them(tiny_engine: Path) -> None:
     async def use(reader: ReaderProcess) -> list[Any]:
         asks = [Ask("completion", [json.dumps({"prompt": [number]}).encode()]) for number in range(1, MOST_WAITING + 3)]
@@ -63,7 +85,7 @@ def test_bodies_wait_their_turn_and_no_more_than_so_many_of_them(tiny_engine: Pa
 
 def test_a_body_that_takes_too_long_is_given_up_and_the_next_one_read(tiny_engine: Path) -> None:
     async def use(reader: ReaderProcess) -> Reading:
-        with pytest.raises(RequestError, match="cannot be read within"):
+        with pytest.raises(ReaderError, match="could not be read within"):
             await reader.read(PROMPT)
         reader._most_seconds = 60
         return await reader.read(PROMPT)

@@ -174,7 +174,7 @@ def test_an_answer_that_was_cut_is_incomplete_and_one_that_broke_has_failed() ->
         ({"input": [{"type": "image_generation_call"}]}, "input.0 is of type 'image_generation_call'"),
         ({"input": [{"type": "message", "role": "robot", "content": "x"}]}, "role"),
         ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, "other than text"),
-        ({"input": []}, "messages"),
+        ({"input": []}, "'input' is empty"),
         ({}, "'input': Field required"),
         ({"input": "x", "conversation": "c"}, "unknown or unsupported parameter 'conversation'"),
         ({"input": "x", "tool_choice": "required"}, "there are no tools"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trtnemo.errors import ResponseNotFoundError
+from trtnemo.errors import RequestError, ResponseNotFoundError
 from trtnemo.server.responses.store import ResponseStore, Stored
 
 
@@ -62,3 +62,24 @@ def test_another_owner_neither_finds_nor_deletes() -> None:
     with pytest.raises(ResponseNotFoundError):
         store.delete("a", "a")
     store.delete("a", "b")
+
+
+def test_a_response_that_grew_counts_as_it_is_and_one_that_is_dropped_is_ended() -> None:
+    store, ended = ResponseStore(9, 1000, 60, Clock()), []
+    store.put("a", stored())
+    running = stored()
+    running.cancel = lambda: ended.append("b")
+    store.put("b", running)
+    store.settle("a", {"output": "x" * 980})  # no room is left for the older of both
+    assert kept(store, "ab") == "b"
+    assert store._bytes == store.get("b", "a").nbytes
+    store.delete("b", "a")
+    assert ended == ["b"]
+    assert store._bytes == 0
+
+
+def test_nothing_goes_on_from_a_response_that_is_not_complete() -> None:
+    for status in ("queued", "in_progress"):
+        unfinished = Stored("a", lambda: {"status": status, "output": []}, b"[]", b"[]")  # noqa: B023
+        with pytest.raises(RequestError, match="not complete yet"):
+            unfinished.conversation()

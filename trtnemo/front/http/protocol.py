@@ -50,12 +50,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; a head may have so many."""
-        if self._is_in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > LARGEST_HEAD + len(data):
-                self._close_with(431, f"the request's head is longer than {LARGEST_HEAD} bytes")
-                return
+        self._head_bytes += len(data) if self._is_in_head else 0
         super().data_received(data)
+        if self._is_in_head and self._head_bytes > LARGEST_HEAD and not self.transport.is_closing():
+            self._close_with(431, f"the request's head is longer than {LARGEST_HEAD} bytes")
+            return
         is_idle = self.cycle is None or self.cycle.response_complete
         if self._timer is None and is_idle and not self.transport.is_closing():
             # something came, and no request with it: uvicorn's own timer is gone
@@ -82,6 +81,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Begin its body."""
         self._is_in_head = False
+        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > LARGEST_HEAD:
+            self._close_with(431, f"the request's head is longer than {LARGEST_HEAD} bytes")
+            return
         names = [name for name, _ in self.headers]
         if b"content-length" in names and b"transfer-encoding" in names:
             # RFC 9112, 6.3: two lengths may hide a second request

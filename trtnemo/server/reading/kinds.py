@@ -64,6 +64,8 @@ def read_response(side: TextSide, content: bytes, earlier: bytes | None = None) 
     if request.previous_response_id is not None and earlier is None:
         return Reading(needs=request.previous_response_id)
     items = items_of(request.input)
+    if not items:
+        raise RequestError("'input' is empty", parameter="input")
     messages = [*(_decode(earlier) if earlier is not None else ()), *messages_of(items)]
     said = [{"role": "system", "content": request.instructions}] if request.instructions else []
     chat = refusing(ResponsesRequest, lambda: request.chat_request([*said, *messages]))

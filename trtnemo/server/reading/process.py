@@ -74,7 +74,7 @@ class ReaderProcess:
         except BaseException as error:
             self.close()  # what it was to say would be taken for the next one's
             if isinstance(error, asyncio.TimeoutError):
-                raise RequestError(f"the body cannot be read within {self._most_seconds:g} seconds") from None
+                raise ReaderError(f"the body could not be read within {self._most_seconds:g} seconds") from None
             if isinstance(error, OSError | EOFError):
                 raise ReaderError("the process that reads long bodies was lost", remedy="Send it again") from None
             raise
@@ -92,6 +92,8 @@ class ReaderProcess:
         return _replies.decode(await reader.readexactly(count))
 
     async def _started(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._process is not None and self._process.poll() is not None:
+            self.close()  # it was lost while it had nothing to do
         if self._streams is None:
             ours, theirs = socket.socketpair()
             command = [sys.executable, "-m", "trtnemo.server.reading.worker", str(self._engine), str(theirs.fileno())]

@@ -18,6 +18,7 @@ LARGE_BODY = 1 << 17
 MOST_PARTS = 1 << 16
 ID_LISTS = ("prompt", "tokens", "allowed_token_ids")
 MOST_ITEMS = {"tools": 256, "prompt": 1024, "stop": 16}
+_FORMS = frozenset({"str", "int", "float", "bool", "dict", "list"})
 Body = TypeVar("Body", bound=BaseModel)
 Made = TypeVar("Made")
 
@@ -48,10 +49,13 @@ def refusing(kind: type[BaseModel], make: Callable[[], Made]) -> Made:
 
 def _explain(error: ValidationError, valid: list[str]) -> RequestError:
     fault = first_fault(error)
-    name = str(fault.path[0]) if fault.path else None
+    # pydantic's names for the forms that a value may have are no places in a body
+    path = [str(part) for part in fault.path if str(part) not in _FORMS and "[" not in str(part)]
+    name = path[0] if path else None
     if fault.is_unknown_key:
-        return RequestError(f"unknown or unsupported parameter '{name}'{suggestion(name or '', valid)}", parameter=name)
-    return RequestError(f"'{fault.key}': {fault.message}" if fault.key else fault.message, parameter=name)
+        nearest = suggestion(path[-1], valid) if len(path) == 1 else ""
+        return RequestError(f"unknown or unsupported parameter '{'.'.join(path)}'{nearest}", parameter=name)
+    return RequestError(f"'{'.'.join(path)}': {fault.message}" if path else fault.message, parameter=name)
 
 
 def _require_few_items(content: bytes) -> None:
@@ -62,7 +66,7 @@ def _require_few_items(content: bytes) -> None:
         if name == "logit_bias" and len(text) > LARGE_BODY:
             raise RequestError(f"'{name}' is longer than {LARGE_BODY} bytes", parameter=name)
         # token ids are as many as the context holds, and cheap
-        is_ids = name in ID_LISTS and text[1:].lstrip()[:1].isdigit()
+        is_ids = name in ID_LISTS and text[1:].lstrip()[:1] in b"-0123456789"
         if text[:1] == b"[" and not is_ids:
             count, most = len(msgspec.json.decode(raw, type=list[msgspec.Raw])), MOST_ITEMS.get(name, MOST_MESSAGES)
             if count > most:

@@ -33,9 +33,10 @@ def responses_router(context: ServerContext, store: ResponseStore) -> APIRouter:
             call = ResponsesCall(context, _checked(reading.rest, store), reading)
             return call, Stored(owner, call.render, reading.items, reading.messages)
 
-        call, stored = await prepare(
-            context, request, "response", make, lambda name: store.get(name, owner).conversation()
-        )
+        def earlier(name: str) -> bytes:
+            return store.get(name, owner, "previous_response_id").conversation()
+
+        call, stored = await prepare(context, request, "response", make, earlier)
         body = call.request
         call.settle = lambda: store.settle(call.id, call.render())
         if body.background:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from trtnemo.errors import ResponseNotFoundError
+from trtnemo.errors import RequestError, ResponseNotFoundError
 from trtnemo.server.responses.items import messages_of
 
 encode_json = msgspec.json.Encoder().encode
@@ -34,7 +34,10 @@ class Stored:
 
     def conversation(self) -> bytes:
         """Return the JSON of the messages that a response to this one begins with; raises RequestError."""
-        said = encode_json(messages_of(self.response()["output"]))
+        response = self.response()
+        if response["status"] in ("queued", "in_progress"):
+            raise RequestError("the response is not complete yet", parameter="previous_response_id")
+        said = encode_json(messages_of(response["output"]))
         return b"[%b]" % b",".join(text[1:-1] for text in (self.messages, said) if text != b"[]")
 
 
@@ -74,12 +77,12 @@ class ResponseStore:
         self._bytes += stored.nbytes
         self._trim()
 
-    def get(self, response_id: str, owner: str) -> Stored:
-        """Return a response of a key; raises ResponseNotFoundError."""
+    def get(self, response_id: str, owner: str, parameter: str = "response_id") -> Stored:
+        """Return a response of a key, which `parameter` names; raises ResponseNotFoundError."""
         self._trim()
         found = self._kept.get(response_id)
         if found is None or found.owner != owner:
-            raise ResponseNotFoundError(f"no response '{response_id[:128]}' is kept here", parameter="response_id")
+            raise ResponseNotFoundError(f"no response '{response_id[:128]}' is kept here", parameter=parameter)
         return found
 
     def delete(self, response_id: str, owner: str) -> None:

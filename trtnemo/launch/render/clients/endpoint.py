@@ -42,7 +42,14 @@ def client_endpoint(recipe: AnyRecipe, invocation: Invocation | None) -> ClientE
         raise RecipeError(
             "'server.port' 0 lets the system choose: no client can be told", where="the recipe", remedy="Give a port"
         )
-    return ClientEndpoint(f"http://{_address(host)}:{port}", served_name(recipe), context, recipe.sampling)
+    scheme = "https" if getattr(recipe.server, "tls_certificate", None) else "http"
+    if getattr(recipe.server, "unix_socket", None):
+        raise RecipeError(
+            "'server.unix_socket' has no address that a client could be told",
+            where="the recipe",
+            remedy="Give a host and a port, or name those of the proxy before it",
+        )
+    return ClientEndpoint(f"{scheme}://{_address(host)}:{port}", served_name(recipe), context, recipe.sampling)
 
 
 def served_name(recipe: AnyRecipe) -> str:
