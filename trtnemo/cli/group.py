@@ -39,6 +39,7 @@ COMMANDS: dict[str, Entry] = {
     ),
     "eval": Entry("operate.eval:eval_command", "Measure accuracy with lm-eval, beside the model card's table."),
     "fetch": Entry("weights.fetch:fetch", "Download a checkpoint at one commit, audited before and after."),
+    "gateway": Entry("operate.gateway:gateway", "Put keys, limits and bounds before servers that have none."),
     "inspect": Entry("inspect:inspect", "Show what an engine is made of, and verify its files."),
     "logs": Entry("operate.fleet:logs", "Print the last lines of a supervised server's log."),
     "plan": Entry("plan:plan", "Plan a recipe's memory to the byte, and give an upper bound of its speed."),

@@ -195,6 +195,15 @@ def test_a_deaf_server_is_ended_by_force(start: Any, monkeypatch: pytest.MonkeyP
     assert server._process.returncode == -signal.SIGKILL
 
 
+def test_a_deaf_server_that_is_lost_is_not_waited_for(start: Any) -> None:
+    server = start(DEAF)
+    wait_until(lambda: server.log)
+    began = time.monotonic()
+    server.stop(0.1)
+    assert server._process.returncode == -signal.SIGKILL
+    assert time.monotonic() - began < supervise.STOP_SECONDS / 3
+
+
 def test_a_server_is_given_time_to_end(start: Any) -> None:
     server = start("trap 'sleep 0.3; exit 6' TERM; echo up; while :; do sleep 0.05; done")
     wait_until(lambda: server.log)

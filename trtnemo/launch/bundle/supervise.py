@@ -108,14 +108,17 @@ class SupervisedServer:
             subprocess.run(self._kill_words, capture_output=True, timeout=KILL_SECONDS, check=False)
         self._send(signal.SIGKILL)
 
-    def stop(self) -> None:
-        """End the server: politely, then by force, and what its first process left behind."""
+    def stop(self, seconds: float | None = None) -> None:
+        """End the server: politely, then by force, and what its first process left behind.
+
+        seconds: that it has in place of what a server that is well has.
+        """
         self._stopping = True
         if self._is_gone:
             return
         self._send(signal.SIGTERM)
         try:
-            self._process.wait(self._patience)
+            self._process.wait(self._patience if seconds is None else seconds)
         except subprocess.TimeoutExpired:
             self.kill()
             self._process.wait()

@@ -15,6 +15,7 @@ from trtnemo.launch.keep.restarts import Decision, Restarts
 from trtnemo.launch.keep.watcher import Watcher
 
 TICK = 0.5
+LOST_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ class Supervisor:
             error = died
         finally:
             self._tell_state("ending", life)
-            life.stop()
+            # one that is lost is not waited for: what it runs will not end
+            life.stop(None if self._stop.is_set() else self._clock.real(LOST_SECONDS))
             self._tell_state("waiting", None)
         if self._stop.is_set():
             self._events.tell("stopped", f"{place.model} has stopped")

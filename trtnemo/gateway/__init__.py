@@ -1,0 +1,1 @@
+"""The front of our own server before other servers: keys, limits, bounds, readiness, errors that clients can read."""

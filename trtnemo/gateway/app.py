@@ -1,0 +1,75 @@
+"""The routes of a gateway: its own health, readiness and metrics; everything else is passed on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+
+from trtnemo.front.errors import error_body
+from trtnemo.gateway.forward import Forward
+from trtnemo.gateway.metrics import GatewayMetrics
+from trtnemo.gateway.options import GatewayOptions
+from trtnemo.gateway.upstream import Pool
+from trtnemo.gateway.watch import watch
+
+_KEPT_SECONDS = 2.0
+
+
+def create_gateway(
+    pool: Pool, options: GatewayOptions, key: str | None, is_draining: Callable[[], bool]
+) -> tuple[Starlette, Forward, GatewayMetrics]:
+    """Return the application, what passes requests on, and its counters; `key` is what upstreams are given."""
+    # servers close idle connections after 5 seconds, and one that is taken at that moment looks like a loss
+    limits = httpx.Limits(
+        max_connections=None, max_keepalive_connections=options.most_requests, keepalive_expiry=_KEPT_SECONDS
+    )
+    client = httpx.AsyncClient(limits=limits, follow_redirects=False, trust_env=False)
+    metrics = GatewayMetrics(pool)
+    forward = Forward(pool, client, options, metrics, key)
+
+    async def health(request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def ready(request: Request) -> Response:
+        if pool.is_ready and not is_draining():
+            return JSONResponse({"status": "ready"})
+        reason = "the gateway is stopping" if is_draining() else pool.reasons
+        headers = {"retry-after": "1"}
+        return JSONResponse({"status": "not ready", "reason": reason}, status_code=503, headers=headers)
+
+    async def told(request: Request) -> Response:
+        return Response(metrics.render(), media_type="text/plain; version=0.0.4")
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        headers = {} if key is None else {"authorization": f"Bearer {key}"}
+        task = asyncio.ensure_future(watch(pool, client, options, headers))
+        yield
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await client.aclose()
+
+    routes = [Route("/health", health), Route("/ready", ready), Route("/metrics", told), Mount("/", forward)]
+    handlers: dict[Any, Any] = {HTTPException: _refuse, ClientDisconnect: _left}
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers), forward, metrics
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    detail = error.detail if isinstance(error, HTTPException) else str(error)
+    headers = error.headers if isinstance(error, HTTPException) else None
+    return JSONResponse(error_body(str(detail), status), status_code=status, headers=headers)
+
+
+async def _left(request: Request, error: Exception) -> Response:
+    """Answer nobody."""
+    return Response(status_code=499)
