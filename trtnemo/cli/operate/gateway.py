@@ -58,7 +58,8 @@ def _options(settings: tuple[str, ...], given: dict[str, Any]) -> GatewayOptions
     from trtnemo.validation import first_fault
 
     chosen = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
-    values = {name: value for name, value in chosen.items() if value not in (None, False)}
+    # 0 is a port, and equal to False
+    values = {name: value for name, value in chosen.items() if value is not None and value is not False}
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not equals:
