@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support.commands import interruptible
+from tests.support.processes import is_alive
 from tests.support.scripted import scripted
 from trtnemo.errors import ServerError
 from trtnemo.launch.bundle import supervise
@@ -56,11 +57,6 @@ def wait_until(condition: Any) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
-
-
-def is_alive(pid: Any) -> Any:
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_a_server_is_ready_when_it_is_healthy_and_has_given_a_token(start: Any) -> None:

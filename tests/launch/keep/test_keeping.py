@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import signal
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.launch.machine import Machine
+from tests.support.processes import is_alive
 from tests.support.waiting import wait_until
 
 LOSSES = [
@@ -26,11 +26,6 @@ LOSSES = [
 
 def names(events: list[dict[str, Any]]) -> list[str]:
     return [event["event"] for event in events if event["event"] != "drift"]
-
-
-def is_alive(pid: int) -> bool:
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 @pytest.mark.parametrize(("behaviour", "kind", "text"), LOSSES)
