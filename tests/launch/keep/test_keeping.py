@@ -17,8 +17,9 @@ from tests.support.waiting import wait_until
 
 LOSSES = [
     ("clean", "ended", "ended by itself with exit code 0"),
-    ("orphaned", "ended", "ended by itself with exit code -9"),
-    ("dead", "refused", "health has said 503 for"),
+    # what each of them shows is held by tests of one file too
+    pytest.param("orphaned", "ended", "ended by itself with exit code -9", marks=pytest.mark.long),
+    pytest.param("dead", "refused", "health has said 503 for", marks=pytest.mark.long),
     ("stalled", "stalled", "1 requests run, and no step was counted for"),
     ("silent", "mute", "health is open, and a question got no token: status 500"),
 ]
@@ -69,7 +70,7 @@ def test_what_its_log_explains_is_not_tried_again(keep: Any) -> None:
 
 def test_a_signal_while_it_waits_to_start_again_ends_it(keep: Any) -> None:
     process, events = keep("crash", "--restart", "always")
-    wait_until(lambda: names(events()).count("restart") == 4, 60)
+    wait_until(lambda: names(events()).count("restart") == 2, 60)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=30)
     assert process.returncode == 0
@@ -98,9 +99,8 @@ def test_events_that_cannot_be_written_end_nothing(keep: Any) -> None:
     assert err.count("events cannot be written to /dev/full: No space left on device") == 1
 
 
-@pytest.mark.parametrize("scale", ["0", "2", "x"])
-def test_a_scale_that_is_none_is_refused(keep: Any, machine: Machine, scale: str) -> None:
-    machine.environment["TRTNEMO_TIME_SCALE"] = scale
+def test_a_scale_that_is_none_is_refused(keep: Any, machine: Machine) -> None:
+    machine.environment["TRTNEMO_TIME_SCALE"] = "0"
     process, _ = keep("ok")
     _, err = process.communicate(timeout=30)
     assert process.returncode == 2
