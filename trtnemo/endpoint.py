@@ -62,6 +62,17 @@ def served_models(base: str) -> list[str]:
         ) from None
 
 
+def summed_metrics(text: str) -> dict[str, float]:
+    """Return the samples of Prometheus' text by name, summed over labels; raises ValueError where it is none."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    values: dict[str, float] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            values[sample.name] = values.get(sample.name, 0.0) + float(sample.value)
+    return values
+
+
 @contextmanager
 def serving(arguments: Sequence[str], program: Sequence[str] = ()) -> Iterator[str]:
     """Run `trtnemo serve` with these arguments on a free port and yield its base URL; raises ServerError.

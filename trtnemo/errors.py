@@ -18,6 +18,7 @@
         ├── ResponseNotFoundError
         ├── ConstraintError
         ├── BusyError
+        ├── ReaderError
         └── EngineUnavailableError
 
 Commands also exit with 1 for findings, a failed comparison or a regression, and `bench gate` with 9 where the runs
@@ -25,6 +26,8 @@ cannot decide. Each error says what is wrong, where, and what to do next. This m
 """
 
 from __future__ import annotations
+
+from typing import TypeVar
 
 # What a file or a client put into a message must not break the line or drive the terminal.
 # The last two ranges order text from right to left, so that it reads as what it is not.
@@ -35,6 +38,9 @@ CONTROL_CHARACTERS = {code: repr(chr(code))[1:-1] for code in _DRIVING}
 def one_line(text: str) -> str:
     """Return foreign text as it may stand in our output: control characters and lone surrogates written out."""
     return text.translate(CONTROL_CHARACTERS).encode("utf-8", "backslashreplace").decode()
+
+
+Named = TypeVar("Named", bound="TrtnemoError")
 
 
 class TrtnemoError(Exception):
@@ -114,6 +120,12 @@ class UnansweredError(ServerError):
 
 class MeasurementError(ServerError):
     """Measuring itself failed, by a clock that jumped or a record that was lost, which says nothing of any server."""
+
+
+def error_named(name: str, base: type[Named]) -> type[Named] | None:
+    """Return the error of this tree that another process names, None where none below `base` has the name."""
+    found = globals().get(name)
+    return found if isinstance(found, type) and issubclass(found, base) else None
 
 
 class RequestError(TrtnemoError):

@@ -16,10 +16,8 @@ from trtnemo.gateway.options import GatewayOptions
 from trtnemo.gateway.upstream import Pool, Upstream
 
 # RFC 9110, 7.6.1: of one connection alone; the others are ours to say
-_HOP = frozenset(
-    ("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding")
-)
-_OURS = _HOP | {"upgrade", "host", "content-length", "authorization", "x-api-key", "accept-encoding", "expect"}
+_HOP = frozenset(b"connection keep-alive proxy-authenticate proxy-authorization te trailer transfer-encoding".split())
+_OURS = _HOP | set(b"upgrade host content-length authorization x-api-key accept-encoding expect x-request-id".split())
 Pairs = list[tuple[bytes, bytes]]
 
 
@@ -137,7 +135,7 @@ class Forward:
     def _headers(self, scope: Scope) -> Pairs:
         key = [] if self._key is None else [(b"authorization", f"Bearer {self._key}".encode())]
         request_id = scope.get("state", {}).get("request_id", "")
-        kept = [pair for pair in _passed(scope["headers"], _OURS) if pair[0].lower() != b"x-request-id"]
+        kept = _passed(scope["headers"], _OURS)
         return [*kept, (b"accept-encoding", b"identity"), (b"x-request-id", request_id.encode("latin-1")), *key]
 
 
@@ -198,11 +196,11 @@ async def _left(receive: Receive) -> None:
         pass
 
 
-def _passed(headers: Iterable[tuple[bytes, bytes]], left_out: frozenset[str]) -> Pairs:
+def _passed(headers: Iterable[tuple[bytes, bytes]], left_out: frozenset[bytes]) -> Pairs:
     """Return headers that go on; those that Connection names are of this connection alone too."""
     given = list(headers)
     named = {
         part.strip().lower() for name, value in given if name.lower() == b"connection" for part in value.split(b",")
     }
-    gone = {name.encode() for name in left_out} | named
+    gone = left_out | named
     return [(name, value) for name, value in given if name.lower() not in gone]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from trtnemo.bench.load.record import Counters, Server
-from trtnemo.endpoint import authorization, served_models, shown
+from trtnemo.endpoint import authorization, served_models, shown, summed_metrics
 from trtnemo.errors import ServerError
 from trtnemo.launch.servers.registry import all_servers
 
@@ -75,21 +75,17 @@ def describe(url: str, model: str | None) -> Server:
 def read_metrics(url: str) -> dict[str, float]:
     """Return a server's Prometheus metrics, summed over labels; empty where it has none."""
     import httpx
-    from prometheus_client.parser import text_string_to_metric_families
 
     try:
         response = httpx.get(f"{url}/metrics", headers=authorization(), timeout=30, verify=_is_tls(url))
     except httpx.HTTPError as error:
         raise ServerError(f"no server answers: {error}", where=shown(url)) from None
-    values: dict[str, float] = {}
-    if response.status_code == 200:
-        try:
-            for family in text_string_to_metric_families(response.text):
-                for sample in family.samples:
-                    values[sample.name] = values.get(sample.name, 0.0) + float(sample.value)
-        except ValueError as error:
-            raise ServerError(f"its /metrics cannot be read: {error}", where=shown(url)) from None
-    return values
+    if response.status_code != 200:
+        return {}
+    try:
+        return summed_metrics(response.text)
+    except ValueError as error:
+        raise ServerError(f"its /metrics cannot be read: {error}", where=shown(url)) from None
 
 
 def _get(url: str, path: str) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from trtnemo.launch.bundle.stages import LogReader
 from trtnemo.launch.bundle.supervise import SupervisedServer
 from trtnemo.launch.keep.clock import Clock
 from trtnemo.launch.keep.events import Events
-from trtnemo.launch.keep.member import Member, entered, now
+from trtnemo.launch.keep.member import Member, entered
 from trtnemo.launch.keep.restarts import Mode, Restarts
 from trtnemo.launch.keep.server_log import ServerLog
 from trtnemo.launch.keep.started import require_started, started
@@ -104,7 +105,7 @@ def _run(name: str, words: list[str], start: SealedStart, model: str, keeping: K
 
     def note(state: str, pid: int | None, restarts: int) -> None:
         server = None if pid is None else started(pid)
-        replaced = msgspec.structs.replace(member, state=state, server=server, since=now(), restarts=restarts)
+        replaced = msgspec.structs.replace(member, state=state, server=server, since=time.time(), restarts=restarts)
         replaced.write()
 
     def begin() -> SupervisedServer:

@@ -16,10 +16,11 @@ from trtnemo.errors import ServerError
 from trtnemo.launch.bundle.output import Output
 from trtnemo.launch.bundle.stages import LogReader
 from trtnemo.launch.keep.failure import Failure, Kind
+from trtnemo.launch.keep.probes import ask_health
 from trtnemo.launch.servers.issue import KnownIssue
 
 STOP_SECONDS, KILL_SECONDS = 60.0, 30.0
-POLL_SECONDS = 0.25
+POLL_SECONDS, HEALTH_SECONDS = 0.25, 5.0
 
 
 class SupervisedServer:
@@ -82,7 +83,7 @@ class SupervisedServer:
     def wait_until_ready(self, url: str, model: str, timeout: float, health: str = "/health") -> None:
         """Return when the server is healthy and has given one real token; raises ServerError when it will not."""
         deadline = self._started + timeout
-        while not _is_healthy(url + health):
+        while ask_health(url + health, HEALTH_SECONDS) is not None:
             self._require_alive()
             if time.monotonic() > deadline:
                 self._fail(f"is not healthy after {timeout:.0f} s (last stage: {self._reader.stage})")
@@ -164,23 +165,16 @@ class SupervisedServer:
     def _fail(self, what: str) -> None:
         """Stop the server and raise what happened, with its last lines and the known issue that they show."""
         self.stop()
-        raise ServerDiedError(what, self._reader.last_lines(), self._reader.known_issue())
+        raise self.died(Failure("start", what))
 
 
 class ServerDiedError(ServerError):
     """The server ended, hung or gave nothing; `log` has its last lines, `issue` the known one that they match."""
 
-    def __init__(self, what: str, log: str, issue: KnownIssue | None, kind: Kind = "ended") -> None:
+    def __init__(self, what: str, log: str, issue: KnownIssue | None, kind: Kind) -> None:
         self.log, self.issue, self.kind = log, issue, kind
         remedy = f"Known issue {issue.name}: {issue.symptom} [{issue.source}]. {issue.remedy}" if issue else None
         super().__init__(what, where="the server", remedy=remedy)
-
-
-def _is_healthy(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=5).status_code == 200
-    except httpx.HTTPError:
-        return False
 
 
 def _one_token(url: str, model: str, timeout: float) -> str | None:

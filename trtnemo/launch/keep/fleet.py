@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from trtnemo.errors import ServerError
-from trtnemo.launch.keep.member import Member, now
+from trtnemo.launch.keep.member import Member
 from trtnemo.launch.keep.probes import read_counters
 from trtnemo.launch.servers.registry import find_server
 
-_GLANCE_SECONDS = 1.0
+_GLANCE_SECONDS, _BETWEEN_SECONDS = 1.0, 0.3
 
 
 def glance(member: Member) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def glance(member: Member) -> dict[str, Any]:
     return {
         "name": member.name,
         "state": member.state if member.is_supervised else "left",
-        "seconds": max(0.0, round(now() - member.since, 1)),
+        "seconds": max(0.0, round(time.time() - member.since, 1)),
         "restarts": member.restarts,
         "running": running,
         "tokens_per_second": speed,
@@ -82,13 +82,18 @@ def follow_lines(path: Path) -> Iterator[str]:
         file.close()
 
 
+def _ask_to_stop(member: Member) -> None:
+    if member.is_supervised:
+        with suppress(ProcessLookupError):
+            os.kill(member.supervisor.pid, signal.SIGTERM)
+
+
 def end_member(member: Member, *, kill: bool, seconds: float) -> None:
     """End a server and its supervisor, or what is left of them; raises ServerError where that takes too long."""
-    for number in range(2 if kill else 1):
-        if member.is_supervised:
-            with suppress(ProcessLookupError):
-                os.kill(member.supervisor.pid, signal.SIGTERM)
-            time.sleep(0.3 if number == 0 and kill else 0.0)
+    _ask_to_stop(member)
+    if kill:
+        time.sleep(_BETWEEN_SECONDS)
+        _ask_to_stop(member)
     ends = time.monotonic() + seconds
     while member.is_supervised:
         if time.monotonic() > ends:

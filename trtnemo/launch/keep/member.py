@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -100,8 +99,3 @@ def entered(name: str) -> Iterator[list[Member]]:
         raise ServerError(
             f"is supervised already{who}", where=name, remedy=f"`trtnemo stop {name}` ends it, or choose another port"
         ) from None
-
-
-def now() -> float:
-    """Return seconds since 1970, for `since`."""
-    return time.time()

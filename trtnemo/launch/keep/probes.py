@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from trtnemo.endpoint import summed_metrics
 from trtnemo.launch.keep.judge import Counters
 from trtnemo.launch.servers.watch import Watch
 
@@ -33,22 +34,12 @@ def read_counters(base: str, watch: Watch, patience: float) -> Counters | None:
         response = httpx.get(base + watch.metrics, timeout=patience)
     except httpx.HTTPError:
         return None
-    text = response.text[:_MOST_METRICS] if response.status_code == 200 else ""
-    running, steps = _sum(text, watch.running), [_sum(text, name) for name in watch.steps]
-    counted = [value for value in steps if value is not None]
-    return Counters(running, sum(counted)) if running is not None and counted else None
-
-
-def _sum(text: str, name: str) -> float | None:
-    """Return the sum over all labels of one sample, None where there is none."""
-    found = None
-    for line in text.splitlines():
-        if line.startswith(name) and line[len(name) : len(name) + 1] in ("{", " "):
-            try:
-                found = (found or 0.0) + float(line.rsplit("}", 1)[-1].split()[0])
-            except (ValueError, IndexError):
-                continue
-    return found
+    try:
+        sums = summed_metrics(response.text[:_MOST_METRICS]) if response.status_code == 200 else {}
+    except ValueError:
+        return None
+    counted = [sums[name] for name in watch.steps if name in sums]
+    return Counters(sums[watch.running], sum(counted)) if watch.running in sums and counted else None
 
 
 @dataclass(frozen=True)

@@ -95,8 +95,7 @@ class Supervisor:
             return error, Decision(None, "it was asked to")
         served = None if since is None else self._clock.now() - since
         issue = error.issue.name if error.issue is not None else None
-        kind = error.kind if since is not None else "start"
-        self._events.tell("lost", f"lost: {error}", kind=kind, code=life.code, issue=issue, log=error.log)
+        self._events.tell("lost", f"lost: {error}", kind=error.kind, code=life.code, issue=issue, log=error.log)
         return error, self._restarts.after(served_seconds=served, code=life.code, has_remedy=error.issue is not None)
 
     def _tell_state(self, state: str, life: SupervisedServer | None) -> None:

@@ -20,14 +20,14 @@ class Watcher:
     """Watches one life of a server. Questions wait on threads, so that one without an answer holds nothing up."""
 
     def __init__(self, base: str, model: str, watch: Watch, gpus: int, clock: Clock, health: str = "/health") -> None:
-        self._clock, self._watch = clock, watch
+        self._clock = clock
         self._judge = Judge(watch, gpus, clock.now())
         self._pool = ThreadPoolExecutor(3, "trtnemo-watch")
         self._drifts: list[str] = []
         patience = clock.real(watch.health_patience)
         self._asks = [
-            _Ask(lambda: ask_health(base + health, patience), self._hear_health, watch.health_seconds),
-            _Ask(lambda: read_counters(base, watch, patience), self._hear_counters, COUNTER_SECONDS),
+            _Ask(lambda: ask_health(base + health, patience), self._judge.saw_health, watch.health_seconds),
+            _Ask(lambda: read_counters(base, watch, patience), self._judge.saw_counters, COUNTER_SECONDS),
             _Ask(lambda: ask_canary(base, model, clock.real(WITHOUT_A_LIMIT)), self._hear_canary, CANARY_SECONDS),
         ]
 
@@ -36,12 +36,6 @@ class Watcher:
         now = self._clock.now()
         for ask in self._asks:
             ask.step(self._pool, now)
-
-    def _hear_health(self, now: float, refusal: str | None) -> None:
-        self._judge.saw_health(now, refusal)
-
-    def _hear_counters(self, now: float, counters: Any) -> None:
-        self._judge.saw_counters(now, counters)
 
     def _hear_canary(self, now: float, canary: Canary) -> float | None:
         waited = canary.seconds / self._clock.scale

@@ -19,8 +19,9 @@ class Stage:
 
 
 # Words that the servers known so far share; a server may name stages of its own.
+DOWNLOADING = Stage("downloading", r"download\w*.*(shard|safetensors|checkpoint|file)|Fetching \d+ files")
 STAGES: tuple[Stage, ...] = (
-    Stage("downloading", r"download\w*.*(shard|safetensors|checkpoint|file)|Fetching \d+ files"),
+    DOWNLOADING,
     Stage("loading weights", r"load(ing)?\b.*(weights|checkpoint|safetensors|shard)"),
     Stage("allotting caches", r"(kv.?cache|mamba|state).*(alloc|block|size|tokens)|memory pool"),
     Stage("compiling", r"torch\.?compile|autotun\w+|compiling|warm(ing)?.?up"),

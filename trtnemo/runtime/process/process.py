@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from trtnemo import errors
 from trtnemo.backends import Budget
-from trtnemo.errors import EngineError, RequestError, TrtnemoError
+from trtnemo.errors import EngineError, RequestError, TrtnemoError, error_named
 from trtnemo.runtime.health import Health, Progress
 from trtnemo.runtime.line import Deliver
 from trtnemo.runtime.messages import Command, EngineLost, LoopStatistics
@@ -217,9 +216,10 @@ class _Events(asyncio.Protocol):
 
 
 def _error_of(message: LoadFailed) -> TrtnemoError:
-    kind = getattr(errors, message.kind, EngineError)
-    is_known = isinstance(kind, type) and issubclass(kind, TrtnemoError) and not issubclass(kind, RequestError)
-    return (kind if is_known else EngineError)(message.what, where=message.where, remedy=message.remedy)
+    kind = error_named(message.kind, TrtnemoError)
+    if kind is None or issubclass(kind, RequestError):
+        kind = EngineError
+    return kind(message.what, where=message.where, remedy=message.remedy)
 
 
 def _ended(code: int) -> str:

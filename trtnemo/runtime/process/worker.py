@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
-import signal
 import socket
 import sys
 import threading
@@ -14,7 +12,7 @@ from pathlib import Path
 
 from trtnemo.engine import Engine
 from trtnemo.errors import TrtnemoError
-from trtnemo.files.process import die_with_parent
+from trtnemo.files.process import become_child
 from trtnemo.runtime.engine_loop import EngineLoop
 from trtnemo.runtime.health import Progress
 from trtnemo.runtime.load import load_compiler, load_executor, loop_options
@@ -50,10 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("socket", type=int)
     parser.add_argument("--interpret", action="store_true")
     chosen = parser.parse_args(arguments)
-    die_with_parent()
-    for number in (signal.SIGINT, signal.SIGTERM):  # the frontend says when to stop, after it has drained
-        signal.signal(number, signal.SIG_IGN)
-    logging.basicConfig(format="%(asctime)s engine %(levelname)s %(message)s", level=logging.WARNING)
+    become_child("engine")
     channel = Channel(socket.socket(fileno=chosen.socket))
     try:
         return _serve(chosen.engine, channel, interpret=chosen.interpret)

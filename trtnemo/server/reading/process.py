@@ -12,8 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from trtnemo import errors
-from trtnemo.errors import BusyError, ReaderError, RequestError, TrtnemoError
+from trtnemo.errors import BusyError, ReaderError, RequestError, TrtnemoError, error_named
 from trtnemo.runtime.process.wire import LENGTH
 from trtnemo.server.reading.reading import Ask, AskHead, Reading, Refused, Reply
 
@@ -119,6 +118,5 @@ class ReaderProcess:
 
 
 def _error_of(refused: Refused) -> RequestError:
-    kind = getattr(errors, refused.kind, RequestError)
-    is_known = isinstance(kind, type) and issubclass(kind, RequestError)
-    return (kind if is_known else RequestError)(refused.what, parameter=refused.parameter, remedy=refused.remedy)
+    kind = error_named(refused.kind, RequestError) or RequestError
+    return kind(refused.what, parameter=refused.parameter, remedy=refused.remedy)

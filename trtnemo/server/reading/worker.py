@@ -6,7 +6,6 @@ import argparse
 import logging
 import os
 import resource
-import signal
 import socket
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ import msgspec
 
 from trtnemo.engine import Engine
 from trtnemo.errors import RequestError
-from trtnemo.files.process import die_with_parent
+from trtnemo.files.process import become_child
 from trtnemo.runtime.process.wire import read_exactly, read_frame, send_frame
 from trtnemo.server.prompt.text_side import TextSide, load_text_side
 from trtnemo.server.reading.kinds import READS
@@ -34,12 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("socket", type=int)
     parser.add_argument("--obeys-control-text", action="store_true")
     chosen = parser.parse_args(arguments)
-    die_with_parent()
-    for number in (signal.SIGINT, signal.SIGTERM):  # the frontend says when to stop, after it has drained
-        signal.signal(number, signal.SIG_IGN)
+    become_child("reader")
     os.nice(5)  # a long body waits for the answers that run, and not they for it
     resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
-    logging.basicConfig(format="%(asctime)s reader %(levelname)s %(message)s", level=logging.WARNING)
     end = socket.socket(fileno=chosen.socket)
     side = load_text_side(Engine.open(chosen.engine), obeys_control_text=chosen.obeys_control_text)
     try:

@@ -6,7 +6,7 @@ own watchdog ends it after 300 seconds without progress, which it looks at every
 
 from __future__ import annotations
 
-from trtnemo.launch.servers.log_stages import Stage
+from trtnemo.launch.servers.log_stages import DOWNLOADING, Stage
 from trtnemo.launch.servers.watch import Watch
 
 WATCH = Watch(
@@ -25,7 +25,7 @@ WATCH = Watch(
     drain_seconds=600.0,
 )
 STAGES = (
-    Stage("downloading", r"download\w*.*(shard|safetensors|checkpoint|file)|Fetching \d+ files"),
+    DOWNLOADING,
     Stage("loading weights", r"Load weight (begin|end)|Loading safetensors"),
     Stage("allotting caches", r"(Mamba|KV) Cache is allocated|Memory pool end|max_total_num_tokens="),
     Stage("compiling", r"autotun\w+|torch\.?compile"),

@@ -6,7 +6,7 @@ one GPU never. Without `return_perf_metrics` nothing counts steps, and our own t
 
 from __future__ import annotations
 
-from trtnemo.launch.servers.log_stages import Stage
+from trtnemo.launch.servers.log_stages import DOWNLOADING, Stage
 from trtnemo.launch.servers.watch import Watch
 
 WATCH = Watch(
@@ -16,7 +16,7 @@ WATCH = Watch(
     steps=("trtllm_generation_tokens_total", "trtllm_prompt_tokens_total", "trtllm_iteration_latency_seconds_count"),
 )
 STAGES = (
-    Stage("downloading", r"download\w*.*(shard|safetensors|checkpoint|file)|Fetching \d+ files"),
+    DOWNLOADING,
     Stage("loading weights", r"Prefetching .*checkpoint files|Loading (weights|safetensors)"),
     Stage("compiling", r"Autotun\w+"),
     Stage("allotting caches", r"Max KV cache|KV cache.*(alloc|block|tokens)"),

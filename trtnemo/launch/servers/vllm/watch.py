@@ -6,7 +6,7 @@ Standing still ends it after 300 seconds where several GPUs wait for each other,
 
 from __future__ import annotations
 
-from trtnemo.launch.servers.log_stages import Stage
+from trtnemo.launch.servers.log_stages import DOWNLOADING, Stage
 from trtnemo.launch.servers.watch import Watch
 
 WATCH = Watch(
@@ -15,7 +15,7 @@ WATCH = Watch(
     steps=("vllm:iteration_tokens_total_count", "vllm:generation_tokens_total", "vllm:prompt_tokens_total"),
 )
 STAGES = (
-    Stage("downloading", r"download\w*.*(shard|safetensors|checkpoint|file)|Fetching \d+ files"),
+    DOWNLOADING,
     Stage("loading weights", r"Starting to load model|Loading (safetensors|weights)|Model loading took"),
     Stage("compiling", r"torch\.?compile|Dynamo bytecode transform|Autotun\w+"),
     Stage("allotting caches", r"Available KV cache memory|GPU KV cache size|Maximum concurrency for"),
