@@ -16,7 +16,7 @@ from trtnemo.errors import RecipeError
 from trtnemo.launch.check import check_invocation
 from trtnemo.launch.from_recipe import to_invocation
 from trtnemo.launch.pasted.command import read_command
-from trtnemo.launch.render import render
+from trtnemo.launch.render.write import render
 from trtnemo.launch.servers.surface import load_surface
 from trtnemo.recipe import load_recipe, shipped_names
 

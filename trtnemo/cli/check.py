@@ -76,8 +76,8 @@ def check(
     """Check a checkpoint, a recipe or a pasted server command.
 
     CHECKPOINT is a directory, a hub id, or `tiny`: every tensor and every scale; of a hub id only the headers are
-    fetched. A recipe or a command is compared with the options of its server's version and with known issues. Exits 1
-    when something is wrong.
+    fetched. A recipe or a command is compared with the options of its server's version and with known issues, a
+    manifest of Kubernetes with the schemas of its objects. Exits 1 when something is wrong.
     """
     if list_rules:
         print_rules(as_json)
@@ -171,11 +171,12 @@ def _check_command(
     asked: tuple[bool, str | None],
     as_json: bool,
 ) -> bool:
-    from trtnemo.launch.check import check_invocation
+    from trtnemo.launch.check import check_invocation, with_findings
+    from trtnemo.launch.manifests.validate import findings_of_text
     from trtnemo.launch.pasted.command import read_command
 
     invocation = read_command(text, version, part)
-    report = check_invocation(invocation, compute_capability)
+    report = with_findings(check_invocation(invocation, compute_capability), findings_of_text(text))
     if asked[0]:
         from trtnemo.launch.installed.stated import stated_by_capability
 

@@ -45,7 +45,9 @@ COMMANDS: dict[str, Entry] = {
     "plan": Entry("plan:plan", "Plan a recipe's memory to the byte, and give an upper bound of its speed."),
     "quantize": Entry("weights.quantize:quantize", "Quantize a BF16 checkpoint with ModelOpt."),
     "recipes": Entry("recipes:recipes", "List, show, describe, import and upgrade recipes."),
-    "render": Entry("render:render", "Write a recipe as a command, for Docker, Compose or Slurm, or for a client."),
+    "render": Entry(
+        "render:render", "Write a recipe as a command, for Docker, Compose, Slurm or a cluster, or for a client."
+    ),
     "serve": Entry("operate.serve:serve", "Serve an engine over the OpenAI API."),
     "status": Entry(
         "operate.fleet:status", "Show the external servers that `trtnemo serve` keeps serving on this machine."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,15 @@ from trtnemo.recipe import AnyRecipe
 from trtnemo.recipe.nearest import suggestion
 
 # Findings on what was not read: a verdict does not speak for it.
-UNREAD = {"variable-not-set", "branch-not-read", "file-not-read", "line-dropped", "broken-line", "text-not-read"}
+UNREAD = {
+    "variable-not-set",
+    "branch-not-read",
+    "file-not-read",
+    "line-dropped",
+    "broken-line",
+    "text-not-read",
+    "kind-not-checked",
+}
 # Findings of the parser that an unrecorded version may not share.
 _VERSION_BOUND = {"unknown-option", "unknown-key", "option-value", "key-value"}
 
@@ -72,6 +80,7 @@ def check_invocation(
     findings = [*_with_known_issues(findings, server, case), *_about_the_model(case)]
     findings += [
         *_too_parallel(sizes, device_count, invocation.device_count),
+        *_idle(sizes, server.replicas(invocation), invocation.device_count),
         *_about_the_record(choice, invocation.container),
     ]
     return LaunchReport(
@@ -85,6 +94,11 @@ def check_invocation(
         findings=ordered(findings),
         witnesses=(f"rules and record of {choice.surface.title}",),
     )
+
+
+def with_findings(report: LaunchReport, findings: Sequence[Finding]) -> LaunchReport:
+    """Return a report with what else was found in the same text."""
+    return dataclasses.replace(report, findings=ordered([*report.findings, *findings]))
 
 
 def with_opinion(report: LaunchReport, opinion: Opinion, device: str) -> LaunchReport:
@@ -189,6 +203,15 @@ def _too_parallel(sizes: tuple[Any, Any], of_hardware: int | None, of_text: int 
     message = f"{sizes[0]} x {sizes[1]} devices (tensor x pipeline) are needed, {told}"
     subject = "devices" if of_hardware is None else "hardware.count"
     return [Finding("error", "too-parallel", subject, message, "Make the sizes smaller, or name the devices")]
+
+
+def _idle(sizes: tuple[Any, Any], replicas: Any, of_text: int | None) -> list[Finding]:
+    """Return a finding where a text gives the server more GPUs than it works on."""
+    factors = (*sizes, replicas)
+    if of_text is None or not all(isinstance(size, int) for size in factors) or math.prod(factors) >= of_text:
+        return []
+    message = f"the text gives {of_text} GPUs, and the server works on {math.prod(factors)} of them: the rest stay idle"
+    return [Finding("warning", "idle-gpus", "devices", message, "Give it fewer, or a larger tensor parallel size")]
 
 
 def _unread_file(invocation: Invocation, server: Server) -> list[Finding]:

@@ -12,7 +12,14 @@ from trtnemo.launch.servers.server import Server
 from trtnemo.launch.servers.surface import Surface
 from trtnemo.recipe import ExternalRecipe
 
-_NEVER_OPTIONS = {"runtime", "description", "checkpoint", "hardware", "sampling"}  # fields that no option says
+_NEVER_OPTIONS = {
+    "runtime",
+    "description",
+    "checkpoint",
+    "hardware",
+    "sampling",
+    "cluster",
+}  # fields that no option says
 
 
 def neutral_options(recipe: ExternalRecipe, server: Server, surface: Surface) -> tuple[dict[str, Any], dict[str, Any]]:

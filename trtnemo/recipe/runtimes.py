@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSc
 
 from trtnemo.formats.registry import reasoning_formats, tool_formats
 from trtnemo.front.options import FrontSection
+from trtnemo.recipe.cluster import Cluster
 from trtnemo.recipe.external import EXTERNAL, ExternalSection
 from trtnemo.recipe.nearest import suggestion
 from trtnemo.recipe.shared import PositiveInt, RecipePart, ServerAddress, SharedFields
@@ -119,6 +120,7 @@ class ExternalRecipe(SharedFields):
     """Serve with a server that is not ours; its section stands under the server's own name."""
 
     runtime: str
+    cluster: Cluster = Field(default_factory=Cluster)
 
     @property
     def section(self) -> ExternalSection:

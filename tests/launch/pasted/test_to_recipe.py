@@ -14,7 +14,7 @@ from trtnemo.errors import UsageError
 from trtnemo.launch.from_recipe import to_invocation
 from trtnemo.launch.pasted.command import read_command
 from trtnemo.launch.pasted.to_recipe import recipe_text
-from trtnemo.launch.render import render
+from trtnemo.launch.render.write import render
 from trtnemo.recipe import load_recipe
 
 

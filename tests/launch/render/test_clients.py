@@ -13,8 +13,8 @@ from tests.support.commands import trtnemo_here
 from tests.support.launch.meaning import EXTERNAL
 from tests.support.launch.rendering import rendered
 from trtnemo.errors import RecipeError
-from trtnemo.launch.render import CLIENTS
 
+CLIENTS = ("opencode", "codex", "claude-code")
 OURS = ("tiny", "rtx-5090", "rtx-pro-6000", "dgx-spark-tensorrt")
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.support.launch.rendering import BIN, SCRIPTS
 from trtnemo.launch.from_recipe import to_invocation
-from trtnemo.launch.render import render
+from trtnemo.launch.render.write import render
 from trtnemo.recipe import load_recipe
 from trtnemo.recipe.runtimes import ADAPTER
 

@@ -15,14 +15,13 @@ import pytest
 import yaml
 
 from tests.support.launch.meaning import EXTERNAL, meaning
-from tests.support.launch.rendering import BIN, SCRIPTS, recipe_image, rendered
+from tests.support.launch.rendering import BIN, FORMS, SCRIPTS, recipe_image, rendered
 from tests.support.launch.starts import start_of
 from trtnemo.checkpoint.family.card import card_suites
 from trtnemo.errors import RecipeError
 from trtnemo.launch.check import check_invocation
 from trtnemo.launch.from_recipe import to_invocation
 from trtnemo.launch.pasted.command import read_command
-from trtnemo.launch.render import FORMS
 from trtnemo.recipe import load_recipe
 
 
@@ -67,21 +66,24 @@ def test_the_evaluators_file_names_the_cards_suites_and_no_secret() -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_same_recipe_gives_the_same_text_in_any_process(form: Any) -> None:
+    name = "b200" if form == "disaggregated" else "vllm-dgx-spark"
     code = (
-        "import sys\nfrom trtnemo.recipe import load_recipe\nfrom trtnemo.launch.render import render\n"
-        "from trtnemo.launch.from_recipe import to_invocation\nrecipe = load_recipe('vllm-dgx-spark')\n"
-        f"sys.stdout.write(render({form!r}, 'vllm-dgx-spark', recipe, to_invocation(recipe)))"
+        "import sys\nfrom trtnemo.recipe import load_recipe\nfrom trtnemo.launch.render.write import render\n"
+        f"from trtnemo.launch.from_recipe import to_invocation\nrecipe = load_recipe({name!r})\n"
+        f"sys.stdout.write(render({form!r}, {name!r}, recipe, to_invocation(recipe)))"
     )
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed}
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
-        assert done.stdout == rendered(form, "vllm-dgx-spark")
+        assert done.stdout == rendered(form, name)
 
 
 def test_secrets_are_named_and_never_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     for form in FORMS:
-        assert "hf_secret" not in rendered(form, "vllm-b200", ["vllm.env.MY_API_KEY=null"])
+        name = "b200" if form == "disaggregated" else "vllm-b200"
+        server = "trtllm" if form == "disaggregated" else "vllm"
+        assert "hf_secret" not in rendered(form, name, [f"{server}.env.MY_API_KEY=null"])
     assert "  -e HF_TOKEN \\\n" in rendered("docker")
     assert "  -e MY_API_KEY \\\n" in rendered("docker", "vllm-b200", ["vllm.env.MY_API_KEY=null"])
 

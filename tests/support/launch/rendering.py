@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from trtnemo.launch.render import Form, render, start_for
+from trtnemo.launch.render.names import form_names
+from trtnemo.launch.render.write import render, start_for
 from trtnemo.recipe import load_recipe
 
 BIN = Path(sys.executable).parent
-SCRIPTS: tuple[Form, ...] = ("command", "docker", "slurm")
+FORMS = form_names()
+SCRIPTS = ("command", "docker", "slurm")
 
 
 def rendered(form: Any, name: Any = "b200", settings: Any = (), devices_per_node: Any = 8) -> Any:

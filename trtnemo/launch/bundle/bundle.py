@@ -14,7 +14,7 @@ from trtnemo.findings import errors
 from trtnemo.launch.bundle.sealed import bundled
 from trtnemo.launch.check import LaunchReport, check_recipe
 from trtnemo.launch.from_recipe import to_invocation
-from trtnemo.launch.render.docker import container_words, docker_words
+from trtnemo.launch.render.forms.docker import container_words, docker_words
 from trtnemo.launch.render.words import file_text, server_words
 from trtnemo.launch.servers.invocation import Invocation
 from trtnemo.recipe import AnyRecipe

@@ -12,7 +12,7 @@ from trtnemo.engine.manifest import BundleManifest
 from trtnemo.errors import EngineError, RecipeError
 from trtnemo.launch.from_recipe import to_invocation
 from trtnemo.launch.options.arguments import parse_arguments
-from trtnemo.launch.render.docker import EVERYWHERE, docker_words, published
+from trtnemo.launch.render.forms.docker import EVERYWHERE, docker_words, published
 from trtnemo.launch.render.shell_text import CACHE_MOUNT
 from trtnemo.launch.render.words import file_text, option_groups, server_words
 from trtnemo.launch.servers.invocation import Invocation, StartFile

@@ -27,7 +27,7 @@ from trtnemo.launch.keep.server_log import ServerLog
 from trtnemo.launch.keep.started import require_started, started
 from trtnemo.launch.keep.supervisor import Place, Supervisor
 from trtnemo.launch.keep.watcher import Watcher
-from trtnemo.launch.render.clients.endpoint import served_name
+from trtnemo.launch.render.client_endpoint import served_name
 
 
 @dataclass(frozen=True)

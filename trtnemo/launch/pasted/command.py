@@ -71,7 +71,9 @@ def _known(server: str, version: str | None) -> str | None:
 def _version(reading: Reading, start: Start) -> str | None:
     if start.docker is not None:
         match = _TAG_VERSION.search(start.docker.container.image)
-        return match.group(1) if match else None
+        tag = match.group(1) if match else None
+        # the tag of Dynamo's image is its own version, not that of the server in it
+        return find_server(start.server).in_cluster.worker.versions.get(str(tag)) if start.worker else tag
     for script in (*start.nested, reading.script):
         for command in script.commands:
             for word in command.words:
@@ -84,6 +86,8 @@ def _version(reading: Reading, start: Start) -> str | None:
 def _invocation(reading: Reading, start: Start, version: str | None) -> Invocation:
     server, record, docker = find_server(start.server), choose_surface(start.server, version), start.docker
     surface, container = record.surface, docker.container if docker else None
+    if start.worker and container is not None:
+        container = replace(container, shares_network=True)  # a worker has no port of the server's
     files = PastedFiles({**reading.script.files, **_files(start)}, container, start.inside)
     words, problems = words_of_file(server, surface, start, files)
     parsed = parse_arguments(surface, words)
@@ -122,7 +126,8 @@ def _invocation(reading: Reading, start: Start, version: str | None) -> Invocati
         stray=tuple(parsed.positional[1:]),
         device_count=_device_count(start, env),
     )
-    later = docker.later(invocation.port) if docker is not None and docker.later is not None else []
+    asks_port = docker is not None and docker.later is not None and not start.worker
+    later = docker.later(invocation.port) if docker is not None and docker.later is not None and asks_port else []
     return replace(invocation, findings=(*invocation.findings, *later))
 
 
@@ -133,7 +138,7 @@ def _device_count(start: Start, env: Mapping[str, str | None]) -> int | None:
 
 
 def _files(start: Start) -> dict[str, str]:
-    return {name: text for script in start.nested for name, text in script.files.items()}
+    return {**start.files, **{name: text for script in start.nested for name, text in script.files.items()}}
 
 
 def _model(surface: Surface, parsed: ParsedArguments, start: Start) -> tuple[dict[str, Any], str]:

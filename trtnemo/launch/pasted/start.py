@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from trtnemo.errors import UsageError
 from trtnemo.findings import Finding
 from trtnemo.launch.pasted.containers.apptainer import apptainer_container
 from trtnemo.launch.pasted.containers.docker_line import DockerLine, read_docker
+from trtnemo.launch.pasted.containers.dynamo_worker import worker_words
 from trtnemo.launch.pasted.containers.kubectl import kubectl_container
 from trtnemo.launch.pasted.containers.slurm import pyxis_container
 from trtnemo.launch.pasted.shell.command import SHELLS, Command
@@ -30,7 +32,8 @@ _WINDOW = 3
 class Candidate:
     """One command of a text: the container that runs it, if one does, and its name where the form gives it one.
 
-    `device_count` is how many GPUs it gets, where the text says so; `inside` are files of the image itself.
+    `device_count` is how many GPUs it gets, where the text says so; `inside` are files of the image itself, `files`
+    those that it alone is given.
     """
 
     command: Command
@@ -38,6 +41,7 @@ class Candidate:
     part: str = ""
     device_count: int | None = None
     inside: frozenset[str] = frozenset()
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,8 @@ class Start:
     """The command that starts the server: its words after the program, and the container around it.
 
     `inside` are the files that a shell in the container writes, `strays` findings on lines that look like its options,
-    `nested` the scripts, outermost first, that a shell was handed on the way.
+    `nested` the scripts, outermost first, that a shell was handed on the way, `files` those that it alone is given.
+    `worker` says that a worker of NVIDIA Dynamo starts it.
     """
 
     server: str
@@ -70,6 +75,8 @@ class Start:
     strays: tuple[Finding, ...] = ()
     nested: tuple[Script, ...] = ()
     device_count: int | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    worker: bool = False
 
 
 def shell_candidates(script: Script, device_count: int | None = None) -> tuple[Candidate, ...]:
@@ -100,17 +107,17 @@ def _starts_of(candidate: Candidate, siblings: list[Command]) -> list[Start]:
                 nested = (script, *start.nested)
                 files = inside | start.inside
                 around = start.docker or docker
-                starts.append(
-                    replace(start, docker=around, part=candidate.part, inside=files, nested=nested, device_count=count)
-                )
+                there = replace(start, docker=around, part=candidate.part, inside=files, nested=nested)
+                starts.append(replace(there, device_count=count, files=candidate.files))
     if starts:
         return starts
     server_words = _server_words(command.words, docker)
     if server_words is None:
         return []
-    server, words = server_words
-    strays = (*_strays(siblings, candidate.command), *_of_the_line(command, docker, server, words))
-    return [Start(server, words, command, docker, candidate.part, candidate.inside, strays, device_count=count)]
+    server, words, of_the_worker = server_words
+    strays = (*_strays(siblings, candidate.command), *_of_the_line(command, docker, server, words), *of_the_worker)
+    start = Start(server, words, command, docker, candidate.part, candidate.inside, strays, device_count=count)
+    return [replace(start, files=candidate.files, worker=bool(of_the_worker))]
 
 
 def container_of(command: Command) -> DockerLine | None:
@@ -163,20 +170,22 @@ def _inner_scripts(command: Command) -> list[Script]:
     return [read_script(text, command.environment) for text in texts]
 
 
-def _server_words(words: list[str], docker: DockerLine | None) -> tuple[str, list[str]] | None:
-    """Return which server the words start, and the words after its program."""
+def _server_words(words: list[str], docker: DockerLine | None) -> tuple[str, list[str], tuple[Finding, ...]] | None:
+    """Return which server the words start, the words after its program, and findings on a worker that starts it."""
     servers = all_servers()
     if words and PurePosixPath(words[0]).name in _TELLERS:
         return None
     for place in range(len(words)):
         for name, server in servers.items():
             if server.words_after_start(words[place : place + _WINDOW]) is not None:
-                return name, server.words_after_start(words[place:]) or []
+                return name, server.words_after_start(words[place:]) or [], ()
+            if words[place] == server.in_cluster.worker.module:
+                return name, *worker_words(server, words[place + 1 :])
     if docker is None or docker.entrypoint is not None:
         return None
     repository = docker.container.image.rpartition(":")[0] or docker.container.image
     found = next((name for name, server in servers.items() if server.image in repository), None)
-    return (found, words) if found is not None and servers[found].dialect.image_starts_it else None
+    return (found, words, ()) if found is not None and servers[found].dialect.image_starts_it else None
 
 
 def _strays(commands: list[Command], start: Command) -> tuple[Finding, ...]:

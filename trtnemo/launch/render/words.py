@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import yaml
 
 from trtnemo.launch.servers.invocation import Invocation, StartFile
-from trtnemo.launch.servers.surface import Option
+from trtnemo.launch.servers.surface import Option, Surface
 
 Place = Callable[[StartFile], str]
 
@@ -30,13 +30,24 @@ def server_words(invocation: Invocation, place: Place, *, with_program: bool = T
     files = {file.option: place(file) for file in invocation.files}
     words = list(dialect.words) if with_program else []
     words += [dialect.model_option, invocation.model] if dialect.model_option else [invocation.model]
-    for name, value in invocation.options.items():
-        option = invocation.surface.find(name)
+    words += words_of_options(invocation.surface, {**invocation.options, **_in_place(invocation.options, files)})
+    return [*words, *(word for name, path in files.items() if name not in invocation.options for word in (name, path))]
+
+
+def _in_place(options: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, str]:
+    return {name: path for name, path in files.items() if name in options}
+
+
+def words_of_options(surface: Surface, options: Mapping[str, Any]) -> list[str]:
+    """Return options as words, each as the server takes it."""
+    words: list[str] = []
+    for name, value in options.items():
+        option = surface.find(name)
         if value is False and option is not None and not option.takes_value and not option.negatives:
             continue  # a flag that nothing switches off is off where it is left out
-        for item in _as_taken(option, files.pop(name, value)):
+        for item in _as_taken(option, value):
             words += option_words(name, item, option)
-    return [*words, *(word for pair in files.items() for word in pair)]
+    return words
 
 
 def _as_taken(option: Option | None, value: Any) -> list[Any]:

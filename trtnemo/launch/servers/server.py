@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from trtnemo.findings import Finding
+from trtnemo.launch.servers.in_cluster import InCluster
 from trtnemo.launch.servers.invocation import Invocation, StartFile
 from trtnemo.launch.servers.issue import KnownIssue
 from trtnemo.launch.servers.log_stages import STAGES, Stage
@@ -47,7 +48,8 @@ class Server:
     module, package: what Python calls it, for `doctor`. image: what the names of its container images contain.
     neutral: a recipe's neutral field -> its option, or the dotted key of its file; "" where `special` writes it; a
     field that is absent has no equal. counters: our name of a counter -> its own in /metrics. health: the path that
-    answers 200 when it is up; watch: how a running one is watched. probe: the script that asks an installed one, run
+    answers 200 when it is up; watch: how a running one is watched;
+    in_cluster: how its pods are made. probe: the script that asks an installed one, run
     by its own Python. proof: what of its recipes was shown, for `doctor`.
     """
 
@@ -58,6 +60,7 @@ class Server:
     image: ClassVar[str]
     neutral: ClassVar[Mapping[str, str]]
     memory: ClassVar[ServerMemory]
+    in_cluster: ClassVar[InCluster]
     issues: ClassVar[tuple[KnownIssue, ...]] = ()
     stages: ClassVar[tuple[Stage, ...]] = STAGES
     health: ClassVar[str] = "/health"
@@ -125,6 +128,10 @@ class Server:
         """Return (tensor, pipeline) parallel sizes as given, 1 by default."""
         tensor, pipeline = (invocation.option(name) or 1 for name in self.parallel_options)
         return tensor, pipeline
+
+    def replicas(self, invocation: Invocation) -> Any:
+        """Return how many copies of the model one start runs on GPUs of their own."""
+        return 1
 
     def issues_of(self, version: str) -> tuple[KnownIssue, ...]:
         """Return the known issues of a version."""

@@ -7,8 +7,10 @@ from typing import Any
 
 from trtnemo.errors import UsageError
 from trtnemo.findings import Finding
+from trtnemo.launch.manifests.objects import Object, Pod, gpus_of, gpus_of_service, pods_of
 from trtnemo.launch.pasted.containers.docker_line import DockerLine, container_environment
 from trtnemo.launch.pasted.containers.interpolation import kubernetes_text
+from trtnemo.launch.pasted.containers.pod_environment import pod_environment
 from trtnemo.launch.pasted.containers.probes import probe_findings
 from trtnemo.launch.pasted.forms.form import Form, Pasted
 from trtnemo.launch.pasted.shell.command import Command
@@ -17,15 +19,11 @@ from trtnemo.launch.pasted.start import Candidate, Reading
 from trtnemo.launch.servers.invocation import Container
 from trtnemo.recipe.nearest import suggestion
 
-_GPU = ("nvidia.com/gpu", "nvidia.com/gpu.shared")
-# kinds of other software, in which a container is called so
-_MAIN_CONTAINER = "mainContainer"
-
 
 def _read(pasted: Pasted) -> Reading | None:
     manifests = [item for document in pasted.mappings for item in _unlisted(document)]
     kinds = [str(manifest["kind"]) for manifest in manifests if "kind" in manifest and "apiVersion" in manifest]
-    pods = [(manifest, pod) for manifest in manifests for pod in _pods(manifest)]
+    pods = [pod for manifest in manifests for pod in pods_of(Object(manifest))]
     if not kinds and not pods:
         return None
     if not pods:
@@ -34,13 +32,9 @@ def _read(pasted: Pasted) -> Reading | None:
             where="--command",
             remedy="Paste the manifest of the workload that it creates",
         )
-    script, maps = Script(), _config_maps(manifests)
-    candidates = []
-    for manifest, pod in pods:
-        for container in _containers(pod):
-            script.files.update(_files(pod, container, maps))
-            candidates.append(_candidate(manifest, pod, container))
-    return Reading("a Kubernetes manifest", tuple(candidates), script)
+    maps = _config_maps(manifests)
+    candidates = [_candidate(pod, container, maps) for pod in pods for container in pod.running]
+    return Reading("a Kubernetes manifest", tuple(candidates), Script())
 
 
 def _unlisted(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -52,30 +46,8 @@ def _unlisted(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield document
 
 
-def _pods(place: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield every mapping below a place that has containers of a pod."""
-    waiting = [place]
-    while waiting:
-        value = waiting.pop(0)
-        if isinstance(value, dict):
-            listed = value.get("containers")
-            is_pod = isinstance(listed, list) and any(isinstance(item, dict) and "image" in item for item in listed)
-            if is_pod or isinstance(value.get(_MAIN_CONTAINER), dict):
-                yield value
-            else:
-                waiting += value.values()
-        elif isinstance(value, list):
-            waiting += value
-
-
-def _containers(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    main = pod.get(_MAIN_CONTAINER)
-    listed = pod.get("containers") or []
-    return [item for item in ([main] if main else []) + listed if isinstance(item, dict)]
-
-
-def _candidate(manifest: Mapping[str, Any], pod: Mapping[str, Any], content: Mapping[str, Any]) -> Candidate:
-    variables, findings = _environment(content)
+def _candidate(pod: Pod, content: Mapping[str, Any], maps: Mapping[str, Mapping[str, str]]) -> Candidate:
+    variables, findings = pod_environment(pod, content, maps)
     env, secrets = container_environment(
         name if value is None else f"{name}={value}" for name, value in variables.items()
     )
@@ -88,19 +60,22 @@ def _candidate(manifest: Mapping[str, Any], pod: Mapping[str, Any], content: Map
         entrypoint = entrypoint[0].split()
     container = Container(
         image=str(content.get("image", "")),
-        shm_size=_shared_memory(pod, content),
+        shm_size=_shared_memory(pod.spec, content),
         workdir=content.get("workingDir"),
         mounts=dict(_mounts(content)),
         ports={port: port for port in _ports(content)},
-        shares_network=bool(pod.get("hostNetwork")),
+        shares_network=bool(pod.spec.get("hostNetwork")),
         not_carried=tuple(f"{key} of the container" for key in content if key in _NOT_CARRIED),
     )
     rest = [*entrypoint[1:], *words]
     docker = DockerLine(container, env, rest, entrypoint[0] if entrypoint else None, [*findings, *secrets])
     docker.later = probe_findings(content)
-    name = manifest.get("metadata", {}).get("name") if isinstance(manifest.get("metadata"), dict) else None
-    part = "/".join(str(word) for word in (name, content.get("name")) if word)
-    return Candidate(Command([]), docker, part, _gpus(content))
+    # several pods of one object call their containers alike
+    names = (pod.owner.metadata.get("name"), pod.role or content.get("name"))
+    part = "/".join(str(word) for word in names if word)
+    gpus = gpus_of(content) or gpus_of_service(pod)
+    files = dict(_files(pod.spec, content, maps))
+    return Candidate(Command([]), docker, part, gpus * pod.copies or None, files=files)
 
 
 _NOT_CARRIED = (
@@ -146,21 +121,6 @@ def _words(content: Mapping[str, Any], key: str, variables: Mapping[str, str | N
     return [kubernetes_text(str(item), variables) for item in value]
 
 
-def _environment(content: Mapping[str, Any]) -> tuple[dict[str, str | None], list[Finding]]:
-    """Return the variables of a container, None where a value comes from a secret or the like."""
-    variables: dict[str, str | None] = {}
-    for item in content.get("env") or ():
-        if isinstance(item, dict) and "name" in item:
-            value = item.get("value")
-            plain = "" if value is None and "valueFrom" not in item else value
-            variables[str(item["name"])] = None if plain is None else kubernetes_text(str(plain), variables)
-    findings = []
-    for item in content.get("envFrom") or ():
-        message = f"{item} is not read: it may set variables that the server reads"
-        findings.append(Finding("warning", "file-not-read", "envFrom", message, "Write them under env"))
-    return variables, findings
-
-
 def _mounts(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for mount in content.get("volumeMounts") or ():
         if isinstance(mount, dict):
@@ -172,17 +132,6 @@ def _ports(content: Mapping[str, Any]) -> Iterator[int]:
     for port in content.get("ports") or ():
         if isinstance(port, dict) and isinstance(port.get("containerPort"), int):
             yield port["containerPort"]
-
-
-def _gpus(content: Mapping[str, Any]) -> int | None:
-    resources = content.get("resources")
-    for key in ("limits", "requests"):
-        given = resources.get(key) if isinstance(resources, dict) else None
-        for name in _GPU:
-            value = str(given.get(name, "")) if isinstance(given, dict) else ""
-            if value.isdecimal():
-                return int(value)
-    return None
 
 
 def _shared_memory(pod: Mapping[str, Any], content: Mapping[str, Any]) -> str | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
-from trtnemo.launch.render.clients.endpoint import ClientEndpoint
+from trtnemo.launch.render.client_endpoint import ClientEndpoint
+from trtnemo.launch.render.form import ClientForm
+from trtnemo.recipe import AnyRecipe
 
 # Every model that it chooses by itself: for small jobs, for subagents, and by the names of its sizes.
 _MODELS = (
@@ -17,7 +19,7 @@ _MODELS = (
 )
 
 
-def render_claude_code(endpoint: ClientEndpoint) -> str:
+def render_claude_code(recipe: AnyRecipe, endpoint: ClientEndpoint) -> str:
     """Return settings.json for /v1/messages; its key is read from ANTHROPIC_AUTH_TOKEN when it starts.
 
     The attribution header is the first line of its prompt and changes with every one: no prefix could be reused.
@@ -34,3 +36,6 @@ def render_claude_code(endpoint: ClientEndpoint) -> str:
         },
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+FORM = ClientForm(render_claude_code)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
-from trtnemo.launch.render.clients.endpoint import ClientEndpoint
+from trtnemo.launch.render.client_endpoint import ClientEndpoint
+from trtnemo.launch.render.form import ClientForm
+from trtnemo.recipe import AnyRecipe
 
 
-def render_codex(endpoint: ClientEndpoint) -> str:
+def render_codex(recipe: AnyRecipe, endpoint: ClientEndpoint) -> str:
     """Return config.toml for /v1/responses, the only API that Codex speaks; it never sends a longest answer.
 
     Tools that are no functions are turned off: the web search runs at OpenAI, those for subagents stand in a namespace.
@@ -34,3 +36,6 @@ wire_api = "responses"
 def _text(text: str) -> str:
     """Return a string of TOML: JSON's but for the one character more that it wants written out."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+FORM = ClientForm(render_codex)

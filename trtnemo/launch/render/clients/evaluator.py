@@ -7,7 +7,8 @@ from typing import Any
 import yaml
 
 from trtnemo.checkpoint.family.card import Suite, card_suites
-from trtnemo.launch.render.clients.endpoint import ClientEndpoint
+from trtnemo.launch.render.client_endpoint import ClientEndpoint
+from trtnemo.launch.render.form import ClientForm
 from trtnemo.recipe import AnyRecipe
 
 EVALUATION_TOKENS = 131_072
@@ -60,3 +61,6 @@ def _task(suite: Suite) -> dict[str, Any]:
     if not suite.extra:
         return {"name": suite.task}
     return {"name": suite.task, "nemo_evaluator_config": {"config": {"params": {"extra": dict(suite.extra)}}}}
+
+
+FORM = ClientForm(render_evaluator, external_only=True)

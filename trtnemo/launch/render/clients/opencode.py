@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from trtnemo.launch.render.clients.endpoint import ClientEndpoint
+from trtnemo.launch.render.client_endpoint import ClientEndpoint
+from trtnemo.launch.render.form import ClientForm
+from trtnemo.recipe import AnyRecipe
 
 AGENT_TOKENS = 32_000
 
 
-def render_opencode(endpoint: ClientEndpoint) -> str:
+def render_opencode(recipe: AnyRecipe, endpoint: ClientEndpoint) -> str:
     """Return opencode.json, with the card's sampling.
 
     A model's key may hold no slash, and without `id` it is the name that opencode sends. It sends a temperature only
@@ -52,3 +54,6 @@ def _with_key(text: str) -> str:
     for word in ("env:", "file:"):
         text = text.replace(f"{{{word}", f"\\u007b{word}")
     return text.replace('"apiKey": ""', '"apiKey": "{env:OPENAI_API_KEY}"')
+
+
+FORM = ClientForm(render_opencode)

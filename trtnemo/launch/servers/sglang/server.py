@@ -11,6 +11,7 @@ from trtnemo.launch.servers.family_rules import Parsers, heads_issue, parser_iss
 from trtnemo.launch.servers.invocation import Invocation
 from trtnemo.launch.servers.server import Server
 from trtnemo.launch.servers.sglang.dialect import DIALECT, MODULE
+from trtnemo.launch.servers.sglang.in_cluster import IN_CLUSTER
 from trtnemo.launch.servers.sglang.issues import ISSUES
 from trtnemo.launch.servers.sglang.mamba_pool import RATIO, MambaPool
 from trtnemo.launch.servers.sglang.memory import MEMORY, memory_with
@@ -57,6 +58,7 @@ class Sglang(Server):
     memory = MEMORY
     stages = STAGES
     watch = WATCH
+    in_cluster = IN_CLUSTER
     probe = Path(__file__).resolve().parent / "probe" / "probe.py"
     issues = (*ISSUES, *_FAMILY)
     proof = "recipes taken by the checks of arguments of the 0.5.10 wheel"
@@ -119,6 +121,10 @@ class Sglang(Server):
             "memory_fraction": invocation.option("--mem-fraction-static") or 0.85,
             "block_reuse": not invocation.option("--disable-radix-cache"),
         }
+
+    def replicas(self, invocation: Invocation) -> Any:
+        """Return the copies of data parallelism; attention over the devices of one copy makes none."""
+        return 1 if invocation.option("--enable-dp-attention") else invocation.option("--data-parallel-size") or 1
 
 
 def _parallel(invocation: Invocation) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from trtnemo.launch.servers.surface import Surface
 from trtnemo.launch.servers.trtllm import issues, memory_issues, refusals
 from trtnemo.launch.servers.trtllm.dialect import DIALECT
 from trtnemo.launch.servers.trtllm.disaggregated import read_disaggregated
+from trtnemo.launch.servers.trtllm.in_cluster import IN_CLUSTER
 from trtnemo.launch.servers.trtllm.memory import MEMORY
 from trtnemo.launch.servers.trtllm.watch import STAGES, WATCH
 from trtnemo.plan.element_types import cache_type, state_type
@@ -57,6 +58,7 @@ class Trtllm(Server):
     memory = MEMORY
     stages = STAGES
     watch = WATCH
+    in_cluster = IN_CLUSTER
     issues = (*issues.ISSUES, *memory_issues.ISSUES, *refusals.ISSUES, *parser_issues("trtllm", _PARSERS))
     file_option = "--extra_llm_api_options"
     config_option = None

@@ -12,6 +12,7 @@ from trtnemo.launch.servers.server import LoggedStart, Server
 from trtnemo.launch.servers.surface import Surface
 from trtnemo.launch.servers.vllm import free_share, issues, start_checks
 from trtnemo.launch.servers.vllm.dialect import DIALECT
+from trtnemo.launch.servers.vllm.in_cluster import IN_CLUSTER
 from trtnemo.launch.servers.vllm.memory import MEMORY, MEMORY_UNCOUNTED, SHARE, default_share
 from trtnemo.launch.servers.vllm.start_log import read_start_log
 from trtnemo.launch.servers.vllm.watch import STAGES, WATCH
@@ -59,6 +60,7 @@ class Vllm(Server):
     memory = MEMORY
     stages = STAGES
     watch = WATCH
+    in_cluster = IN_CLUSTER
     probe = Path(__file__).resolve().parent / "probe" / "probe.py"
     issues = (*issues.ISSUES, *start_checks.ISSUES, *free_share.ISSUES, *_FAMILY)
     counters = {  # noqa: RUF012 - a ClassVar of the protocol
@@ -130,6 +132,10 @@ class Vllm(Server):
             "memory_fraction": invocation.option(SHARE) or default_share(invocation.surface),
             "block_reuse": bool(invocation.option("--enable-prefix-caching")),
         }
+
+    def replicas(self, invocation: Invocation) -> Any:
+        """Return the copies of data parallelism."""
+        return invocation.option("--data-parallel-size") or 1
 
     def sizes_on(self, device: Device | None, invocation: Invocation) -> dict[str, Any]:
         """Return 256 sequences and 2,048 tokens a step for devices of less than 70 GiB and for the A100."""

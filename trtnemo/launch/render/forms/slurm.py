@@ -5,20 +5,20 @@ from __future__ import annotations
 import math
 
 from trtnemo.errors import RecipeError
-from trtnemo.launch.render.command import environment_lines
+from trtnemo.launch.render.form import Form, Source
+from trtnemo.launch.render.forms.command import environment_lines
 from trtnemo.launch.render.shell_text import command_text, header, option_lines
 from trtnemo.launch.render.words import here, server_words
-from trtnemo.launch.servers.invocation import Invocation
 from trtnemo.launch.servers.registry import all_servers
-from trtnemo.recipe import AnyRecipe
 
 
-def render_slurm(recipe_name: str, recipe: AnyRecipe, invocation: Invocation, devices_per_node: int) -> str:
+def render_slurm(source: Source) -> str:
     """Return an sbatch script for as many nodes as the recipe's devices need.
 
     Raises RecipeError where the devices do not fill whole nodes, or a server has no launcher for several nodes here.
     """
-    devices = recipe.hardware.count
+    invocation, devices_per_node = source.invocation, source.devices_per_node
+    devices = source.recipe.hardware.count
     nodes = math.ceil(devices / devices_per_node)
     if nodes > 1 and devices % devices_per_node:
         raise RecipeError(f"{devices} devices do not fill {nodes} nodes of {devices_per_node}")
@@ -34,7 +34,7 @@ def render_slurm(recipe_name: str, recipe: AnyRecipe, invocation: Invocation, de
     launch, tasks = ["srun"], 1
     if nodes > 1 and launcher is not None:
         launch, tasks = ["srun --mpi=pmix", launcher], devices
-    name = "".join(character if character.isalnum() or character in "-_" else "-" for character in recipe_name)
+    name = "".join(character if character.isalnum() or character in "-_" else "-" for character in source.name)
     directives = (
         "#!/bin/bash\n"
         f"#SBATCH --job-name=trtnemo-{name}\n"
@@ -43,5 +43,8 @@ def render_slurm(recipe_name: str, recipe: AnyRecipe, invocation: Invocation, de
         f"#SBATCH --ntasks-per-node={math.ceil(tasks / nodes)}\n"
         f"#SBATCH --gpus-per-node={per_node}\n"
     )
-    body = header(recipe_name, invocation) + environment_lines(invocation)
+    body = header(source.name, invocation) + environment_lines(invocation)
     return directives + body + command_text([" ".join(launch), *option_lines(words)])
+
+
+FORM = Form(render_slurm)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from trtnemo.errors import RecipeError
+from trtnemo.launch.render.form import Form, Source
 from trtnemo.launch.render.shell_text import CACHE_MOUNT, command_text, header, quoted
 from trtnemo.launch.render.words import inside, option_groups, server_words
 from trtnemo.launch.servers.invocation import Container, Invocation
@@ -97,7 +98,11 @@ def _line(group: list[str]) -> str:
     return f'-v "{group[-1]}"' if group[-1].startswith("$(pwd)/") and group[0] == "-v" else quoted(group)
 
 
-def render_docker(recipe_name: str, invocation: Invocation) -> str:
+def render_docker(source: Source) -> str:
     """Return a shell script that writes the YAML file and runs the container."""
+    invocation = source.invocation
     groups = _docker_groups(invocation, ["--rm", "-it"])
-    return "#!/bin/sh\n" + header(recipe_name, invocation) + command_text([_line(group) for group in groups])
+    return "#!/bin/sh\n" + header(source.name, invocation) + command_text([_line(group) for group in groups])
+
+
+FORM = Form(render_docker)

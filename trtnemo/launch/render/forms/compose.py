@@ -6,7 +6,8 @@ from typing import Any
 
 import yaml
 
-from trtnemo.launch.render.docker import (
+from trtnemo.launch.render.form import Form, Source
+from trtnemo.launch.render.forms.docker import (
     container_files,
     container_words,
     model_mount,
@@ -14,11 +15,11 @@ from trtnemo.launch.render.docker import (
     published_ports,
     require_container,
 )
-from trtnemo.launch.servers.invocation import Invocation
 
 
-def render_compose(recipe_name: str, invocation: Invocation) -> str:
+def render_compose(source: Source) -> str:
     """Return a Compose file beside which the bundle's files lie; raises RecipeError without an image."""
+    invocation = source.invocation
     container = require_container(invocation)
     service: dict[str, Any] = {
         "image": _escaped(container.image),
@@ -50,3 +51,6 @@ def render_compose(recipe_name: str, invocation: Invocation) -> str:
 def _escaped(text: str) -> str:
     """Return text that Compose does not interpolate."""
     return text.replace("$", "$$")
+
+
+FORM = Form(render_compose)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import shlex
 
+from trtnemo.launch.render.form import Form, Source
 from trtnemo.launch.render.shell_text import command_text, header, option_lines
 from trtnemo.launch.render.words import here, server_words
 from trtnemo.launch.servers.invocation import Invocation
 
 
-def render_command(recipe_name: str, invocation: Invocation) -> str:
+def render_command(source: Source) -> str:
     """Return a shell script that writes the YAML file, sets the environment and runs the server."""
+    invocation = source.invocation
     return (
         "#!/bin/sh\n"
-        + header(recipe_name, invocation)
+        + header(source.name, invocation)
         + environment_lines(invocation)
         + command_text(option_lines(server_words(invocation, here)))
     )
@@ -28,3 +30,6 @@ def environment_lines(invocation: Invocation) -> str:
         else:
             lines.append(f"export {name}={shlex.quote(value)}\n")
     return "".join(lines)
+
+
+FORM = Form(render_command)
