@@ -173,10 +173,11 @@ def _check_command(
 ) -> bool:
     from trtnemo.launch.check import check_invocation, with_findings
     from trtnemo.launch.manifests.validate import findings_of_text
-    from trtnemo.launch.pasted.command import read_command
+    from trtnemo.launch.pasted.command import between_halves, read_command
 
     invocation = read_command(text, version, part)
-    report = with_findings(check_invocation(invocation, compute_capability), findings_of_text(text))
+    of_the_text = [*findings_of_text(text), *between_halves(text, version)]
+    report = with_findings(check_invocation(invocation, compute_capability), of_the_text)
     if asked[0]:
         from trtnemo.launch.installed.stated import stated_by_capability
 

@@ -13,7 +13,7 @@ import yaml
 from tests.support.launch.meaning import EXTERNAL
 from tests.support.launch.rendering import BIN, rendered
 from trtnemo.findings import errors
-from trtnemo.launch.pasted.command import read_command
+from trtnemo.launch.pasted.command import between_halves, read_command
 from trtnemo.launch.pasted.text import read_text
 from trtnemo.launch.servers.surface import load_surface
 from trtnemo.recipe import load_recipe
@@ -139,3 +139,40 @@ def test_options_of_fronts_that_a_worker_has_not_are_options_of_vllm() -> None:
         for name in option.names
     }
     assert sorted(_FRONT - known) == []
+
+
+def told(text: str) -> set[str]:
+    return {finding.rule for finding in between_halves(text)}
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong", "rule"),
+    [
+        ("h200", "disable_overlap_scheduler: true", "disable_overlap_scheduler: false", "disaggregated-overlap"),
+        ("h200", "backend: UCX", "backend: MPI", "disaggregated-layout"),
+        ("h200", "mamba_ssm_cache_dtype: float16", "mamba_ssm_cache_dtype: float32", "disaggregated-layout"),
+        ("sglang-b200", "nixl", "nixl\n                - --tp-size\n                - '2'", "sglang-unequal-halves"),
+    ],
+)
+def test_halves_that_do_not_go_together_are_told(name: str, right: str, wrong: str, rule: str) -> None:
+    settings = [APART, "cluster.dynamo=9.9.9"] if name == "sglang-b200" else [APART]
+    text = rendered("dynamo", name, settings)
+    assert told(text) == set()
+    assert told(text.replace(right, wrong, 1)) == {rule}
+
+
+def test_unequal_halves_of_a_newer_sglang_go_together() -> None:
+    text = rendered("dynamo", "sglang-b200", [APART])  # Dynamo 1.6.1 brings 0.5.21
+    assert told(text.replace("nixl", "nixl\n                - --tp-size\n                - '2'", 1)) == set()
+
+
+def test_the_file_of_halves_is_held_together_too() -> None:
+    half = "num_instances: 1, urls: ['a:1'], cache_transceiver_config: {backend: UCX}"
+    good = f"context_servers: {{{half}, disable_overlap_scheduler: true}}\ngeneration_servers: {{{half}}}\n"
+    good = good.replace("'a:1'", "'b:1'", 1)
+    assert {finding.rule for finding in read_text(good).findings} == set()
+    spoiled = good.replace("UCX", "MPI", 1).replace("disable_overlap_scheduler: true", "max_batch_size: 4")
+    assert {finding.rule for finding in read_text(spoiled).findings} == {
+        "disaggregated-layout",
+        "disaggregated-overlap",
+    }

@@ -46,6 +46,22 @@ def read_command(text: str, version: str | None = None, part: str | None = None)
     return _invocation(reading, start, _known(start.server, version) or _version(reading, start))
 
 
+def between_halves(text: str, version: str | None = None) -> list[Finding]:
+    """Return what is wrong with two halves of a server together, where a text starts both; raises UsageError."""
+    reading = put_together(read_text(text))
+    starts = find_starts(reading)
+    if len(starts) < 2:
+        return []
+    halves: dict[Any, Invocation] = {}
+    for start in starts:
+        found = _invocation(reading, start, _known(start.server, version) or _version(reading, start))
+        halves.setdefault(start.half or found.option("--disaggregation-mode"), found)
+    prefill, decode = halves.get("prefill"), halves.get("decode")
+    if prefill is None or decode is None or prefill.server != decode.server:
+        return []
+    return find_server(prefill.server).in_cluster.between(prefill, decode)
+
+
 def _nothing_found(reading: Reading) -> UsageError:
     known = ", ".join(" ".join(server.dialect.words) for server in all_servers().values())
     images = [candidate.docker.container.image for candidate in reading.candidates if candidate.docker is not None]

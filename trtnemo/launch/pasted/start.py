@@ -63,7 +63,7 @@ class Start:
 
     `inside` are the files that a shell in the container writes, `strays` findings on lines that look like its options,
     `nested` the scripts, outermost first, that a shell was handed on the way, `files` those that it alone is given.
-    `worker` says that a worker of NVIDIA Dynamo starts it.
+    `worker` says that a worker of NVIDIA Dynamo starts it, `half` which half of a server that is then.
     """
 
     server: str
@@ -77,6 +77,7 @@ class Start:
     device_count: int | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     worker: bool = False
+    half: str | None = None
 
 
 def shell_candidates(script: Script, device_count: int | None = None) -> tuple[Candidate, ...]:
@@ -114,10 +115,10 @@ def _starts_of(candidate: Candidate, siblings: list[Command]) -> list[Start]:
     server_words = _server_words(command.words, docker)
     if server_words is None:
         return []
-    server, words, of_the_worker = server_words
+    server, words, (of_the_worker, half) = server_words
     strays = (*_strays(siblings, candidate.command), *_of_the_line(command, docker, server, words), *of_the_worker)
     start = Start(server, words, command, docker, candidate.part, candidate.inside, strays, device_count=count)
-    return [replace(start, files=candidate.files, worker=bool(of_the_worker))]
+    return [replace(start, files=candidate.files, worker=bool(of_the_worker), half=half)]
 
 
 def container_of(command: Command) -> DockerLine | None:
@@ -170,22 +171,25 @@ def _inner_scripts(command: Command) -> list[Script]:
     return [read_script(text, command.environment) for text in texts]
 
 
-def _server_words(words: list[str], docker: DockerLine | None) -> tuple[str, list[str], tuple[Finding, ...]] | None:
-    """Return which server the words start, the words after its program, and findings on a worker that starts it."""
+_Around = tuple[tuple[Finding, ...], str | None]
+
+
+def _server_words(words: list[str], docker: DockerLine | None) -> tuple[str, list[str], _Around] | None:
+    """Return which server the words start, the words after its program, and what is known of a worker around it."""
     servers = all_servers()
     if words and PurePosixPath(words[0]).name in _TELLERS:
         return None
     for place in range(len(words)):
         for name, server in servers.items():
             if server.words_after_start(words[place : place + _WINDOW]) is not None:
-                return name, server.words_after_start(words[place:]) or [], ()
+                return name, server.words_after_start(words[place:]) or [], ((), None)
             if words[place] == server.in_cluster.worker.module:
                 return name, *worker_words(server, words[place + 1 :])
     if docker is None or docker.entrypoint is not None:
         return None
     repository = docker.container.image.rpartition(":")[0] or docker.container.image
     found = next((name for name, server in servers.items() if server.image in repository), None)
-    return (found, words, ()) if found is not None and servers[found].dialect.image_starts_it else None
+    return (found, words, ((), None)) if found is not None and servers[found].dialect.image_starts_it else None
 
 
 def _strays(commands: list[Command], start: Command) -> tuple[Finding, ...]:

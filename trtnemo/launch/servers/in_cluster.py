@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from trtnemo.findings import Finding
 from trtnemo.launch.servers.invocation import Invocation
 
 # which half of a server that is taken apart; None where one does both
@@ -105,7 +106,8 @@ class InCluster:
 
     drain_option: takes the seconds that running requests have after SIGTERM. caches: variables that name directories of
     compiled kernels. halves: its command for halves, if it has one. metrics_need: what the start lacks for Prometheus,
-    in words, or nothing. elsewhere: what spans nodes where `nodes` is None.
+    in words, or nothing. between: what is wrong with two halves together, the one of prompts first. elsewhere: what
+    spans nodes where `nodes` is None.
     """
 
     worker: DynamoWorker
@@ -115,6 +117,7 @@ class InCluster:
     caches: tuple[str, ...] = ()
     halves: HalvesCommand | None = None
     metrics_need: Callable[[Invocation], str] = lambda invocation: ""
+    between: Callable[[Invocation, Invocation], list[Finding]] = lambda prefill, decode: []
 
 
 def without(options: Mapping[str, Any], names: frozenset[str], silently: frozenset[str]) -> WorkerStart:

@@ -8,8 +8,8 @@ from trtnemo.launch.servers.server import Server
 _MODEL = ("--model", "--model-path")
 
 
-def worker_words(server: Server, words: list[str]) -> tuple[list[str], tuple[Finding, ...]]:
-    """Return the words that the server itself would read, the model in its place, and what is said of the others."""
+def worker_words(server: Server, words: list[str]) -> tuple[list[str], tuple[tuple[Finding, ...], str | None]]:
+    """Return the words that the server itself would read, what is said of the others, and which half they make."""
     worker, dialect = server.in_cluster.worker, server.dialect
     rest, own = worker.parted(words)
     model, others = _model(rest)
@@ -17,7 +17,7 @@ def worker_words(server: Server, words: list[str]) -> tuple[list[str], tuple[Fin
         others = [dialect.model_option, model, *others] if dialect.model_option else [model, *others]
     title = f"{worker.module} is NVIDIA Dynamo's worker around {dialect.title}"
     message = f"{title}: {', '.join(own)} are its own options and not checked" if own else title
-    return others, (Finding("note", "dynamo-worker", worker.module, message),)
+    return others, ((Finding("note", "dynamo-worker", worker.module, message),), own.get("--disaggregation-mode"))
 
 
 def _model(words: list[str]) -> tuple[str | None, list[str]]:

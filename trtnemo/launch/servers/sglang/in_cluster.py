@@ -7,6 +7,7 @@ from typing import Any
 
 from trtnemo.launch.servers.in_cluster import DynamoWorker, Half, InCluster, NodeOptions, WorkerStart, without
 from trtnemo.launch.servers.invocation import Invocation
+from trtnemo.launch.servers.sglang.transfer_issues import between_halves
 
 _FRONT = frozenset(["--api-key", "--admin-api-key", "--chat-template", "--completion-template"])
 _REPLACED = frozenset(["--host", "--port", "--tool-call-parser", "--reasoning-parser"])
@@ -50,4 +51,5 @@ IN_CLUSTER = InCluster(
         },
     ),
     metrics_need=_metrics_need,
+    between=between_halves,
 )

@@ -10,6 +10,8 @@ from typing import Any
 
 from trtnemo.findings import Finding
 from trtnemo.launch.servers.server import Several
+from trtnemo.launch.servers.settings import flatten
+from trtnemo.launch.servers.trtllm.transfer_issues import between_halves
 
 _SECTIONS = ("context_servers", "generation_servers")
 # keys of the front server itself; all others are laid into both sections
@@ -35,6 +37,8 @@ def read_disaggregated(content: Mapping[str, Any]) -> Several | None:
     for name, section in sections.items():
         laid_in = {**shared, **section}
         files[name] = {key: value for key, value in laid_in.items() if key not in (*_OF_THE_SECTION, "model")}
+    if len(files) == len(_SECTIONS) and all(files.values()):
+        findings += between_halves(*(flatten(files[name]) for name in _SECTIONS))
     models = [given.get("model") for given in (content, *sections.values())]
     model = next((model for model in models if isinstance(model, str)), _NO_MODEL)
     return Several("the file of trtllm-serve disaggregated", model, files, tuple(findings))
@@ -71,5 +75,5 @@ def _section(name: str, section: Mapping[str, Any], shared: Mapping[str, Any]) -
     own = section.keys() - {*_OF_THE_SECTION}
     if own and "cache_transceiver_config" not in {**shared, **section}:
         message = "without it a worker cannot pass its cache on"
-        remedy = "Add cache_transceiver_config: {backend: DEFAULT}"
+        remedy = "Add cache_transceiver_config: {backend: UCX}"
         yield Finding("warning", "disaggregated-transceiver", f"{name}.cache_transceiver_config", message, remedy)

@@ -13,6 +13,7 @@ from trtnemo.launch.servers.in_cluster import DynamoWorker, Half, HalvesCommand,
 from trtnemo.launch.servers.invocation import Invocation
 from trtnemo.launch.servers.settings import effective_settings
 from trtnemo.launch.servers.trtllm.file_keys import FILE_KEYS
+from trtnemo.launch.servers.trtllm.transfer_issues import between_starts
 
 _REPLACED = frozenset(["--host", "--port", "--tool_parser", "--reasoning_parser", "--served_model_name"])
 _VALUED_TEXT = """
@@ -102,4 +103,5 @@ IN_CLUSTER = InCluster(
     elsewhere="its ranks need MPI, and MPI needs ssh between pods: --as dynamo sets that up, --as slurm needs none",
     halves=HalvesCommand(("trtllm-serve", "disaggregated", "-c"), _NAMES, _of_half, _front_file),
     metrics_need=_metrics_need,
+    between=between_starts,
 )

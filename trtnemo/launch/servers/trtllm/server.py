@@ -13,7 +13,7 @@ from trtnemo.launch.servers.server import Server, Several
 from trtnemo.launch.servers.settings import effective_settings
 from trtnemo.launch.servers.spelling import one_name
 from trtnemo.launch.servers.surface import Surface
-from trtnemo.launch.servers.trtllm import issues, memory_issues, refusals
+from trtnemo.launch.servers.trtllm import issues, memory_issues, refusals, transfer_issues
 from trtnemo.launch.servers.trtllm.dialect import DIALECT
 from trtnemo.launch.servers.trtllm.disaggregated import read_disaggregated
 from trtnemo.launch.servers.trtllm.in_cluster import IN_CLUSTER
@@ -59,7 +59,13 @@ class Trtllm(Server):
     stages = STAGES
     watch = WATCH
     in_cluster = IN_CLUSTER
-    issues = (*issues.ISSUES, *memory_issues.ISSUES, *refusals.ISSUES, *parser_issues("trtllm", _PARSERS))
+    issues = (
+        *issues.ISSUES,
+        *memory_issues.ISSUES,
+        *transfer_issues.ISSUES,
+        *refusals.ISSUES,
+        *parser_issues("trtllm", _PARSERS),
+    )
     file_option = "--extra_llm_api_options"
     config_option = None
 

@@ -10,7 +10,7 @@ from trtnemo.launch.servers.family_rules import Parsers, heads_issue, parser_iss
 from trtnemo.launch.servers.invocation import Invocation, StartFile
 from trtnemo.launch.servers.server import LoggedStart, Server
 from trtnemo.launch.servers.surface import Surface
-from trtnemo.launch.servers.vllm import free_share, issues, start_checks
+from trtnemo.launch.servers.vllm import free_share, issues, start_checks, transfer_issues
 from trtnemo.launch.servers.vllm.dialect import DIALECT
 from trtnemo.launch.servers.vllm.in_cluster import IN_CLUSTER
 from trtnemo.launch.servers.vllm.memory import MEMORY, MEMORY_UNCOUNTED, SHARE, default_share
@@ -62,7 +62,7 @@ class Vllm(Server):
     watch = WATCH
     in_cluster = IN_CLUSTER
     probe = Path(__file__).resolve().parent / "probe" / "probe.py"
-    issues = (*issues.ISSUES, *start_checks.ISSUES, *free_share.ISSUES, *_FAMILY)
+    issues = (*issues.ISSUES, *start_checks.ISSUES, *free_share.ISSUES, *transfer_issues.ISSUES, *_FAMILY)
     counters = {  # noqa: RUF012 - a ClassVar of the protocol
         "drafted_tokens": "vllm:spec_decode_num_draft_tokens_total",
         "accepted_tokens": "vllm:spec_decode_num_accepted_tokens_total",
