@@ -12,7 +12,7 @@ TESTS := $(BIN)/python -m pytest -n 2 --dist worksteal
 PATIENT := -o faulthandler_timeout=660
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo engine serve clients pages sizes test test-slow test-long test-optimized test-parsers lint format measure gpu-table bench bench-gate sanitize clean
+.PHONY: help demo engine serve clients pages sizes test test-slow test-long test-optimized test-parsers test-dynamo lint format measure gpu-table bench bench-gate sanitize clean
 
 help:  ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,16 @@ test-optimized: $(VENV)/.installed-dev  ## run the tests under `python -O`, wher
 
 test-parsers: $(VENV)/.installed-dev  ## compare recipes and recorded options with the wheels of vLLM and SGLang, in .venv-parsers
 	$(BIN)/python -m pytest -m wheels $(PATIENT)
+
+test-dynamo: $(VENV)/.installed-dev .venv-dynamo/.installed  ## put the frontend and the mock engines of NVIDIA Dynamo behind a gateway, as our manifest starts them
+	$(BIN)/python -m pytest -m dynamo $(PATIENT)
+
+# the frontend and the mock engine need these alone; the worker's own requirements are gigabytes of CUDA
+.venv-dynamo/.installed:
+	$(PYTHON) -m venv .venv-dynamo
+	.venv-dynamo/bin/python -m pip install --quiet --disable-pip-version-check --no-deps ai-dynamo==1.6.1 ai-dynamo-runtime==1.6.1
+	.venv-dynamo/bin/python -m pip install --quiet --disable-pip-version-check msgspec packaging 'pydantic<2.14' pyyaml uvloop
+	touch $@
 
 lint: $(VENV)/.installed-dev  ## run ruff, mypy, the import order and the size budgets
 	$(BIN)/ruff check .
@@ -87,7 +97,7 @@ sanitize: $(VENV)/.installed-dev  ## run the native runtime's tests with the add
 	bash scripts/sanitize.sh $(abspath $(BIN))
 
 clean:  ## remove environments, builds and engines
-	rm -rf $(VENV) .venv-parsers .venv-bench build engines
+	rm -rf $(VENV) .venv-parsers .venv-bench .venv-dynamo build engines
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
