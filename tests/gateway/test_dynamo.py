@@ -70,7 +70,7 @@ def graph(tmp_path: Path) -> Iterator[Any]:
             env = {item["name"]: item["value"] for item in main(component)["env"] if "value" in item}
             kept = {name: value for name, value in env.items() if name.startswith("DYN_")}
             environment = {**os.environ, **kept, "DYN_FILE_KV": str(tmp_path / "found")}
-            command = [PYTHON, "-m", *words_of(component, port)]
+            command = [str(PYTHON), "-m", *words_of(component, port)]
             with (tmp_path / f"{component['name']}.log").open("wb") as log:
                 running[component["name"]] = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         return f"http://127.0.0.1:{port}", running

@@ -13,7 +13,8 @@ from tests.support.scripted import scripted
 
 Gateway = Callable[..., tuple[subprocess.Popen[str], str]]
 CHAT = {"messages": [{"role": "user", "content": "What is the capital of Japan?"}], "temperature": 0, "max_tokens": 8}
-MODELS = b'{"data": [{"id": "m"}]}'
+MODELS = b'{"data": [{"id": "m", "owned_by": "%b"}]}'
+METRICS = ("/metrics", "/prometheus/metrics")
 TOKEN = b'{"choices": [{"message": {"content": "yes"}}]}'
 
 
@@ -27,12 +28,21 @@ class Upstream:
     def __init__(self, **more: Any) -> None:
         self.asked: list[tuple[str, dict[str, str], bytes]] = []
         self.health = 200
+        self.owner = self.version = ""
+        self.pages: dict[str, bytes] = {}
+        self.read: list[str] = []
         self.token: Any = TOKEN
         self.answer: Any = lambda handler, body: handler._answer(200, b'{"choices": [1]}', {"X-Odd": "kept"})
         vars(self).update(more)
 
     def get(self, handler: Any) -> None:
-        handler._answer(self.health if handler.path == "/health" else 200, MODELS, {})
+        if handler.path in METRICS:
+            self.read.append(handler.path)
+            handler._answer(200 if handler.path in self.pages else 404, self.pages.get(handler.path, b""), {})
+            return
+        known = {"/version": b'{"version": "%b"}' % self.version.encode()} if self.version else {}
+        answer = known.get(handler.path, MODELS % self.owner.encode())
+        handler._answer(self.health if handler.path == "/health" else 200, answer, {})
 
     def post(self, handler: Any) -> None:
         body = handler.rfile.read(int(handler.headers["content-length"]))

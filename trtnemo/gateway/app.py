@@ -18,6 +18,7 @@ from trtnemo.front.errors import error_body
 from trtnemo.gateway.forward import Forward
 from trtnemo.gateway.metrics import GatewayMetrics
 from trtnemo.gateway.options import GatewayOptions
+from trtnemo.gateway.uniform import uniform_metrics
 from trtnemo.gateway.upstream import Pool
 from trtnemo.gateway.watch import watch
 
@@ -47,12 +48,12 @@ def create_gateway(
         return JSONResponse({"status": "not ready", "reason": reason}, status_code=503, headers=headers)
 
     async def told(request: Request) -> Response:
-        return Response(metrics.render(), media_type="text/plain; version=0.0.4")
+        theirs = await uniform_metrics(pool, client, headers_for(key))
+        return Response(metrics.render() + theirs, media_type="text/plain; version=0.0.4")
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        headers = {} if key is None else {"authorization": f"Bearer {key}"}
-        task = asyncio.ensure_future(watch(pool, client, options, headers))
+        task = asyncio.ensure_future(watch(pool, client, options, headers_for(key)))
         yield
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -61,6 +62,11 @@ def create_gateway(
     routes = [Route("/health", health), Route("/ready", ready), Route("/metrics", told), Mount("/", forward)]
     handlers: dict[Any, Any] = {HTTPException: _refuse, ClientDisconnect: _left}
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers), forward, metrics
+
+
+def headers_for(key: str | None) -> dict[str, str]:
+    """Return what upstreams are sent so that they take a request for the gateway's own."""
+    return {} if key is None else {"authorization": f"Bearer {key}"}
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

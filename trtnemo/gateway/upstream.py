@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 class Upstream:
     """One server: its address, what runs there, and whether it is ready, or why not.
 
-    token_at: when its last token was seen. A server that was never seen to give one is not ready.
+    token_at: when its last token was seen. A server that was never seen to give one is not ready. owner: whom its list
+    of models names, by which servers are told from each other.
     """
 
     base: str
@@ -19,6 +20,7 @@ class Upstream:
     is_ready: bool = False
     reason: str = "it was not asked yet"
     token_at: float | None = None
+    owner: str = ""
 
     def eject(self, reason: str) -> None:
         """Send nothing more there until it is seen to be well."""

@@ -43,7 +43,9 @@ async def _refusal(
         if seen is not None and pool.clock() - seen < options.token_seconds:
             return None
         models = await client.get(f"{upstream.base}/v1/models", timeout=_PATIENCE, headers=headers)
-        body = {"model": models.json()["data"][0]["id"], **_QUESTION}
+        first = models.json()["data"][0]
+        upstream.owner = str(first.get("owned_by", ""))
+        body = {"model": first["id"], **_QUESTION}
         url = f"{upstream.base}/v1/chat/completions"
         answer = await client.post(url, json=body, timeout=options.token_seconds, headers=headers)
         if answer.status_code == 429:  # it is busy, and answers
@@ -57,7 +59,7 @@ async def _refusal(
         if is_busy and seen is not None and pool.clock() - seen < options.token_seconds:
             return None
         return f"it does not answer ({type(error).__name__})"
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, AttributeError):
         return "what it answers is not the OpenAI API"
     pool.saw_token(upstream)
     return None

@@ -14,6 +14,8 @@ _BEGAN = "process_start_time_seconds"
 _COUNTERS = (
     "drafted_tokens", "accepted_tokens", "verifications", "cached_tokens", "prompt_tokens", "preemptions",
 )  # fmt: skip
+# uniform names of counters that are called otherwise here
+_UNIFORM = {"cached_tokens": "cached_prompt_tokens"}
 # What llama.cpp's server, which no recipe starts, calls them.
 _LLAMACPP = {"prompt_tokens": "llamacpp:prompt_tokens_total"}
 
@@ -47,8 +49,10 @@ class Observation:
 
 def _spellings(counter: str) -> list[str]:
     """Return what servers call a counter of ours."""
-    tables = [*(server.counters for server in all_servers().values()), _LLAMACPP]
-    return [f"trtnemo_{counter}_total", *(table[counter] for table in tables if counter in table)]
+    tables = [server.metrics for server in all_servers().values()]
+    uniform = f"{_UNIFORM.get(counter, counter)}_total"
+    theirs = [table[uniform] for table in tables if uniform in table]
+    return [f"trtnemo_{counter}_total", *theirs, *([_LLAMACPP[counter]] if counter in _LLAMACPP else [])]
 
 
 def describe(url: str, model: str | None) -> Server:

@@ -47,10 +47,9 @@ class Server:
 
     module, package: what Python calls it, for `doctor`. image: what the names of its container images contain.
     neutral: a recipe's neutral field -> its option, or the dotted key of its file; "" where `special` writes it; a
-    field that is absent has no equal. counters: our name of a counter -> its own in /metrics. health: the path that
-    answers 200 when it is up; watch: how a running one is watched;
-    in_cluster: how its pods are made. probe: the script that asks an installed one, run
-    by its own Python. proof: what of its recipes was shown, for `doctor`.
+    field that is absent has no equal. metrics: uniform name -> its own in its text for Prometheus. health: the path
+    that answers 200 when it is up; watch: how a running one is watched; in_cluster: how its pods are made. probe: the
+    script that asks an installed one, run by its own Python. proof: what of its recipes was shown, for `doctor`.
     """
 
     dialect: ClassVar[Dialect]
@@ -68,7 +67,7 @@ class Server:
     file_option: ClassVar[str | None] = None
     config_option: ClassVar[str | None] = "--config"
     parallel_options: ClassVar[tuple[str, str]] = ("--tensor-parallel-size", "--pipeline-parallel-size")
-    counters: ClassVar[Mapping[str, str]] = {}
+    metrics: ClassVar[Mapping[str, str]] = {}
     probe: ClassVar[Path | None] = None
     proof: ClassVar[str] = "only compared with recorded options"
 

@@ -15,6 +15,7 @@ from trtnemo.launch.servers.sglang.in_cluster import IN_CLUSTER
 from trtnemo.launch.servers.sglang.issues import ISSUES
 from trtnemo.launch.servers.sglang.mamba_pool import RATIO, MambaPool
 from trtnemo.launch.servers.sglang.memory import MEMORY, memory_with
+from trtnemo.launch.servers.sglang.metrics import METRICS
 from trtnemo.launch.servers.sglang.transfer_issues import ISSUES as TRANSFER_ISSUES
 from trtnemo.launch.servers.sglang.watch import STAGES, WATCH
 from trtnemo.launch.servers.spelling import one_name
@@ -60,6 +61,7 @@ class Sglang(Server):
     stages = STAGES
     watch = WATCH
     in_cluster = IN_CLUSTER
+    metrics = METRICS
     probe = Path(__file__).resolve().parent / "probe" / "probe.py"
     issues = (*ISSUES, *TRANSFER_ISSUES, *_FAMILY)
     proof = "recipes taken by the checks of arguments of the 0.5.10 wheel"

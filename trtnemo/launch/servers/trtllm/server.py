@@ -18,6 +18,7 @@ from trtnemo.launch.servers.trtllm.dialect import DIALECT
 from trtnemo.launch.servers.trtllm.disaggregated import read_disaggregated
 from trtnemo.launch.servers.trtllm.in_cluster import IN_CLUSTER
 from trtnemo.launch.servers.trtllm.memory import MEMORY
+from trtnemo.launch.servers.trtllm.metrics import METRICS
 from trtnemo.launch.servers.trtllm.watch import STAGES, WATCH
 from trtnemo.plan.element_types import cache_type, state_type
 from trtnemo.plan.network import Network
@@ -59,6 +60,7 @@ class Trtllm(Server):
     stages = STAGES
     watch = WATCH
     in_cluster = IN_CLUSTER
+    metrics = METRICS
     issues = (
         *issues.ISSUES,
         *memory_issues.ISSUES,

@@ -14,6 +14,7 @@ from trtnemo.launch.servers.vllm import free_share, issues, start_checks, transf
 from trtnemo.launch.servers.vllm.dialect import DIALECT
 from trtnemo.launch.servers.vllm.in_cluster import IN_CLUSTER
 from trtnemo.launch.servers.vllm.memory import MEMORY, MEMORY_UNCOUNTED, SHARE, default_share
+from trtnemo.launch.servers.vllm.metrics import METRICS
 from trtnemo.launch.servers.vllm.start_log import read_start_log
 from trtnemo.launch.servers.vllm.watch import STAGES, WATCH
 from trtnemo.plan.element_types import cache_type, state_type
@@ -61,16 +62,9 @@ class Vllm(Server):
     stages = STAGES
     watch = WATCH
     in_cluster = IN_CLUSTER
+    metrics = METRICS
     probe = Path(__file__).resolve().parent / "probe" / "probe.py"
     issues = (*issues.ISSUES, *start_checks.ISSUES, *free_share.ISSUES, *transfer_issues.ISSUES, *_FAMILY)
-    counters = {  # noqa: RUF012 - a ClassVar of the protocol
-        "drafted_tokens": "vllm:spec_decode_num_draft_tokens_total",
-        "accepted_tokens": "vllm:spec_decode_num_accepted_tokens_total",
-        "verifications": "vllm:spec_decode_num_drafts_total",
-        "cached_tokens": "vllm:prefix_cache_hits_total",
-        "prompt_tokens": "vllm:prompt_tokens_total",
-        "preemptions": "vllm:num_preemptions_total",
-    }
     proof = "recipes taken by the engine configuration of the 0.20.0 wheel, on a stated GPU"
 
     def spelled(self, field: str, value: Any) -> Any:
