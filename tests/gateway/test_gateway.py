@@ -251,7 +251,7 @@ def test_what_runs_when_it_stops_has_its_time_and_is_told_then(gateway: Gateway)
         (["--upstream", "http://a", "--set", "most_requests=0"], "'most_requests' must be greater than or equal to 1"),
         (["--upstream", "http://a", "--set", "most_requests"], "--set takes KEY=VALUE"),
         (["--upstream", "http://a", "--set", "port=[1"], "is no value"),
-        (["--upstream", "http://a", "--set", "tokens_per_minute=9"], "is for our own server"),
+        (["--upstream", "http://a", "--set", "step_seconds=9"], "is for our own server"),
         (["--upstream", "http://a", "--upstream-key", "NO_SUCH"], "the variable NO_SUCH is not set"),
         (["--upstream", "http://a", "--host", "0.0.0.0"], "without keys would let anybody use this server"),  # noqa: S104
     ],

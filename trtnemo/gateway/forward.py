@@ -11,9 +11,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
 from trtnemo.front.errors import error_bytes
+from trtnemo.front.meter import count_tokens
 from trtnemo.gateway.metrics import GatewayMetrics
 from trtnemo.gateway.options import GatewayOptions
+from trtnemo.gateway.repair import StreamRepair, has_the_fault, repair_for
 from trtnemo.gateway.upstream import Pool, Upstream
+from trtnemo.gateway.usage import UsageReader
 
 # RFC 9110, 7.6.1: of one connection alone; the others are ours to say
 _HOP = frozenset(b"connection keep-alive proxy-authenticate proxy-authorization te trailer transfer-encoding".split())
@@ -61,6 +64,7 @@ class Forward:
         except _CutOffError:
             return  # the connection is closed: its client sees that the answer is not whole
         finally:
+            count_tokens(sender.tokens)  # here: the work is a task with a context of its own
             self._answers.discard(work)
             leaving.cancel()
             work.cancel()
@@ -104,7 +108,7 @@ class Forward:
             self._metrics.requests.labels(upstream.base, str(answer.status_code)).inc()
             if answer.status_code == 503:
                 upstream.eject("it answers 503")
-            await self._answer(upstream, answer, sender)
+            await self._answer(upstream, answer, sender, self._repair(upstream, scope, body))
         finally:
             await answer.aclose()
         return True
@@ -116,20 +120,39 @@ class Forward:
         except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
             return await self._client.send(asked, stream=True)
 
-    async def _answer(self, upstream: Upstream, answer: httpx.Response, sender: _Sender) -> None:
+    def _repair(self, upstream: Upstream, scope: Scope, body: bytes) -> StreamRepair | None:
+        """Return what mends the stream of an upstream that has the fault, None where nothing is to be mended."""
+        asked = self._options.repairs
+        is_chat = scope["path"].endswith("/chat/completions")
+        is_wanted = is_chat and (asked == "always" or (asked == "auto" and has_the_fault(upstream)))
+        return repair_for(body) if is_wanted else None
+
+    async def _answer(
+        self, upstream: Upstream, answer: httpx.Response, sender: _Sender, repair: StreamRepair | None
+    ) -> None:
         is_stream = answer.headers.get("content-type", "").startswith("text/event-stream")
-        await sender.start(answer.status_code, _passed(answer.headers.raw, _HOP), is_stream=is_stream)
+        repair = repair if is_stream else None
+        usage = UsageReader() if self._options.tokens_per_minute is not None else None
+        left_out = _HOP if repair is None else _HOP | {b"content-length"}
+        await sender.start(answer.status_code, _passed(answer.headers.raw, left_out), is_stream=is_stream)
         silence = self._options.silence_seconds
         try:
             async for piece in _within(answer.aiter_raw(), silence):
-                await sender.body(piece)
+                await sender.body(piece if repair is None else repair.feed(piece))
+                if usage is not None:
+                    usage.feed(piece)
                 if answer.status_code == 200:
                     self._pool.saw_token(upstream)
+            if repair is not None:
+                await sender.body(repair.rest())
         except (httpx.HTTPError, asyncio.TimeoutError) as error:
             upstream.eject(f"an answer was not ended ({type(error).__name__})")
             self._metrics.stream_failures.inc()
             await sender.fail(502, "the server was lost amid its answer", "upstream_lost")
             return
+        finally:
+            if usage is not None:
+                sender.tokens = usage.tokens
         await sender.end()
 
     def _headers(self, scope: Scope) -> Pairs:
@@ -149,6 +172,7 @@ class _Sender:
     def __init__(self, send: Send) -> None:
         self._send = send
         self._has_begun = self._is_stream = False
+        self.tokens = 0
 
     async def start(self, status: int, headers: Pairs, *, is_stream: bool) -> None:
         """Begin."""
@@ -157,7 +181,8 @@ class _Sender:
 
     async def body(self, piece: bytes) -> None:
         """Go on."""
-        await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+        if piece:
+            await self._send({"type": "http.response.body", "body": piece, "more_body": True})
 
     async def end(self) -> None:
         """End."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -12,7 +12,8 @@ from trtnemo.front.options import FrontSection
 class GatewayOptions(FrontSection):
     """Where a gateway listens, what stands behind it, and its bounds beside those of every front. Times are seconds.
 
-    upstream_key: the variable whose value upstreams are given as their key, in place of the client's.
+    upstream_key: the variable whose value upstreams are given as their key, in place of the client's. repairs: of
+    streams with the known fault of a parser; `auto` where the server's version has it, `always` for parsers of the hub.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,3 +28,4 @@ class GatewayOptions(FrontSection):
     token_seconds: Annotated[float, Field(gt=0)] = 60.0
     first_byte_seconds: Annotated[float, Field(gt=0)] = 600.0
     silence_seconds: Annotated[float, Field(gt=0)] = 300.0
+    repairs: Literal["auto", "always", "never"] = "auto"

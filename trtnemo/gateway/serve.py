@@ -13,14 +13,16 @@ from trtnemo.gateway.app import create_gateway
 from trtnemo.gateway.options import GatewayOptions
 from trtnemo.gateway.upstream import Pool, Upstream
 
-_OWN_SERVERS = {"tokens_per_minute", "comment_seconds", "step_seconds", "obeys_control_text"}
+_OWN_SERVERS = {"comment_seconds", "step_seconds", "obeys_control_text"}
 
 
 def serve_gateway(options: GatewayOptions, ready: Callable[[str], None], tell: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT, then let what runs end; raises UsageError, ServerError before it listens."""
     unkept = sorted(options.model_fields_set & _OWN_SERVERS)
     if unkept:
-        raise UsageError(f"'{unkept[0]}' is for our own server; a gateway does not know tokens or steps")
+        raise UsageError(
+            f"'{unkept[0]}' is for our own server; a gateway knows no steps and no prompts"
+        )
     key = None
     if options.upstream_key is not None:
         key = os.environ.get(options.upstream_key)

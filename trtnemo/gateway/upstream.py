@@ -12,7 +12,8 @@ class Upstream:
     """One server: its address, what runs there, and whether it is ready, or why not.
 
     token_at: when its last token was seen. A server that was never seen to give one is not ready. owner: whom its list
-    of models names, by which servers are told from each other.
+    of models names, by which servers are told from each other;
+    version: what its /version says.
     """
 
     base: str
@@ -21,6 +22,7 @@ class Upstream:
     reason: str = "it was not asked yet"
     token_at: float | None = None
     owner: str = ""
+    version: str = ""
 
     def eject(self, reason: str) -> None:
         """Send nothing more there until it is seen to be well."""

@@ -45,6 +45,7 @@ async def _refusal(
         models = await client.get(f"{upstream.base}/v1/models", timeout=_PATIENCE, headers=headers)
         first = models.json()["data"][0]
         upstream.owner = str(first.get("owned_by", ""))
+        upstream.version = await _version(upstream, client, headers)
         body = {"model": first["id"], **_QUESTION}
         url = f"{upstream.base}/v1/chat/completions"
         answer = await client.post(url, json=body, timeout=options.token_seconds, headers=headers)
@@ -63,3 +64,12 @@ async def _refusal(
         return "what it answers is not the OpenAI API"
     pool.saw_token(upstream)
     return None
+
+
+async def _version(upstream: Upstream, client: httpx.AsyncClient, headers: Mapping[str, str]) -> str:
+    """Return the version that a server tells of itself, nothing where it tells none."""
+    answer = await client.get(f"{upstream.base}/version", timeout=_PATIENCE, headers=headers)
+    try:
+        return str(answer.json()["version"]) if answer.status_code == 200 else ""
+    except (ValueError, LookupError, TypeError):
+        return ""

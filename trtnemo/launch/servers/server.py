@@ -50,6 +50,7 @@ class Server:
     field that is absent has no equal. metrics: uniform name -> its own in its text for Prometheus. health: the path
     that answers 200 when it is up; watch: how a running one is watched; in_cluster: how its pods are made. probe: the
     script that asks an installed one, run by its own Python. proof: what of its recipes was shown, for `doctor`.
+    faulty_streams_until: the last version whose streams leave the answer among the thinking (gateway/repair.py).
     """
 
     dialect: ClassVar[Dialect]
@@ -63,6 +64,7 @@ class Server:
     issues: ClassVar[tuple[KnownIssue, ...]] = ()
     stages: ClassVar[tuple[Stage, ...]] = STAGES
     health: ClassVar[str] = "/health"
+    faulty_streams_until: ClassVar[str | None] = None
     watch: ClassVar[Watch] = Watch()
     file_option: ClassVar[str | None] = None
     config_option: ClassVar[str | None] = "--config"
