@@ -17,7 +17,7 @@ from trtnemo.engine.manifest import Manifest
 from trtnemo.errors import ServerError
 from trtnemo.formats.registry import reasoning_formats, tool_formats
 from trtnemo.front.listen import bind, listen, url_of
-from trtnemo.launch.bundle.serve import _reachable
+from trtnemo.launch.bundle import keeper
 from trtnemo.recipe.shared import Sampling
 from trtnemo.runtime import load_executor, loop_options
 from trtnemo.runtime.engine_loop import EngineLoop
@@ -37,7 +37,7 @@ def test_an_address_is_one_that_a_client_can_open(host: str, url: str) -> None:
     [("0.0.0.0", "127.0.0.1"), ("localhost", "127.0.0.1"), ("::", "[::]"), ("10.0.0.7", "10.0.0.7")],  # noqa: S104
 )
 def test_a_server_that_listens_everywhere_is_reached_here(host: str, reachable: str) -> None:
-    assert _reachable(host) == reachable
+    assert keeper.reachable(host) == reachable
 
 
 def test_an_address_is_bound_once_and_free_again_when_it_is_closed() -> None:

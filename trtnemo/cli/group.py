@@ -45,6 +45,7 @@ COMMANDS: dict[str, Entry] = {
     "plan": Entry("plan:plan", "Plan a recipe's memory to the byte, and give an upper bound of its speed."),
     "quantize": Entry("weights.quantize:quantize", "Quantize a BF16 checkpoint with ModelOpt."),
     "recipes": Entry("recipes:recipes", "List, show, describe, import and upgrade recipes."),
+    "replace": Entry("operate.fleet:replace", "Serve another bundle in the place of one that is served."),
     "render": Entry(
         "render:render", "Write a recipe as a command, for Docker, Compose, Slurm or a cluster, or for a client."
     ),

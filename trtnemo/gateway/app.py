@@ -18,7 +18,7 @@ from trtnemo.front.errors import error_body
 from trtnemo.gateway.forward import Forward
 from trtnemo.gateway.metrics import GatewayMetrics
 from trtnemo.gateway.options import GatewayOptions
-from trtnemo.gateway.uniform import uniform_metrics
+from trtnemo.gateway.uniform import texts_of, uniform_metrics
 from trtnemo.gateway.upstream import Pool
 from trtnemo.gateway.watch import watch
 
@@ -49,7 +49,8 @@ def create_gateway(
 
     async def told(request: Request) -> Response:
         theirs = await uniform_metrics(pool, client, headers_for(key))
-        return Response(metrics.render() + theirs, media_type="text/plain; version=0.0.4")
+        beside = await texts_of(options.metrics_beside, client)
+        return Response(metrics.render() + theirs + beside, media_type="text/plain; version=0.0.4")
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -14,6 +14,7 @@ class GatewayOptions(FrontSection):
 
     upstream_key: the variable whose value upstreams are given as their key, in place of the client's. repairs: of
     streams with the known fault of a parser; `auto` where the server's version has it, `always` for parsers of the hub.
+    metrics_beside: addresses whose text for Prometheus is told with the gateway's own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,4 +29,5 @@ class GatewayOptions(FrontSection):
     token_seconds: Annotated[float, Field(gt=0)] = 60.0
     first_byte_seconds: Annotated[float, Field(gt=0)] = 600.0
     silence_seconds: Annotated[float, Field(gt=0)] = 300.0
+    metrics_beside: tuple[str, ...] = ()
     repairs: Literal["auto", "always", "never"] = "auto"

@@ -20,9 +20,7 @@ def serve_gateway(options: GatewayOptions, ready: Callable[[str], None], tell: C
     """Serve until SIGTERM or SIGINT, then let what runs end; raises UsageError, ServerError before it listens."""
     unkept = sorted(options.model_fields_set & _OWN_SERVERS)
     if unkept:
-        raise UsageError(
-            f"'{unkept[0]}' is for our own server; a gateway knows no steps and no prompts"
-        )
+        raise UsageError(f"'{unkept[0]}' is for our own server; a gateway knows no steps and no prompts")
     key = None
     if options.upstream_key is not None:
         key = os.environ.get(options.upstream_key)

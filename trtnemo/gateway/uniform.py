@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 
 import httpx
 from prometheus_client import CollectorRegistry, generate_latest
@@ -59,6 +60,16 @@ async def uniform_metrics(pool: Pool, client: httpx.AsyncClient, headers: Mappin
     registry = CollectorRegistry()
     registry.register(_Kept(list(merged.values())))
     return generate_latest(registry)
+
+
+async def texts_of(addresses: Iterable[str], client: httpx.AsyncClient) -> bytes:
+    """Return the texts for Prometheus of some addresses, one after the other; one that does not answer has none."""
+    found = b""
+    for address in addresses:
+        with suppress(httpx.HTTPError):
+            answer = await client.get(address, timeout=_PATIENCE)
+            found += answer.content[:_MOST_BYTES] if answer.status_code == 200 else b""
+    return found
 
 
 class _Kept:

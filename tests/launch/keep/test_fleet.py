@@ -16,8 +16,8 @@ import pytest
 from tests.support.launch.machine import Machine
 from tests.support.processes import is_alive
 from tests.support.waiting import wait_until
-from trtnemo.launch.keep.server_log import ServerLog
-from trtnemo.launch.keep.started import Started, require_started, started
+from trtnemo.launch.keep.machine.started import Started, require_started, started
+from trtnemo.launch.keep.told.server_log import ServerLog
 
 
 def seen(machine: Machine) -> list[dict[str, Any]]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from tests.support.commands import interruptible, trtnemo_here
 from tests.support.paths import CARD, STAND_IN
+from tests.support.waiting import wait_until
 
 GPU = "NVIDIA B200, 183359, 10.0"
 
@@ -68,6 +71,18 @@ class Machine:
         pipe = subprocess.PIPE
         with interruptible():
             return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment, cwd=self.directory)
+
+    def member(self, process: subprocess.Popen[str]) -> dict[str, Any]:
+        """Return a supervised server as `status --json` tells it, once it is written down."""
+        found: list[dict[str, Any]] = []
+
+        def is_there() -> bool:
+            told = self.run("status", "--json")
+            found[:] = [one for one in json.loads(told.stdout)["servers"] if one["supervisor"] == process.pid]
+            return bool(found)
+
+        wait_until(is_there, 60)
+        return found[0]
 
     def build(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `trtnemo build` in this process, which starts nothing of the machine's."""

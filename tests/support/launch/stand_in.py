@@ -1,11 +1,14 @@
 """A strict stand-in of an external server: takes exactly the recorded options, by argparse, then does what it is told
-to.
+to, as that server would. What it says and does is from cluster.md, whose sections the comments name.
 
-usage: stand_in.py SERVER VERSION WORDS...; the behaviour stands in STAND_IN: ok, slow, crash, refused (by its parser),
-issue, hang, mute, late, deaf; several with commas are those of one life after the other, counted in the file
-STAND_IN_LIVES. Of a server that serves for a second before (cluster.md, 1.1 and 1.2): clean (vLLM ends with code 0 when
-its engine is dead), dead (TensorRT-LLM says 503 for ever), stalled (vLLM on one GPU: health is open, a request runs, no
-step is counted), silent (health is open, and no token comes), orphaned (the first process is killed, a rank is left).
+usage: stand_in.py SERVER VERSION WORDS...; the behaviour stands in STAND_IN, several with commas are those of one life
+after the other, counted in the file STAND_IN_LIVES. TRTNEMO_TIME_SCALE shortens the server's own limits.
+
+From the start: ok, slow, crash, refused (by its parser), issue, hang, mute, deaf, babbling (one character again and
+again). A second after the first token, for which the supervisor asks: late and clean (it ends, with 9 and 0), dead
+(health is 503 for ever, and no request ends), rank (a rank is killed), orphaned (the first process is killed, a rank is
+left with its port), stalled (a request runs, and there is no step), silent (health is open, and there is no token),
+busy (long prompts: steps, and no output for 200 seconds).
 """
 
 from __future__ import annotations
@@ -13,21 +16,24 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
-import subprocess
 import sys
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-SERVERS = Path(__file__).resolve().parents[3] / "trtnemo" / "launch" / "servers"
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+
+from tests.support.launch.played import SERVERS, Server, say
+
+SURFACES = Path(__file__).resolve().parents[3] / "trtnemo" / "launch" / "servers"
+PIECES, BETWEEN_PIECES = 10, 0.02
 
 
 def parser_of(server: str, version: str) -> argparse.ArgumentParser:
     """Return a parser of the recorded options, none abbreviated."""
-    surface = json.loads((SERVERS / server / f"surface-{version}.json").read_text(encoding="utf-8"))
+    surface = json.loads((SURFACES / server / f"surface-{version}.json").read_text(encoding="utf-8"))
     parser = argparse.ArgumentParser(prog=server, allow_abbrev=False)
     for option in surface["options"]:
         if option.get("positional"):
@@ -59,39 +65,66 @@ def behaviour() -> str:
     return names[min(lived, len(names) - 1)]
 
 
-BEGAN = time.monotonic()
-BEHAVIOUR = behaviour()
-ANSWER = {"message": {"content": "Tokyo"}, "finish_reason": "stop"}
-
-
-def has_turned() -> bool:
-    """Return whether it has served for its second."""
-    return time.monotonic() - BEGAN > 1.5
-
-
 class Handler(BaseHTTPRequestHandler):
-    """Answers health, metrics of vLLM, and completions."""
+    """Answers health, metrics and completions, in streams too."""
+
+    played: ClassVar[Server]
+    protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Healthy from the start."""
-        is_stalled = BEHAVIOUR == "stalled" and has_turned()
-        if self.path == "/metrics":
-            steps = 100 if is_stalled or BEHAVIOUR == "silent" else int((time.monotonic() - BEGAN) * 1000)
-            running = f'vllm:num_requests_running{{engine="0"}} {int(is_stalled)}.0'
-            counted = ("vllm:iteration_tokens_total_count", "vllm:generation_tokens_total")
-            self.reply(200, "\n".join([running, *(f'{name}{{engine="0"}} {steps}' for name in counted), ""]))
+        """Say how it is."""
+        if self.path == "/health":
+            self.reply(self.played.health(), {})
+            return
+        if self.path == "/v1/models":
+            self.reply(200, {"data": [{"id": self.served_name()}]})
+            return
+        counters = self.played.counters() if self.path == self.played.metrics else None
+        if counters is None:
+            self.reply(404, {})
         else:
-            self.reply(503 if BEHAVIOUR == "dead" and has_turned() else 200, {})
+            self.reply(200, "".join(f'{name}{{engine="0"}} {value}\n' for name, value in counters.items()))
 
     def do_POST(self) -> None:
-        """Give one token, or an error where the stand-in is mute."""
-        self.rfile.read(int(self.headers["Content-Length"]))
-        if BEHAVIOUR == "mute" or (BEHAVIOUR in ("silent", "dead") and has_turned()):
-            self.reply(500, {"error": "no token today"})
-        elif BEHAVIOUR == "stalled" and has_turned():
-            time.sleep(600)
-        else:
-            self.reply(200, {"choices": [{"text": " world", **ANSWER}]})
+        """Give a token, or many, or an error where there is none."""
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with self.played.request():
+            if not self.played.token():
+                self.reply(500, {"error": "no token today"})
+            elif asked.get("stream"):
+                self.stream()
+            else:
+                said = "!!!!!!!!!!!!!!!!" if self.played.behaves == "babbling" else "Tokyo"
+                choice = {"text": " world", "message": {"content": said}, "finish_reason": "stop"}
+                self.reply(200, {"choices": [choice]})
+        if self.path == "/v1/completions":  # which the supervisor alone asks
+            self.played.turn_soon()
+
+    def served_name(self) -> str:
+        """Return the name that it was told to answer to."""
+        given = getattr(self.played.options, "served_model_name", None) or "model"
+        return given[0] if isinstance(given, list) else str(given)
+
+    def stream(self) -> None:
+        """Send events in chunks, as uvicorn does: a client knows one that breaks off from one that ends."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for event in self.events():
+            data = f"data: {event}\n\n".encode()
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        self.wfile.write(b"0\r\n\r\n")
+
+    def events(self) -> Iterator[str]:
+        """Yield pieces and the end, or an error."""
+        for _ in range(PIECES):
+            if not self.played.token():
+                yield json.dumps({"error": {"message": "no token today", "code": 500}})
+                return
+            yield json.dumps({"choices": [{"delta": {"content": "Tokyo "}}]})
+            time.sleep(BETWEEN_PIECES)
+        yield "[DONE]"
 
     def reply(self, status: int, body: object) -> None:
         """Send JSON, or a text as it is."""
@@ -105,45 +138,39 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def say(text: str) -> None:
-    """Write a line of log."""
-    print(text, flush=True)
+def load(behaves: str, server: type[Server]) -> None:
+    """Say what it says while it loads, or fail then."""
+    for line in server.loading:
+        say(line)
+    if behaves == "crash":
+        for line in server.failing:
+            say(line)
+        sys.exit("something broke")  # cluster.md, 1.2: 1 is a Python error
+    if behaves == "refused":
+        sys.exit(2)  # cluster.md, 1.2: the parsers of vLLM and SGLang
+    if behaves == "issue":
+        say("RuntimeError: run out of mamba cache blocks")
+        sys.exit(3)
+    if behaves == "hang":
+        time.sleep(600)
+    if behaves == "slow":
+        time.sleep(1.5)
+    for line in server.graphs:
+        say(line)
 
 
 def main() -> None:
     """Parse strictly, then behave."""
-    server, version, *words = sys.argv[1:]
-    options = parser_of(server, version).parse_args(words)
+    name, version, *words = sys.argv[1:]
+    options, behaves, server = parser_of(name, version).parse_args(words), behaviour(), SERVERS[name]
     config = getattr(options, "config", None) or getattr(options, "extra_llm_api_options", None)
+    text = Path(config).read_text(encoding="utf-8") if config else ""
     if config:
-        say(f"read {len(Path(config).read_text(encoding='utf-8'))} characters of YAML")
+        say(f"read {len(text)} characters of YAML")
     say(f"variables {sorted(name for name in os.environ if name.startswith(('TLLM_', 'VLLM_')))}")
-    say("Loading weights: 10 safetensors shards")
-    if BEHAVIOUR == "crash":
-        sys.exit("something broke")
-    if BEHAVIOUR == "refused":
-        sys.exit(2)
-    if BEHAVIOUR == "issue":
-        say("RuntimeError: run out of mamba cache blocks")
-        sys.exit(3)
-    if BEHAVIOUR == "hang":
-        time.sleep(600)
-    if BEHAVIOUR == "slow":
-        time.sleep(1.5)
-    say("Capturing CUDA graphs for batch sizes 1, 2, 4, 8")
-    if BEHAVIOUR == "late":
-        threading.Timer(2, os._exit, (9,)).start()
-    if BEHAVIOUR == "clean":
-        threading.Timer(1.5, os._exit, (0,)).start()
-    if BEHAVIOUR == "orphaned":
-        rank = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-        say(f"rank {rank.pid}")
-        threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGKILL)).start()
-    if BEHAVIOUR == "deaf":
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    httpd = ThreadingHTTPServer(("127.0.0.1", int(options.port)), Handler)
-    say("Uvicorn running")
-    httpd.serve_forever()
+    load(behaves, server)
+    Handler.played = server(version, behaves, options, text)
+    Handler.played.listen(int(options.port), Handler)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from trtnemo.cli.options import json_option, print_json
 from trtnemo.errors import UsageError
 
 if TYPE_CHECKING:
-    from trtnemo.launch.keep.member import Member
+    from trtnemo.launch.keep.machine.member import Member
 
 STOP_SECONDS = 900.0
 
@@ -24,8 +24,8 @@ def status(as_json: bool) -> None:
     A supervisor that was killed leaves its server running, and `stop` or the next `serve` ends it: its state is `left`.
     Our own servers are not listed; they have /health, /ready and /metrics.
     """
-    from trtnemo.launch.keep.fleet import glance
-    from trtnemo.launch.keep.member import members
+    from trtnemo.launch.keep.machine.fleet import glance
+    from trtnemo.launch.keep.machine.member import members
 
     seen = [glance(member) for member in members()]
     if as_json:
@@ -60,7 +60,7 @@ def logs(name: str | None, lines: int, follow: bool) -> None:
     NAME is that of `status`; where one server alone is kept, it may be left out. A log is kept when its server has
     ended, 16 MiB of it and three older files.
     """
-    from trtnemo.launch.keep.fleet import follow_lines, last_lines
+    from trtnemo.launch.keep.machine.fleet import follow_lines, last_lines
 
     path = _log_of(name)
     for line in last_lines(path, lines):
@@ -79,7 +79,7 @@ def stop(name: str | None, kill: bool) -> None:
     NAME is that of `status`; where one server alone is kept, it may be left out. Requests that run have the server's
     own time to end. What a supervisor that is gone has left is ended too.
     """
-    from trtnemo.launch.keep.fleet import end_member
+    from trtnemo.launch.keep.machine.fleet import end_member
 
     member = _member(name)
     click.echo(f"ending {member.name}")
@@ -88,7 +88,7 @@ def stop(name: str | None, kill: bool) -> None:
 
 
 def _member(name: str | None) -> Member:
-    from trtnemo.launch.keep.member import members
+    from trtnemo.launch.keep.machine.member import members
 
     known = {member.name: member for member in members()}
     if name is None and len(known) == 1:
@@ -101,9 +101,37 @@ def _member(name: str | None) -> Member:
 
 
 def _log_of(name: str | None) -> Path:
-    from trtnemo.launch.keep.member import directory
+    from trtnemo.launch.keep.machine.member import directory
 
     if name is None:
         return _member(name).log
     path = directory() / f"{Path(name).name}.log"
     return path if path.is_file() else _member(name).log
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option(
+    "--engine", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True, help="The other bundle."
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(1),
+    default=7200.0,
+    show_default=True,
+    help="Seconds to wait for what becomes of it.",
+)
+@click.pass_context
+def replace(context: click.Context, name: str | None, engine: Path, timeout: float) -> None:
+    """Serve another bundle in the place of one that is served.
+
+    NAME is that of `status`; where one server alone is kept, it may be left out. What runs has the server's own time to
+    end; then the other bundle starts at the same address, and is asked a known question. Where it does not start, or
+    its answer is not right, the bundle before is started again, and this exits with 1.
+    """
+    from trtnemo.launch.keep.machine.replacement import ask_for
+
+    answer = ask_for(_member(name), engine, timeout)
+    click.echo(f"{answer.outcome}: {answer.text}", err=answer.outcome != "replaced")
+    if answer.outcome != "replaced":
+        context.exit(1)

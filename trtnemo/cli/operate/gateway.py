@@ -42,7 +42,10 @@ def gateway(settings: tuple[str, ...], **given: Any) -> None:
     """
     import logging
 
+    from trtnemo.endpoint import hold_leash
     from trtnemo.gateway.serve import serve_gateway
+
+    hold_leash()
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level="WARNING")
     options = _options(settings, given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from trtnemo.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
     from trtnemo.engine.manifest import AnyManifest, BundleManifest
-    from trtnemo.launch.bundle.serve import Keeping
+    from trtnemo.launch.bundle.keeper import Keeping
     from trtnemo.recipe import AnyRecipe
     from trtnemo.recipe.runtimes import OwnServer
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 TIME_SCALE = "TRTNEMO_TIME_SCALE"  # of all limits of supervision, for trials of it
 # parts of a recipe that belong to serving, not to an engine
 SERVED = ("server.", "served_model_names=")
+# begins settings of the gateway before an external server
+GATEWAY = "gateway."
 
 
 @click.command()
@@ -69,6 +72,12 @@ SERVED = ("server.", "served_model_names=")
     "--events", type=click.Path(path_type=Path), help="File to append what happens to an external server, as JSON."
 )
 @click.option(
+    "--gateway",
+    is_flag=True,
+    help="Put the gateway before an external server: keys, limits, readiness; --set gateway.KEY=VALUE changes it.",
+)
+@click.option("--metrics-port", type=click.IntRange(1, 65535), help="Port on this machine for what supervision counts.")
+@click.option(
     "--interpret", is_flag=True, help="Run TensorRT plans layer by layer on the CPU: slow, for machines without a GPU."
 )
 @set_option
@@ -80,6 +89,8 @@ def serve(
     start_timeout: float,
     restart: str,
     events: Path | None,
+    gateway: bool,
+    metrics_port: int | None,
     interpret: bool,
     settings: tuple[str, ...],
     **given: Any,
@@ -97,21 +108,43 @@ def serve(
     from trtnemo.engine.manifest import BundleManifest
 
     hold_leash()
+    of_gateway = tuple(item for item in settings if item.startswith(GATEWAY))
+    settings = tuple(item for item in settings if not item.startswith(GATEWAY))
     directory, manifest, is_new = open_or_build(recipe, engine, settings)
     if interpret and manifest.runtime != "tensorrt":
         raise UsageError(f"--interpret is for TensorRT plans; runtime '{manifest.runtime}' has none")
     if isinstance(manifest, BundleManifest):
-        own = [option for option in ("api_key_file", "metrics_open", "access_log") if given[option]]
+        own = [option for option in ("api_key_file", "metrics_open", "access_log") if given[option] and not gateway]
         if own or names:
             option = (own or ["served_model_name"])[0].replace("_", "-")
-            raise UsageError(f"--{option} is for our own server; runtime '{manifest.runtime}' has options of its own")
-        _warn_of_exposure(given["host"] or load_served(manifest, recipe, ()).server.host)
-        keeping = _keeping(restart, start_timeout, events)
+            raise UsageError(
+                f"--{option} is for our own server; runtime '{manifest.runtime}' has options of its own",
+                remedy="" if names else "--gateway puts our front before it",
+            )
+        if of_gateway and not gateway:
+            raise UsageError("--set gateway.KEY=VALUE goes with --gateway")
+        if not gateway:
+            _warn_of_exposure(given["host"] or load_served(manifest, recipe, ()).server.host)
+        words = _gateway_words(given, of_gateway, metrics_port) if gateway else None
+        keeping = replace(_keeping(restart, start_timeout, events), metrics_port=metrics_port, gateway=words)
         _serve_bundle(directory, manifest, given["host"], given["port"], keeping, is_new)
+    elif gateway or metrics_port is not None:
+        raise UsageError("--gateway and --metrics-port are for external servers; ours has a front of its own")
     else:
         _set_up_logging(log_level)
         chosen = load_served(manifest, recipe, settings)
         _serve_engine(directory, _options(chosen, given), names or chosen.served_model_names, interpret)
+
+
+def _gateway_words(given: dict[str, Any], settings: tuple[str, ...], metrics_port: int | None) -> tuple[str, ...]:
+    """Return the words of `trtnemo gateway` that say what this command line says."""
+    words = ["--api-key-file", str(given["api_key_file"])] if given["api_key_file"] else []
+    words += ["--access-log", given["access_log"]] if given["access_log"] else []
+    words += [f"--{name.replace('_', '-')}" for name in ("metrics_open", "insecure") if given[name]]
+    words += [word for item in settings for word in ("--set", item.removeprefix(GATEWAY))]
+    if metrics_port is not None:
+        words += ["--set", f"metrics_beside=[http://127.0.0.1:{metrics_port}/metrics]"]
+    return tuple(words)
 
 
 def _warn_of_exposure(host: str) -> None:
@@ -165,7 +198,7 @@ def _serve_engine(directory: Path, options: OwnServer, names: tuple[str, ...], i
 def _keeping(restart: Any, start_seconds: float, events: Path | None) -> Keeping:
     import os
 
-    from trtnemo.launch.bundle.serve import Keeping
+    from trtnemo.launch.bundle.keeper import Keeping
 
     try:
         scale = float(os.environ.get(TIME_SCALE, "1"))

@@ -48,16 +48,19 @@ class Preflight:
             raise failed.failure
 
 
-def preflight(start: SealedStart, recipe: AnyRecipe, audited: CheckpointReference | None = None) -> Preflight:
+def preflight(
+    start: SealedStart, recipe: AnyRecipe, audited: CheckpointReference | None = None, *, held: bool = False
+) -> Preflight:
     """Return what holds and what does not; starts nothing and writes nothing.
 
-    `audited` is the checkpoint where it was audited a moment ago; else it is audited here.
+    `audited` is the checkpoint where it was audited a moment ago; else it is audited here. held: a server that is to
+    give its place has the port still, and the GPUs' memory.
     """
     starts_with = _starter(start.manifest, start.server.program)
     steps = [
-        *_device_steps(recipe, find_devices()),
+        *(() if held else _device_steps(recipe, find_devices())),
         _starter_step(start.manifest, start.server.program, starts_with),
-        _port_step(*start.address),
+        *(() if held else [_port_step(*start.address)]),
         *_token_step(recipe),
         _checkpoint_step(recipe, audited),
     ]

@@ -58,7 +58,10 @@ class SealedStart:
     @property
     def address(self) -> tuple[str, int]:
         """Host and port at which the server will answer; raises EngineError where the command is not this server's."""
-        after = self.server.words_after_start(self.manifest.command)
+        # a module is behind the Python that starts it
+        command = self.manifest.command
+        first = command.index("-m") + 1 if command[1:2] == ["-m"] else 0
+        after = self.server.words_after_start(command[first:])
         if after is None:
             raise EngineError(
                 f"its sealed command does not start {self.server.dialect.title}", remedy="Rebuild the bundle"

@@ -2,47 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import signal
-import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import msgspec
-
 from trtnemo.engine import verify_files
-from trtnemo.engine.manifest import BundleManifest, CheckpointReference
-from trtnemo.errors import EngineError, RecipeError
+from trtnemo.engine.manifest import BundleManifest, CheckpointReference, read_manifest
+from trtnemo.errors import EngineError, RecipeError, ServerError
+from trtnemo.front.listen import bind
+from trtnemo.launch.bundle.keeper import Keeper, Keeping, Life
 from trtnemo.launch.bundle.output import Output
-from trtnemo.launch.bundle.preflight import preflight
+from trtnemo.launch.bundle.preflight import Preflight, preflight
 from trtnemo.launch.bundle.sealed import SealedStart, differences_today, recipe_of
-from trtnemo.launch.bundle.stages import LogReader
-from trtnemo.launch.bundle.supervise import SupervisedServer
-from trtnemo.launch.keep.clock import Clock
-from trtnemo.launch.keep.events import Events
-from trtnemo.launch.keep.member import Member, entered
-from trtnemo.launch.keep.restarts import Mode, Restarts
-from trtnemo.launch.keep.server_log import ServerLog
-from trtnemo.launch.keep.started import require_started, started
-from trtnemo.launch.keep.supervisor import Place, Supervisor
-from trtnemo.launch.keep.watcher import Watcher
+from trtnemo.launch.keep.door import inner_port
+from trtnemo.launch.keep.machine.member import entered
 from trtnemo.launch.render.client_endpoint import served_name
-
-
-@dataclass(frozen=True)
-class Keeping:
-    """How a server is kept serving.
-
-    start_seconds: that a start may take; events: a file for what happens, as JSON lines; gpus: that work together;
-    time_scale: below 1 all limits are shorter, for trials.
-    """
-
-    restart: Mode = "no"
-    start_seconds: float = 3600.0
-    events: Path | None = None
-    gpus: int = 1
-    time_scale: float = 1.0
 
 
 def serve_bundle(
@@ -61,73 +35,67 @@ def serve_bundle(
     """
     if port == 0:
         raise RecipeError("port 0 lets the system choose, which no external server reports", remedy="Give a port")
-    problems = verify_files(directory, manifest, thorough=True)
-    if problems:
-        raise EngineError(problems[0], where=str(directory), remedy="Rebuild the bundle")
-    start, recipe = SealedStart(directory, manifest, host, port), recipe_of(manifest)
-    for difference in differences_today(start):
-        output.report(f"note  {difference}")
-    name = f"{directory.resolve().name}-{start.address[1]}"
+    keeping = keeping or Keeping()
+    outer = SealedStart(directory, manifest, host, port)
+    require_sound(outer, output)
+    start, recipe = outer if keeping.gateway is None else _behind(outer), recipe_of(manifest)
+    name = f"{directory.resolve().name}-{outer.address[1]}"
     with entered(name) as left:
         for member in left:
             if member.end():
                 output.report(f"ended what a supervisor that is gone left of {name}")
         checked = preflight(start, recipe, audited)
-        for step in checked.steps:
-            output.report(f"{'fails' if step.failure else 'ok   '} {step.name}: {step.text}")
-        checked.require()
-        words = start.container_words() if checked.starts_with == "docker" else start.program_words()
-        output.report("starting: " + " ".join(map(shlex.quote, words)))
-        parallel = getattr(recipe, "parallel", None)
-        gpus = parallel.tensor * parallel.pipeline if parallel is not None else 1
-        _run(name, words, start, served_name(recipe), replace(keeping or Keeping(), gpus=gpus), output)
+        _tell(checked, output)
+        life = life_of(start, checked)
+        output.report("starting: " + " ".join(map(shlex.quote, life.words)))
+        host, port = outer.address
+        at_door = None if keeping.gateway is None else (*keeping.gateway, "--host", host, "--port", str(port))
+        keeper = Keeper(name, life, replace(keeping, gateway=at_door), output, lambda path: _other(path, start, output))
+        keeper.run()
 
 
-def _run(name: str, words: list[str], start: SealedStart, model: str, keeping: Keeping, output: Output) -> None:
-    given = {name: value for name, value in start.manifest.env.items() if value is not None}
-    issues = start.server.issues_of(start.manifest.server_version or start.surface.version)
-    host, port = start.address
-    container = f"trtnemo-{start.manifest.digest[:12]}-{port}" if words[0] == "docker" else None
-    if container is not None:  # its processes are not children of ours
-        words = [*words[:3], "--name", container, "--init", *words[3:]]
-    clock, watch = Clock(keeping.time_scale), start.server.watch
-    place = Place(f"http://{_reachable(host)}:{port}", model, keeping.start_seconds, start.server.health)
-
-    me = require_started(os.getpid())
-    member = Member(
-        name, start.manifest.runtime, place.url, model, str(start.directory.resolve()), me, container=container
-    )
-    log = ServerLog(member.log)
-
-    def both(line: str) -> None:
-        log.write(line)
-        output.log(line)
-
-    def note(state: str, pid: int | None, restarts: int) -> None:
-        server = None if pid is None else started(pid)
-        replaced = msgspec.structs.replace(member, state=state, server=server, since=time.time(), restarts=restarts)
-        replaced.write()
-
-    def begin() -> SupervisedServer:
-        return SupervisedServer(
-            words,
-            {**os.environ, **given},
-            str(start.directory),
-            Output(output.report, both),
-            LogReader(start.server.stages, issues),
-            stop_seconds=clock.real(watch.drain_seconds),
-            kill_words=() if container is None else ("docker", "kill", container),
-        )
-
-    def watcher() -> Watcher:
-        return Watcher(place.url, model, watch, keeping.gpus, clock, place.health)
-
-    events = Events(output.report, keeping.events)
-    supervisor = Supervisor(begin, watcher, place, Restarts(keeping.restart), events, clock, note)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: supervisor.stop())
-    supervisor.run()
+def require_sound(start: SealedStart, output: Output) -> None:
+    """Raise EngineError where a bundle is not as it was sealed; report what is translated otherwise today."""
+    problems = verify_files(start.directory, start.manifest, thorough=True)
+    if problems:
+        raise EngineError(problems[0], where=str(start.directory), remedy="Rebuild the bundle")
+    for difference in differences_today(start):
+        output.report(f"note  {difference}")
 
 
-def _reachable(host: str) -> str:
-    return "127.0.0.1" if host in ("0.0.0.0", "localhost") else f"[{host}]" if ":" in host else host  # noqa: S104
+def _behind(outer: SealedStart) -> SealedStart:
+    """Return the start of the server behind a gateway: on this machine alone, at a port of its own."""
+    return replace(outer, host="127.0.0.1", port=inner_port(outer.address[1], _is_free))
+
+
+def _is_free(port: int) -> bool:
+    try:
+        bind("127.0.0.1", port).close()
+    except ServerError:
+        return False
+    return True
+
+
+def _tell(checked: Preflight, output: Output) -> None:
+    for step in checked.steps:
+        output.report(f"{'fails' if step.failure else 'ok   '} {step.name}: {step.text}")
+    checked.require()
+
+
+def life_of(start: SealedStart, checked: Preflight) -> Life:
+    """Return what a start runs, with the program that is here."""
+    recipe = recipe_of(start.manifest)
+    words = start.container_words() if checked.starts_with == "docker" else start.program_words()
+    return Life(start, tuple(words), served_name(recipe), recipe.parallel.tensor * recipe.parallel.pipeline)
+
+
+def _other(directory: Path, now: SealedStart, output: Output) -> Life:
+    """Return the life of another bundle at the same address; raises TrtnemoError where it cannot be started."""
+    manifest = read_manifest(directory)
+    if not isinstance(manifest, BundleManifest):
+        raise EngineError("is an engine of ours, not a bundle", where=str(directory))
+    start = SealedStart(directory, manifest, *now.address)
+    require_sound(start, output)
+    checked = preflight(start, recipe_of(manifest), held=True)
+    _tell(checked, output)
+    return life_of(start, checked)

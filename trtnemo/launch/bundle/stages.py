@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,13 +18,16 @@ SHOWN_LINES = 15
 class LogReader:
     """Reads a server's log line by line: the stage it is in, and its last lines.
 
-    `stages` are those of its server, `issues` the known ones of its version; a line is looked at for no other.
+    `stages` are those of its server, `issues` the known ones of its version; a line is looked at for no other. since:
+    when the stage began, on the clock of this machine; seconds: what each one took that is over.
     """
 
     stages: Sequence[Stage] = STAGES
     issues: Sequence[KnownIssue] = ()
     stage: str = "starting"
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
+    since: float = field(default_factory=time.monotonic)
+    seconds: dict[str, float] = field(default_factory=dict)
 
     def read(self, line: str) -> str | None:
         """Take one line; return the stage that it begins, or None while the stage stays."""
@@ -31,8 +35,23 @@ class LogReader:
         names = [stage.name for stage in self.stages if stage.begins_with(line)]
         if not names or names[-1] == self.stage:
             return None
+        self._leave()
         self.stage = names[-1]
         return self.stage
+
+    @property
+    def in_stage(self) -> float:
+        """The seconds that the stage lasts so far."""
+        return time.monotonic() - self.since
+
+    def _leave(self) -> None:
+        self.seconds[self.stage] = self.seconds.get(self.stage, 0.0) + self.in_stage
+        self.since = time.monotonic()
+
+    def whole(self) -> dict[str, float]:
+        """Return the seconds of every stage, the one that just ends among them."""
+        self._leave()
+        return {name: round(seconds, 1) for name, seconds in self.seconds.items()}
 
     def last_lines(self) -> str:
         """Return the last lines, each indented, for an error that ends the run."""

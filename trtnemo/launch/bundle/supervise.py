@@ -7,7 +7,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 import httpx
@@ -28,7 +28,8 @@ class SupervisedServer:
 
     Stages are reported with elapsed time; `reader` knows its stages and its issues. stop_seconds: that it has to end
     when it is asked to, STOP_SECONDS where None. `kill_words` are a command that ends what a signal does not reach, a
-    container. `over` is set when its first process has ended.
+    container. `over` is set when its first process has ended; `start_seconds` is what it took to the first token, and
+    `stage_seconds` each stage of that.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class SupervisedServer:
         self._output, self._reader = output, reader
         self._stop_seconds, self._kill_words = stop_seconds, list(kill_words)
         self._is_gone = False
+        self.start_seconds, self.stage_seconds = 0.0, dict[str, float]()
         self.over = threading.Event()
         self._started = time.monotonic()
         self._stopping = False
@@ -80,19 +82,33 @@ class SupervisedServer:
         self._process.wait()
         self.over.set()
 
-    def wait_until_ready(self, url: str, model: str, timeout: float, health: str = "/health") -> None:
-        """Return when the server is healthy and has given one real token; raises ServerError when it will not."""
+    def wait_until_ready(
+        self,
+        url: str,
+        model: str,
+        timeout: float,
+        health: str = "/health",
+        budget: Callable[[str], float | None] = lambda stage: None,
+    ) -> None:
+        """Return when the server is healthy and has given one real token; raises ServerError when it will not.
+
+        budget: the seconds that a stage may take, None where it is not known.
+        """
         deadline = self._started + timeout
         while ask_health(url + health, HEALTH_SECONDS) is not None:
             self._require_alive()
             if time.monotonic() > deadline:
                 self._fail(f"is not healthy after {timeout:.0f} s (last stage: {self._reader.stage})")
+            most = budget(self._reader.stage)
+            if most is not None and self._reader.in_stage > most:
+                self._fail(f"is {self._reader.stage} for {most:.0f} s, far longer than in the starts before")
             time.sleep(POLL_SECONDS)
         self._output.report(self._stamped("healthy"))
         problem = _one_token(url, model, max(5.0, deadline - time.monotonic()))
         if problem is not None:
             self._fail(f"is healthy but does not generate a token: {problem}")
         self._output.report(self._stamped("first token"))
+        self.start_seconds, self.stage_seconds = time.monotonic() - self._started, self._reader.whole()
 
     def ask_to_stop(self) -> None:
         """Ask it to end, and kill it when its time is over, without waiting."""
@@ -159,7 +175,7 @@ class SupervisedServer:
             return
         self._pump.join(5)
         if self._stopping:
-            raise ServerError("was stopped before it was ready")
+            raise self.died(Failure("start", "was stopped before it was ready"))
         self._fail(f"ended during start with exit code {code}")
 
     def _fail(self, what: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from dataclasses import dataclass
@@ -17,10 +18,19 @@ QUESTION, KNOWN = "What is the capital of Japan? Answer with its name alone.", "
 _MOST_METRICS = 1 << 23
 
 
+@functools.cache
+def _client() -> httpx.Client:
+    """Return the one client of all questions: to make one reads all certificates of this machine.
+
+    It keeps no connection, which its server may close just then, and takes no proxy of the environment.
+    """
+    return httpx.Client(limits=httpx.Limits(max_keepalive_connections=0), trust_env=False)
+
+
 def ask_health(url: str, patience: float) -> str | None:
     """Return what was wrong with health, None where it is 200."""
     try:
-        status = httpx.get(url, timeout=patience).status_code
+        status = _client().get(url, timeout=patience).status_code
     except httpx.HTTPError as error:
         return type(error).__name__
     return None if status == 200 else str(status)
@@ -31,7 +41,7 @@ def read_counters(base: str, watch: Watch, patience: float) -> Counters | None:
     if watch.metrics is None or not watch.running:
         return None
     try:
-        response = httpx.get(base + watch.metrics, timeout=patience)
+        response = _client().get(base + watch.metrics, timeout=patience)
     except httpx.HTTPError:
         return None
     try:
@@ -64,7 +74,7 @@ def ask_canary(base: str, model: str, patience: float) -> Canary:
     }
     began = time.monotonic()
     try:
-        response = httpx.post(f"{base}/v1/chat/completions", json=body, timeout=patience)
+        response = _client().post(f"{base}/v1/chat/completions", json=body, timeout=patience)
     except httpx.HTTPError as error:
         return Canary(time.monotonic() - began, f"{type(error).__name__} after {patience:.0f} s")
     seconds = time.monotonic() - began

@@ -24,6 +24,8 @@ NEUTRAL_VALUES: dict[str, tuple[Any, ...]] = {
     "include_reasoning": (True,),
     "separate_reasoning": (True,),
     "stream_reasoning": (True,),
+    "no_stop_trim": (False,),
+    "return_hidden_states": (False,),
     "add_special_tokens": (False,),
     "add_generation_prompt": (True,),
     "continue_final_message": (False,),

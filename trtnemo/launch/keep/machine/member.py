@@ -12,7 +12,7 @@ import msgspec
 from trtnemo.errors import ServerError
 from trtnemo.files.lock import LockedError, locked
 from trtnemo.files.state_home import state_home
-from trtnemo.launch.keep.started import Started
+from trtnemo.launch.keep.machine.started import Started
 
 ENDING_SECONDS = 4.0
 _DOCKER_SECONDS = 20.0
@@ -22,7 +22,7 @@ class Member(msgspec.Struct, frozen=True):
     """A supervised server: where it answers, who supervises it, what runs, and in which state it is since when.
 
     runtime: the kind of server. since: seconds since 1970. restarts: of this supervisor. container: its name, where it
-    runs in one.
+    runs in one. door: the address of the gateway before it.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Member(msgspec.Struct, frozen=True):
     state: str = "starting"
     since: float = 0.0
     restarts: int = 0
+    door: str | None = None
 
     @property
     def is_supervised(self) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trtnemo.errors import ServerError
-from trtnemo.launch.keep.member import Member
+from trtnemo.launch.keep.machine.member import Member
 from trtnemo.launch.keep.probes import read_counters
 from trtnemo.launch.servers.registry import find_server
 
@@ -31,7 +31,8 @@ def glance(member: Member) -> dict[str, Any]:
         "running": running,
         "tokens_per_second": speed,
         "model": member.model,
-        "url": member.url,
+        "url": member.door or member.url,
+        "server_url": member.url,
         "bundle": member.bundle,
         "supervisor": member.supervisor.pid,
         "server": None if member.server is None else member.server.pid,

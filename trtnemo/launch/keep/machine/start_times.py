@@ -1,0 +1,56 @@
+"""How long a bundle's starts took, so that the next one can be told what to expect, and given up when it hangs."""
+
+from __future__ import annotations
+
+import statistics
+from contextlib import suppress
+
+import msgspec
+
+from trtnemo.files.state_home import state_home
+
+_KEPT = 5
+# a start is slower than its budget beyond this many times the longest that was seen, and so many seconds more
+_TIMES, _MORE = 3.0, 600.0
+
+
+class Start(msgspec.Struct, frozen=True):
+    """One start that came to a token: its seconds, and those of each stage."""
+
+    seconds: float
+    stages: dict[str, float] = {}
+
+
+class StartTimes:
+    """The last starts of one bundle, by its digest."""
+
+    def __init__(self, digest: str) -> None:
+        self._path = state_home() / "starts" / f"{digest[:32]}.json"
+        self._starts: list[Start] = []
+        with suppress(OSError, ValueError, msgspec.ValidationError):
+            self._starts = msgspec.json.decode(self._path.read_bytes(), type=list[Start])
+
+    @property
+    def expected(self) -> float | None:
+        """The seconds that a start takes, None where none was seen."""
+        return statistics.median(start.seconds for start in self._starts) if self._starts else None
+
+    @property
+    def sentence(self) -> str:
+        """What to expect, in words; nothing where none was seen."""
+        if self.expected is None:
+            return ""
+        return f"; its last {len(self._starts)} starts took about {self.expected / 60:.1f} minutes"
+
+    def budget(self, stage: str) -> float | None:
+        """Return the seconds that a stage may take, None where it was never seen."""
+        seen = [start.stages[stage] for start in self._starts if stage in start.stages]
+        return max(seen) * _TIMES + _MORE if seen else None
+
+    def note(self, seconds: float, stages: dict[str, float]) -> None:
+        """Keep one more; a disk that is full forgets it."""
+        self._starts = [*self._starts, Start(round(seconds, 1), stages)][-_KEPT:]
+        with suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._path.with_suffix(".new").write_bytes(msgspec.json.encode(self._starts))
+            self._path.with_suffix(".new").replace(self._path)
