@@ -67,7 +67,7 @@ def proof_levels() -> list[ProofLevel]:
             "compiled", "TensorRT plans for compute capability 8.x and 12.x: deserialized and timed nowhere yet"
         ),
         ProofLevel("parsed", "; ".join(f"{server.dialect.title}: {server.proof}" for server in all_servers().values())),
-        ProofLevel("never run", "anything on a GPU; the external servers themselves"),
+        ProofLevel("never run", "anything on a GPU; the external servers themselves; manifests in a cluster"),
     ]
 
 

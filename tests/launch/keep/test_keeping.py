@@ -20,7 +20,7 @@ LOSSES = [
     # what each of them shows is held by tests of one file too
     pytest.param("orphaned", "ended", "ended by itself with exit code -9", marks=pytest.mark.long),
     pytest.param("dead", "refused", "health has said 503 for", marks=pytest.mark.long),
-    ("stalled", "stalled", "1 requests run, and no step was counted for"),
+    ("stalled", "stalled", "1 request runs, and no step was counted for"),
     ("silent", "mute", "health is open, and a question got no token: status 500"),
 ]
 

@@ -30,12 +30,19 @@ def test_starts_are_remembered_by_bundle(state: Path) -> None:
     assert (times.expected, times.sentence, times.budget("compiling")) == (None, "", None)
     for seconds in (400.0, 500.0, 420.0):
         times.note(seconds, {"compiling": seconds / 4})
+    assert StartTimes("c" * 64).sentence == ""
     again = StartTimes("a" * 64)
     assert again.expected == 420.0
-    assert again.sentence == "; its last 3 starts took about 7.0 minutes"
+    assert again.sentence == "; its last 3 starts took about 7 minutes"
     assert again.budget("compiling") == 3 * 125.0 + 600.0
     assert again.budget("never seen") is None
     assert StartTimes("b" * 64).expected is None
+
+
+def test_what_to_expect_is_told_in_words(state: Path) -> None:
+    times = StartTimes("a" * 64)
+    times.note(42.4, {})
+    assert times.sentence == "; its last start took about 42 s"
 
 
 def test_the_last_starts_alone_count(state: Path) -> None:

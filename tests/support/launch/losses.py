@@ -37,7 +37,7 @@ class Loss:
 
 KILLED, CRASHED = {"ended": "ended by itself with exit code -9"}, {"start": "ended during start with exit code 1"}
 STATUS_500 = {"mute": "health is open, and a question got no token: status 500"}
-STALLED = {"stalled": "1 requests run, and no step was counted for"}
+STALLED = {"stalled": "1 request runs, and no step was counted for"}
 REFUSED = {"refused": "health has said 503 for"}
 CLEAN = {"ended": "ended by itself with exit code 0"}
 WORKER, SUBPROCESS = "Worker proc VllmWorker-0 died unexpectedly", "crashed with exit code -9. Triggering SIGQUIT"

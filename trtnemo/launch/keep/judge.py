@@ -72,7 +72,8 @@ class Judge:
         """Return why the server is lost, or None."""
         still = now - max(self._stepped, self._idle)
         if self.is_busy and self._counters is not None and still > self._stall:
-            running = f"{self._counters.running:g} requests run"
+            count = self._counters.running
+            running = "1 request runs" if count == 1 else f"{count:g} requests run"
             return Failure("stalled", f"{running}, and no step was counted for {still:.0f} s")
         refused = 0.0 if self._refused_since is None else now - self._refused_since
         if refused > self._watch.refused_seconds and (not self.is_busy or still > self._watch.refused_seconds):

@@ -10,6 +10,7 @@ import msgspec
 from trtnemo.files.state_home import state_home
 
 _KEPT = 5
+_IN_MINUTES = 150.0
 # a start is slower than its budget beyond this many times the longest that was seen, and so many seconds more
 _TIMES, _MORE = 3.0, 600.0
 
@@ -40,7 +41,9 @@ class StartTimes:
         """What to expect, in words; nothing where none was seen."""
         if self.expected is None:
             return ""
-        return f"; its last {len(self._starts)} starts took about {self.expected / 60:.1f} minutes"
+        which = "last start" if len(self._starts) == 1 else f"last {len(self._starts)} starts"
+        long = f"{self.expected / 60:.0f} minutes" if self.expected > _IN_MINUTES else f"{self.expected:.0f} s"
+        return f"; its {which} took about {long}"
 
     def budget(self, stage: str) -> float | None:
         """Return the seconds that a stage may take, None where it was never seen."""
