@@ -16,6 +16,8 @@ from trtnemo.errors import ServerError, UsageError
 
 # set for a server that is to stop when its stdin ends, as it does when who started it is no more
 PARENT_WATCH = "TRTNEMO_STOP_WITH_STDIN"
+# what a gateway is told by: to take no new requests, and to take them again
+PAUSE, RESUME = signal.SIGUSR1, signal.SIGUSR2
 _STOP_SECONDS = 90.0
 _ANSWERS = re.compile(r" at (https?://\S+)$")
 

@@ -103,6 +103,21 @@ def test_other_events_pass_byte_for_byte(stream: bytes) -> None:
     assert mended(OFF, stream) == mended(FORCED, stream) == stream
 
 
+def test_an_event_without_an_end_is_passed_on_and_ends_the_repair() -> None:
+    long = b"data: " + b"x" * (1 << 20)
+    repair = repair_for(json.dumps(OFF).encode())
+    assert repair is not None
+    assert repair.feed(long) == long
+    assert repair.feed(THOUGHT) == THOUGHT
+
+
+def test_reasoning_is_said_again_once_and_not_without_end() -> None:
+    twice = chunk({"reasoning": "a"}) + chunk({}, "stop") + chunk({}, "stop")
+    assert said(mended(FORCED, twice)) == "a"
+    many = b"".join(chunk({"reasoning": "x" * 60_000}) for _ in range(30)) + END
+    assert len(said(mended(FORCED, many))) < (1 << 20) + 60_000
+
+
 @pytest.mark.fuzz
 @given(st.lists(st.integers(1, 40), max_size=30), st.sampled_from([THOUGHT, ANSWERED, THOUGHT[:-30]]))
 def test_however_a_stream_is_cut_into_pieces_it_is_mended_alike(sizes: list[int], stream: bytes) -> None:

@@ -29,6 +29,12 @@ vllm:time_to_first_token_seconds_sum{engine="0"} 9.0
 vllm:iteration_tokens_total_count{engine="0"} 7.0
 """
 SGLANG = "sglang:num_running_reqs 4.0\nsglang:mamba_usage 0.5\nsglang:spec_accept_length 2.5\n"
+SGLANG_TWICE = """
+sglang:mamba_usage{tp_rank="0"} 0.5
+sglang:mamba_usage{tp_rank="1"} 0.4
+sglang:spec_accept_length{tp_rank="0"} 2.5
+sglang:spec_accept_length{tp_rank="1"} 2.0
+"""
 TRTLLM = 'trtllm_e2e_request_latency_seconds_sum{model_name="undefined"} 8.0\ntrtllm_num_requests_waiting 1.0\n'
 DYNAMO = "dynamo_frontend_inflight_requests 6.0\ndynamo_frontend_output_tokens_total 60.0\n"
 
@@ -53,6 +59,8 @@ def test_engines_of_one_server_are_summed_and_shares_are_not() -> None:
         (SGLANG, "requests_running", 4.0),
         (SGLANG, "mamba_state_share", 0.5),
         (SGLANG, "acceptance_length", 2.5),
+        (SGLANG_TWICE, "mamba_state_share", 0.5),
+        (SGLANG_TWICE, "acceptance_length", 2.5),
         (TRTLLM, "request_seconds_sum", 8.0),
         (TRTLLM, "requests_waiting", 1.0),
         (DYNAMO, "requests_running", 6.0),

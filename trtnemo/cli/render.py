@@ -62,9 +62,13 @@ def render(
     if invocation is not None:
         require_accepted(invocation, loaded)
     node = devices_per_node or NODE_SIZES.get(loaded.hardware.name, 8)
-    if is_validated and not is_manifest(form):
-        raise UsageError(f"'{form}' is no manifest", where="--validate", remedy="--as kubernetes is one")
     text = render_form(form, recipe_stem(recipe), loaded, invocation, node)
+    if is_validated and not is_manifest(form):
+        raise UsageError(
+            f"'{form}' is no manifest",
+            where="--validate",
+            remedy="--as kubernetes is one; `trtnemo check --command` reads the others",
+        )
     passed = _validate(text) if is_validated else True
     if output is None:
         click.echo(text, nl=False)

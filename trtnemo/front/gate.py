@@ -140,7 +140,8 @@ class Gate:
         key = key_in(passing.headers)
         name = None if key is None else rules.keys.name_of(key)
         is_open = path in rules.open_paths or (rules.open_prefix is not None and path.startswith(rules.open_prefix))
-        if is_open or (path == "/metrics" and rules.metrics_open):
+        is_read = passing.method in ("GET", "HEAD")
+        if is_read and (is_open or (path == "/metrics" and rules.metrics_open)):
             return name or ANONYMOUS
         if name is None or (name == METRICS and path != "/metrics"):
             reason = "this server needs an API key" if key is None else "the API key is not one of this server's"

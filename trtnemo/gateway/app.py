@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 
 from trtnemo.front.errors import error_body
 from trtnemo.gateway.forward import Forward
@@ -23,6 +23,7 @@ from trtnemo.gateway.upstream import Pool
 from trtnemo.gateway.watch import watch
 
 _KEPT_SECONDS = 2.0
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 def create_gateway(
@@ -60,9 +61,21 @@ def create_gateway(
         await asyncio.gather(task, return_exceptions=True)
         await client.aclose()
 
-    routes = [Route("/health", health), Route("/ready", ready), Route("/metrics", told), Mount("/", forward)]
+    own = {"/health": health, "/ready": ready, "/metrics": told}
+    # every method: what is not for GET would else be passed on, and these paths need no key
+    routes: list[BaseRoute] = [Route(path, _only_read(answer), methods=_METHODS) for path, answer in own.items()]
+    routes.append(Mount("/", forward))
     handlers: dict[Any, Any] = {HTTPException: _refuse, ClientDisconnect: _left}
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers), forward, metrics
+
+
+def _only_read(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    async def checked(request: Request) -> Response:
+        if request.method not in ("GET", "HEAD"):
+            raise HTTPException(405, "this is the gateway's own, and is only read", {"allow": "GET, HEAD"})
+        return await answer(request)
+
+    return checked
 
 
 def headers_for(key: str | None) -> dict[str, str]:

@@ -34,6 +34,7 @@ class Forward:
         self._key = key
         self._answers: set[asyncio.Task[None]] = set()
         self._cut: str | None = None
+        self._taken = 0
 
     def cut(self, reason: str) -> None:
         """End all requests, with a reason that their clients can read."""
@@ -43,10 +44,17 @@ class Forward:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on."""
-        if self._pool.outstanding >= self._options.most_requests:
+        if self._taken >= self._options.most_requests:
             reason = f"{self._options.most_requests} requests run or wait already; send it again later"
             await _answer(send, 429, reason, "rate_limit_exceeded", again=1)
             return
+        self._taken += 1  # before its body is read, which takes as long as its client likes
+        try:
+            await self._serve(scope, receive, send)
+        finally:
+            self._taken -= 1
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         body = await request.body()
         sender = _Sender(send)
@@ -90,7 +98,8 @@ class Forward:
         options, began = self._options, time.monotonic()
         patience = httpx.Timeout(options.silence_seconds, connect=10.0, read=options.first_byte_seconds, pool=None)
         query = scope["query_string"].decode("latin-1")
-        url = f"{upstream.base}{scope['path']}{'?' if query else ''}{query}"
+        path = scope.get("raw_path", b"").decode("latin-1").partition("?")[0] or scope["path"]
+        url = f"{upstream.base}{path}{'?' if query else ''}{query}"
         asked = self._client.build_request(
             scope["method"], url, headers=self._headers(scope), content=body or None, timeout=patience
         )

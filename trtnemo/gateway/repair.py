@@ -61,12 +61,14 @@ class StreamRepair:
     def __init__(self, *, is_thinking_off: bool) -> None:
         self._is_thinking_off = is_thinking_off
         self._waiting = b""
+        self._is_over = False
         self._choices: dict[int, _Choice] = {}
 
     def feed(self, piece: bytes) -> bytes:
         """Return what goes on of a piece; an event that is not whole waits for its rest."""
         self._waiting += piece
-        if len(self._waiting) > _MOST_HELD:  # no event is so large: nothing is repaired any more
+        if self._is_over or len(self._waiting) > _MOST_HELD:  # no event is so large: nothing is repaired any more
+            self._is_over = True
             return self.rest()
         *whole, self._waiting = self._waiting.split(b"\n\n")
         return b"".join(mended + b"\n\n" for event in whole for mended in self._mend(event))

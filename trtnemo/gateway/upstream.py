@@ -23,6 +23,7 @@ class Upstream:
     token_at: float | None = None
     owner: str = ""
     version: str = ""
+    version_at: float = float("-inf")
 
     def eject(self, reason: str) -> None:
         """Send nothing more there until it is seen to be well."""
@@ -31,9 +32,10 @@ class Upstream:
 
 @dataclass
 class Pool:
-    """All upstreams of one recipe; any of them can answer any request."""
+    """All upstreams of one recipe; any of them can answer any request. One that is paused takes no new ones."""
 
     upstreams: list[Upstream]
+    is_paused: bool = False
     clock: Callable[[], float] = field(default=time.monotonic)
 
     @property
@@ -44,16 +46,22 @@ class Pool:
     @property
     def is_ready(self) -> bool:
         """Whether any of them is."""
-        return any(upstream.is_ready for upstream in self.upstreams)
+        return not self.is_paused and any(upstream.is_ready for upstream in self.upstreams)
 
     @property
     def reasons(self) -> str:
         """Why none of them is ready."""
+        if self.is_paused:
+            return "what stands behind is being replaced"
         return "; ".join(f"{upstream.base}: {upstream.reason}" for upstream in self.upstreams if not upstream.is_ready)
 
     def choose(self, tried: Collection[Upstream] = ()) -> Upstream | None:
         """Return the ready one with the fewest requests that was not tried, None where there is none."""
-        ready = [one for one in self.upstreams if one.is_ready and not any(one is other for other in tried)]
+        ready = [
+            one
+            for one in self.upstreams
+            if not self.is_paused and one.is_ready and not any(one is other for other in tried)
+        ]
         return min(ready, key=lambda one: one.outstanding, default=None)
 
     def saw_token(self, upstream: Upstream) -> None:

@@ -40,12 +40,13 @@ async def _refusal(
         if health.status_code != 200:
             return f"its health says {health.status_code}"
         seen = upstream.token_at
+        if pool.clock() - upstream.version_at >= options.token_seconds:  # another one may stand there by now
+            upstream.version, upstream.version_at = await _version(upstream, client, headers), pool.clock()
         if seen is not None and pool.clock() - seen < options.token_seconds:
             return None
         models = await client.get(f"{upstream.base}/v1/models", timeout=_PATIENCE, headers=headers)
         first = models.json()["data"][0]
         upstream.owner = str(first.get("owned_by", ""))
-        upstream.version = await _version(upstream, client, headers)
         body = {"model": first["id"], **_QUESTION}
         url = f"{upstream.base}/v1/chat/completions"
         answer = await client.post(url, json=body, timeout=options.token_seconds, headers=headers)

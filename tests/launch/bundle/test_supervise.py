@@ -131,7 +131,7 @@ def test_a_first_token_has_what_is_left_of_the_time_and_five_seconds_at_least(
     start: Any, monkeypatch: pytest.MonkeyPatch, timeout: float, least: int, most: int
 ) -> None:
     given = []
-    monkeypatch.setattr(supervise, "_one_token", lambda url, model, seconds: given.append(seconds))
+    monkeypatch.setattr(supervise, "_one_token", lambda url, model, seconds, headers: given.append(seconds))
     with scripted(do_GET=healthy) as url:
         start().wait_until_ready(url, "m", timeout)
     assert least <= given[0] <= most

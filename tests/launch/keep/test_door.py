@@ -36,14 +36,15 @@ def test_a_server_behind_the_door_is_reached_with_a_key_and_counted(keep: Any, m
     metrics = free_port()
     options = ["--gateway", "--api-key-file", key_file(machine.directory), "--metrics-port", str(metrics)]
     settings = ["--set", "gateway.health_seconds=0.2"]
-    process, _ = keep("clean,ok", *options, *settings)
+    process, _ = keep("slow", *options, *settings)
     member = machine.member(process)
     url = member["url"]
     wait_until(lambda: answers(url, 200), 60)
     assert member["server_url"] != url
     assert httpx.post(f"{url}/v1/chat/completions", json=ASK).status_code == 401
     assert httpx.post(f"{url}/v1/chat/completions", json=ASK, headers=KEY).status_code == 200
-    wait_until(lambda: answers(url, 503), 60)  # it ends by itself, and clients are told to come again
+    os.kill(machine.member(process)["server"], signal.SIGKILL)  # it is gone, and clients are told to come again
+    wait_until(lambda: answers(url, 503), 60)
     refused = httpx.post(f"{url}/v1/chat/completions", json=ASK, headers=KEY)
     assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
     wait_until(lambda: answers(url, 200), 60)

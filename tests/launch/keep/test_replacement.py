@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,9 @@ def names(events: list[dict[str, Any]]) -> list[str]:
     return [event["event"] for event in events if event["event"] != "drift"]
 
 
-def serve_two(keep: Any, machine: Machine, make_checkpoint: Any, lives: str) -> tuple[Any, Any, str]:
+def serve_two(keep: Any, machine: Machine, make_checkpoint: Any, lives: str, *options: str) -> tuple[Any, Any, str]:
     """Serve a bundle, and return the process, its events, and another bundle."""
-    process, events = keep(lives)
+    process, events = keep(lives, *options)
     other = str(machine.directory / "other")
     chosen = ["--set", f"checkpoint={make_checkpoint('nvfp4')}", "--set", "served_model_names=[other]"]
     built = machine.build("--recipe", "vllm-b200", "--output", other, "--set", "server.host=127.0.0.1", *chosen)
@@ -65,6 +66,21 @@ def test_a_bundle_that_does_not_serve_gives_the_place_back(
     out = end(process)
     assert names(events())[-4:] == ["rolled back", "start", "serving", "stopped"]
     assert "the one before is started again" in out
+
+
+def test_a_program_that_cannot_be_started_gives_the_place_back(
+    keep: Any, machine: Machine, make_checkpoint: Any
+) -> None:
+    process, events, other = serve_two(keep, machine, make_checkpoint, "ok,ok", "--restart", "always")
+    program = machine.programs / "vllm"
+    text = program.read_text()
+    program.write_text("no program of this machine")  # without the line that says what runs it
+    threading.Timer(8, lambda: program.write_text(text)).start()
+    done = machine.run("replace", "--engine", other, "--timeout", "60")
+    assert (done.returncode, done.stderr.startswith("rolled back: ")) == (1, True), done.stderr
+    wait_until(lambda: names(events()).count("serving") == 2, 90)
+    end(process)
+    assert "Exec format error" in next(event["text"] for event in events() if event["event"] == "lost")
 
 
 def test_a_bundle_that_was_edited_is_refused_and_the_server_goes_on(

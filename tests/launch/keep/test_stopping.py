@@ -16,8 +16,9 @@ from trtnemo.launch.bundle.output import Output
 from trtnemo.launch.bundle.stages import LogReader
 from trtnemo.launch.bundle.supervise import SupervisedServer
 from trtnemo.launch.keep.clock import Clock
+from trtnemo.launch.keep.place import Place
 from trtnemo.launch.keep.restarts import Restarts
-from trtnemo.launch.keep.supervisor import Charge, Place, Supervisor
+from trtnemo.launch.keep.supervisor import Charge, Supervisor
 from trtnemo.launch.keep.told.events import Events
 
 

@@ -3,71 +3,29 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 import yaml
 
 from tests.support.launch.rendering import rendered
+from tests.support.launch.spoiling import (
+    EPP,
+    FROM,
+    GRAPH,
+    GROUP,
+    MAIN,
+    POD,
+    SOURCES,
+    Spoil,
+    documents,
+    graph,
+    leader,
+    pod,
+    put,
+    rename,
+)
 from trtnemo.launch.manifests.validate import validate
 
-TWO = ("hardware.count=2", "parallel.tensor=2")
-SOURCES: dict[str, tuple[str, str, Any]] = {
-    "deployment": ("kubernetes", "vllm-b200", TWO),
-    "group": ("leaderworkerset", "vllm-b200", (*TWO, "cluster.nodes=2")),
-    "graph": ("dynamo", "vllm-b200", ()),
-}
-Spoil = Callable[[dict[str, Any]], None]
-
-
-def documents(source: str) -> dict[str, Any]:
-    """Return the objects of a good manifest, by kind."""
-    return {item["kind"]: item for item in yaml.safe_load_all(rendered(*SOURCES[source]))}
-
-
-def pod(objects: dict[str, Any]) -> Any:
-    return objects["Deployment"]["spec"]["template"]["spec"]
-
-
-def leader(objects: dict[str, Any]) -> Any:
-    return objects["LeaderWorkerSet"]["spec"]["leaderWorkerTemplate"]
-
-
-def put(path: str, value: Any) -> Spoil:
-    """Return what sets a value: the first name is a kind, numbers are places in lists, `|` a slash."""
-
-    def spoil(objects: dict[str, Any]) -> None:
-        *parents, last = [
-            int(part) if part.isdecimal() else part.replace("\0", "/") for part in path.replace("|", "\0").split("/")
-        ]
-        place: Any = objects
-        for part in parents:
-            place = place[part]
-        place[last] = value
-
-    return spoil
-
-
-def rename(path: str, new: str) -> Spoil:
-    """Return what misspells a key."""
-
-    def spoil(objects: dict[str, Any]) -> None:
-        *parents, last = [
-            int(part) if part.isdecimal() else part.replace("\0", "/") for part in path.replace("|", "\0").split("/")
-        ]
-        place: Any = objects
-        for part in parents:
-            place = place[part]
-        place[new] = place.pop(last)
-
-    return spoil
-
-
-POD = "Deployment/spec/template/spec"
-MAIN = f"{POD}/containers/0"
-GROUP = "LeaderWorkerSet/spec/leaderWorkerTemplate"
-GRAPH = "DynamoGraphDeployment/spec"
 SPOILED: list[tuple[str, str, Spoil, str]] = [
     (
         "deployment",
@@ -108,7 +66,12 @@ SPOILED: list[tuple[str, str, Spoil, str]] = [
     ),
     ("deployment", "half a GPU", put(f"{MAIN}/resources/limits/nvidia.com|gpu", "1.5"), "gpu-limit gpu-part"),
     ("deployment", "two numbers of GPUs", put(f"{MAIN}/resources/requests/nvidia.com|gpu", "1"), "gpu-limit"),
-    ("deployment", "shm above the limit", put(f"{MAIN}/resources/limits/memory", "8Gi"), "shared-memory"),
+    (
+        "deployment",
+        "shm above the limit",
+        put(f"{MAIN}/resources/limits/memory", "8Gi"),
+        "manifest-value shared-memory",
+    ),
     ("deployment", "no shm for two GPUs", put(f"{MAIN}/volumeMounts/1/mountPath", "/shm"), "shared-memory"),
     ("deployment", "an early end of a start", put(f"{MAIN}/startupProbe/failureThreshold", 6), "startup-budget"),
     (
@@ -159,6 +122,50 @@ SPOILED: list[tuple[str, str, Spoil, str]] = [
         rename("PodMonitor/spec/podMetricsEndpoints", "endpoints"),
         "manifest-key",
     ),
+    ("deployment", "a container in capitals", put(f"{MAIN}/name", "Server_1"), "manifest-value"),
+    ("deployment", "a variable with a blank", put(f"{MAIN}/env/0/name", "bad name"), "manifest-value"),
+    ("deployment", "a value from two places", put(f"{MAIN}/env/0/valueFrom", FROM), "manifest-value"),
+    ("deployment", "two mounts at one path", put(f"{MAIN}/volumeMounts/2/mountPath", "/models"), "manifest-value"),
+    (
+        "deployment",
+        "a long name of a port",
+        put(f"{MAIN}/ports/0/name", "a-very-long-name"),
+        "manifest-value unknown-port",
+    ),
+    ("deployment", "a request above its limit", put(f"{MAIN}/resources/limits/memory", "64Gi"), "manifest-value"),
+    (
+        "deployment",
+        "liveness that must be seen thrice",
+        put(f"{MAIN}/livenessProbe/successThreshold", 3),
+        "manifest-value",
+    ),
+    ("deployment", "a volume in capitals", put(f"{POD}/volumes/2/name", "Cache"), "manifest-value unknown-volume"),
+    ("deployment", "two sources", put(f"{POD}/volumes/1/hostPath", {"path": "/x"}), "manifest-value"),
+    (
+        "deployment",
+        "a path that leads up",
+        put(f"{POD}/volumes/2", {"name": "cache", "hostPath": {"path": "/a/../b"}}),
+        "manifest-value",
+    ),
+    ("deployment", "a label with blanks", put("Service/metadata/labels/x", "a b!"), "manifest-value"),
+    ("deployment", "fewer than no replicas", put("Deployment/spec/replicas", -1), "manifest-value"),
+    ("deployment", "two budgets", put("PodDisruptionBudget/spec/minAvailable", 1), "manifest-value"),
+    (
+        "deployment",
+        "Recreate by steps",
+        put("Deployment/spec/strategy/rollingUpdate", {"maxSurge": 0}),
+        "manifest-value",
+    ),
+    (
+        "deployment",
+        "less than no storage",
+        put("PersistentVolumeClaim/spec/resources/requests/storage", "-5Gi"),
+        "manifest-value",
+    ),
+    ("deployment", "a Service elsewhere", put("Service/metadata/namespace", "other"), "namespace"),
+    ("deployment", "shm above the request", put(f"{MAIN}/resources/requests/memory", "8Gi"), "shared-memory"),
+    ("group", "the Service of the ranks taken", put("Service/metadata/name", "vllm-b200"), "group-service"),
+    ("graph", "two of type epp", lambda o: graph(o)["components"].extend([EPP, {**EPP, "name": "b"}]), "graph"),
     ("deployment", "a Service called vllm", put("Service/metadata/name", "vllm"), ""),
     ("group", "a misspelt policy", put(f"{GROUP}/restartPolicy", "Always"), "manifest-value"),
     ("group", "ranks alone", put(f"{GROUP}/restartPolicy", "None"), "group-restart"),

@@ -89,7 +89,7 @@ def test_the_download_and_the_wait_work_as_they_are_written(tmp_path: Path) -> N
         "    local_dir.mkdir(parents=True)\n    (local_dir / 'config.json').write_text(f'{repo_id} {revision}')\n"
     )
     directory = tmp_path / "models" / "there"
-    env = {"MODEL": "a/b", "MODEL_REVISION": "", "MODEL_DIRECTORY": str(directory), "PYTHONPATH": str(tmp_path)}
+    env = {"MODEL": "a/b", "MODEL_REVISION": "r1", "MODEL_DIRECTORY": str(directory), "PYTHONPATH": str(tmp_path)}
     download = container(found["Job"])["command"]
     wait = found["Deployment"]["spec"]["template"]["spec"]["initContainers"][0]["command"]
     environment = {**env, "PATH": f"{BIN}:/usr/bin:/bin"}
@@ -97,7 +97,7 @@ def test_the_download_and_the_wait_work_as_they_are_written(tmp_path: Path) -> N
         subprocess.run(wait, env=environment, timeout=0.5, capture_output=True)
     for _ in range(2):  # a Job may run its pod again
         subprocess.run(download, env=environment, check=True)
-    assert (directory / "config.json").read_text() == "a/b None"
+    assert (directory / "config.json").read_text() == "a/b r1"
     subprocess.run(wait, env=environment, timeout=10, check=True)
 
 
@@ -196,65 +196,45 @@ def test_a_group_reads_back_as_the_start_that_it_is() -> None:
     assert errors(check_invocation(leader).findings) == []
 
 
-@pytest.mark.parametrize(
-    ("form", "name", "settings", "said"),
-    [
-        (
-            "kubernetes",
-            "vllm-b200",
-            ["hardware.count=3", "parallel.tensor=2"],
-            r"count' is 3, and the server uses 2 GPUs",
-        ),
-        ("dynamo", "h200", ["cluster.disaggregation={prefill: {gpus: 3}}"], r"prefill.gpus' is 3, and a server uses 2"),
-        ("disaggregated", "h200", ["cluster.disaggregation={decode: {gpus: 3}}"], r"decode.gpus' is 3"),
-        ("kubernetes", "vllm-b200", ["cluster.nodes=2"], r"a Deployment's pods know nothing of each other"),
-        ("leaderworkerset", "vllm-b200", ["cluster.nodes=3"], r"over which 1 GPUs do not share out"),
-        ("kubernetes", "vllm-b200", ["cluster.namespace=Big_Name"], r"namespace"),
-        ("kubernetes", "vllm-b200", ["cluster.storage=16GiB"], r"storage"),
-        ("kubernetes", "vllm-b200", ["cluster.node_selector={'a b': c}"], r"node_selector"),
-        ("kubernetes", "vllm-b200", ["cluster.node_selector={a: 'x; rm'}"], r"node_selector"),
-        ("kubernetes", "vllm-b200", ["checkpoint=./here"], r"is on this machine alone"),
-        ("kubernetes", "vllm-b200", ["checkpoint=tiny"], r"is on this machine alone"),
-        ("kubernetes", "vllm-b200", ["vllm.image=null"], r"names no image"),
-        ("kubernetes", "tiny", [], r"is our own"),
-        ("disaggregated", "vllm-b200", [], r"render --as dynamo"),
-        (
-            "disaggregated",
-            "h200",
-            ["cluster.disaggregation={decode: {addresses: ['http://a:1']}}"],
-            r"is not host:port",
-        ),
-        (
-            "disaggregated",
-            "h200",
-            ["cluster.disaggregation={decode: {addresses: ['a:1', 'b:1']}}"],
-            r"2 addresses for 1",
-        ),
-        ("kubernetes", "vllm-b200", ["cluster.replica=2"], r"replica"),
-    ],
-)
-def test_what_no_cluster_can_do_is_refused(form: str, name: str, settings: Any, said: str) -> None:
-    with pytest.raises(RecipeError, match=said):
-        rendered(form, name, settings)
-
-
-@pytest.mark.parametrize(("name", "becomes"), [("My Recipe_2", "my-recipe-2"), ("a" * 99, "a" * 40), ("Ünter", "nter")])
-def test_a_recipes_name_becomes_one_of_an_object(name: str, becomes: str) -> None:
-    from trtnemo.launch.render.manifest.workload import object_name
-
-    assert object_name(name) == becomes
-
-
-@pytest.mark.parametrize("name", ["", "---", "9lives", "模型"])
-def test_a_name_of_which_nothing_is_left_is_refused(name: str) -> None:
-    from trtnemo.launch.render.manifest.workload import object_name
-
-    with pytest.raises(RecipeError, match="becomes no name of an object"):
-        object_name(name)
-
-
 def test_a_checkpoint_of_every_node_is_mounted_and_nothing_is_fetched() -> None:
     found = objects("kubernetes", "vllm-b200", ["checkpoint=/data/nemotron-3-super-nvfp4"])
     assert "Job" not in found
     volumes = found["Deployment"]["spec"]["template"]["spec"]["volumes"]
     assert {"name": "weights", "hostPath": {"path": "/data/nemotron-3-super-nvfp4", "type": "Directory"}} in volumes
+
+
+FIELDS = [
+    ("kubernetes", "h200", "spec/template/spec/nodeSelector", {"nvidia.com/gpu.product": "NVIDIA-H200"}),
+    ("kubernetes", "gb200", "spec/template/spec/nodeSelector/kubernetes.io|arch", "arm64"),
+    ("kubernetes", "b200", "spec/template/spec/containers/0/lifecycle/preStop/exec/command", ["sleep", "10"]),
+    ("kubernetes", "b200", "spec/template/spec/containers/0/livenessProbe/failureThreshold", 6),
+    ("kubernetes", "b200", "spec/template/spec/containers/0/readinessProbe/failureThreshold", 3),
+    ("kubernetes", "b200", "spec/template/spec/containers/0/ports/0/containerPort", 8123),
+    ("leaderworkerset", "vllm-b200", "spec/rolloutStrategy/rollingUpdateConfiguration/maxSurge", 0),
+    ("leaderworkerset", "vllm-b200", "spec/leaderWorkerTemplate/size", 1),
+    ("dynamo", "vllm-b200", "spec/components/0/podTemplate/spec/containers/0/env/1/value", "3"),
+    ("dynamo", "vllm-b200", "spec/components/1/podTemplate/spec/containers/0/securityContext/runAsUser", 0),
+    ("dynamo", "vllm-b200", "spec/components/1/podTemplate/spec/terminationGracePeriodSeconds", 600),
+]
+KINDS = {"kubernetes": "Deployment", "leaderworkerset": "LeaderWorkerSet", "dynamo": "DynamoGraphDeployment"}
+
+
+@pytest.mark.parametrize(("form", "name", "path", "value"), FIELDS)
+def test_a_field_has_the_value_that_it_is_to_have(form: str, name: str, path: str, value: Any) -> None:
+    place: Any = objects(form, name)[KINDS[form]]
+    for part in path.split("/"):
+        place = place[int(part) if part.isdecimal() else part.replace("|", "/")]
+    assert place == value
+
+
+def test_the_ranks_of_a_group_keep_the_name_by_which_they_find_each_other() -> None:
+    found = objects("leaderworkerset", "vllm-b200", ["cluster.nodes=1"])
+    assert found["Service"]["metadata"]["name"] != found["LeaderWorkerSet"]["metadata"]["name"]
+
+
+def test_another_revision_or_image_is_another_job() -> None:
+    names = {
+        objects("kubernetes", "vllm-b200", settings)["Job"]["metadata"]["name"]
+        for settings in ([], ["revision=a"], ["revision=b"], ["vllm.image=vllm/vllm-openai:v0.20.1"])
+    }
+    assert len(names) == 4

@@ -88,6 +88,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Give a token, or many, or an error where there is none."""
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        key = os.environ.get("VLLM_API_KEY")
+        if key is not None and self.headers["Authorization"] != f"Bearer {key}":
+            self.reply(401, {"error": "Unauthorized"})
+            return
         with self.played.request():
             if not self.played.token():
                 self.reply(500, {"error": "no token today"})

@@ -76,5 +76,7 @@ def _options(settings: tuple[str, ...], given: dict[str, Any]) -> GatewayOptions
     except ValidationError as error:
         fault = first_fault(error)
         known = suggestion(fault.key, list(GatewayOptions.model_fields)) if fault.is_unknown_key else ""
+        names = ", ".join(GatewayOptions.model_fields)
+        known = known or f"; there are: {names}"
         what = f"there is no setting '{fault.key}'{known}" if fault.is_unknown_key else f"'{fault.key}' {fault.message}"
         raise UsageError(what) from None

@@ -42,7 +42,7 @@ GATEWAY = "gateway."
 @click.option(
     "--api-key-file",
     type=click.Path(path_type=Path),
-    help="File of `name: key` lines, mode 0600; every request needs one of the keys. For our own server, and for --gateway.",
+    help="File of `name: key` lines, mode 0600; every request needs one. For our own server, and for --gateway.",
 )
 @click.option("--metrics-open", is_flag=True, help="Answer /metrics without a key.")
 @click.option("--insecure", is_flag=True, help="Allow listening beyond this machine without keys.")

@@ -24,9 +24,10 @@ from trtnemo.launch.keep.machine import replacement
 from trtnemo.launch.keep.machine.member import Member
 from trtnemo.launch.keep.machine.start_times import StartTimes
 from trtnemo.launch.keep.machine.started import require_started, started
+from trtnemo.launch.keep.place import Place
 from trtnemo.launch.keep.probes import ask_canary
 from trtnemo.launch.keep.restarts import Mode, Restarts
-from trtnemo.launch.keep.supervisor import Charge, Place, Supervisor
+from trtnemo.launch.keep.supervisor import Charge, Supervisor
 from trtnemo.launch.keep.told.events import Events
 from trtnemo.launch.keep.told.metrics import SupervisionMetrics
 from trtnemo.launch.keep.told.notify import notify
@@ -69,6 +70,12 @@ class Life:
         return f"trtnemo-{self.start.manifest.digest[:12]}-{self.start.address[1]}"
 
     @property
+    def key_variable(self) -> str | None:
+        """The variable that holds the server's key, where the bundle passes one on by its name."""
+        names = {f"{prefix}API_KEY" for prefix in self.start.server.dialect.variable_prefixes}
+        return next((name for name, value in self.start.manifest.env.items() if value is None and name in names), None)
+
+    @property
     def url(self) -> str:
         """Where it answers, seen from this machine."""
         host, port = self.start.address
@@ -105,13 +112,23 @@ class Keeper:
             signal.signal(number, lambda *_: self._stop())
         signal.signal(replacement.SIGNAL, lambda *_: self._in_background(self._replace))
         if self._keeping.gateway is not None:
-            self._door = Door([*self._keeping.gateway, "--upstream", self._life.url], self._output.report)
+            self._door = Door(self._door_words(self._keeping.gateway), self._drain_seconds, self._output.report)
             self._output.report(f"Gateway at {self._door.url}")
         try:
             self._supervisor.run()
         finally:
             if self._door is not None:
                 self._door.close()
+
+    @property
+    def _drain_seconds(self) -> float:
+        return self._clock.real(self._life.start.server.watch.drain_seconds)
+
+    def _door_words(self, given: tuple[str, ...]) -> list[str]:
+        """Return the gateway's words: it waits for what runs as long as the server would, unless told otherwise."""
+        words = ["--upstream", self._life.url, "--set", f"drain_seconds={self._drain_seconds:g}"]
+        words += ["--upstream-key", self._life.key_variable] if self._life.key_variable is not None else []
+        return [*words, *given]
 
     def _stop(self) -> None:
         """Close the door first, so that nothing is asked of a server that ends; the second time end at once."""
@@ -140,9 +157,14 @@ class Keeper:
             self._events.tell("refused", f"the bundle {directory} cannot take the place: {error}")
             replacement.answer(self._name, "refused", str(error))
             return
-        self._supervisor.replace(self._charge(life), lambda problem: self._replaced(life, problem))
+        if self._door is not None:
+            self._door.pause()
+        if not self._supervisor.replace(self._charge(life), lambda problem: self._replaced(life, problem)):
+            replacement.answer(self._name, "refused", "another bundle is being tried: wait for what becomes of it")
 
     def _replaced(self, life: Life, problem: str | None) -> None:
+        if self._door is not None:
+            self._door.resume()
         if problem is None:
             self._life = life
             self._note("serving", self._supervisor.pid, 0)
@@ -152,10 +174,11 @@ class Keeper:
 
     def _charge(self, life: Life) -> Charge:
         server, clock = life.start.server, self._clock
-        place = Place(life.url, life.model, self._keeping.start_seconds, server.health)
+        key = None if life.key_variable is None else os.environ.get(life.key_variable)
+        place = Place(life.url, life.model, self._keeping.start_seconds, server.health, key)
         return Charge(
             start=lambda: self._begin(life),
-            watcher=lambda: Watcher(place.url, place.model, server.watch, life.gpus, clock, place.health),
+            watcher=lambda: Watcher(place, server.watch, life.gpus, clock),
             place=place,
             times=StartTimes(life.start.manifest.digest),
             well=lambda: _problem(place, clock.real(WITHOUT_A_LIMIT)),
@@ -198,5 +221,5 @@ class Keeper:
 
 def _problem(place: Place, patience: float) -> str | None:
     """Return what is wrong with the answer to the known question, None where it is right."""
-    answer = ask_canary(place.url, place.model, patience)
+    answer = ask_canary(place.url, place.model, patience, place.headers)
     return answer.failure or answer.drift

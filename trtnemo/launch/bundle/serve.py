@@ -18,6 +18,8 @@ from trtnemo.launch.keep.door import inner_port
 from trtnemo.launch.keep.machine.member import entered
 from trtnemo.launch.render.client_endpoint import served_name
 
+_BEFORE_THE_END = 10  # seconds: it ends by itself before it is killed
+
 
 def serve_bundle(
     directory: Path,
@@ -86,7 +88,17 @@ def life_of(start: SealedStart, checked: Preflight) -> Life:
     """Return what a start runs, with the program that is here."""
     recipe = recipe_of(start.manifest)
     words = start.container_words() if checked.starts_with == "docker" else start.program_words()
+    words += _drain_words(start, words)
     return Life(start, tuple(words), served_name(recipe), recipe.parallel.tensor * recipe.parallel.pipeline)
+
+
+def _drain_words(start: SealedStart, words: list[str]) -> list[str]:
+    """Return the option without which a server aborts what runs when it is told to end, where its version has it."""
+    name = start.server.in_cluster.drain_option
+    option = None if name is None else start.surface.find(name)
+    if option is None or any(word.partition("=")[0] in option.names for word in words):
+        return []
+    return [option.name, f"{start.server.watch.drain_seconds - _BEFORE_THE_END:.0f}"]
 
 
 def _other(directory: Path, now: SealedStart, output: Output) -> Life:

@@ -19,7 +19,7 @@ from trtnemo.launch.keep.failure import Failure, Kind
 from trtnemo.launch.keep.probes import ask_health
 from trtnemo.launch.servers.issue import KnownIssue
 
-STOP_SECONDS, KILL_SECONDS = 60.0, 30.0
+STOP_SECONDS, START_STOP_SECONDS, KILL_SECONDS = 60.0, 10.0, 30.0
 POLL_SECONDS, HEALTH_SECONDS = 0.25, 5.0
 
 
@@ -89,10 +89,11 @@ class SupervisedServer:
         timeout: float,
         health: str = "/health",
         budget: Callable[[str], float | None] = lambda stage: None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         """Return when the server is healthy and has given one real token; raises ServerError when it will not.
 
-        budget: the seconds that a stage may take, None where it is not known.
+        budget: the seconds that a stage may take, None where it is not known. headers: for a server that has a key.
         """
         deadline = self._started + timeout
         while ask_health(url + health, HEALTH_SECONDS) is not None:
@@ -104,7 +105,7 @@ class SupervisedServer:
                 self._fail(f"is {self._reader.stage} for {most:.0f} s, far longer than in the starts before")
             time.sleep(POLL_SECONDS)
         self._output.report(self._stamped("healthy"))
-        problem = _one_token(url, model, max(5.0, deadline - time.monotonic()))
+        problem = _one_token(url, model, max(5.0, deadline - time.monotonic()), headers)
         if problem is not None:
             self._fail(f"is healthy but does not generate a token: {problem}")
         self._output.report(self._stamped("first token"))
@@ -145,7 +146,9 @@ class SupervisedServer:
 
     @property
     def _patience(self) -> float:
-        return STOP_SECONDS if self._stop_seconds is None else self._stop_seconds
+        """The seconds that it has to end: what it runs is waited for, and before it serves there is nothing."""
+        whole = STOP_SECONDS if self._stop_seconds is None else self._stop_seconds
+        return whole if self.start_seconds else min(whole, START_STOP_SECONDS)
 
     def died(self, failure: Failure) -> ServerDiedError:
         """Return the error of a server that is lost, with its last lines and the known issue that they show."""
@@ -193,13 +196,15 @@ class ServerDiedError(ServerError):
         super().__init__(what, where="the server", remedy=remedy)
 
 
-def _one_token(url: str, model: str, timeout: float) -> str | None:
+def _one_token(url: str, model: str, timeout: float, headers: Mapping[str, str] | None) -> str | None:
     """Ask for one token; return what was wrong, or None."""
     body = {"model": model, "prompt": "Hello", "max_tokens": 1, "temperature": 0}
     try:
-        response = httpx.post(f"{url}/v1/completions", json=body, timeout=timeout)
+        response = httpx.post(f"{url}/v1/completions", json=body, timeout=timeout, headers=headers)
     except httpx.HTTPError as error:
         return f"{type(error).__name__} {error}"
+    if response.status_code == 401:
+        return "it asks for a key: name the variable that holds it under 'env' of the recipe, with null, and set it"
     if response.status_code != 200:
         return f"status {response.status_code}: {response.text[:200]}"
     try:

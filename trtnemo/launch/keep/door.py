@@ -9,28 +9,30 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 
-from trtnemo.endpoint import PARENT_WATCH, free_port
+from trtnemo.endpoint import PARENT_WATCH, PAUSE, RESUME, free_port
 from trtnemo.errors import ServerError
 
 _AGAIN_SECONDS = 1.0
-_CLOSE_SECONDS = 45.0  # above what a gateway gives to what runs
+_MORE_SECONDS = 15.0  # beyond what a gateway gives to what runs
 _NEARBY = 20
 
 
 class Door:
     """A gateway with these words of `trtnemo gateway`; `tell` hears when it had to be started again.
 
+    drain_seconds: that it gives to what runs when it is closed.
+
     It ends when this process does, however that ends: it reads a pipe that is then closed.
     """
 
-    def __init__(self, words: Sequence[str], tell: Callable[[str], None]) -> None:
+    def __init__(self, words: Sequence[str], drain_seconds: float, tell: Callable[[str], None]) -> None:
         self._command = [sys.executable, "-m", "trtnemo", "gateway", *words]
-        self._tell = tell
+        self._tell, self._close_seconds = tell, drain_seconds + _MORE_SECONDS
         self._is_closing = threading.Event()
         self._process = self._begin()
         line = self._process.stdout.readline() if self._process.stdout is not None else ""
         if not line.startswith("Gateway at "):
-            _, err = self._process.communicate(timeout=_CLOSE_SECONDS)
+            _, err = self._process.communicate(timeout=self._close_seconds)
             raise ServerError((err or "the gateway did not start").strip().removeprefix("trtnemo: error: "))
         self.url = line.split()[-1]
         self._keeper = threading.Thread(target=self._keep, name="trtnemo-door", daemon=True)
@@ -47,9 +49,21 @@ class Door:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(_CLOSE_SECONDS)
+            self._process.wait(self._close_seconds)
         except subprocess.TimeoutExpired:
             self.kill()
+
+    def pause(self) -> None:
+        """Take no new requests: their clients are told to come again."""
+        self._send(PAUSE)
+
+    def resume(self) -> None:
+        """Take new requests again."""
+        self._send(RESUME)
+
+    def _send(self, number: signal.Signals) -> None:
+        if self._process.poll() is None:
+            self._process.send_signal(number)
 
     def kill(self) -> None:
         """End it by force."""

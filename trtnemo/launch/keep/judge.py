@@ -68,6 +68,12 @@ class Judge:
             self._mute += MUTE_ASKS if waited >= WITHOUT_A_LIMIT else 1
             self._mute_text = failure
 
+    def was_turned_away(self, now: float) -> None:
+        """Take a question that was told to come again: that is nothing, until nobody has got anything for too long."""
+        if now - self._stepped >= WITHOUT_A_LIMIT:
+            self._mute += MUTE_ASKS
+            self._mute_text = f"it is told to come again, and nothing moved for {now - self._stepped:.0f} s"
+
     def failure(self, now: float) -> Failure | None:
         """Return why the server is lost, or None."""
         still = now - max(self._stepped, self._idle)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,12 +37,14 @@ def ask_health(url: str, patience: float) -> str | None:
     return None if status == 200 else str(status)
 
 
-def read_counters(base: str, watch: Watch, patience: float) -> Counters | None:
+def read_counters(
+    base: str, watch: Watch, patience: float, headers: Mapping[str, str] | None = None
+) -> Counters | None:
     """Return what the metrics say of running requests and steps, None where they say nothing."""
     if watch.metrics is None or not watch.running:
         return None
     try:
-        response = _client().get(base + watch.metrics, timeout=patience)
+        response = _client().get(base + watch.metrics, timeout=patience, headers=headers)
     except httpx.HTTPError:
         return None
     try:
@@ -54,14 +57,18 @@ def read_counters(base: str, watch: Watch, patience: float) -> Counters | None:
 
 @dataclass(frozen=True)
 class Canary:
-    """What a known question got: the seconds, why there was no token, and what was odd about the answer."""
+    """What a known question got: the seconds, why there was no token, and what was odd about the answer.
+
+    is_turned_away: it was told to come again, as others are where a queue is full.
+    """
 
     seconds: float
     failure: str | None = None
     drift: str | None = None
+    is_turned_away: bool = False
 
 
-def ask_canary(base: str, model: str, patience: float) -> Canary:
+def ask_canary(base: str, model: str, patience: float, headers: Mapping[str, str] | None = None) -> Canary:
     """Ask the known question."""
     body = {
         "model": model,
@@ -74,12 +81,12 @@ def ask_canary(base: str, model: str, patience: float) -> Canary:
     }
     began = time.monotonic()
     try:
-        response = _client().post(f"{base}/v1/chat/completions", json=body, timeout=patience)
+        response = _client().post(f"{base}/v1/chat/completions", json=body, timeout=patience, headers=headers)
     except httpx.HTTPError as error:
         return Canary(time.monotonic() - began, f"{type(error).__name__} after {patience:.0f} s")
     seconds = time.monotonic() - began
-    if response.status_code == 429:  # it is busy, and answers
-        return Canary(seconds)
+    if response.status_code in (429, 503):  # its queue is full: neither a token, nor none
+        return Canary(seconds, is_turned_away=True)
     if response.status_code != 200:
         return Canary(seconds, f"status {response.status_code}: {response.text[:200]}")
     try:

@@ -6,26 +6,18 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from trtnemo.errors import ServerError
 from trtnemo.launch.bundle.supervise import ServerDiedError, SupervisedServer
 from trtnemo.launch.keep.clock import Clock
 from trtnemo.launch.keep.failure import Failure
 from trtnemo.launch.keep.machine.start_times import StartTimes
+from trtnemo.launch.keep.place import Place
 from trtnemo.launch.keep.restarts import Restarts
 from trtnemo.launch.keep.told.events import Events
 from trtnemo.launch.keep.watcher import Watcher
 
 TICK = 0.5
 LOST_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a server answers, under which name, and the seconds that a start may take."""
-
-    url: str
-    model: str
-    start_seconds: float
-    health: str = "/health"
 
 
 @dataclass(frozen=True)
@@ -61,6 +53,7 @@ class Supervisor:
         self._charge, self._restarts, self._events, self._clock = charge, restarts, events, clock
         self._note, self._evidence = note, evidence
         self._stop, self._change = threading.Event(), threading.Event()
+        self._wake = threading.Event()  # either of them
         self._life: SupervisedServer | None = None
         self._next: _Trial | None = None  # what is to take the place
         self._trial: _Trial | None = None  # what has it, and is not known to be well
@@ -74,16 +67,22 @@ class Supervisor:
         """End: the server gets its time to finish what runs. The second time it is killed."""
         is_second, life = self._stop.is_set(), self._life
         self._stop.set()
+        self._wake.set()
         if life is not None:
             life.kill() if is_second else life.ask_to_stop()
 
-    def replace(self, charge: Charge, done: Callable[[str | None], None]) -> None:
+    def replace(self, charge: Charge, done: Callable[[str | None], None]) -> bool:
         """Put another charge in the place of this one: drain, start, ask; what is not well gives the place back.
 
-        `done` hears why it did not take the place, or None.
+        `done` hears why it did not take the place, or None. Returns False, and does nothing, where another is being
+        tried.
         """
+        if self._next is not None or self._trial is not None:
+            return False
         self._next = _Trial(charge, done)
         self._change.set()
+        self._wake.set()
+        return True
 
     def run(self) -> None:
         """Keep it serving."""
@@ -101,6 +100,8 @@ class Supervisor:
     def _begin_trial(self, trial: _Trial) -> None:
         self._next, self._trial = None, replace(trial, before=self._charge)
         self._change.clear()
+        if not self._stop.is_set():
+            self._wake.clear()
         self._charge = trial.charge
 
     def _give_back(self, trial: _Trial, why: str) -> None:
@@ -119,8 +120,8 @@ class Supervisor:
             self._events.tell("gave up", f"giving up: {decision.why}", why=decision.why)
             raise error
         self._events.tell("restart", f"starting again in {decision.delay:.0f} s: {decision.why}", why=decision.why)
-        if self._clock.wait(decision.delay or 0.0, self._stop):
-            return
+        if self._clock.wait(decision.delay or 0.0, self._wake) and self._next is not None:
+            self._begin_trial(self._next)
 
     def _live(self) -> _Ending:
         """Run one life to its end; return how it ended."""
@@ -128,7 +129,12 @@ class Supervisor:
         place, times = charge.place, charge.times
         expected = times.sentence if times is not None else ""
         self._events.tell("start", f"starting {place.model} at {place.url}{expected}", restarts=self._restarts.count)
-        life = self._life = charge.start()
+        try:
+            life = self._life = charge.start()
+        except ServerError as refused:  # there is no program of that name any more, or no memory for a process
+            died = ServerDiedError(refused.render(), "", None, "start")
+            self._tell_loss(died, None)
+            return _Ending(died, None, None)
         if self._stop.is_set():  # the signal came while it was made, and reached the one before
             life.ask_to_stop()
         self._tell_state("starting", life)
@@ -153,7 +159,7 @@ class Supervisor:
         charge = self._charge
         place, times, scale = charge.place, charge.times, self._clock.real
         budget = (lambda stage: None) if times is None else times.budget
-        life.wait_until_ready(place.url, place.model, scale(place.start_seconds), place.health, budget)
+        life.wait_until_ready(place.url, place.model, scale(place.start_seconds), place.health, budget, place.headers)
         if times is not None:
             times.note(life.start_seconds, life.stage_seconds)
         trial = self._trial

@@ -9,6 +9,7 @@ from typing import Any
 from trtnemo.launch.keep.clock import Clock
 from trtnemo.launch.keep.failure import Failure
 from trtnemo.launch.keep.judge import Judge
+from trtnemo.launch.keep.place import Place
 from trtnemo.launch.keep.probes import Canary, ask_canary, ask_health, read_counters
 from trtnemo.launch.servers.watch import WITHOUT_A_LIMIT, Watch
 
@@ -19,16 +20,17 @@ CANARY_SECONDS, CANARY_AGAIN = 30.0, 5.0
 class Watcher:
     """Watches one life of a server. Questions wait on threads, so that one without an answer holds nothing up."""
 
-    def __init__(self, base: str, model: str, watch: Watch, gpus: int, clock: Clock, health: str = "/health") -> None:
+    def __init__(self, place: Place, watch: Watch, gpus: int, clock: Clock) -> None:
         self._clock = clock
         self._judge = Judge(watch, gpus, clock.now())
         self._pool = ThreadPoolExecutor(3, "trtnemo-watch")
         self._drifts: list[str] = []
-        patience = clock.real(watch.health_patience)
+        patience, base, headers = clock.real(watch.health_patience), place.url, place.headers
+        asks_for, longest = place.model, clock.real(WITHOUT_A_LIMIT)
         self._asks = [
-            _Ask(lambda: ask_health(base + health, patience), self._judge.saw_health, watch.health_seconds),
-            _Ask(lambda: read_counters(base, watch, patience), self._judge.saw_counters, COUNTER_SECONDS),
-            _Ask(lambda: ask_canary(base, model, clock.real(WITHOUT_A_LIMIT)), self._hear_canary, CANARY_SECONDS),
+            _Ask(lambda: ask_health(base + place.health, patience), self._judge.saw_health, watch.health_seconds),
+            _Ask(lambda: read_counters(base, watch, patience, headers), self._judge.saw_counters, COUNTER_SECONDS),
+            _Ask(lambda: ask_canary(base, asks_for, longest, headers), self._hear_canary, CANARY_SECONDS),
         ]
 
     def step(self) -> None:
@@ -39,6 +41,9 @@ class Watcher:
 
     def _hear_canary(self, now: float, canary: Canary) -> float | None:
         waited = canary.seconds / self._clock.scale
+        if canary.is_turned_away:
+            self._judge.was_turned_away(now)
+            return None
         self._judge.saw_token(now, canary.failure, waited)
         if canary.drift is not None:
             self._drifts.append(canary.drift)

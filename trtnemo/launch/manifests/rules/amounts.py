@@ -68,6 +68,11 @@ def _shared_memory(manifest: Manifest) -> Iterator[Finding]:
         if size is not None and known and size > max(known):
             message = f"is larger than the container's limit of memory, {limits[0]}, against which it counts"
             yield Finding("error", "shared-memory", f"{pod.title} {_SHARED}", message, "Make the limit larger")
+        asked = [mapping(mapping(one.get("resources")).get("requests")).get("memory") for one in pod.containers]
+        requests = [amount for amount in map(quantity_value, asked) if amount is not None]
+        if size is not None and not known and requests and size > max(requests):
+            message = f"is larger than the memory that the pod asks for, {max(requests) / 2**30:.0f}Gi: it counts"
+            yield Finding("warning", "shared-memory", f"{pod.title} {_SHARED}", message, "Ask for more")
         if size is None and pod.gpus > 1 and pod.owner.kind != "DynamoGraphDeployment" and not _has_shared(pod):
             message = "is 64 MiB: NCCL stops where several GPUs work together"
             remedy = f"Mount an emptyDir with medium Memory and sizeLimit 16Gi at {_SHARED}"

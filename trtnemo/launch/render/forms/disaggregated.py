@@ -47,6 +47,13 @@ def render_disaggregated(source: Source) -> str:
             where="the recipe",
             remedy="render --as dynamo, with 'cluster.disaggregation' in the recipe",
         )
+    for field in ("replicas", "nodes"):
+        if getattr(recipe.cluster, field) > 1:
+            raise RecipeError(
+                f"'cluster.{field}' is not for this form",
+                where="the recipe",
+                remedy="Say how many workers each half has under 'cluster.disaggregation'",
+            )
     workers = _workers(recipe, start, command.names)
     content = dict(start.llm_args or {})
     files = {f"{command.names[half]}.yml": command.of_half(content, half) for half in _HALVES}
@@ -105,7 +112,13 @@ def _usage(source: Source, workers: list[_Worker]) -> str:
     names = [worker.part for worker in workers]
     lines = [f"{source.invocation.surface.title} taken apart, from trtnemo recipe {title}"]
     lines += [f"sh disaggregated.sh {name}" for name in (*names, "front")]
-    lines.append("Each in a directory of its own machine, or all in one; the front answers 500 until all are ready.")
+    is_here = all(worker.address.startswith("localhost:") for worker in workers)
+    gpus = 1 + max(gpu for worker in workers for gpu in worker.gpus)
+    many = "Several machines: give 'addresses' to prefill and decode under 'cluster.disaggregation' of the recipe."
+    lines.append(
+        f"All on one machine with {gpus} GPUs. {many}" if is_here else "Each part on the machine of its address."
+    )
+    lines.append("The front answers 500 until all workers are ready.")
     return "".join(f"# {line}\n" for line in lines)
 
 

@@ -30,7 +30,7 @@ _PERIOD = 10
 
 def render_dynamo(source: Source) -> str:
     """Return the graph of a recipe; raises RecipeError for what a worker of Dynamo cannot be."""
-    work = workload(source)
+    work = workload(source, halves=True)
     work = dataclasses.replace(work, start=dataclasses.replace(work.start, files=()))
     components, objects, notes = [_frontend(work)], [], [*work.notes, *secret_notes(work), _version_note(work)]
     for half, role in _halves(work):
@@ -77,8 +77,14 @@ def _told(work: Workload, start: WorkerStart) -> Iterator[str]:
     record = choose_surface(work.start.server, _brought(work))
     spelled = work.in_cluster.worker.spelled
     options = {spelled.get(name, name): value for name, value in start.options.items()}
+    # a worker publishes no port, and listens in Dynamo's way
     there = dataclasses.replace(
-        work.start, record=record, options=options, llm_args=start.llm_args, env={**work.start.env, **start.env}
+        work.start,
+        container=None,
+        record=record,
+        options=options,
+        llm_args=start.llm_args,
+        env={**work.start.env, **start.env},
     )
     for finding in ordered(check_invocation(there).findings):
         if finding.severity != "note":
@@ -102,7 +108,8 @@ def _frontend(work: Workload) -> dict[str, Any]:
         "startupProbe": {"httpGet": ask, "periodSeconds": _PERIOD, "failureThreshold": START_SECONDS // _PERIOD},
     }
     pod = pod_spec(work, container, shared_memory=False)
-    pod.pop("nodeSelector", None)
+    for only_for_gpus in ("nodeSelector", "tolerations"):
+        pod.pop(only_for_gpus, None)
     return {"name": "Frontend", "type": "frontend", "replicas": 1, "podTemplate": {"spec": pod}}
 
 
@@ -115,6 +122,8 @@ def _worker(work: Workload, half: Half, role: Role, start: WorkerStart) -> dict[
         "name": "main",
         "command": ["python3", "-m", work.in_cluster.worker.module],
         "args": [verbatim(word) for word in _words(work, half, start)],
+        # Dynamo's images run as user 1000, whom an added capability does not reach
+        "securityContext": {"runAsUser": 0, "capabilities": {"add": ["IPC_LOCK"]}},
         **_probes(),
     }
     container["env"] = [*environment(work), *_variables(start)]

@@ -38,8 +38,9 @@ def render_leaderworkerset(source: Source) -> str:
         *weight_objects(work.weights, work.recipe, image, work.metadata),
         *files_map(work),
         _group(work, image, size),
-        service(work, leaders),
-        budget(work, leaders),
+        # the set's own name is that of the headless Service by which its ranks find each other
+        service(work, leaders, f"{work.name}-http"),
+        budget(work, work.labels),
         *monitors,
     ]
     return manifest_text(work.title, [*notes, *told], objects)

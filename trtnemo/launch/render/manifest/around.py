@@ -8,11 +8,12 @@ from trtnemo.launch.render.manifest.workload import Workload
 from trtnemo.launch.servers.registry import find_server
 
 
-def service(workload: Workload, selector: dict[str, str]) -> dict[str, Any]:
-    """Return the Service before the pods with these labels."""
+def service(workload: Workload, selector: dict[str, str], name: str | None = None) -> dict[str, Any]:
+    """Return the Service before the pods with these labels, of the server's name or another."""
     port = {"name": "http", "port": workload.start.port, "targetPort": "http"}
     spec = {"selector": selector, "ports": [port]}
-    return {"apiVersion": "v1", "kind": "Service", "metadata": workload.metadata, "spec": spec}
+    metadata = workload.metadata if name is None else {**workload.metadata, "name": name}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
 
 
 def budget(workload: Workload, selector: dict[str, str]) -> dict[str, Any]:
@@ -24,6 +25,12 @@ def budget(workload: Workload, selector: dict[str, str]) -> dict[str, Any]:
         "metadata": workload.metadata,
         "spec": spec,
     }
+
+
+_MONITOR = (
+    "The PodMonitor, the last object, needs the Prometheus operator: leave it out where there is none, and give it the "
+    "label by which yours chooses monitors (`release`, by default of kube-prometheus-stack)"
+)
 
 
 def monitor(workload: Workload, selector: dict[str, str]) -> tuple[list[dict[str, Any]], list[str]]:
@@ -39,4 +46,4 @@ def monitor(workload: Workload, selector: dict[str, str]) -> tuple[list[dict[str
         "metadata": workload.metadata,
         "spec": spec,
     }
-    return [found], ["The PodMonitor, the last object, needs the Prometheus operator: leave it out where there is none"]
+    return [found], [_MONITOR]

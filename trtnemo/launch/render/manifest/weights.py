@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -41,17 +42,19 @@ class Weights:
             return [
                 f"Every node needs the checkpoint at {self.directory}: it is mounted from there, nothing is fetched"
             ]
+        notes = ["The volume is read by many pods (ReadWriteMany): the storage class must have that"]
         if self.revision is None:
-            return [
-                "No 'revision' in the recipe: the download takes the newest one. Pin a commit to get the same again"
-            ]
-        return []
+            notes.append("No 'revision' in the recipe: the download takes the newest. Pin one to get the same")
+        return notes
 
 
 def weights_of(recipe: ExternalRecipe, name: str) -> Weights:
     """Return where the weights of a recipe lie; raises RecipeError for a path that no node can have."""
     checkpoint, revision = recipe.checkpoint, recipe.revision
     if checkpoint.startswith("/"):
+        named = checkpoint.strip("/").split("/")
+        if any(part in ("", ".", "..") for part in named):
+            raise RecipeError(f"'checkpoint' {checkpoint!r} is no plain path of a directory", where="the recipe")
         return Weights(checkpoint, None, None, "")
     if checkpoint == "tiny" or checkpoint.startswith((".", "~")):
         raise RecipeError(
@@ -113,12 +116,14 @@ def weight_objects(weights: Weights, recipe: ExternalRecipe, image: str, metadat
         pod["imagePullSecrets"] = [{"name": secret} for secret in cluster.image_pull_secrets]
     job = {"backoffLimit": 10, "template": {"metadata": {"labels": {"app": weights.claim}}, "spec": pod}}
     named = {**metadata, "name": weights.claim}
+    # a Job does not change: another revision or image is another Job
+    of_what = hashlib.sha256(repr((weights, image)).encode()).hexdigest()[:8]
     return [
         {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": named, "spec": claim},
         {
             "apiVersion": "batch/v1",
             "kind": "Job",
-            "metadata": {**named, "name": f"{weights.claim}-download"},
+            "metadata": {**named, "name": f"{weights.claim}-{of_what}"},
             "spec": job,
         },
     ]
@@ -139,5 +144,7 @@ def _downloader(weights: Weights, recipe: ExternalRecipe, image: str) -> dict[st
         "command": ["python3", "-c", _DOWNLOAD],
         "env": env,
         "resources": {"requests": {"memory": "8Gi"}, "limits": {"memory": "16Gi"}},
+        # a new volume is root's, and some images run as somebody else
+        "securityContext": {"runAsUser": 0},
         "volumeMounts": [weight_mount(weights, writable=True)],
     }

@@ -61,8 +61,11 @@ class Workload:
         return find_server(self.start.server).in_cluster
 
 
-def workload(source: Source) -> Workload:
-    """Return a recipe as a cluster runs it; raises RecipeError for what no pod can have."""
+def workload(source: Source, *, halves: bool = False) -> Workload:
+    """Return a recipe as a cluster runs it; raises RecipeError for what no pod can have.
+
+    halves: whether the form says them too.
+    """
     recipe = source.recipe
     if not isinstance(recipe, ExternalRecipe):
         raise RecipeError(f"runtime '{recipe.runtime}' is our own: manifests are written for the others")
@@ -74,7 +77,9 @@ def workload(source: Source) -> Workload:
     there.model_fields_set.add("served_model_names")
     start = to_invocation(there)
     unlimited = [limit for limit in (start.container.ulimits if start.container else {}) if limit != "memlock"]
-    notes = [f"A pod has no limit of its processes' {limit}: set it on the nodes" for limit in unlimited]
+    apart = recipe.cluster.disaggregation is not None
+    notes = ["'cluster.disaggregation' is said by --as dynamo alone"] if apart and not halves else []
+    notes += [f"A pod has no limit of its processes' {limit}: set it on the nodes" for limit in unlimited]
     notes += [*weights.notes, *node_choice(recipe)[1]]
     return Workload(name, recipe, _everywhere(start), weights, gpus_of(recipe, start), tuple(notes))
 

@@ -10,6 +10,7 @@ from trtnemo.launch.servers.log_stages import DOWNLOADING, Stage
 from trtnemo.launch.servers.watch import Watch
 
 WATCH = Watch(
+    drain_seconds=600.0,  # with --shutdown-timeout, which is given where the version has it: without, it aborts
     own_stall_seconds=300.0,  # VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS
     running="vllm:num_requests_running",
     steps=("vllm:iteration_tokens_total_count", "vllm:generation_tokens_total", "vllm:prompt_tokens_total"),
