@@ -121,7 +121,10 @@ def test_a_hostile_name_and_value_stay_text(name: str, value: str, tmp_path: Pat
     unit = strict(text)
     assert list(unit) == ["Unit", "Service", "Install"]
     assert len(unit["Service"]["ExecStart"]) == 1
-    assert [words_of(line) for line in unit["Service"]["Environment"]] == [[f"PLAIN={value}"], ["XDG_STATE_HOME=/var/lib/trtnemo"]]
+    assert [words_of(line) for line in unit["Service"]["Environment"]] == [
+        [f"PLAIN={value}"],
+        ["XDG_STATE_HOME=/var/lib/trtnemo"],
+    ]
     place = words_of(unit["Service"]["ExecStart"][0])[5]
     assert place.startswith("/etc/trtnemo/")
     assert f"put its file at {place}\n" in text
@@ -137,7 +140,10 @@ def test_systemd_takes_hostile_text_and_means_the_same(text: str, tmp_path: Path
     recipe = hostile(text)
     unit = render("systemd", text, recipe, to_invocation(recipe))
     verify(unit, tmp_path)
-    assert [words_of(line) for line in strict(unit)["Service"]["Environment"]] == [[f"PLAIN={text}"], ["XDG_STATE_HOME=/var/lib/trtnemo"]]
+    assert [words_of(line) for line in strict(unit)["Service"]["Environment"]] == [
+        [f"PLAIN={text}"],
+        ["XDG_STATE_HOME=/var/lib/trtnemo"],
+    ]
 
 
 def test_a_dollar_in_the_path_of_this_installation_is_no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
