@@ -136,7 +136,9 @@ def test_a_bundle_runs_in_docker_where_the_program_is_missing(machine: Any, serv
     manifest = read_manifest(machine.directory / "bundle")
     assert isinstance(manifest, BundleManifest)
     sealed = manifest.container
-    assert words[-len(sealed) :] == sealed
+    started = words[words.index("vllm/vllm-openai:v0.20.0") + 1 :]
+    assert started[: len(sealed)] == sealed
+    assert started[len(sealed) :] == ["--shutdown-timeout", "590"]  # without it what runs is aborted
     assert words[words.index("-p") + 1] == f"127.0.0.1:{arguments[-1]}:{sealed[sealed.index('--port') + 1]}"
 
 

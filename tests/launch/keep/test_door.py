@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.support.launch.machine import Machine, free_port
 from tests.support.processes import children_of, is_alive
@@ -60,6 +61,7 @@ def test_a_server_behind_the_door_is_reached_with_a_key_and_counted(keep: Any, m
     assert f"Gateway at {url}" in out
 
 
+@pytest.mark.long
 def test_a_door_that_is_lost_is_opened_again(keep: Any, machine: Machine) -> None:
     process, _ = keep("ok", "--gateway", "--set", "gateway.health_seconds=0.2")
     url = machine.member(process)["url"]
@@ -74,6 +76,7 @@ def test_a_door_that_is_lost_is_opened_again(keep: Any, machine: Machine) -> Non
     assert "the gateway ended with exit code -9: it is started again" in out
 
 
+@pytest.mark.long
 def test_a_door_ends_with_its_supervisor_however_that_ends(keep: Any, machine: Machine) -> None:
     process, _ = keep("ok", "--gateway", "--set", "gateway.health_seconds=0.2")
     url = machine.member(process)["url"]
@@ -85,6 +88,7 @@ def test_a_door_ends_with_its_supervisor_however_that_ends(keep: Any, machine: M
     machine.run("stop")
 
 
+@pytest.mark.long
 def test_what_runs_is_finished_before_the_server_is_told_to_end(keep: Any, machine: Machine) -> None:
     process, _ = keep("ok", "--gateway", "--set", "gateway.health_seconds=0.2")
     url = machine.member(process)["url"]

@@ -6,6 +6,7 @@ import signal
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.support.launch.machine import Machine
 from tests.support.waiting import wait_until
@@ -34,6 +35,7 @@ def test_a_server_with_a_key_is_kept_and_its_key_goes_nowhere_else(keep_server: 
     assert "key-of-theirs" not in out + err
 
 
+@pytest.mark.long
 def test_a_key_that_nobody_named_is_asked_for_in_words(keep: Any, machine: Machine) -> None:
     machine.environment["VLLM_API_KEY"] = "key-of-theirs"  # in the environment, and not in the recipe
     process, _ = keep("ok", "--restart", "no")

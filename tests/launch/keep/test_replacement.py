@@ -51,7 +51,10 @@ def test_another_bundle_takes_the_place(keep: Any, machine: Machine, make_checkp
 
 @pytest.mark.parametrize(
     ("life", "said"),
-    [("crash", "ended during start with exit code 1"), ("babbling", "its first answer is not right")],
+    [
+        pytest.param("crash", "ended during start with exit code 1", marks=pytest.mark.long),
+        ("babbling", "its first answer is not right"),
+    ],
 )
 def test_a_bundle_that_does_not_serve_gives_the_place_back(
     keep: Any, machine: Machine, make_checkpoint: Any, life: str, said: str
@@ -68,6 +71,7 @@ def test_a_bundle_that_does_not_serve_gives_the_place_back(
     assert "the one before is started again" in out
 
 
+@pytest.mark.long
 def test_a_program_that_cannot_be_started_gives_the_place_back(
     keep: Any, machine: Machine, make_checkpoint: Any
 ) -> None:
@@ -83,6 +87,7 @@ def test_a_program_that_cannot_be_started_gives_the_place_back(
     assert "Exec format error" in next(event["text"] for event in events() if event["event"] == "lost")
 
 
+@pytest.mark.long
 def test_a_bundle_that_was_edited_is_refused_and_the_server_goes_on(
     keep: Any, machine: Machine, make_checkpoint: Any
 ) -> None:

@@ -75,6 +75,10 @@ class DynamoWorker:
         return rest, own
 
 
+# of a server that has none; no word of a text is equal to this module
+NO_WORKER = DynamoWorker("\0", "", "", {}, lambda invocation, half: WorkerStart(invocation.options))
+
+
 @dataclass(frozen=True)
 class NodeOptions:
     """How a server without a launcher spans nodes: options of every pod, and of all but the first.
@@ -110,7 +114,7 @@ class InCluster:
     spans nodes where `nodes` is None.
     """
 
-    worker: DynamoWorker
+    worker: DynamoWorker = NO_WORKER
     nodes: NodeOptions | None = None
     elsewhere: str = ""
     drain_option: str | None = None

@@ -60,7 +60,7 @@ class Server:
     image: ClassVar[str]
     neutral: ClassVar[Mapping[str, str]]
     memory: ClassVar[ServerMemory]
-    in_cluster: ClassVar[InCluster]
+    in_cluster: ClassVar[InCluster] = InCluster()
     issues: ClassVar[tuple[KnownIssue, ...]] = ()
     stages: ClassVar[tuple[Stage, ...]] = STAGES
     health: ClassVar[str] = "/health"

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from trtnemo.errors import RecipeError
 from trtnemo.findings import ordered
 from trtnemo.launch.check import check_invocation
 from trtnemo.launch.render.form import Form, Source
@@ -17,7 +18,7 @@ from trtnemo.launch.render.manifest.text import manifest_text, verbatim
 from trtnemo.launch.render.manifest.weights import weight_objects
 from trtnemo.launch.render.manifest.workload import GRACE_SECONDS, Workload, workload
 from trtnemo.launch.render.words import words_of_options
-from trtnemo.launch.servers.in_cluster import Half, WorkerStart
+from trtnemo.launch.servers.in_cluster import NO_WORKER, Half, WorkerStart
 from trtnemo.launch.servers.surface import choose_surface
 from trtnemo.recipe.cluster import Role
 
@@ -31,6 +32,8 @@ _PERIOD = 10
 def render_dynamo(source: Source) -> str:
     """Return the graph of a recipe; raises RecipeError for what a worker of Dynamo cannot be."""
     work = workload(source, halves=True)
+    if work.in_cluster.worker is NO_WORKER:
+        raise RecipeError(f"{work.start.server} has no worker of NVIDIA Dynamo", remedy="render --as kubernetes")
     work = dataclasses.replace(work, start=dataclasses.replace(work.start, files=()))
     components, objects, notes = [_frontend(work)], [], [*work.notes, *secret_notes(work), _version_note(work)]
     for half, role in _halves(work):
