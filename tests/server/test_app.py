@@ -284,7 +284,7 @@ def test_places_are_given_back_once() -> None:
     for _ in range(2):
         first.give_back()
     assert admission.taken == 1
-    with pytest.raises(BusyError, match="1 request runs or wait already"):
+    with pytest.raises(BusyError, match="1 requests run or wait already"):
         admission.take(3)
     with pytest.raises(RequestError, match="4 choices at once; this server holds 3"):
         admission.take(4)
