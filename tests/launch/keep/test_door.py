@@ -49,11 +49,13 @@ def test_a_server_behind_the_door_is_reached_with_a_key_and_counted(keep: Any, m
     refused = httpx.post(f"{url}/v1/chat/completions", json=ASK, headers=KEY)
     assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
     wait_until(lambda: answers(url, 200), 60)
+    serving = 'trtnemo_supervised_state{state="serving"} 1.0'
+    wait_until(lambda: serving in httpx.get(f"{url}/metrics", headers=KEY).text, 60)
     alone = summed_metrics(httpx.get(f"http://127.0.0.1:{metrics}/metrics").text)
     beside = httpx.get(f"{url}/metrics", headers=KEY).text
     assert alone["trtnemo_supervised_restarts_total"] == alone["trtnemo_supervised_losses_total"] == 1
     assert alone["trtnemo_supervised_start_seconds"] > 0
-    assert 'trtnemo_supervised_state{state="serving"} 1.0' in beside
+    assert "trtnemo_supervised_restarts_total 1.0" in beside
     assert "trtnemo_gateway_requests_total" in beside
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
