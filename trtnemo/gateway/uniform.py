@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 
@@ -114,13 +115,14 @@ def samples_of(text: str) -> Samples:
         for sample in family.samples:
             key = (sample.name, str(sample.labels.get("le", "")))
             value = float(sample.value)
-            found[key] = max(found.get(key, 0.0), value) if _is_share(sample.name) else found.get(key, 0.0) + value
+            found[key] = max(found.get(key, 0.0), value) if sample.name in _shares() else found.get(key, 0.0) + value
     return found
 
 
-def _is_share(name: str) -> bool:
-    """Return whether a metric is a share: of several engines the largest counts."""
-    return any(name == table.get(share) for table in _tables() for share in _SHARES)
+@functools.cache
+def _shares() -> frozenset[str]:
+    """Return the servers' own names of shares: of several engines the largest counts."""
+    return frozenset(table[share] for table in _tables() for share in _SHARES if share in table)
 
 
 def _tables() -> list[Mapping[str, str]]:

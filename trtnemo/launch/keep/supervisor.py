@@ -52,8 +52,8 @@ class Supervisor:
     ) -> None:
         self._charge, self._restarts, self._events, self._clock = charge, restarts, events, clock
         self._note, self._evidence = note, evidence
-        self._stop, self._change = threading.Event(), threading.Event()
-        self._wake = threading.Event()  # either of them
+        self._stop = threading.Event()
+        self._wake = threading.Event()  # it is to stop, or another is to take the place
         self._life: SupervisedServer | None = None
         self._next: _Trial | None = None  # what is to take the place
         self._trial: _Trial | None = None  # what has it, and is not known to be well
@@ -80,7 +80,6 @@ class Supervisor:
         if self._next is not None or self._trial is not None:
             return False
         self._next = _Trial(charge, done)
-        self._change.set()
         self._wake.set()
         return True
 
@@ -99,7 +98,6 @@ class Supervisor:
 
     def _begin_trial(self, trial: _Trial) -> None:
         self._next, self._trial = None, replace(trial, before=self._charge)
-        self._change.clear()
         if not self._stop.is_set():
             self._wake.clear()
         self._charge = trial.charge
@@ -147,7 +145,7 @@ class Supervisor:
         finally:
             self._tell_state("ending", life)
             # one that is lost is not waited for: what it runs will not end
-            is_asked = self._stop.is_set() or self._change.is_set()
+            is_asked = self._stop.is_set() or self._next is not None
             life.stop(None if is_asked else self._clock.real(LOST_SECONDS))
             self._tell_state("waiting", None)
         if not is_asked:
@@ -187,7 +185,7 @@ class Supervisor:
         watcher = self._charge.watcher()
         try:
             while not self._clock.wait(TICK, life.over):
-                if self._change.is_set():
+                if self._next is not None:
                     return life.died(Failure("ended", "another bundle takes its place"))
                 watcher.step()
                 for drift in watcher.drifts():

@@ -26,9 +26,14 @@ def option_lines(words: list[str]) -> list[str]:
     return [quoted(group) for group in option_groups(words)]
 
 
+def printable(text: str) -> str:
+    """Return text for one line of a comment or a title: what cannot be printed becomes a blank."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
 def header(recipe_name: str, invocation: Invocation) -> str:
     """Return the first lines of every rendered script: what it is, and the files that it writes or needs."""
-    title = "".join(character if character.isprintable() else " " for character in recipe_name)
+    title = printable(recipe_name)
     server = invocation.surface.title if invocation.version else invocation.server
     text = f"# {server}, from trtnemo recipe {title}\n"
     for file in invocation.files:

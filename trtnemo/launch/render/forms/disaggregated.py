@@ -13,7 +13,7 @@ from trtnemo.launch.render.form import Form, Source
 from trtnemo.launch.render.forms.command import environment_lines
 from trtnemo.launch.render.forms.docker import EVERYWHERE
 from trtnemo.launch.render.manifest.placement import gpus_of, require_whole
-from trtnemo.launch.render.shell_text import command_text, option_lines
+from trtnemo.launch.render.shell_text import command_text, option_lines, printable
 from trtnemo.launch.render.words import here, server_words
 from trtnemo.launch.servers.in_cluster import Half
 from trtnemo.launch.servers.invocation import Invocation
@@ -108,7 +108,7 @@ def _branch(name: str, lines: list[str]) -> str:
 
 
 def _usage(source: Source, workers: list[_Worker]) -> str:
-    title = "".join(character if character.isprintable() else " " for character in source.name)
+    title = printable(source.name)
     names = [worker.part for worker in workers]
     lines = [f"{source.invocation.surface.title} taken apart, from trtnemo recipe {title}"]
     lines += [f"sh disaggregated.sh {name}" for name in (*names, "front")]

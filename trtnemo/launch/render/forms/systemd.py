@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from trtnemo.errors import RecipeError
 from trtnemo.launch.render.form import Form, Source
+from trtnemo.launch.render.shell_text import printable
 from trtnemo.launch.servers.invocation import Invocation
 from trtnemo.launch.servers.registry import find_server
 from trtnemo.recipe import load_recipe
@@ -95,7 +96,7 @@ def _by_code(character: str) -> str:
 
 def _printable(text: str) -> str:
     """Return text for one line: a comment or a title, which nothing continues."""
-    return "".join(character if character.isprintable() else " " for character in text).rstrip("\\ ")
+    return printable(text).rstrip("\\ ")
 
 
 def _file_name(name: str) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from trtnemo.launch.render.shell_text import printable
+
 # Go's YAML takes `1e3` and `0o7` for numbers, PyYAML for texts, which it writes without quotes
 _LIKE_A_NUMBER = re.compile(r"^[-+.]?\d")
 
@@ -33,15 +35,11 @@ _Dumper.add_representer(str, _represent)
 def manifest_text(title: str, notes: Iterable[str], objects: Iterable[Mapping[str, Any]]) -> str:
     """Return objects one after another, under a comment that says what they are and what to know of them."""
     lines = [title, *notes]
-    comment = "".join(f"# {' '.join(_printable(line).split())}\n" for line in lines)
+    comment = "".join(f"# {' '.join(printable(line).split())}\n" for line in lines)
     documents = [
         yaml.dump(dict(item), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120) for item in objects
     ]
     return comment + "---\n".join(documents)
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def verbatim(text: str) -> str:
