@@ -11,7 +11,7 @@ import msgspec
 
 from trtnemo.errors import ServerError
 from trtnemo.files.lock import LockedError, locked
-from trtnemo.files.state_home import state_home
+from trtnemo.files.state_home import state_home, write_state
 from trtnemo.launch.keep.machine.started import Started
 
 ENDING_SECONDS = 4.0
@@ -50,10 +50,7 @@ class Member(msgspec.Struct, frozen=True):
 
     def write(self) -> None:
         """Write it down; a disk that is full leaves what stood there."""
-        path = directory() / f"{self.name}.json"
-        with suppress(OSError):
-            path.with_suffix(".new").write_bytes(msgspec.json.encode(self))
-            path.with_suffix(".new").replace(path)
+        write_state(directory() / f"{self.name}.json", msgspec.json.encode(self))
 
     def forget(self) -> None:
         """Strike it out, unless another supervisor has its name by now."""

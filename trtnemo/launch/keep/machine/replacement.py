@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from trtnemo.errors import ServerError
+from trtnemo.files.state_home import write_state
 from trtnemo.launch.keep.machine.member import Member, directory, members
 
 Outcome = Literal["replaced", "refused", "rolled back"]
@@ -56,10 +57,7 @@ def asked_for(name: str) -> Path | None:
 
 def answer(name: str, outcome: Outcome, text: str) -> None:
     """Tell who asked."""
-    with suppress(OSError):
-        path = _answer(name)
-        path.with_suffix(".new").write_bytes(msgspec.json.encode(Answer(outcome, text)))
-        path.with_suffix(".new").replace(path)
+    write_state(_answer(name), msgspec.json.encode(Answer(outcome, text)))
 
 
 def _asked(name: str) -> Path:

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import msgspec
 
-from trtnemo.files.state_home import state_home
+from trtnemo.files.state_home import state_home, write_state
 
 _KEPT = 5
 _IN_MINUTES = 150.0
@@ -53,7 +53,4 @@ class StartTimes:
     def note(self, seconds: float, stages: dict[str, float]) -> None:
         """Keep one more; a disk that is full forgets it."""
         self._starts = [*self._starts, Start(round(seconds, 1), stages)][-_KEPT:]
-        with suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._path.with_suffix(".new").write_bytes(msgspec.json.encode(self._starts))
-            self._path.with_suffix(".new").replace(self._path)
+        write_state(self._path, msgspec.json.encode(self._starts))
