@@ -3,7 +3,7 @@
 The stand-in says one event of 200 bytes every 20 ms in each stream, with the time in it. Prints the median delay of an
 event, events a second, the gateway's CPU time an event, its memory, and its memory with many idle connections.
 
-usage: python -m benchmarks.gateway [--streams 32] [--seconds 10] [--idle 5000]
+usage: python -m benchmarks.gateway [--streams 32] [--seconds 10] [--pairs 6] [--idle 5000]
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def start(port: int, connections: int) -> tuple[subprocess.Popen[str], int]:
     return process, int(line.rpartition(":")[2])
 
 
-async def run(streams: int, seconds: float, idle: int) -> None:
+async def run(streams: int, seconds: float, pairs: int, idle: int) -> None:
     """Measure and print."""
     events = int(seconds / PACE)
 
@@ -106,12 +106,17 @@ async def run(streams: int, seconds: float, idle: int) -> None:
     process, port = await asyncio.to_thread(start, upstream, idle + 100)
     try:
         await asyncio.sleep(2)  # until it is seen to be ready
-        for name in ("direct", "gateway", "direct", "gateway"):
+        delays: dict[str, list[float]] = {"direct": [], "gateway": []}
+        for name in [*delays] * pairs:
             before = cpu_seconds(process.pid)
             delay, rate, count = await measured(upstream if name == "direct" else port, streams)
+            delays[name].append(delay)
             spent = (cpu_seconds(process.pid) - before) / max(1, count) * 1e6
             more = f", {spent:.0f} us of CPU an event, {resident(process.pid)} MiB" if name == "gateway" else ""
             print(f"{name:<8} median delay {delay:.2f} ms, {rate:.0f} events/s{more}", flush=True)
+        added = [there - here for here, there in zip(delays["direct"], delays["gateway"], strict=True)]
+        print(f"added by the gateway: {statistics.median(added):.2f} ms in the middle of {pairs} pairs, "
+              f"{min(added):.2f} to {max(added):.2f} ms")  # fmt: skip
         held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(idle)]
         for _, writer in held:
             writer.write(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
@@ -129,11 +134,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--streams", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--pairs", type=int, default=6)
     parser.add_argument("--idle", type=int, default=5000)
     given = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    asyncio.run(run(given.streams, given.seconds, given.idle))
+    asyncio.run(run(given.streams, given.seconds, given.pairs, given.idle))
 
 
 if __name__ == "__main__":

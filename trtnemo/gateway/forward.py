@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 
 import httpx
 from starlette.requests import ClientDisconnect, Request
@@ -144,9 +144,10 @@ class Forward:
         usage = UsageReader() if self._options.tokens_per_minute is not None else None
         left_out = _HOP if repair is None else _HOP | {b"content-length"}
         await sender.start(answer.status_code, _passed(answer.headers.raw, left_out), is_stream=is_stream)
-        silence = self._options.silence_seconds
+        # httpx reads this when the body begins; a timer of our own for each piece cost a fifth of an event's time
+        answer.request.extensions["timeout"]["read"] = self._options.silence_seconds
         try:
-            async for piece in _within(answer.aiter_raw(), silence):
+            async for piece in answer.aiter_raw():
                 await sender.body(piece if repair is None else repair.feed(piece))
                 if usage is not None:
                     usage.feed(piece)
@@ -154,7 +155,7 @@ class Forward:
                     self._pool.saw_token(upstream)
             if repair is not None:
                 await sender.body(repair.rest())
-        except (httpx.HTTPError, asyncio.TimeoutError) as error:
+        except httpx.HTTPError as error:
             upstream.eject(f"an answer was not ended ({type(error).__name__})")
             self._metrics.stream_failures.inc()
             await sender.fail(502, "the server was lost amid its answer", "upstream_lost")
@@ -214,15 +215,6 @@ async def _answer(send: Send, status: int, reason: str, code: str, again: int | 
     headers += [(b"retry-after", str(again).encode())] if again is not None else []
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-async def _within(pieces: AsyncIterator[bytes], seconds: float) -> AsyncIterator[bytes]:
-    """Yield pieces; raises asyncio.TimeoutError where the next one takes longer."""
-    while True:
-        try:
-            yield await asyncio.wait_for(pieces.__anext__(), seconds)
-        except StopAsyncIteration:
-            return
 
 
 async def _left(receive: Receive) -> None:
