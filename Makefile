@@ -12,7 +12,7 @@ TESTS := $(BIN)/python -m pytest -n 2 --dist worksteal
 PATIENT := -o faulthandler_timeout=660
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo engine serve clients pages sizes test test-slow test-long test-optimized test-parsers test-dynamo lint format measure gpu-table bench bench-gate sanitize clean
+.PHONY: help demo engine serve clients pages sizes test test-slow test-long test-optimized test-parsers test-dynamo lint format measure gpu-table cubins bench bench-gate sanitize clean
 
 help:  ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ measure: $(VENV)/.installed-dev  ## print the numbers of docs/measurements.md
 gpu-table: $(VENV)/.installed-dev  ## compile the released models' plans at full width, without a GPU, and print the tables of docs/gpu.md
 	$(BIN)/python scripts/gpu_table.py
 
+cubins: $(VENV)/.installed-dev  ## compile all CUDA kernels of the released models for all targets, without a GPU, and print the tables of docs/cuda.md
+	$(BIN)/python -m scripts.cubins
+
 bench: $(VENV)/.installed-dev  ## measure the CPU runtime beside llama.cpp, which is built first (8 minutes, once)
 	$(BIN)/python -m benchmarks.run $(BENCH)
 
@@ -108,5 +111,5 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml CMakeLists.txt constraints
 
 # not after .installed, or everything would be compiled twice
 $(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml CMakeLists.txt constraints.txt $(SOURCES)
-	$(PIP) -e '.[torch,tensorrt,modelopt,eval,train,bench,dev]'
+	$(PIP) -e '.[torch,tensorrt,cuda,modelopt,eval,train,bench,dev]'
 	touch $(VENV)/.installed $@

@@ -8,17 +8,26 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.backends.executors import make_executor, make_interpreted, make_native
+from tests.support.backends.executors import make_cuda, make_executor, make_interpreted, make_native
 from trtnemo.backends import DraftToken, make_batch
 from trtnemo.errors import StepError
 
 TOKENS = np.random.default_rng(0).integers(0, 4096, 200).tolist()
 
 
-MAKERS: dict[str, Callable[..., Any]] = {"torch": make_executor, "cpu": make_native, "tensorrt": make_interpreted}
+MAKERS: dict[str, Callable[..., Any]] = {
+    "torch": make_executor,
+    "cpu": make_native,
+    "tensorrt": make_interpreted,
+    "cuda": make_cuda,
+}
 
 
-@pytest.fixture(params=MAKERS)
+# interpreted kernels take minutes for each of these; tests/backends/cuda has a scenario that runs every time
+RUNTIMES = [pytest.param(name, marks=pytest.mark.long if name == "cuda" else ()) for name in MAKERS]
+
+
+@pytest.fixture(params=RUNTIMES)
 def executor(request: Any, make_checkpoint: Any) -> Any:
     return MAKERS[request.param](make_checkpoint("mixed"))
 

@@ -19,9 +19,8 @@ from trtnemo.graph import Graph
 from trtnemo.plan.deployment import Deployment, checked_deployment
 from trtnemo.plan.network import Network
 from trtnemo.plan.server_memory import ServerMemory
-from trtnemo.recipe import CpuRecipe, TensorrtRecipe
+from trtnemo.recipe import OwnRecipe
 
-OwnRecipe = CpuRecipe | TensorrtRecipe
 Layout = Literal["hub-v1", "cpu-v1"]
 HUB: Literal["hub-v1"] = "hub-v1"
 # called with (what is being done, bytes done, bytes in all; 0 where that is not known)
@@ -46,11 +45,13 @@ class OwnRuntime(Generic[Recipe]):
     """One of our own runtimes. Class attributes are its facts.
 
     cache_types: what `kv_cache.dtype` may ask for. cache_refusals: why it may not ask for others, where that is known.
+    interprets: whether what runs on its device can be computed on a CPU instead, slowly (`--interpret`).
     """
 
     cache_types: ClassVar[tuple[str, ...]]
     cache_refusals: ClassVar[Mapping[str, str]] = {}
     memory: ClassVar[ServerMemory]
+    interprets: ClassVar[bool] = False
 
     def check(self, recipe: Recipe) -> list[str]:
         """Return what was checked before a build, a sentence each; raises RecipeError or MachineError.

@@ -21,6 +21,8 @@ from trtnemo.backends.tensorrt.run import TensorrtExecutor
 from trtnemo.backends.tensorrt.run.interpreted import InterpretedPlans
 from trtnemo.backends.torch import TorchExecutor, load_weights
 from trtnemo.checkpoint import Checkpoint
+from trtnemo.kernels.family import Family
+from trtnemo.kernels.mode import interpret_kernels
 from trtnemo.network import NemotronH
 from trtnemo.network.context import ComputeMode
 from trtnemo.runtime.load_tensorrt import assemble
@@ -60,6 +62,25 @@ def make_native(
     with tempfile.TemporaryDirectory() as packed:  # the file stays mapped when its name is gone
         index = pack_weights(checkpoint, [graph for graph in (target, head) if graph], Path(packed), lambda *_: None)
         return CpuExecutor(Path(packed), index, target, head, budget, chosen)
+
+
+def make_cuda(
+    directory: Path, slots: int = 8, max_seq_len: int = 4096, mtp: bool = True, family: Family = "mma"
+) -> Any:
+    """Return an executor over interpreted kernels."""
+    interpret_kernels()
+    from trtnemo.backends.cuda.make import make_executor as make
+    from trtnemo.backends.cuda.request import Limits
+    from trtnemo.backends.cuda.weights import load_weights as load
+    from trtnemo.kernels.launch import Launcher
+
+    checkpoint = Checkpoint.open(directory)
+    model = NemotronH.from_checkpoint(checkpoint)
+    graphs = [model.record_target(), *([model.record_mtp()] if mtp and checkpoint.config.has_mtp else [])]
+    device = torch.device("cpu")
+    limits = Limits(slots=slots, max_seq_len=max_seq_len, max_num_tokens=2048, draft_tokens=6, cache="bfloat16")
+    budget = Budget(slots, max_seq_len, 2048, 6, checkpoint.config.vocab_size)
+    return make(graphs, load(checkpoint, graphs, family, device), Launcher(device, family), limits, budget)
 
 
 def make_interpreted(

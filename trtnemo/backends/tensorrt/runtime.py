@@ -27,6 +27,7 @@ class TensorrtRuntime(OwnRuntime[TensorrtRecipe]):
     # KVCacheUpdate of TensorRT 11 and TensorRT for RTX 1.7 takes float, half and bfloat16
     cache_refusals = {"fp8": "TensorRT updates no FP8 cache in place"}  # noqa: RUF012 - a ClassVar of the protocol
     memory = NATIVE_DEVICE
+    interprets = True
 
     def check(self, recipe: TensorrtRecipe) -> list[str]:
         """Return what was checked of builder, device, formats and memory; raises RecipeError or MachineError."""

@@ -1,0 +1,1 @@
+"""The kernels of latent_moe in Triton."""

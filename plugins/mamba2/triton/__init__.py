@@ -1,0 +1,1 @@
+"""The kernels of mamba2 in Triton."""

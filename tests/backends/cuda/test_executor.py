@@ -1,0 +1,84 @@
+"""The executor over interpreted kernels, beside torch: prompts beside decoding, verification, drafts, snapshots."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support.backends.executors import make_cuda, make_executor
+from trtnemo.backends import DraftToken, make_batch
+from trtnemo.errors import EngineError, StepError
+
+IDS = np.random.default_rng(0).integers(3, 4000, 100).tolist()
+
+
+class Both:
+    """One step on both executors; what they say must agree."""
+
+    def __init__(self, directory: Any, family: Any) -> None:
+        self.made = make_cuda(directory, slots=3, max_seq_len=128, family=family)
+        self.torch = make_executor(directory, slots=3, max_seq_len=128)
+
+    def step(self, *parts: Any, rows: Any = None) -> None:
+        batch = make_batch(list(parts), logit_rows=rows)
+        self.compare(self.made.forward(batch).logits, self.torch.forward(batch).logits)
+
+    def draft(self, *tokens: Any) -> None:
+        drafts = [DraftToken(slot, token) for slot, token in tokens]
+        self.compare(self.made.draft(drafts), self.torch.draft(drafts))
+
+    def commit(self, slot: int, accepted: int) -> None:
+        for executor in (self.made, self.torch):
+            executor.commit(slot, accepted)
+
+    def copy(self, slot: int, to: int) -> None:
+        for executor in (self.made, self.torch):
+            executor.restore(to, executor.snapshot(slot))
+
+    @staticmethod
+    def compare(made: Any, expected: Any) -> None:
+        assert np.abs(made - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize(
+    ("precision", "family"), [("mixed", "wgmma"), pytest.param("bf16", "mma", marks=pytest.mark.slow)]
+)
+def test_a_life_of_two_sequences_is_as_in_torch(make_checkpoint: Any, precision: Any, family: Any) -> None:
+    both = Both(make_checkpoint(precision), family)
+    both.step((0, 0, IDS[:20], False), (1, 0, IDS[20:23], False), rows=[19, 22])
+    both.step((0, 20, IDS[30:34], True), (1, 3, IDS[40:41], False))
+    both.commit(0, 2)
+    both.draft((0, IDS[50]), (1, IDS[51]))
+    both.draft((0, IDS[52]))
+    both.step((0, 22, IDS[53:56], True))
+    both.commit(0, 0)
+    both.step((0, 22, IDS[56:58], True))
+    both.commit(0, 1)
+    both.copy(0, to=2)  # with a token that its state does not hold yet
+    both.step((2, 23, IDS[60:70], False), rows=[9])
+
+
+def test_a_sequence_of_many_tokens_that_follow_a_verification_is_as_in_torch(make_checkpoint: Any) -> None:
+    both = Both(make_checkpoint("nvfp4"), "mma")
+    both.step((0, 0, IDS[:3], True), rows=[2])
+    both.commit(0, 2)
+    both.step((0, 2, IDS[10:30], False), rows=[19])
+
+
+def test_numbers_that_are_none_drop_the_sequences_of_the_step(make_checkpoint: Any) -> None:
+    executor = make_cuda(make_checkpoint("bf16"), slots=2, max_seq_len=64, mtp=False)
+    executor.forward(make_batch([(0, 0, IDS[:2], False)]))
+    next(state for state in executor.states.values() if hasattr(state, "ssm_state")).ssm_state[0].fill_(float("nan"))
+    with pytest.raises(EngineError, match="no numbers"):
+        executor.forward(make_batch([(0, 2, IDS[2:3], False)]))
+    with pytest.raises(StepError, match="at 0"):
+        executor.forward(make_batch([(0, 2, IDS[2:3], False)]))
+    executor.forward(make_batch([(0, 0, IDS[:2], False)]))  # what the slot held is not read again
+
+
+def test_a_commit_without_tokens_under_verification_is_refused(make_checkpoint: Any) -> None:
+    executor = make_cuda(make_checkpoint("bf16"), slots=1, max_seq_len=64, mtp=False)
+    with pytest.raises(StepError, match="under verification"):
+        executor.commit(0, 1)

@@ -1,0 +1,93 @@
+"""Ops on a GPU: the table that the executor runs a graph by; a plugin's `cuda.py` adds its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from trtnemo.backends.cuda.attention import Reach
+from trtnemo.backends.cuda.product import Rider
+from trtnemo.backends.cuda.values import Product, Value
+from trtnemo.backends.cuda.weights import Weights
+from trtnemo.backends.op_table import OpTable
+from trtnemo.graph import Node
+from trtnemo.kernels.launch import Launcher
+
+
+@dataclass(frozen=True)
+class Room:
+    """What states are allocated for.
+
+    slots: one more than the budget's, for padding; ring: inputs kept of each sequence, a power of two; dtypes: of
+    recurrent states, of caches, and of what lies between kernels.
+    """
+
+    slots: int
+    tokens: int
+    ring: int
+    device: torch.device
+    state_dtype: torch.dtype
+    cache_dtype: torch.dtype
+    dtype: torch.dtype
+
+
+class State(Protocol):
+    """The memory of one op for all slots."""
+
+    def copy(self, slot: int, length: int) -> tuple[Tensor, ...]:
+        """Return a copy of a slot's, after `length` tokens."""
+        ...
+
+    def put(self, slot: int, parts: tuple[Tensor, ...], length: int) -> None:
+        """Give a slot what was copied."""
+        ...
+
+
+@dataclass
+class Step:
+    """What ops read besides their inputs.
+
+    few, many: segments of few and of many tokens (`kernels/segments.py`); uses: how many nodes read a value;
+    riders: what may run beside a product that does not wait for it.
+    """
+
+    launch: Launcher
+    weights: Weights
+    room: Room
+    states: Mapping[str, State]
+    few: Tensor
+    many: Tensor
+    reaches: tuple[Reach, Reach]
+    uses: Mapping[str, int]
+    graph: str
+    merged: dict[str, Product] = field(default_factory=dict)
+    riders: list[Rider] = field(default_factory=list)
+
+
+OpFunction = Callable[[Any, Node, Step, list[Value]], Value]
+
+
+@dataclass(frozen=True)
+class CudaForm:
+    """How an op runs; the state that it keeps; how its state takes accepted tokens in before a copy."""
+
+    run: OpFunction
+    state: Callable[[Any, Room], State] | None = None
+    fold: Callable[[Any, Node, Step], None] | None = None
+
+
+FORMS: OpTable[CudaForm] = OpTable("CUDA", "cuda")
+
+
+def register(
+    kind: str,
+    run: OpFunction,
+    state: Callable[[Any, Room], State] | None = None,
+    fold: Callable[[Any, Node, Step], None] | None = None,
+) -> None:
+    """Add the form of an op; raises ValueError where the kind has one."""
+    FORMS.register(kind, CudaForm(run, state, fold))

@@ -1,0 +1,36 @@
+"""An executor for a device: where its tensors lie, how long its rings are, what its numbers are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from trtnemo.backends.cuda.executor import CudaExecutor
+from trtnemo.backends.cuda.forms import Room
+from trtnemo.backends.cuda.request import Limits
+from trtnemo.backends.cuda.weights import Weights
+from trtnemo.backends.executor import Budget
+from trtnemo.graph import Graph
+from trtnemo.kernels.launch import Launcher
+
+_HISTORY = 16  # tokens before a step that convolutions read, and what a short segment brings beside its drafts
+_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+
+
+def make_executor(
+    graphs: Sequence[Graph], weights: Weights, launch: Launcher, limits: Limits, budget: Budget
+) -> CudaExecutor:
+    """Return an executor with all its states allocated; in the interpreter everything is float32."""
+    interpreted = launch.device.type == "cpu"
+    cache = "float32" if interpreted else limits.cache
+    room = Room(
+        slots=limits.slots,
+        tokens=limits.max_seq_len,
+        ring=1 << (_HISTORY + 2 * limits.draft_tokens - 1).bit_length(),
+        device=launch.device,
+        state_dtype=torch.float32,
+        cache_dtype=_DTYPES[cache],
+        dtype=torch.float32 if interpreted else torch.bfloat16,
+    )
+    return CudaExecutor(graphs[0], graphs[1] if graphs[1:] else None, weights, budget, launch, room)

@@ -1,0 +1,32 @@
+"""What is compiled ahead: graphs, limits and a device, as one process tells another."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+CacheType = Literal["bfloat16", "float16", "float32"]
+
+
+class Limits(BaseModel):
+    """What an executor is made for: sequences, tokens of one, drafts, and the caches' element type."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    slots: int
+    max_seq_len: int
+    max_num_tokens: int
+    draft_tokens: int
+    cache: CacheType
+
+
+class CompileRequest(BaseModel):
+    """graphs: as in graph.json, the target first; directory: where Triton keeps what it compiled."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    graphs: list[dict[str, Any]]
+    limits: Limits
+    capability: tuple[int, int]
+    directory: str

@@ -1,0 +1,118 @@
+"""What the CUDA runtime honours of a recipe, and its kernels."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from trtnemo.backends.cuda.compile import compile_kernels
+from trtnemo.backends.cuda.kernel_index import KERNEL_INDEX, KERNELS
+from trtnemo.backends.cuda.request import CacheType, CompileRequest, Limits
+from trtnemo.backends.runtime import Graphs, OwnRuntime, Prepared, Progress
+from trtnemo.checkpoint import Checkpoint
+from trtnemo.errors import RecipeError
+from trtnemo.kernels.family import LEAST_CAPABILITY
+from trtnemo.plan.hardware import catalogue_names, find_device, recipe_device
+from trtnemo.plan.network import find_network
+from trtnemo.plan.plan import judge_deployment
+from trtnemo.plan.server_memory import NATIVE_DEVICE
+from trtnemo.recipe import CudaRecipe
+
+_KEY = "hardware.compute_capability"
+
+
+class CudaRuntime(OwnRuntime[CudaRecipe]):
+    """Our CUDA runtime: Triton kernels over torch tensors, on one GPU."""
+
+    cache_types = ("auto", "bfloat16", "float16", "float32")
+    cache_refusals = {"fp8": "its attention reads no FP8 yet"}  # noqa: RUF012 - a ClassVar of the protocol
+    memory = NATIVE_DEVICE
+    interprets = True
+
+    def check(self, recipe: CudaRecipe) -> list[str]:
+        """Return what was checked of device and memory; raises RecipeError or MachineError."""
+        capability = read_capability(recipe)
+        if recipe.hardware.count > 1:
+            raise RecipeError(
+                f"'hardware.count' is {recipe.hardware.count}: our CUDA runtime uses one device", remedy="Set it to 1"
+            )
+        network = find_network(recipe.checkpoint, recipe.revision)
+        named = recipe_device(recipe.hardware)
+        verdict = judge_deployment(network, self.deployment(recipe, network), named)
+        if verdict.kind != "fits":  # every slot is allocated whole when the engine is loaded
+            raise RecipeError(verdict.sentence, where="hardware", remedy="`trtnemo plan --recipe` shows what would fit")
+        text = f"{capability[0]}.{capability[1]}"
+        checked = [f"kernels are compiled for compute capability {text}", verdict.sentence]
+        if named.name in catalogue_names() and (has := find_device(named.name).compute_capability) != text:
+            checked.append(f"note: {named.title} has {has or 'none'}, these kernels run on {text} only")
+        return checked
+
+    def element_types(self, recipe: CudaRecipe) -> dict[str, Any]:
+        """Return a deployment's types."""
+        return {"kv_dtype": cache_type(recipe), "ssm_dtype": "float32"}
+
+    @contextmanager
+    def prepared(
+        self, recipe: CudaRecipe, checkpoint: Checkpoint, graphs: Graphs, output: Path, progress: Progress
+    ) -> Iterator[Prepared]:
+        """Yield the compiled kernels, which are placed into the engine with their index."""
+        if not recipe.cuda.compile_ahead:
+            yield Prepared()
+            return
+        wanted = [graphs["target"], graphs["mtp"] if recipe.speculation.draft_tokens else None]
+        recorded = [graph.to_json() for graph in wanted if graph is not None]
+        with tempfile.TemporaryDirectory() as kept:
+            request = CompileRequest(
+                graphs=recorded, limits=limits_of(recipe), capability=read_capability(recipe), directory=kept
+            )
+            index = compile_kernels(request, lambda line: progress(f"compiling kernels: {line}", 0, 0))
+
+            def place(staging: Path) -> None:
+                shutil.copytree(kept, staging / KERNELS / "triton")
+                (staging / KERNEL_INDEX).write_text(index.model_dump_json(indent=1), encoding="utf-8")
+
+            yield Prepared(place, {"triton": index.triton})
+
+
+def read_capability(recipe: CudaRecipe) -> tuple[int, int]:
+    """Return the recipe's compute capability; raises RecipeError where it names none, or one without kernels."""
+    text = recipe.hardware.compute_capability
+    if text is None and recipe.hardware.name in catalogue_names():
+        text = find_device(recipe.hardware.name).compute_capability
+    if text is None:
+        raise RecipeError(f"'{_KEY}' must say which device kernels are compiled for", remedy=f"--set {_KEY}=9.0")
+    major, _, minor = text.partition(".")
+    found = (int(major), int(minor))
+    if found < LEAST_CAPABILITY:
+        raise RecipeError(
+            f"compute capability {text} has no bfloat16 products, which our kernels need",
+            where=_KEY,
+            remedy="Take a device of 8.0 or later",
+        )
+    return found
+
+
+def cache_type(recipe: CudaRecipe) -> CacheType:
+    """Return the caches' element type."""
+    dtype = recipe.kv_cache.dtype
+    found: CacheType = "bfloat16" if dtype == "auto" else dtype  # type: ignore[assignment]
+    return found
+
+
+def limits_of(recipe: CudaRecipe) -> Limits:
+    """Return what an executor of a recipe is made for."""
+    limits = recipe.limits
+    return Limits(
+        slots=limits.max_batch_size,
+        max_seq_len=limits.max_seq_len,
+        max_num_tokens=max(limits.max_num_tokens, limits.max_batch_size),
+        draft_tokens=recipe.speculation.draft_tokens,
+        cache=cache_type(recipe),
+    )
+
+
+RUNTIME = CudaRuntime()

@@ -1,0 +1,65 @@
+"""How kernels are launched: on a device, in the interpreter, or only compiled and counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trtnemo.kernels.family import Family
+
+Grid = tuple[int, ...]
+
+
+@dataclass
+class Launcher:
+    """Launches kernels on a device and counts them, by the kernel's name.
+
+    On torch's device `meta`, kernels are compiled and counted, and nothing runs: `kernels` collects what was compiled.
+    """
+
+    device: torch.device
+    family: Family
+    counts: dict[str, int] = field(default_factory=dict)
+    kernels: dict[str, Any] = field(default_factory=dict)
+    _parts: Tensor = field(default_factory=lambda: torch.empty(0))
+    _lock: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int32))
+    _locks: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int32))
+
+    @property
+    def is_wgmma(self) -> bool:
+        """Whether weights lie as Hopper's matrix instructions take them."""
+        return self.family == "wgmma"
+
+    def __call__(self, kernel: Any, grid: Grid, *args: Any, **options: Any) -> None:
+        """Launch a kernel over a grid; a grid with a zero launches nothing."""
+        if 0 in grid:
+            return
+        name = kernel.fn.__name__
+        self.counts[name] = self.counts.get(name, 0) + 1
+        if self.device.type == "meta":
+            compiled = kernel.warmup(*args, grid=grid, **options)
+            self.kernels[compiled.hash] = compiled
+        else:
+            kernel[grid](*args, **options)
+
+    def split_room(self, cells: int, floats: int) -> tuple[Tensor, Tensor]:
+        """Return room for the parts of split sums, `floats` a cell, and a lock a cell, which kernels leave at zero."""
+        if self._parts.numel() < cells * floats:
+            self._parts = torch.empty(cells * floats, device=self.device)
+        if self._locks.numel() < cells:
+            self._locks = torch.zeros(cells, dtype=torch.int32, device=self.device)
+        return self._parts, self._locks
+
+    def lock(self) -> Tensor:
+        """Return a counter for the programs of one kernel, which they leave at zero."""
+        if not self._lock.numel():
+            self._lock = torch.zeros(1, dtype=torch.int32, device=self.device)
+        return self._lock
+
+    @property
+    def total(self) -> int:
+        """Launches so far."""
+        return sum(self.counts.values())
