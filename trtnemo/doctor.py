@@ -14,6 +14,7 @@ from trtnemo.trt.library import MODULES
 
 _PACKAGES = {
     "torch": "torch",
+    "triton": "triton",
     "modelopt": "nvidia-modelopt",
     "tensorrt": "tensorrt",
     "tensorrt_rtx_bindings": "tensorrt_rtx_cu13_bindings",
@@ -61,10 +62,13 @@ def proof_levels() -> list[ProofLevel]:
         ProofLevel(
             "interpreted",
             "the network's numbers (target graph) against transformers, in float32; every kind of layer of "
-            "the TensorRT networks alone, and their blocks against the torch lowering, at small width",
+            "the TensorRT networks alone, and their blocks against the torch lowering, at small width; every CUDA "
+            "kernel in numpy, and whole steps of them, behind the OpenAI API",
         ),
         ProofLevel(
-            "compiled", "TensorRT plans for compute capability 8.x and 12.x: deserialized and timed nowhere yet"
+            "compiled",
+            "TensorRT plans for compute capability 8.x and 12.x: deserialized and timed nowhere yet; CUDA kernels "
+            "for 8.0 to 12.1 at full width: launched nowhere yet",
         ),
         ProofLevel("parsed", "; ".join(f"{server.dialect.title}: {server.proof}" for server in all_servers().values())),
         ProofLevel("never run", "anything on a GPU; the external servers themselves; manifests in a cluster"),
@@ -76,6 +80,8 @@ def _verdict(name: str, recipe: AnyRecipe) -> RecipeVerdict:
         return RecipeVerdict(name, recipe.runtime, "yes, a bundle", _external_verdict(recipe))
     if recipe.runtime == "tensorrt":
         return RecipeVerdict(name, recipe.runtime, *_tensorrt_verdict(recipe))
+    if recipe.runtime == "cuda":
+        return RecipeVerdict(name, recipe.runtime, *_cuda_verdict(recipe))
     return RecipeVerdict(name, recipe.runtime, "yes", _cpu_verdict())
 
 
@@ -96,6 +102,15 @@ def _tensorrt_verdict(recipe: AnyRecipe) -> tuple[str, str]:
     if len(find_devices()) < recipe.hardware.count:
         return build, f"interpreted only (--interpret): it needs {recipe.hardware.name}, this machine has no GPU"
     return build, "perhaps: a device is there; no GPU has run these plans yet"
+
+
+def _cuda_verdict(recipe: AnyRecipe) -> tuple[str, str]:
+    """Return whether kernels can be compiled here, and whether they can run."""
+    missing = [name for name in ("torch", "triton") if importlib.util.find_spec(name) is None]
+    build = "yes" if not missing else f"no: {' and '.join(missing)} not installed (pip install 'trtnemo[cuda]')"
+    if len(find_devices()) < recipe.hardware.count:
+        return build, f"interpreted only (--interpret): it needs {recipe.hardware.name}, this machine has no GPU"
+    return build, "perhaps: a device is there; no GPU has run these kernels yet"
 
 
 def _external_verdict(recipe: AnyRecipe) -> str:

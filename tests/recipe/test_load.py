@@ -72,7 +72,11 @@ speculative_config:
 
 @pytest.mark.parametrize("runtime", sorted(RECIPE_TYPES))
 def test_every_runtime_takes_the_shared_fields_and_its_own_section(runtime: Any) -> None:
-    sections: dict[str, dict[str, Any]] = {"cpu": {"threads": 2}, "tensorrt": {"flavor": "rtx"}}
+    sections: dict[str, dict[str, Any]] = {
+        "cpu": {"threads": 2},
+        "tensorrt": {"flavor": "rtx"},
+        "cuda": {"compile_ahead": False},
+    }
     section = sections.get(runtime, {"args": {"any-key": [1, "x"]}})
     text = yaml.safe_dump({"runtime": runtime, "limits": {"max_batch_size": 3}, runtime: section})
     recipe = validate(parse(text, "x"))

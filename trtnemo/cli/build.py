@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trtnemo.cli.options import default_engine, json_option, print_json, set_option
+from trtnemo.cli.options import default_engine, json_option, print_json, require_interpreted, set_option
+from trtnemo.cli.views.cuda_kernels import print_kernels, read_kernel_index
 from trtnemo.cli.views.progress import byte_progress
 from trtnemo.cli.views.tensorrt_plans import comparison_json, print_comparison, print_plans
-from trtnemo.errors import EngineError, UsageError
+from trtnemo.errors import EngineError
 
 if TYPE_CHECKING:
     from trtnemo.backends.tensorrt.lower.index import PlanIndex
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 @click.option(
     "--interpret",
     is_flag=True,
-    help="Then run the TensorRT networks layer by layer on the CPU and compare with torch: seconds for `tiny`, "
-    "minutes for a hundred megabytes. Exits 5 where they differ.",
+    help="Then compute on the CPU what was made for a device (TensorRT networks layer by layer, CUDA kernels in "
+    "numpy) and compare it with torch: seconds to minutes for `tiny`. Exits 5 where they differ.",
 )
 @set_option
 @json_option
@@ -45,17 +46,17 @@ def build(
 ) -> None:
     """Build the engine of a recipe.
 
-    For our own runtimes that is a directory of weights, graph and (tensorrt) serialized plans, which need no GPU to
-    compile; for trtllm, vLLM and SGLang a sealed bundle: audited checkpoint reference, rendered files, command and
-    environment. The recipe and the checkpoint are checked first. The engine is written atomically; plans that an
-    interrupted build had finished are reused.
+    For our own runtimes that is a directory of weights, graph and (tensorrt) serialized plans or (cuda) kernels, which
+    need no GPU to compile; for trtllm, vLLM and SGLang a sealed bundle: audited checkpoint reference, rendered files,
+    command and environment. The recipe and the checkpoint are checked first. The engine is written atomically; plans
+    that an interrupted build had finished are reused.
     """
     from trtnemo.launch.build import build_from_recipe
 
     started = time.monotonic()
     directory = output or default_engine(recipe)
     if interpret:
-        _require_plans(recipe, settings)
+        _require_interpreted(recipe, settings)
     with byte_progress() as progress:
         manifest = build_from_recipe(
             recipe, directory, settings=settings, checkpoint=checkpoint, force=force, progress=progress
@@ -69,10 +70,15 @@ def build(
     plans = _read_plans(directory, manifest)
     if plans is not None:
         report["plans"] = plans.summary()
+    kernels = read_kernel_index(directory)
+    if kernels is not None:
+        report["kernels"] = kernels.summary()
     if not as_json:
         click.echo(f"Built {directory} in {seconds:.1f} s {_summary(manifest)}")
         if plans is not None:
             print_plans(plans)
+        if kernels is not None:
+            print_kernels(kernels)
     passed = True
     if interpret:
         comparison = _interpret(directory)
@@ -103,12 +109,10 @@ def _interpret(directory: Path) -> Comparison:
         return compare(Engine.open(directory))
 
 
-def _require_plans(recipe: str, settings: tuple[str, ...]) -> None:
+def _require_interpreted(recipe: str, settings: tuple[str, ...]) -> None:
     from trtnemo.recipe import load_recipe
 
-    runtime = load_recipe(recipe, settings).runtime
-    if runtime != "tensorrt":
-        raise UsageError(f"--interpret is for TensorRT plans; runtime '{runtime}' has none")
+    require_interpreted(load_recipe(recipe, settings).runtime)
 
 
 def _summary(manifest: AnyManifest) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trtnemo.cli.options import json_option, print_json
+from trtnemo.cli.views.cuda_kernels import print_kernels, read_kernel_index
 from trtnemo.cli.views.tensorrt_plans import print_plans
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ def inspect(context: click.Context, engine: Path, verify: bool, as_json: bool) -
     plans = _read_plans(engine) if manifest.runtime == "tensorrt" and not problems else None
     if plans is not None:
         summary["plans"] = plans.summary()
+    kernels = None if problems else read_kernel_index(engine)
+    if kernels is not None:
+        summary["kernels"] = kernels.summary()
     if not isinstance(manifest, Manifest):
         summary |= manifest.model_dump(include=set(_BUNDLE_KEYS))
     if as_json:
@@ -64,6 +68,8 @@ def inspect(context: click.Context, engine: Path, verify: bool, as_json: bool) -
         _print(summary)
         if plans is not None:
             _print_tensors(plans)
+        if kernels is not None:
+            print_kernels(kernels)
     else:
         _print_bundle(summary)
     if problems:

@@ -51,6 +51,15 @@ def place_options(function: Function) -> Function:
     return function
 
 
+def require_interpreted(runtime: str) -> None:
+    """Raise UsageError where a runtime has nothing that `--interpret` computes."""
+    from trtnemo.backends.runtime import find_runtime
+    from trtnemo.recipe.runtimes import OWN_RUNTIMES
+
+    if runtime not in OWN_RUNTIMES or not find_runtime(runtime).interprets:
+        raise UsageError(f"--interpret is for what our own runtimes make for a GPU; '{runtime}' makes nothing such")
+
+
 def print_json(value: Any) -> None:
     """Print a JSON value."""
     # a lone surrogate, which no encoding takes, becomes the escape that JSON has for it

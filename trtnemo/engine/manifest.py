@@ -83,7 +83,7 @@ class SealedManifest(BaseModel):
 class Manifest(SealedManifest):
     """The manifest of an engine that one of our own runtimes serves."""
 
-    runtime: Literal["cpu", "tensorrt"]
+    runtime: Literal["cpu", "tensorrt", "cuda"]
     layout: Literal["hub-v1", "cpu-v1"]
     checkpoint: CheckpointRecord
 

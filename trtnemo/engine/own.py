@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from trtnemo.backends.runtime import OwnRecipe, find_runtime
+from trtnemo.backends.runtime import find_runtime
 from trtnemo.errors import MachineError, RecipeError
-from trtnemo.recipe import AnyRecipe, CpuRecipe, TensorrtRecipe
+from trtnemo.recipe import AnyRecipe, OwnRecipe
 
 
 def require_own(recipe: AnyRecipe) -> OwnRecipe:
     """Return the recipe if one of our own runtimes honours every field; raises MachineError or RecipeError."""
-    if not isinstance(recipe, CpuRecipe | TensorrtRecipe):
+    if not isinstance(recipe, OwnRecipe):
         raise MachineError(
             f"this version builds no engine for runtime '{recipe.runtime}'",
             remedy="`trtnemo doctor` lists what works here",

@@ -15,12 +15,12 @@ from trtnemo.plan.server_memory import Reservation, StateBytes
 from trtnemo.plan.verdict import Verdict, judge
 from trtnemo.plan.weights import WeightBytes, replicated_bytes, weight_bytes
 from trtnemo.plan.workspace import WorkspaceBytes
+from trtnemo.recipe.runtimes import OWN_RUNTIMES
 
 _FRONTIER = tuple(1 << power for power in range(13))
 _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _CHUNKS = (256, 1024, 4096, 16384)
 _CONTEXT = 8192
-_OURS = ("cpu", "tensorrt")
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def judge_deployment(network: Network, deployment: Deployment, device: DeviceMem
 
 def _require_decodable(network: Network, deployment: Deployment) -> None:
     """Raise CheckpointError where our own runtime is asked to run what it does not decode."""
-    reason = network.quantization.undecodable if deployment.server in _OURS else None
+    reason = network.quantization.undecodable if deployment.server in OWN_RUNTIMES else None
     if reason is not None:
         raise CheckpointError(reason, where=network.name, remedy="Plan it for a server that reads it")
 

@@ -4,7 +4,9 @@ from trtnemo.recipe.load import load_recipe, validate
 from trtnemo.recipe.runtimes import (
     AnyRecipe,
     CpuRecipe,
+    CudaRecipe,
     ExternalRecipe,
+    OwnRecipe,
     TensorrtRecipe,
     json_schema,
 )
@@ -13,7 +15,9 @@ from trtnemo.recipe.source import shipped_names
 __all__ = [
     "AnyRecipe",
     "CpuRecipe",
+    "CudaRecipe",
     "ExternalRecipe",
+    "OwnRecipe",
     "TensorrtRecipe",
     "json_schema",
     "load_recipe",

@@ -70,6 +70,14 @@ class TensorrtSection(RecipePart):
     prefill_rows: PositiveInt = Field(512, description="prompt tokens in one run of a plan")
 
 
+class CudaSection(RecipePart):
+    """Options of our own CUDA runtime."""
+
+    compile_ahead: bool = Field(
+        True, description="compile kernels into the engine; false leaves it to the machine with the device"
+    )
+
+
 class OwnParsers(RecipePart):
     """The output parsers of our own server, under the names that other servers give the same ones."""
 
@@ -116,6 +124,16 @@ class TensorrtRecipe(SharedFields):
     tensorrt: TensorrtSection = Field(default_factory=TensorrtSection)
 
 
+class CudaRecipe(SharedFields):
+    """Serve from our own kernels on an NVIDIA GPU."""
+
+    runtime: Literal["cuda"]
+    parsers: OwnParsers = Field(default_factory=OwnParsers)  # type: ignore[assignment]
+    speculation: OwnSpeculation = Field(default_factory=OwnSpeculation)  # type: ignore[assignment]
+    server: OwnServer = Field(default_factory=OwnServer)
+    cuda: CudaSection = Field(default_factory=CudaSection)
+
+
 class ExternalRecipe(SharedFields):
     """Serve with a server that is not ours; its section stands under the server's own name."""
 
@@ -135,12 +153,15 @@ def _external_recipe(server: str, section: type[ExternalSection]) -> type[Extern
     return create_model(name, __base__=ExternalRecipe, __doc__=f"Serve with {server}.", **fields)
 
 
-AnyRecipe = CpuRecipe | TensorrtRecipe | ExternalRecipe
+OwnRecipe = CpuRecipe | TensorrtRecipe | CudaRecipe
+AnyRecipe = OwnRecipe | ExternalRecipe
 RECIPE_TYPES: dict[str, type[SharedFields]] = {
     "cpu": CpuRecipe,
     "tensorrt": TensorrtRecipe,
+    "cuda": CudaRecipe,
     **{server: _external_recipe(server, section) for server, section in EXTERNAL.items()},
 }
+OWN_RUNTIMES = tuple(name for name, kind in RECIPE_TYPES.items() if name not in EXTERNAL)
 _UNION: Any = Union[tuple(RECIPE_TYPES.values())]  # noqa: UP007 - made at run time, of every server's type
 ADAPTER: TypeAdapter[AnyRecipe] = TypeAdapter(Annotated[_UNION, Field(discriminator="runtime")])
 

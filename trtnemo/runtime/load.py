@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 
 from trtnemo.backends import Budget, Executor
+from trtnemo.backends.runtime import find_runtime
 from trtnemo.engine import Engine
 from trtnemo.errors import EngineError, MachineError, UsageError
-from trtnemo.recipe import CpuRecipe, TensorrtRecipe
+from trtnemo.recipe import CpuRecipe, OwnRecipe
 from trtnemo.runtime.guide import GrammarCompiler
 from trtnemo.runtime.options import LoopOptions
 from trtnemo.text import TextTokenizer
@@ -16,11 +17,11 @@ from trtnemo.text import TextTokenizer
 def load_executor(engine: Engine, *, interpret: bool = False) -> Executor:
     """Return the executor of an engine, weights loaded; raises MachineError when torch or a GPU is missing.
 
-    `interpret` runs TensorRT plans layer by layer in torch, on the CPU.
+    `interpret` computes on the CPU what is made for a device: TensorRT plans layer by layer, CUDA kernels in numpy.
     """
-    is_tensorrt = engine.manifest.runtime == "tensorrt"
-    if interpret and not is_tensorrt:
-        raise UsageError("holds no TensorRT plans to interpret", where=str(engine.directory))
+    runtime = engine.manifest.runtime
+    if interpret and not find_runtime(runtime).interprets:
+        raise UsageError("holds nothing for a device that could be interpreted", where=str(engine.directory))
     if engine.is_packed:
         return _load_native(engine)
     try:
@@ -30,7 +31,11 @@ def load_executor(engine: Engine, *, interpret: bool = False) -> Executor:
             f"this engine runs in torch, which is not installed ({error.name})", remedy="pip install 'trtnemo[torch]'"
         ) from None
     torch.set_num_threads(_threads(engine))
-    if is_tensorrt:
+    if runtime == "cuda":
+        from trtnemo.runtime.load_cuda import load_cuda
+
+        return load_cuda(engine, budget_of(engine), interpret)
+    if runtime == "tensorrt":
         from trtnemo.runtime.load_tensorrt import load_tensorrt
 
         return load_tensorrt(engine, budget_of(engine), interpret)
@@ -65,10 +70,10 @@ def _threads(engine: Engine) -> int:
 def loop_options(engine: Engine) -> LoopOptions:
     """Return how an engine's recipe wants sequences to be scheduled."""
     recipe = engine.recipe
-    if not isinstance(recipe, CpuRecipe | TensorrtRecipe):
+    if not isinstance(recipe, OwnRecipe):
         raise EngineError(f"runtime '{recipe.runtime}' is not our own", where=str(engine.directory))
     drafts, adapts = recipe.speculation.draft_tokens, recipe.speculation.adaptive
-    if isinstance(recipe, TensorrtRecipe):
+    if not isinstance(recipe, CpuRecipe):
         return LoopOptions(drafts, adapts)
     return LoopOptions(drafts, adapts, recipe.cpu.prefix_cache_mib << 20)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trtnemo.cli.options import default_engine, set_option
+from trtnemo.cli.options import default_engine, require_interpreted, set_option
 from trtnemo.cli.views.progress import byte_progress
 from trtnemo.errors import EngineError, UsageError
 
@@ -78,7 +78,7 @@ GATEWAY = "gateway."
 )
 @click.option("--metrics-port", type=click.IntRange(1, 65535), help="Port on this machine for what supervision counts.")
 @click.option(
-    "--interpret", is_flag=True, help="Run TensorRT plans layer by layer on the CPU: slow, for machines without a GPU."
+    "--interpret", is_flag=True, help="Compute on the CPU what was made for a GPU: slow, for machines without one."
 )
 @set_option
 def serve(
@@ -111,8 +111,8 @@ def serve(
     of_gateway = tuple(item for item in settings if item.startswith(GATEWAY))
     settings = tuple(item for item in settings if not item.startswith(GATEWAY))
     directory, manifest, is_new = open_or_build(recipe, engine, settings)
-    if interpret and manifest.runtime != "tensorrt":
-        raise UsageError(f"--interpret is for TensorRT plans; runtime '{manifest.runtime}' has none")
+    if interpret:
+        require_interpreted(manifest.runtime)
     if isinstance(manifest, BundleManifest):
         own = [option for option in ("api_key_file", "metrics_open", "access_log") if given[option] and not gateway]
         if own or names:

@@ -17,19 +17,19 @@ from trtnemo.backends.step import Float32
 from trtnemo.backends.tensorrt.lower.settings import DECODE_ROWS, Phase
 from trtnemo.engine import Engine
 from trtnemo.errors import EngineError, MachineError
-from trtnemo.recipe import TensorrtRecipe
-from trtnemo.runtime.comparison.pair import BlockWatch, Pair
+from trtnemo.recipe import CudaRecipe, TensorrtRecipe
+from trtnemo.runtime.comparison.pair import KernelWatch, Pair, PlanWatch, Watched
 from trtnemo.runtime.comparison.result import BlockError, Comparison
 from trtnemo.runtime.load import load_tokenizer
 
-STEPS = 64
+STEPS, FEW_STEPS = 64, 8  # of plans; of kernels, each of whose programs is interpreted on its own
 # What a block may differ by, of its largest number, and the least share of equal tokens. float32 differs in the order
 # of sums alone. Where activations are rounded to FP8 or FP4, one at the border of two codes falls to either side, and a
 # router at the border of two experts turns to the other: blocks stay near, tokens of a random network need not.
 EXACT = (1e-3, 0.995)
 ROUNDED = (5e-3, 0.5)
 SIXTEEN_BITS = (0.05, 0.5)
-_LONGEST = 200
+_LONGEST, _LONGEST_OF_KERNELS = 200, 40
 PROMPTS = (
     "A hybrid keeps a recurrent state for most of its layers and a key-value cache for a few. Explain the difference. ",
     "def merge(left, right):\n    result = []\n    while left and right:\n        result.append(left.pop(0))\n",
@@ -37,12 +37,16 @@ PROMPTS = (
 )
 
 
-def compare(engine: Engine, prompts: Sequence[str] = PROMPTS, steps: int = STEPS, interpret: bool = True) -> Comparison:
-    """Interpret an engine's plans, or run them on a GPU, and compare.
+def compare(
+    engine: Engine, prompts: Sequence[str] = PROMPTS, steps: int | None = None, interpret: bool = True
+) -> Comparison:
+    """Interpret what an engine has for a device, or run it on a GPU, and compare.
 
     Raises MachineError where the weights would not fit this machine in float32, or a GPU is missing.
     """
     _require_memory(4 * sum(spec.size for spec in engine.checkpoint().tensors.values()))
+    if steps is None:
+        steps = FEW_STEPS if isinstance(engine.recipe, CudaRecipe) else STEPS
     ids = tokenize(engine, prompts, steps)
     pair = Pair(engine, interpret)
     blocks = _compare_blocks(pair, ids)
@@ -68,8 +72,10 @@ def _rank(block: BlockError) -> float:
 def _limits(engine: Engine) -> tuple[float, float]:
     """Return what a block may differ by, and the least share of equal tokens."""
     recipe = engine.recipe
+    if isinstance(recipe, CudaRecipe):
+        return EXACT
     if not isinstance(recipe, TensorrtRecipe):
-        raise EngineError("holds no TensorRT plans to compare", where=str(engine.directory))
+        raise EngineError("holds nothing for a device to compare", where=str(engine.directory))
     if recipe.tensorrt.matmul_dtype != "float32":
         return SIXTEEN_BITS
     return EXACT if recipe.tensorrt.compute == "weight_only" else ROUNDED
@@ -80,7 +86,8 @@ def tokenize(engine: Engine, prompts: Sequence[str], steps: int) -> list[list[in
     tokenizer, limits = load_tokenizer(engine), engine.recipe.limits
     section = getattr(engine.recipe, "tensorrt", None)
     rows = section.prefill_rows if section is not None else _LONGEST
-    longest = min(_LONGEST, rows, limits.max_num_tokens, limits.max_seq_len - 2 * steps)
+    most = _LONGEST_OF_KERNELS if isinstance(engine.recipe, CudaRecipe) else _LONGEST
+    longest = min(most, rows, limits.max_num_tokens, limits.max_seq_len - 2 * steps)
     found = []
     for index, text in enumerate(prompts[: limits.max_batch_size]):
         ids = tokenizer.encode(text)
@@ -93,7 +100,7 @@ def tokenize(engine: Engine, prompts: Sequence[str], steps: int) -> list[list[in
 class _Tally:
     """Counts of rows that agree."""
 
-    def __init__(self, watch: BlockWatch | None = None) -> None:
+    def __init__(self, watch: Watched | None = None) -> None:
         self._watch = watch
         self.rows = self.same = self.draft_rows = self.same_drafts = 0
         self.difference = self.largest = 0.0
@@ -113,7 +120,8 @@ class _Tally:
 
 
 def _compare_blocks(pair: Pair, ids: Sequence[Sequence[int]]) -> list[BlockError]:
-    with BlockWatch(pair) as watch:
+    kind = KernelWatch if isinstance(pair.engine.recipe, CudaRecipe) else PlanWatch
+    with kind(pair) as watch:
         tally = _Tally(watch)
         _prefill(pair, ids, tally)
         _decode(pair, ids, 4, tally)
