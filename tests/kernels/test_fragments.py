@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,17 +21,18 @@ FAMILIES = st.sampled_from(["wgmma", "mma"])
 def test_packed_codes_come_back_bit_by_bit(shape: Any, family: Any, seed: int) -> None:
     rows, columns = shape
     draw = np.random.default_rng(seed)
-    four, eight = (draw.integers(0, 256, (rows, width), np.uint8) for width in (columns // 2, columns))
-    assert np.array_equal(unpack_nvfp4(pack_nvfp4(four, family), rows, columns, family), four)
-    assert np.array_equal(unpack_fp8(pack_fp8(eight, family), rows, columns, family), eight)
+    widths = (columns // 2, columns)
+    four, eight = (torch.from_numpy(draw.integers(0, 256, (rows, width), np.uint8)) for width in widths)
+    assert torch.equal(unpack_nvfp4(pack_nvfp4(four, family), rows, columns, family), four)
+    assert torch.equal(unpack_fp8(pack_fp8(eight, family), rows, columns, family), eight)
 
 
 @pytest.mark.parametrize("family", ["wgmma", "mma"])
 def test_what_fills_the_last_tile_is_zero(family: Any) -> None:
-    ones = np.full((3, 8), 0x11, np.uint8)
+    ones = torch.full((3, 8), 0x11, dtype=torch.uint8)
     words = pack_nvfp4(ones, family)
     assert words.shape == (1, 1, 8 * 64)
-    assert np.count_nonzero(unpack_nvfp4(words, 64, 64, family)) == ones.size
+    assert torch.count_nonzero(unpack_nvfp4(words, 64, 64, family)) == ones.numel()
 
 
 @pytest.mark.parametrize(("columns", "width"), [(16, 64), (64, 64), (96, 128), (128, 128), (1856, 64), (2688, 128)])

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.support.backends.ptx import evaluate
 from trtnemo.checkpoint.format.codecs import decode_e4m3, decode_nvfp4
@@ -26,7 +27,7 @@ def test_all_pairs_of_four_bit_codes_become_their_values() -> None:
     codes = np.stack(np.meshgrid(EVERY_BYTE, EVERY_BYTE[:64]), axis=-1).reshape(64, -1)
     unit = np.full((64, codes.shape[1] // 8), 0x38, np.uint8)
     want = decode_nvfp4(codes, unit, np.float32(1)).astype(np.float64)
-    words = pack_nvfp4(codes, "mma").view(np.uint32)
+    words = pack_nvfp4(torch.from_numpy(codes), "mma").numpy().view(np.uint32).reshape(-1)
     pairs = np.stack([halves(found) for found in evaluate(NVFP4_PAIRS, 4, words)], axis=-2) * 2.0**126
     rows = pairs.reshape(-1, 2, 4, 8, 4, 4, 8)  # step, row half, warp, g, t, word, column
     found = rows.transpose(2, 1, 3, 0, 5, 4, 6).reshape(64, -1)
@@ -35,7 +36,7 @@ def test_all_pairs_of_four_bit_codes_become_their_values() -> None:
 
 def test_all_eight_bit_codes_become_their_values() -> None:
     codes = np.random.default_rng(0).permuted(np.tile(EVERY_BYTE, (64, 2)), axis=1)
-    words = pack_fp8(codes, "mma").view(np.uint32)
+    words = pack_fp8(torch.from_numpy(codes), "mma").numpy().view(np.uint32).reshape(-1)
     low, high = (halves(found) for found in evaluate(FP8_PAIRS, 2, words))
     found = np.stack([low, high], axis=-2) * 2.0**120
     rows = found.reshape(-1, 2, 2, 4, 8, 4, 4, 4)  # step, row half, register, warp, g, t, word, column

@@ -39,11 +39,11 @@ def tiles_of(weight: Any, scales: Any, rows: int, columns: int, form: Any, famil
 def test_tiles_of_quantized_weights_are_their_values(columns: int, family: Any) -> None:
     codes = DRAW.integers(0, 256, (128, columns // 2), np.uint8)
     scales = DRAW.integers(0, 0x7F, (128, columns // 16), np.uint8)
-    words = torch.from_numpy(pack_nvfp4(codes, family))
-    found = tiles_of(words, torch.from_numpy(pack_scales(scales, columns)), 128, columns, NVFP4, family)
+    words = pack_nvfp4(torch.from_numpy(codes), family)
+    found = tiles_of(words, pack_scales(torch.from_numpy(scales), columns), 128, columns, NVFP4, family)
     assert np.array_equal(found * np.float32(2.0**8), decode_nvfp4(codes, scales, np.float32(1)))
     codes = DRAW.integers(0, 0x7F, (128, columns), np.uint8) | (DRAW.integers(0, 2, (128, columns), np.uint8) << 7)
-    words = torch.from_numpy(pack_fp8(codes, family))
+    words = pack_fp8(torch.from_numpy(codes), family)
     found = tiles_of(words, words, 128, columns, FP8, family)
     assert np.array_equal(found * np.float32(2.0**120), decode_fp8(codes, np.float32(1)))
 

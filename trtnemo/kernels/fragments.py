@@ -1,4 +1,6 @@
-"""Codes of quantized weights in the order in which a warp's lanes take them, and back; numpy, exact.
+"""Codes of quantized weights in the order in which a warp's lanes take them, and back, exactly.
+
+In torch, so that a device packs what it is given.
 
 A tile is 64 rows of 128 (or 64) columns, four warps of 16 rows. A lane is 4 g + t and holds words of rows g and g + 8
 of its warp. All words of a tile lie behind each other, four words of a lane together (16 bytes a load).
@@ -10,13 +12,11 @@ FP8: a word is two pairs; the second pair's codes are the high bytes of both hal
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from trtnemo.kernels.family import ROWS, Family, tile_columns
 
-Bytes = npt.NDArray[np.uint8]
-Words = npt.NDArray[np.int32]
 # where sign, two bits of exponent and mantissa of pair p lie in a half-word
 _PAIRS = ((15, 8, 7, 6), (12, 5, 4, 3), (9, 2, 1, 0), (14, 13, 11, 10))
 
@@ -27,77 +27,77 @@ def padded(columns: int, rows: int) -> tuple[int, int]:
     return -(-columns // width) * width, -(-rows // ROWS) * ROWS
 
 
-def pack_nvfp4(codes_NK: Bytes, family: Family) -> Words:
-    """Return E2M1 codes [rows, columns / 2], the even column in the low half of a byte, as words [tiles, steps, words].
+def pack_nvfp4(codes_NK: Tensor, family: Family) -> Tensor:
+    """Return E2M1 codes [rows, columns / 2], the even column in the low half of a byte, as int32 [tiles, steps, words].
 
     Rows and columns are filled up with zeros.
     """
     rows, columns = len(codes_NK), 2 * codes_NK.shape[1]
     wide, tall = padded(columns, rows)
-    codes = np.zeros((tall, wide), np.uint8)
+    codes = codes_NK.new_zeros(tall, wide)
     codes[:rows, 0:columns:2], codes[:rows, 1:columns:2] = codes_NK & 15, codes_NK >> 4
-    split = codes.reshape(_nvfp4_shape(tall, wide, family))
-    pairs = split.transpose(_nvfp4_order(family)).reshape(-1, 2, 4).astype(np.uint32)  # [words, odd, pair]
-    words = np.zeros(len(pairs), np.uint32)
-    for pair, places in enumerate(_PAIRS):
-        for bit, place in zip((3, 2, 1, 0), places, strict=True):
-            for odd in range(2):
-                words |= ((pairs[:, odd, pair] >> np.uint32(bit)) & np.uint32(1)) << np.uint32(place + 16 * odd)
-    return words.view(np.int32).reshape(tall // ROWS, wide // tile_columns(columns), -1)
+    split = codes.reshape(_nvfp4_shape(tall, wide, family)).permute(_nvfp4_order(family)).reshape(-1, 2, 4)
+    spread = torch.tensor([[_spread(code, pair) for code in range(16)] for pair in range(4)], device=codes.device)
+    halves = torch.stack([spread[pair][split[..., pair].long()] for pair in range(4)]).sum(0)
+    return _joined(halves).reshape(tall // ROWS, wide // tile_columns(columns), -1)
 
 
-def unpack_nvfp4(words: Words, rows: int, columns: int, family: Family) -> Bytes:
+def unpack_nvfp4(words: Tensor, rows: int, columns: int, family: Family) -> Tensor:
     """Return the codes [rows, columns / 2] of packed words."""
     wide, tall = padded(columns, rows)
-    flat = np.ascontiguousarray(words).view(np.uint32).reshape(-1)
-    pairs = np.zeros((len(flat), 2, 4), np.uint8)
+    flat = words.reshape(-1).long()
+    halves = torch.stack([flat & 0xFFFF, (flat >> 16) & 0xFFFF], dim=1)
+    found = torch.zeros(len(flat), 2, 4, dtype=torch.uint8, device=words.device)
     for pair, places in enumerate(_PAIRS):
         for bit, place in zip((3, 2, 1, 0), places, strict=True):
-            for odd in range(2):
-                found = (flat >> np.uint32(place + 16 * odd)) & np.uint32(1)
-                pairs[:, odd, pair] |= np.left_shift(found, np.uint32(bit)).astype(np.uint8)
-    codes = _back(pairs, _nvfp4_shape(tall, wide, family), _nvfp4_order(family)).reshape(tall, wide)
+            found[..., pair] |= (((halves >> place) & 1) << bit).to(torch.uint8)
+    codes = _back(found, _nvfp4_shape(tall, wide, family), _nvfp4_order(family)).reshape(tall, wide)
     kept = codes[:rows, :columns]
-    result: Bytes = kept[:, 0::2] | (kept[:, 1::2] << np.uint8(4))
-    return result
+    return kept[:, 0::2] | (kept[:, 1::2] << 4)
 
 
-def pack_fp8(codes_NK: Bytes, family: Family) -> Words:
-    """Return E4M3 codes [rows, columns] as words [tiles, steps, words]; rows and columns are filled up with zeros."""
+def pack_fp8(codes_NK: Tensor, family: Family) -> Tensor:
+    """Return E4M3 codes [rows, columns] as int32 [tiles, steps, words]; rows and columns are filled up with zeros."""
     rows, columns = codes_NK.shape
     wide, tall = padded(columns, rows)
-    codes = np.zeros((tall, wide), np.uint8)
+    codes = codes_NK.new_zeros(tall, wide)
     codes[:rows, :columns] = codes_NK
-    split = codes.reshape(_fp8_shape(tall, wide, family)).transpose(_fp8_order(family))
-    words = np.ascontiguousarray(split).reshape(-1, 4).view(np.int32)
-    return words.reshape(tall // ROWS, wide // tile_columns(columns), -1)
+    split = codes.reshape(_fp8_shape(tall, wide, family)).permute(_fp8_order(family)).contiguous()
+    return split.reshape(-1).view(torch.int32).reshape(tall // ROWS, wide // tile_columns(columns), -1)
 
 
-def unpack_fp8(words: Words, rows: int, columns: int, family: Family) -> Bytes:
+def unpack_fp8(words: Tensor, rows: int, columns: int, family: Family) -> Tensor:
     """Return the codes [rows, columns] of packed words."""
     wide, tall = padded(columns, rows)
-    found = np.ascontiguousarray(words).view(np.uint8).reshape(-1)
+    found = words.reshape(-1).view(torch.uint8)
     codes = _back(found, _fp8_shape(tall, wide, family), _fp8_order(family)).reshape(tall, wide)
-    result: Bytes = np.ascontiguousarray(codes[:rows, :columns])
-    return result
+    return codes[:rows, :columns].contiguous()
 
 
-def pack_scales(scales_NB: Bytes, columns: int) -> Bytes:
+def pack_scales(scales_NB: Tensor, columns: int) -> Tensor:
     """Return E4M3 scales [rows, columns / 16] as [tiles, steps, 64, blocks]: a tile's scales lie together."""
     rows, blocks = scales_NB.shape
     wide, tall = padded(columns, rows)
-    per_step = tile_columns(columns) // 16
-    scales = np.zeros((tall, wide // 16), np.uint8)
+    scales = scales_NB.new_zeros(tall, wide // 16)
     scales[:rows, :blocks] = scales_NB
-    result: Bytes = np.ascontiguousarray(scales.reshape(tall // ROWS, ROWS, -1, per_step).transpose(0, 2, 1, 3))
-    return result
+    return scales.reshape(tall // ROWS, ROWS, -1, tile_columns(columns) // 16).permute(0, 2, 1, 3).contiguous()
 
 
-def _back(values: Bytes, shape: tuple[int, ...], order: tuple[int, ...]) -> Bytes:
+def _spread(code: int, pair: int) -> int:
+    """Return a code's bits where they lie in a half-word."""
+    return sum(((code >> bit) & 1) << place for bit, place in zip((3, 2, 1, 0), _PAIRS[pair], strict=True))
+
+
+def _joined(halves: Tensor) -> Tensor:
+    """Return int32 of half-words [words, 2], the low one first."""
+    low, high = halves[:, 0], halves[:, 1]
+    return (low | torch.where(high > 0x7FFF, high - 0x10000, high) << 16).to(torch.int32)
+
+
+def _back(values: Tensor, shape: tuple[int, ...], order: tuple[int, ...]) -> Tensor:
     """Return values that were transposed by `order` in the shape they had before."""
     moved = values.reshape([shape[axis] for axis in order])
-    result: Bytes = moved.transpose([int(axis) for axis in np.argsort(order)])
-    return result
+    return moved.permute([order.index(axis) for axis in range(len(order))])
 
 
 def _nvfp4_shape(rows: int, columns: int, family: Family) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from trtnemo.checkpoint import Checkpoint, WeightFormat
 from trtnemo.checkpoint.family.weight_format import BLOCK_SIZE
 from trtnemo.checkpoint.format.codecs import decode_plain
-from trtnemo.checkpoint.format.storage import StorageType
+from trtnemo.checkpoint.format.storage import RawTensor, StorageType
 from trtnemo.graph import ParameterSpec
 from trtnemo.kernels.family import ROWS, Family, tile_columns
 from trtnemo.kernels.fragments import pack_fp8, pack_nvfp4, pack_scales, padded
@@ -51,40 +51,44 @@ class PackedWeight:
         return self.words.nbytes + self.scales.nbytes + self.scale.nbytes
 
 
-def read_weight(checkpoint: Checkpoint, spec: ParameterSpec, family: Family) -> PackedWeight:
-    """Return one matrix of a checkpoint, packed; raises CheckpointError."""
+def read_weight(
+    checkpoint: Checkpoint, spec: ParameterSpec, family: Family, device: torch.device | None = None
+) -> PackedWeight:
+    """Return one matrix of a checkpoint, packed on the device that it is for; raises CheckpointError."""
     rows, width = spec.shape
     wide, tall = padded(width, rows)
     raw = checkpoint.read(spec.name)
-    scales, factor = _NO_SCALES, np.float32(1)
+    scales, factor = _NO_SCALES.to(device), np.float32(1)
     if spec.format is WeightFormat.PLAIN:
         values = torch.from_numpy(np.array(decode_plain(raw)))
         kind = torch.bfloat16 if raw.storage is StorageType.BF16 else torch.float32
-        words = torch.zeros(tall, wide, dtype=kind)
+        words = torch.zeros(tall, wide, dtype=kind, device=device)
         words[:rows, :width] = values
     else:
-        codes = raw.data.astype(np.uint8, copy=False)
-        packed = pack_fp8(codes, family) if spec.format is WeightFormat.FP8 else pack_nvfp4(codes, family)
-        words = torch.from_numpy(packed)
+        codes = _bytes(raw, device)
+        words = pack_fp8(codes, family) if spec.format is WeightFormat.FP8 else pack_nvfp4(codes, family)
         if spec.format is WeightFormat.NVFP4:
-            found = checkpoint.read(f"{spec.module}.weight_scale").data.astype(np.uint8, copy=False)
-            scales = torch.from_numpy(pack_scales(found, width))
+            scales = pack_scales(_bytes(checkpoint.read(f"{spec.module}.weight_scale"), device), width)
         second = "weight_scale" if spec.format is WeightFormat.FP8 else "weight_scale_2"
         factor = decode_plain(checkpoint.read(f"{spec.module}.{second}")).reshape(())
-    tiles = torch.full((tall // ROWS,), float(factor))
+    tiles = torch.full((tall // ROWS,), float(factor), device=device)
     return PackedWeight(spec.format, tall, width, words, scales, tiles)
+
+
+def _bytes(raw: RawTensor, device: torch.device | None) -> Tensor:
+    return torch.from_numpy(np.array(raw.data).view(np.uint8)).to(device)
 
 
 def read_bank(checkpoint: Checkpoint, spec: ParameterSpec, family: Family, device: torch.device) -> PackedWeight:
     """Return a bank on a device, expert by expert, so that the host never holds more than one."""
     members = spec.members()
-    first = read_weight(checkpoint, members[0], family)
+    first = read_weight(checkpoint, members[0], family, device)
     parts = [
         torch.zeros((len(members), *part.shape), dtype=part.dtype, device=device)
         for part in (first.words, first.scales, first.scale)
     ]
     for expert, member in enumerate(members):
-        weight = first if expert == 0 else read_weight(checkpoint, member, family)
+        weight = first if expert == 0 else read_weight(checkpoint, member, family, device)
         for bank, part in zip(parts, (weight.words, weight.scales, weight.scale), strict=True):
             bank[expert].copy_(part)
     return PackedWeight(first.format, first.rows, first.width, *parts)

@@ -13,7 +13,6 @@ from trtnemo.kernels.launch import Launcher
 
 PAGE = 64  # tokens
 SPAN = 1024  # tokens that one program of a decode step reads
-_KEYS = 64
 _MOST_ROWS, _FEW_ROWS = 32, 128  # of a program; of a segment whose keys are read side by side
 
 
@@ -114,7 +113,7 @@ def attend(
             HEAD_DIM=op.head_dim,
             HEAD_BLOCK=block,
             ROWS=at_once,
-            KEYS=_KEYS,
+            KEYS=64 if launch.is_wgmma else 32,  # 64 spill on 8.6
             PAGE=PAGE,
             SPAN=SPAN,
             PARTS=spans > 1,

@@ -124,10 +124,7 @@ def _packed(
     spec = graph.parameters[names[0]]
     if spec.copies is not None:
         return read_bank(checkpoint, spec, family, device)
-    found = beside([read_weight(checkpoint, graph.parameters[name], family) for name in names])
-    return PackedWeight(
-        found.format, found.rows, found.width, found.words.to(device), found.scales.to(device), found.scale.to(device)
-    )
+    return beside([read_weight(checkpoint, graph.parameters[name], family, device) for name in names])
 
 
 def _vector(checkpoint: Checkpoint, graph: Graph, name: str, device: torch.device) -> Tensor:
