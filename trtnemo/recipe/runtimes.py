@@ -104,33 +104,32 @@ class OwnServer(ServerAddress, FrontSection):
     kept_minutes: PositiveInt = Field(60, description="minutes that each is kept")
 
 
-class CpuRecipe(SharedFields):
+class OwnFields(SharedFields):
+    """What the recipes of our own runtimes share."""
+
+    parsers: OwnParsers = Field(default_factory=OwnParsers)  # type: ignore[assignment]
+    speculation: OwnSpeculation = Field(default_factory=OwnSpeculation)  # type: ignore[assignment]
+    server: OwnServer = Field(default_factory=OwnServer)
+
+
+class CpuRecipe(OwnFields):
     """Serve from our own CPU runtime, in process."""
 
     runtime: Literal["cpu"]
-    parsers: OwnParsers = Field(default_factory=OwnParsers)  # type: ignore[assignment]
-    speculation: OwnSpeculation = Field(default_factory=OwnSpeculation)  # type: ignore[assignment]
-    server: OwnServer = Field(default_factory=OwnServer)
     cpu: CpuSection = Field(default_factory=CpuSection)
 
 
-class TensorrtRecipe(SharedFields):
+class TensorrtRecipe(OwnFields):
     """Serve from serialized TensorRT plans."""
 
     runtime: Literal["tensorrt"]
-    parsers: OwnParsers = Field(default_factory=OwnParsers)  # type: ignore[assignment]
-    speculation: OwnSpeculation = Field(default_factory=OwnSpeculation)  # type: ignore[assignment]
-    server: OwnServer = Field(default_factory=OwnServer)
     tensorrt: TensorrtSection = Field(default_factory=TensorrtSection)
 
 
-class CudaRecipe(SharedFields):
+class CudaRecipe(OwnFields):
     """Serve from our own kernels on an NVIDIA GPU."""
 
     runtime: Literal["cuda"]
-    parsers: OwnParsers = Field(default_factory=OwnParsers)  # type: ignore[assignment]
-    speculation: OwnSpeculation = Field(default_factory=OwnSpeculation)  # type: ignore[assignment]
-    server: OwnServer = Field(default_factory=OwnServer)
     cuda: CudaSection = Field(default_factory=CudaSection)
 
 

@@ -61,7 +61,7 @@ def compare(
         tally.same_drafts,
         tally.difference,
         tally.largest,
-        *_limits(engine),
+        *_limits(engine, interpret),
     )
 
 
@@ -69,11 +69,11 @@ def _rank(block: BlockError) -> float:
     return -block.relative if math.isfinite(block.relative) else -math.inf
 
 
-def _limits(engine: Engine) -> tuple[float, float]:
+def _limits(engine: Engine, interpret: bool) -> tuple[float, float]:
     """Return what a block may differ by, and the least share of equal tokens."""
     recipe = engine.recipe
-    if isinstance(recipe, CudaRecipe):
-        return EXACT
+    if isinstance(recipe, CudaRecipe):  # products are in bfloat16 on a device
+        return EXACT if interpret else SIXTEEN_BITS
     if not isinstance(recipe, TensorrtRecipe):
         raise EngineError("holds nothing for a device to compare", where=str(engine.directory))
     if recipe.tensorrt.matmul_dtype != "float32":
