@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from trtnemo.backends.cuda.forms import Room, Step, register
@@ -28,7 +29,7 @@ def new_state(op: Mamba2, room: Room) -> kernels.Mamba2State:
 
 def fold(op: Mamba2, node: Node, step: Step) -> None:
     """Take the tokens to be replayed into the states of the step's short segments, which hold none of their own."""
-    nothing = step.few.new_empty((0, op.input_width), dtype=step.room.dtype)
+    nothing = step.few.new_empty((0, op.input_width), dtype=torch.float32)  # as in_proj's output is
     state, weights = _state(step, node), _weights(step, node)
     kernels.run(step.launch, op, nothing, step.few, step.many, state, weights, step.room.dtype)
 

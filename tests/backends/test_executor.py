@@ -126,6 +126,14 @@ def test_a_snapshot_during_verification_stands_at_the_last_commit(executor: Any)
     assert np.abs(feed(executor, 1, TOKENS[20:30], 20) - feed(executor, 2, TOKENS[20:30], 20)).max() < 1e-5
 
 
+def test_a_draft_beyond_the_longest_sequence_is_refused(make_checkpoint: Any) -> None:
+    executor = make_executor(make_checkpoint("mixed"), slots=1, max_seq_len=4)
+    executor.forward(make_batch([(0, 0, TOKENS[:4], False)]))
+    executor.draft([DraftToken(0, TOKENS[4])])
+    with pytest.raises(StepError, match="beyond 4 tokens"):
+        executor.draft([DraftToken(0, TOKENS[5])])
+
+
 def test_a_released_slot_starts_afresh(executor: Any) -> None:
     first = feed(executor, 0, TOKENS[:10])
     executor.release(0)

@@ -146,6 +146,8 @@ class SlotBook(Generic[Data]):
                 raise StepError(
                     f"slot {token.slot} cannot draft: it needs an MTP head, a committed token and no open verification"
                 )
+            if slot.draft_position >= self.budget.max_seq_len:
+                raise StepError(f"slot {token.slot} would draft beyond {self.budget.max_seq_len} tokens")
         return [self._slots[token.slot] for token in tokens]
 
     def verifying(self, slot: int, accepted: int) -> Slot[Data]:

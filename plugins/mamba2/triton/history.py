@@ -17,7 +17,9 @@ def sigmoid(x):
 @helper
 def softplus(x):
     """Return log(1 + exp(x)), without overflow."""
-    return tl.maximum(x, 0.0) + tl.log(1.0 + tl.exp(-tl.abs(x)))
+    small = tl.exp(-tl.abs(x))
+    # near 1 a device's logarithm has an absolute error, which would be all of a small step
+    return tl.maximum(x, 0.0) + tl.where(small < 1e-3, small * (1.0 - 0.5 * small), tl.log(1.0 + small))
 
 
 @helper

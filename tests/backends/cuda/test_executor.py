@@ -57,7 +57,13 @@ def test_a_life_of_two_sequences_is_as_in_torch(make_checkpoint: Any, precision:
     both.step((0, 22, IDS[56:58], True))
     both.commit(0, 1)
     both.copy(0, to=2)  # with a token that its state does not hold yet
-    both.step((2, 23, IDS[60:70], False), rows=[9])
+    both.draft((0, IDS[58]), (2, IDS[59]))  # from what commits and the copy left in the draft head's cache
+    both.step((2, 23, IDS[60:70], False), (0, 23, IDS[70:73], True), rows=[9, 12])
+    both.commit(0, 3)
+    for executor in (both.made, both.torch):
+        executor.release(0)  # with tokens that the draft head has not taken in
+    both.step((0, 0, IDS[73:76], False), rows=[2])
+    both.draft((0, IDS[80]), (2, IDS[81]))
 
 
 def test_a_sequence_of_many_tokens_that_follow_a_verification_is_as_in_torch(make_checkpoint: Any) -> None:

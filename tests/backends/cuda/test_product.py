@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from trtnemo.backends.cuda.product import Factor, Norm, multiply
+from trtnemo.backends.cuda.product import Factor, Norm, multiply, split_of
 from trtnemo.backends.torch.weights import load_weight
 from trtnemo.checkpoint import Checkpoint, WeightFormat
+from trtnemo.checkpoint.format.codecs import decode_fp8, decode_nvfp4
 from trtnemo.graph import ParameterSpec
+from trtnemo.kernels.fragments import pack_fp8, pack_nvfp4, pack_scales
 from trtnemo.kernels.launch import Launcher
-from trtnemo.kernels.weight import beside, empty_weight, read_weight
+from trtnemo.kernels.weight import PackedWeight, beside, empty_weight, read_weight
+from trtnemo.plugins.latent_moe.op import LatentMoe
+from trtnemo.plugins.latent_moe.triton.run import Routes
 
 CPU = torch.device("cpu")
 DRAW = torch.Generator().manual_seed(0)
@@ -79,8 +83,77 @@ def test_two_products_a_sum_and_a_residual_in_one(tiny: Any, launch: Launcher) -
     require_close(found, expected)
 
 
-def test_a_token_has_the_same_bits_in_a_step_of_any_sixteen_rows(tiny: Any, launch: Launcher) -> None:
-    weight, _ = weight_of(tiny, WeightFormat.NVFP4, launch.family)
+def wide(form: WeightFormat, family: Any, columns: int = 1024) -> Any:
+    """Return a weight [64, columns] of random codes, wide enough for its sums to be split, and its values."""
+    draw = np.random.default_rng(columns)
+    factor, scales = np.float32(0.02), torch.zeros(16, dtype=torch.uint8)
+    if form is WeightFormat.PLAIN:
+        words, factor = rows_of(64, columns).bfloat16(), np.float32(1)
+        values = words.float()
+    elif form is WeightFormat.FP8:
+        codes = draw.integers(0, 0x7F, (64, columns), np.uint8)
+        words, values = pack_fp8(torch.from_numpy(codes), family), torch.from_numpy(decode_fp8(codes, factor))
+    else:
+        codes, blocks = (
+            draw.integers(0, most, (64, columns // width), np.uint8) for most, width in ((256, 2), (64, 16))
+        )
+        words, scales = pack_nvfp4(torch.from_numpy(codes), family), pack_scales(torch.from_numpy(blocks), columns)
+        values = torch.from_numpy(np.array(decode_nvfp4(codes, blocks, factor)))
+    return PackedWeight(form, 64, columns, words, scales, torch.full((1,), float(factor))), values
+
+
+@pytest.mark.parametrize("form", NAMES)
+def test_sums_that_are_split_take_norm_residual_and_a_second_product(launch: Launcher, form: Any) -> None:
+    weight, values = wide(form, launch.family)
+    other, others = wide(WeightFormat.NVFP4, launch.family, 640)
+    assert split_of(1, 8) > 1
+    x, second, residual = rows_of(5, 1024), rows_of(5, 640), rows_of(5, 64)
+    norm = torch.linspace(0.5, 1.5, 1024)
+    normed = x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-5) * norm
+    require_close(
+        multiply(launch, Factor(x, weight), norm=Norm(norm, 1e-5), residual=residual), normed @ values.T + residual
+    )
+    require_close(
+        multiply(launch, Factor(x, weight), norm=Norm(norm, 1e-5), relu2=True), torch.relu(normed @ values.T).square()
+    )
+    both = multiply(launch, Factor(x, weight), second=Factor(second, other), residual=residual)
+    require_close(both, x @ values.T + second @ others.T + residual)
+    parts = rows_of(15, 1024)
+    require_close(multiply(launch, Factor(parts, weight, summed=3)), parts.reshape(5, 3, -1).sum(1) @ values.T)
+    squares = x.reshape(5, 4, 2, 128).square().sum(-1).contiguous()
+    grouped = x.reshape(5, 4, 256)
+    expected = (grouped * torch.rsqrt(grouped.square().mean(-1, keepdim=True) + 1e-5)).reshape(5, 1024) * norm
+    require_close(multiply(launch, Factor(x, weight), norm=Norm(norm, 1e-5, squares)), expected @ values.T)
+
+
+def test_routes_are_found_beside_a_product_that_is_split(launch: Launcher) -> None:
+    weight, values = wide(WeightFormat.FP8, launch.family)
+    op = LatentMoe(experts=40, top_k=5, width=32, inner=16, groups=1, top_groups=1, normalize=True, scaling_factor=2.0)
+    logits, bias, x = rows_of(6, 40), rows_of(1, 40)[0], rows_of(6, 1024)
+    alone, beside_it = (Routes(launch, op, logits, bias) for _ in range(2))
+    alone.find()
+
+    class Along:
+        def prepare(self) -> None:
+            pass
+
+        def ride(self, grid: Any, arguments: Any, options: Any) -> None:
+            assert grid[2] > 1
+            beside_it.find_beside(grid, arguments, options)
+
+    require_close(multiply(launch, Factor(x, weight), relu2=True, rider=Along()), torch.relu(x @ values.T).square())
+    for name in ("picks", "weights", "order", "blocks"):
+        found, expected = getattr(beside_it, name), getattr(alone, name)
+        if name == "blocks":  # the last of a block's numbers is spare
+            kept = expected[:, 2] > 0
+            found, expected = found[kept, :3], expected[kept, :3]
+        assert torch.equal(found, expected)
+    assert not launch.lock().any()
+
+
+@pytest.mark.parametrize("form", NAMES)
+def test_a_token_has_the_same_bits_in_a_step_of_any_sixteen_rows(launch: Launcher, form: Any) -> None:
+    weight, _ = wide(form, launch.family)
     x, norm = rows_of(16, weight.width), Norm(rows_of(1, weight.width)[0], 1e-5)
     whole = multiply(launch, Factor(x, weight), norm=norm)
     for chosen in ([0], [15, 3], list(range(7))):

@@ -13,7 +13,7 @@ from trtnemo.kernels.launch import Launcher
 
 PAGE = 64  # tokens
 SPAN = 1024  # tokens that one program of a decode step reads
-_MOST_ROWS, _FEW_ROWS = 32, 128  # of a program; of a segment whose keys are read side by side
+_ROWS, _FEW_ROWS = 32, 128  # of a program; of a segment whose keys are read side by side
 
 
 @dataclass(frozen=True)
@@ -86,13 +86,12 @@ def attend(
             continue
         is_few = reach.tokens * shared <= _FEW_ROWS
         spans = -(-reach.keys // SPAN) if is_few else 1
-        wanted = max(16, 1 << (reach.tokens * shared - 1).bit_length())
-        at_once = min(wanted, _MOST_ROWS)
-        blocks = -(-reach.tokens * shared // at_once)
+        blocks = -(-reach.tokens * shared // _ROWS)
         sums, into = out, out
         if spans > 1:
-            into = torch.empty(rows, spans, op.query_heads, op.head_dim, device=device)
-            sums = torch.empty(rows, spans, op.query_heads, 2, device=device)
+            cells = len(segments) * reach.tokens  # not the step's rows: a prompt may run beside a long sequence
+            into = torch.empty(cells, spans, op.query_heads, op.head_dim, device=device)
+            sums = torch.empty(cells, spans, op.query_heads, 2, device=device)
         launch(
             attention_kernel,
             (len(segments), op.kv_heads, blocks * spans),
@@ -107,12 +106,13 @@ def attend(
             offsets[0],
             pages,
             spans,
+            reach.tokens,
             op.head_dim**-0.5,
             HEADS=op.query_heads,
             KV_HEADS=op.kv_heads,
             HEAD_DIM=op.head_dim,
             HEAD_BLOCK=block,
-            ROWS=at_once,
+            ROWS=_ROWS,
             KEYS=64 if launch.is_wgmma else 32,  # 64 spill on 8.6
             PAGE=PAGE,
             SPAN=SPAN,

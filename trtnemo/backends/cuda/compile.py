@@ -49,7 +49,7 @@ def compile_here(request: CompileRequest, told: Told) -> KernelIndex:
     import torch
     import triton
 
-    from trtnemo.backends.cuda.dry import dry_step
+    from trtnemo.backends.cuda.dry import dry_replay, dry_step
     from trtnemo.backends.cuda.make import make_executor
     from trtnemo.backends.cuda.weights import empty_weights
     from trtnemo.backends.executor import Budget
@@ -75,6 +75,7 @@ def compile_here(request: CompileRequest, told: Told) -> KernelIndex:
             launches[name] = dry_step(executor, graphs[number], lengths, position, verify=verify)
             if not name.startswith("prompt"):
                 decodes.update(launch.kernels)
+        dry_replay(executor)
     records = [
         KernelRecord(phase="decode" if name in decodes else "prompt", **vars(describe(compiled)))
         for name, compiled in launch.kernels.items()

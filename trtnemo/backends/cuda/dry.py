@@ -26,5 +26,11 @@ def dry_step(executor: CudaExecutor, graph: Graph, lengths: list[int], position:
     return executor.launch.total - before
 
 
+def dry_replay(executor: CudaExecutor) -> None:
+    """Compile what takes accepted tokens into the states for a snapshot."""
+    with torch.inference_mode():
+        executor.replay([Segment(0, 0, 0, 100)], [1])
+
+
 def _width(graph: Graph) -> int:
     return int(graph.inputs["hidden_states"].shape[-1])

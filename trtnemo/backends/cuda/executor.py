@@ -61,7 +61,7 @@ class DeviceCopy:
 class Feed:
     """Tokens that the MTP head's cache still has to take in, each with the target's hidden state before it."""
 
-    segment: Segment
+    position: int
     token_ids: Tensor
     hidden: Tensor
 
@@ -78,7 +78,8 @@ class CudaExecutor:
         self.slots: SlotBook[SlotData] = SlotBook(budget, SlotData, has_mtp=mtp is not None)
         self.states = _states(target, room) | ({} if mtp is None else _states(mtp, room))
         self._uses = {graph.name: uses_of(graph) for graph in (target, mtp) if graph is not None}
-        self._feeds: list[Feed] = []
+        self._feeds: dict[int, list[Feed]] = {}
+        self._waiting = 0  # tokens of all feeds
         self.watch: Watch | None = None
 
     @property
@@ -98,6 +99,8 @@ class CudaExecutor:
         Raises EngineError where a logit is no number; the step's slots are empty then.
         """
         self.slots.check(batch)
+        if any(segment.speculative and segment.length > FEW_TOKENS for segment in batch.segments):
+            raise StepError(f"more than {FEW_TOKENS} tokens cannot be verified at once")
         slots = [self.slots.open(segment.slot) for segment in batch.segments]
         self._fold([segment.slot for segment in batch.segments if segment.length > FEW_TOKENS])
         ids = torch.from_numpy(batch.token_ids).to(self.launch.device)
@@ -169,7 +172,7 @@ class CudaExecutor:
     def release(self, slot: int) -> None:
         """Forget the slot's sequence."""
         self.slots.release(slot)
-        self._feeds = [feed for feed in self._feeds if feed.segment.slot != slot]
+        self._waiting -= sum(len(feed.token_ids) for feed in self._feeds.pop(slot, []))
 
     def has_room(self, segments: Sequence[Segment]) -> bool:
         """Return True: every slot has room for the longest sequence."""
@@ -228,28 +231,25 @@ class CudaExecutor:
             else:
                 paired, after, position = torch.cat([last[None], hidden[:-1]]), ids, slot.length - 1
             if len(after):
-                self._feeds.append(Feed(Segment(number, 0, len(after), position), after, paired))
+                if self._waiting + len(after) > self._budget.max_num_tokens:
+                    self._settle()
+                self._feeds.setdefault(number, []).append(Feed(position, after, paired))
+                self._waiting += len(after)
         slot.data.last = hidden[-1].clone()
 
     def _settle(self) -> None:
-        """Let the MTP cache take in what commits left to it; two feeds of one slot follow each other."""
-        while self._feeds:
-            now: dict[int, Feed] = {}
-            later = []
-            for feed in self._feeds:
-                if feed.segment.slot in now:
-                    later.append(feed)
-                else:
-                    now[feed.segment.slot] = feed
-            self._feeds = later
-            segments, start = [], 0
-            for feed in now.values():
-                length = feed.segment.length
-                segments.append(Segment(feed.segment.slot, start, length, feed.segment.position))
-                start += length
-            ids = torch.cat([feed.token_ids for feed in now.values()])
-            hidden = torch.cat([feed.hidden for feed in now.values()])
-            self.run(self._require_mtp(), segments, [0] * len(now), ids, {"hidden_states": hidden}, _NO_ROWS)
+        """Let the MTP cache take in what commits left to it: one run, in which a slot's feeds are one segment."""
+        feeds, self._feeds, self._waiting = self._feeds, {}, 0
+        if not feeds:
+            return
+        segments, start = [], 0
+        for slot, waiting in feeds.items():
+            length = sum(len(feed.token_ids) for feed in waiting)
+            segments.append(Segment(slot, start, length, waiting[0].position))  # each begins where the last ended
+            start += length
+        every = [feed for waiting in feeds.values() for feed in waiting]
+        ids, hidden = torch.cat([feed.token_ids for feed in every]), torch.cat([feed.hidden for feed in every])
+        self.run(self._require_mtp(), segments, [0] * len(segments), ids, {"hidden_states": hidden}, _NO_ROWS)
 
     def _fold(self, slots: Sequence[int]) -> None:
         """Take accepted tokens into the recurrent states of slots now, for what reads the states alone."""
@@ -257,13 +257,17 @@ class CudaExecutor:
         if not waiting:
             return
         segments = [Segment(slot, 0, 0, self.slots[slot].length) for slot in waiting]
-        step = self._step(self.target, segments, [self.slots[slot].data.replay for slot in waiting])
+        self.replay(segments, [self.slots[slot].data.replay for slot in waiting])
+        for slot in waiting:
+            self.slots[slot].data.replay = 0
+
+    def replay(self, segments: Sequence[Segment], replays: Sequence[int]) -> None:
+        """Take the last tokens before empty segments into the recurrent states."""
+        step = self._step(self.target, segments, replays)
         for node in self.target.nodes:
             form = FORMS.find(node)
             if form.fold is not None:
                 form.fold(node.op, node, step)
-        for slot in waiting:
-            self.slots[slot].data.replay = 0
 
     @staticmethod
     def given(rows: Tensor) -> Value:

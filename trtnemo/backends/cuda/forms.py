@@ -22,7 +22,7 @@ from trtnemo.kernels.launch import Launcher
 class Room:
     """What states are allocated for.
 
-    slots: one more than the budget's, for padding; ring: inputs kept of each sequence, a power of two; dtypes: of
+    slots: as many as the budget's; ring: inputs kept of each sequence, a power of two; dtypes: of
     recurrent states, of caches, and of what lies between kernels.
     """
 

@@ -71,7 +71,7 @@ def multiply(
     block = FEW_ROWS if rows <= FEW_ROWS else MANY_ROWS
     tiles, blocks = weight.rows // 64, -(-rows // block)
     steps = -(-weight.width // weight.columns)
-    split = _split(tiles, steps) if rows <= FEW_ROWS else 1
+    split = split_of(tiles, steps) if rows <= FEW_ROWS else 1
     parts, lock = launch.split_room((tiles + FEW_ROWS) * blocks, split * 65 * block) if split > 1 else (out, out)
     other = second or first
     squares = norm.squares if norm is not None and norm.squares is not None else out
@@ -130,7 +130,7 @@ def multiply(
     return out
 
 
-def _split(tiles: int, steps: int) -> int:
+def split_of(tiles: int, steps: int) -> int:
     """Return into how many parts K is cut: by the weight alone, so that no sum depends on the number of rows."""
     split = 1
     while tiles * split < _FULL and split < 8 and steps >= 4 * split:

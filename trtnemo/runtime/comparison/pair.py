@@ -156,5 +156,6 @@ class KernelWatch(Watched):
             return value
         ops = [other.op.kind for other in graph.nodes if other.name.startswith(f"{layer}.mixer.")]
         kind = next((kind for kind in ops if kind not in ("linear", "relu2", "add")), "mlp")
-        self._note((layer, kind, self._pair.phase), value.rows(), expected)
-        return type(self._pair.made).given(expected)
+        made = value.rows()
+        self._note((layer, kind, self._pair.phase), made.float().cpu(), expected)
+        return type(self._pair.made).given(expected.to(made.device))

@@ -36,11 +36,12 @@ def write_kernel(
         token += tl.num_programs(1)
 
 
-@triton.jit(do_not_specialize=["spans"])
+@triton.jit(do_not_specialize=["spans", "most_tokens"])
 def attention_kernel(
     projected_ptr, keys_ptr, values_ptr, table_ptr, segments_ptr, out_ptr, sums_ptr, stride, q_offset, pages, spans,
-    scale, HEADS: tl.constexpr, KV_HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, HEAD_BLOCK: tl.constexpr, ROWS:
-    tl.constexpr, KEYS: tl.constexpr, PAGE: tl.constexpr, SPAN: tl.constexpr, PARTS: tl.constexpr,
+    most_tokens, scale, HEADS: tl.constexpr, KV_HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, HEAD_BLOCK:
+    tl.constexpr, ROWS:     tl.constexpr, KEYS: tl.constexpr, PAGE: tl.constexpr, SPAN: tl.constexpr, PARTS:
+    tl.constexpr,
 ):  # fmt: skip
     """One program: a sequence, a KV head with its query heads, ROWS of (token, query head), one span of keys.
 
@@ -93,9 +94,9 @@ def attention_kernel(
         largest = now
         at += KEYS
     if PARTS:
-        cell = ((place * spans + span) * HEADS + head)[:, None]
+        cell = (((segment * most_tokens + token) * spans + span) * HEADS + head).to(tl.int64)[:, None]
         tl.store(out_ptr + cell * HEAD_DIM + channel[None, :], total, mask=q_mask)
-        side = sums_ptr + ((place * spans + span) * HEADS + head) * 2
+        side = sums_ptr + (((segment * most_tokens + token) * spans + span) * HEADS + head).to(tl.int64) * 2
         tl.store(side, largest, mask=is_row)
         tl.store(side + 1, weights, mask=is_row)
     else:
@@ -118,13 +119,14 @@ def merge_kernel(
     largest, weights = tl.zeros((1,), tl.float32) - 1e30, tl.zeros((1,), tl.float32)
     total = tl.zeros((HEAD_BLOCK,), tl.float32)
     for span in range(spans):
-        cell = (row.to(tl.int64) * spans + span) * HEADS + head
+        part = tl.program_id(0) * tl.num_programs(1) + token
+        cell = (part.to(tl.int64) * spans + span) * HEADS + head
         one = tl.zeros((1,), tl.int64)
         found, weight = tl.load(sums_ptr + cell * 2 + one), tl.load(sums_ptr + cell * 2 + 1 + one)
-        part = tl.load(parts_ptr + cell * HEAD_DIM + channel, mask=mask, other=0.0)
+        values = tl.load(parts_ptr + cell * HEAD_DIM + channel, mask=mask, other=0.0)
         now = tl.maximum(largest, found)
         fade, share = tl.exp(largest - now), tl.exp(found - now)
-        total = total * fade + part * share
+        total = total * fade + values * share
         weights = weights * fade + weight * share
         largest = now
     place = (row.to(tl.int64) * HEADS + head) * HEAD_DIM + channel
