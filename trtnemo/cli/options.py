@@ -57,7 +57,7 @@ def require_interpreted(runtime: str) -> None:
     from trtnemo.recipe.runtimes import OWN_RUNTIMES
 
     if runtime not in OWN_RUNTIMES or not find_runtime(runtime).interprets:
-        raise UsageError(f"--interpret is for what our own runtimes make for a GPU; '{runtime}' makes nothing such")
+        raise UsageError(f"--interpret is for plans and kernels that are made for a GPU; runtime '{runtime}' has none")
 
 
 def print_json(value: Any) -> None:
