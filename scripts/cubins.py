@@ -111,11 +111,12 @@ def _instructions(capability: Capability, form: WeightFormat, norm: bool) -> flo
         with compiling_for(capability, Path(directory)):
             multiply(launch, Factor(torch.empty(4, 4096, dtype=dtype, device=META), weight), norm=front)
         (kernel,) = launch.kernels.values()
-        return _loop_length(kernel.asm["cubin"], Path(directory)) * 128 / (64 * weight.columns)
+        threads = 32 * launch.warps
+        return _loop_length(kernel.asm["cubin"], Path(directory)) * threads / (64 * weight.columns)
 
 
 def _loop_length(code: bytes, directory: Path) -> int:
-    """Return the instructions of the longest loop; a thread of 128 has 64 of a tile's 8,192 weights."""
+    """Return the instructions of the longest loop."""
     from triton import knobs
 
     (directory / "kernel.cubin").write_bytes(code)

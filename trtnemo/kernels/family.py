@@ -1,8 +1,9 @@
 """The two ways in which matrix instructions take a weight from registers, and which devices have which.
 
-`wgmma`: warps of 16 rows, a thread's columns are 2t, 2t+1, 2t+8, 2t+9 of each 16 (Hopper's wgmma; Triton keeps the
-same order for tcgen05, from tensor memory). `mma`: a thread's columns are consecutive, as many as its codes of one
-32-bit word (Triton's layout of mma.sync's left operand where it is narrower in memory).
+`wgmma`: four warps of 16 rows, a thread's columns are 2t, 2t+1, 2t+8, 2t+9 of each 16 (Hopper). `mma`: a thread's
+columns are consecutive, as many as its codes of one 32-bit word (Triton's layout of mma.sync's left operand where it is
+narrower in memory), and two warps. With four, Triton takes tcgen05 on 10.x, whose waits cost more than they save for
+few rows: 5.2 instructions an NVFP4 weight against 3.4.
 """
 
 from __future__ import annotations
@@ -10,14 +11,19 @@ from __future__ import annotations
 from typing import Literal
 
 Family = Literal["wgmma", "mma"]
-WGMMA_MAJORS = (9, 10)
+HOPPER = 9
 ROWS = 64  # of a weight, in a tile
 LEAST_CAPABILITY = (8, 0)
 
 
 def family_of(capability: tuple[int, int]) -> Family:
     """Return the family of a compute capability."""
-    return "wgmma" if capability[0] in WGMMA_MAJORS else "mma"
+    return "wgmma" if capability[0] == HOPPER else "mma"
+
+
+def warps_of(family: Family) -> int:
+    """Return the warps of a program whose left operand is a tile of a weight."""
+    return 4 if family == "wgmma" else 2
 
 
 def tile_columns(columns: int) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trtnemo.kernels.family import Family
+from trtnemo.kernels.family import Family, warps_of
 
 Grid = tuple[int, ...]
 
@@ -32,6 +32,11 @@ class Launcher:
     def is_wgmma(self) -> bool:
         """Whether weights lie as Hopper's matrix instructions take them."""
         return self.family == "wgmma"
+
+    @property
+    def warps(self) -> int:
+        """Warps of a program that multiplies a weight's tile."""
+        return warps_of(self.family)
 
     def __call__(self, kernel: Any, grid: Grid, *args: Any, **options: Any) -> None:
         """Launch a kernel over a grid; a grid with a zero launches nothing."""

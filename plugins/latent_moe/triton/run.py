@@ -142,6 +142,6 @@ def _multiply(
         TOP_K=op.top_k,
         IS_UP=is_up,
         NORM=norm is not None,
-        num_warps=4,
+        num_warps=launch.warps,
         num_stages=1,
     )

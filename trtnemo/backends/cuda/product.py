@@ -120,7 +120,7 @@ def multiply(
         "RESIDUAL": residual is not None,
         "INDEXED": index is not None,
         "SPLIT": split,
-        "num_warps": 4,
+        "num_warps": launch.warps,
         "num_stages": 1,
     }
     if rider is not None:
