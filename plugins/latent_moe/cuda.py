@@ -24,21 +24,24 @@ class Routing:
 
     def prepare(self) -> None:
         """Compute the logits."""
-        self._routes = Routes(self._step.launch, self._op, self._logits.rows(), self._bias)
+        self._logits.rows()
 
     def ride(self, grid: Grid, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
         """Find the routes in more programs of a product."""
-        if self._routes is not None:
-            self._routes.find_beside(grid, arguments, options)
+        self._routes = self._new()
+        self._routes.find_beside(grid, arguments, options)
 
     def found(self) -> Routes:
         """Return the routes."""
         if self in self._step.riders:  # no product has taken them along
             self._step.riders.remove(self)
         if self._routes is None:
-            self._routes = Routes(self._step.launch, self._op, self._logits.rows(), self._bias)
+            self._routes = self._new()
             self._routes.find()
         return self._routes
+
+    def _new(self) -> Routes:
+        return Routes(self._step.launch, self._op, self._logits.rows(), self._bias)
 
 
 def run(op: LatentMoe, node: Node, step: Step, inputs: list[Value]) -> Value:

@@ -15,9 +15,12 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from trtnemo.checkpoint import Checkpoint
 from trtnemo.checkpoint.format.headers import INDEX
+from trtnemo.errors import RecipeError
 from trtnemo.graph import Graph
 from trtnemo.plan.deployment import Deployment, checked_deployment
+from trtnemo.plan.hardware import catalogue_names, find_device, recipe_device
 from trtnemo.plan.network import Network
+from trtnemo.plan.plan import judge_deployment
 from trtnemo.plan.server_memory import ServerMemory
 from trtnemo.recipe import OwnRecipe
 
@@ -60,6 +63,24 @@ class OwnRuntime(Generic[Recipe]):
         """
         self.layout(recipe)
         return []
+
+    def check_device(self, recipe: Recipe, network: Network, title: str, capability: str, made: str) -> list[str]:
+        """Return the verdict on one device's memory, and a note where what is `made` is for another device.
+
+        Raises RecipeError where the recipe asks for several, or where the network does not fit.
+        """
+        if recipe.hardware.count > 1:
+            raise RecipeError(
+                f"'hardware.count' is {recipe.hardware.count}: our {title} runtime uses one device",
+                remedy="Set it to 1",
+            )
+        named = recipe_device(recipe.hardware)
+        verdict = judge_deployment(network, self.deployment(recipe, network), named)
+        if verdict.kind != "fits":  # every slot is allocated whole when the engine is loaded
+            raise RecipeError(verdict.sentence, where="hardware", remedy="`trtnemo plan --recipe` shows what would fit")
+        has = find_device(named.name).compute_capability if named.name in catalogue_names() else capability
+        note = f"note: {named.title} has {has or 'none'}, these {made} run on {capability} only"
+        return [verdict.sentence, *([note] if has != capability else [])]
 
     def layout(self, recipe: Recipe) -> Layout:
         """Return how an engine's weights lie; raises RecipeError or MachineError where they cannot."""

@@ -14,6 +14,7 @@ Family = Literal["wgmma", "mma"]
 HOPPER = 9
 ROWS = 64  # of a weight, in a tile
 LEAST_CAPABILITY = (8, 0)
+FEW_ROWS, MANY_ROWS = 16, 32  # of activations that a program multiplies, where a step has at most 16, and more
 
 
 def family_of(capability: tuple[int, int]) -> Family:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,5 +82,12 @@ def _offer_compiled(engine: Engine, capability: tuple[int, int]) -> None:
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     copied = home / "trtnemo" / "triton" / engine.manifest.files[KERNEL_INDEX].sha256[:16]
     if not copied.is_dir():
-        shutil.copytree(engine.directory / KERNELS / "triton", copied, dirs_exist_ok=True)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=copied.parent) as unfinished:
+            whole = shutil.copytree(engine.directory / KERNELS / "triton", Path(unfinished) / "whole")
+            try:
+                whole.rename(copied)
+            except OSError:
+                if not copied.is_dir():  # else another server has made it meanwhile
+                    raise
     os.environ["TRITON_CACHE_DIR"] = str(copied)

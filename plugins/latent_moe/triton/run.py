@@ -8,14 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trtnemo.kernels.family import FEW_ROWS, MANY_ROWS
 from trtnemo.kernels.launch import Grid, Launcher
 from trtnemo.kernels.weight import PackedWeight
 from trtnemo.plugins.latent_moe.op import LatentMoe
 from trtnemo.plugins.latent_moe.triton.experts import experts_kernel
 from trtnemo.plugins.latent_moe.triton.route import beside_kernel, route_few_kernel, route_kernel
 
-FEW_PAIRS, MANY_PAIRS = 16, 32  # of a block
-FEW_ROWS = 16  # that one program routes
 _AT_ONCE = 4  # rows of a program where there are many
 
 
@@ -26,7 +25,7 @@ class Routes:
         self._launch, self._op, self._logits, self._bias = launch, op, logits, bias
         rows, device = len(logits), logits.device
         pairs = rows * op.top_k
-        self.size = FEW_PAIRS if rows <= FEW_ROWS else MANY_PAIRS
+        self.size = FEW_ROWS if rows <= FEW_ROWS else MANY_ROWS
         most = min(pairs, op.experts + pairs // self.size)
         self.picks = torch.empty(rows, op.top_k, dtype=torch.int32, device=device)
         self.weights = torch.empty(rows, op.top_k, device=device)

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,10 +26,13 @@ def compile_kernels(request: CompileRequest, told: Told) -> KernelIndex:
     require_triton()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TRITON_")}
     command = [sys.executable, "-m", "trtnemo.backends.cuda.compile"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    ) as process:
-        if process.stdin is None or process.stdout is None or process.stderr is None:
+    with (
+        tempfile.TemporaryFile("w+") as complaints,  # a pipe that nobody empties would hold the child up
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, text=True, env=environment
+        ) as process,
+    ):
+        if process.stdin is None or process.stdout is None:
             raise EngineError("the compiling process has no pipes")
         process.stdin.write(request.model_dump_json())
         process.stdin.close()
@@ -37,10 +41,12 @@ def compile_kernels(request: CompileRequest, told: Told) -> KernelIndex:
             last = line
             if line.startswith("step "):
                 told(line.strip())
-        problem = process.stderr.read().strip()
+        process.wait()
+        complaints.seek(0)
+        problem = complaints.read().strip()
     if process.returncode or not last.startswith("{"):
         why = problem.splitlines()[-1] if problem else f"exit code {process.returncode}"
-        raise EngineError(f"kernels did not compile: {why}", remedy="Compare with the versions that docs/gpu.md names")
+        raise EngineError(f"kernels did not compile: {why}", remedy="Compare with the versions that docs/cuda.md names")
     return KernelIndex.model_validate_json(last)
 
 

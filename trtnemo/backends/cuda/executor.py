@@ -15,6 +15,7 @@ from trtnemo.backends.cuda.program import Watch, run_graph, uses_of
 from trtnemo.backends.cuda.values import Computed, Value
 from trtnemo.backends.cuda.weights import Weights
 from trtnemo.backends.executor import Budget, DraftToken, Snapshot
+from trtnemo.backends.feeds import Feed, SlotHidden, feed_of
 from trtnemo.backends.slots import Slot, SlotBook, SlotSnapshot
 from trtnemo.backends.step import Float32, Segment, StepBatch, StepResult
 from trtnemo.errors import EngineError, StepError
@@ -27,18 +28,13 @@ _NO_ROWS = torch.empty(0, dtype=torch.int64)
 
 
 @dataclass
-class SlotData:
+class SlotData(SlotHidden):
     """What a slot holds beside the states on the device.
 
-    replay: committed tokens that the recurrent states do not hold yet; last: the target's hidden state of the last
-    committed token; drafted: the MTP head's own, of the last draft.
+    replay: committed tokens that the recurrent states do not hold yet.
     """
 
     replay: int = 0
-    last: Tensor | None = None
-    drafted: Tensor | None = None
-    pending_ids: Tensor | None = None
-    pending: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -55,15 +51,6 @@ class DeviceCopy:
 
     def swap_out(self) -> None:
         """Do nothing: a copied state shares nothing."""
-
-
-@dataclass(frozen=True)
-class Feed:
-    """Tokens that the MTP head's cache still has to take in, each with the target's hidden state before it."""
-
-    position: int
-    token_ids: Tensor
-    hidden: Tensor
 
 
 class CudaExecutor:
@@ -223,18 +210,13 @@ class CudaExecutor:
         self.slots.take(segment)
 
     def _feed_later(self, number: int, slot: Slot[SlotData], ids: Tensor, hidden: Tensor) -> None:
-        """Note what the MTP cache has to take in: its entry t pairs the hidden state of token t with token t+1."""
-        last = slot.data.last
-        if self.mtp is not None:
-            if last is None:
-                paired, after, position = hidden[:-1], ids[1:], 0
-            else:
-                paired, after, position = torch.cat([last[None], hidden[:-1]]), ids, slot.length - 1
-            if len(after):
-                if self._waiting + len(after) > self._budget.max_num_tokens:
-                    self._settle()
-                self._feeds.setdefault(number, []).append(Feed(position, after, paired))
-                self._waiting += len(after)
+        """Note what the MTP cache has to take in of tokens that are about to be counted in."""
+        feed = None if self.mtp is None else feed_of(number, slot.data.last, slot.length, ids, hidden)
+        if feed is not None:
+            if self._waiting + len(feed.token_ids) > self._budget.max_num_tokens:
+                self._settle()
+            self._feeds.setdefault(number, []).append(feed)
+            self._waiting += len(feed.token_ids)
         slot.data.last = hidden[-1].clone()
 
     def _settle(self) -> None:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from trtnemo.backends.cuda.kernels.product import product_kernel
+from trtnemo.kernels.family import FEW_ROWS, MANY_ROWS
 from trtnemo.kernels.launch import Grid, Launcher
 from trtnemo.kernels.weight import PackedWeight
 
-FEW_ROWS, MANY_ROWS = 16, 32
 _FULL = 264  # tiles that keep the multiprocessors of the largest device busy, twice
 
 

@@ -16,9 +16,8 @@ from trtnemo.backends.runtime import Graphs, OwnRuntime, Prepared, Progress
 from trtnemo.checkpoint import Checkpoint
 from trtnemo.errors import RecipeError
 from trtnemo.kernels.family import LEAST_CAPABILITY
-from trtnemo.plan.hardware import catalogue_names, find_device, recipe_device
+from trtnemo.plan.hardware import catalogue_names, find_device
 from trtnemo.plan.network import find_network
-from trtnemo.plan.plan import judge_deployment
 from trtnemo.plan.server_memory import NATIVE_DEVICE
 from trtnemo.recipe import CudaRecipe
 
@@ -35,21 +34,10 @@ class CudaRuntime(OwnRuntime[CudaRecipe]):
 
     def check(self, recipe: CudaRecipe) -> list[str]:
         """Return what was checked of device and memory; raises RecipeError or MachineError."""
-        capability = read_capability(recipe)
-        if recipe.hardware.count > 1:
-            raise RecipeError(
-                f"'hardware.count' is {recipe.hardware.count}: our CUDA runtime uses one device", remedy="Set it to 1"
-            )
-        network = find_network(recipe.checkpoint, recipe.revision)
-        named = recipe_device(recipe.hardware)
-        verdict = judge_deployment(network, self.deployment(recipe, network), named)
-        if verdict.kind != "fits":  # every slot is allocated whole when the engine is loaded
-            raise RecipeError(verdict.sentence, where="hardware", remedy="`trtnemo plan --recipe` shows what would fit")
-        text = f"{capability[0]}.{capability[1]}"
-        checked = [f"kernels are compiled for compute capability {text}", verdict.sentence]
-        if named.name in catalogue_names() and (has := find_device(named.name).compute_capability) != text:
-            checked.append(f"note: {named.title} has {has or 'none'}, these kernels run on {text} only")
-        return checked
+        major, minor = read_capability(recipe)
+        capability, network = f"{major}.{minor}", find_network(recipe.checkpoint, recipe.revision)
+        verdict = self.check_device(recipe, network, "CUDA", capability, "kernels")
+        return [f"kernels are compiled for compute capability {capability}", *verdict]
 
     def element_types(self, recipe: CudaRecipe) -> dict[str, Any]:
         """Return a deployment's types."""

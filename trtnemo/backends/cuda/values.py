@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from trtnemo.backends.cuda.kernels.norm import norm_kernel
-from trtnemo.backends.cuda.product import FEW_ROWS, Factor, Norm, Rider, multiply
+from trtnemo.backends.cuda.product import Factor, Norm, Rider, multiply
+from trtnemo.kernels.family import FEW_ROWS
 from trtnemo.kernels.launch import Launcher
 from trtnemo.kernels.weight import PackedWeight
 

@@ -11,10 +11,7 @@ from trtnemo.backends.runtime import Graphs, OwnRuntime, Prepared, Progress
 from trtnemo.backends.tensorrt.lower.targets import Target
 from trtnemo.backends.tensorrt.plans import build_plans, place_plans, unfinished_plans
 from trtnemo.checkpoint import Checkpoint, WeightFormat
-from trtnemo.errors import RecipeError
-from trtnemo.plan.hardware import catalogue_names, find_device, recipe_device
 from trtnemo.plan.network import Network, find_network
-from trtnemo.plan.plan import judge_deployment
 from trtnemo.plan.server_memory import NATIVE_DEVICE
 from trtnemo.recipe import TensorrtRecipe
 from trtnemo.trt.element import Element
@@ -34,20 +31,9 @@ class TensorrtRuntime(OwnRuntime[TensorrtRecipe]):
         target = Target.from_recipe(recipe)
         network = find_network(recipe.checkpoint, recipe.revision)
         target.require(_formats(network), [Element.BFLOAT16])
-        if recipe.hardware.count > 1:
-            raise RecipeError(
-                f"'hardware.count' is {recipe.hardware.count}: our TensorRT runtime uses one device",
-                remedy="Set it to 1",
-            )
-        named = recipe_device(recipe.hardware)
-        verdict = judge_deployment(network, self.deployment(recipe, network), named)
-        if verdict.kind != "fits":  # every slot is allocated whole when the engine is loaded
-            raise RecipeError(verdict.sentence, where="hardware", remedy="`trtnemo plan --recipe` shows what would fit")
-        library, device = target.library, target.device
-        checked = [f"{library.product} {library.version} compiles for compute capability {device}", verdict.sentence]
-        if named.name in catalogue_names() and (has := find_device(named.name).compute_capability) != device:
-            checked.append(f"note: {named.title} has {has or 'none'}, these plans run on {device} only")
-        return checked
+        verdict = self.check_device(recipe, network, "TensorRT", target.device, "plans")
+        library = target.library
+        return [f"{library.product} {library.version} compiles for compute capability {target.device}", *verdict]
 
     def compute(self, recipe: TensorrtRecipe) -> Literal["weight_only", "native"]:
         """Return what quantized layers compute in."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from trtnemo.backends.executor import Budget, DraftToken, Snapshot
+from trtnemo.backends.feeds import feed_of
 from trtnemo.backends.slots import Slot, SlotBook, SlotSnapshot
 from trtnemo.backends.step import Float32, Segment, StepBatch, StepResult
 from trtnemo.backends.torch.forms import FORMS, StepContext, single_weight
@@ -132,14 +133,10 @@ class TorchExecutor:
         slot.data.last_hidden = hidden[-1].clone()
 
     def _feed_mtp(self, number: int, slot: Slot[SlotState], ids: Tensor, hidden: Tensor) -> None:
-        """Entry t of the MTP cache pairs the hidden state of token t with token t+1, so it lags by one."""
-        last = slot.data.last_hidden
-        if last is None:
-            paired, ids, position = hidden[:-1], ids[1:], 0
-        else:
-            paired, position = torch.cat([last[None], hidden[:-1]]), slot.length - 1
-        if len(ids):
-            self._run_mtp([Segment(number, 0, len(ids), position)], [slot.data], ids, paired, _NO_ROWS)
+        feed = feed_of(number, slot.data.last_hidden, slot.length, ids, hidden)
+        if feed is not None:
+            segment = Segment(number, 0, len(feed.token_ids), feed.position)
+            self._run_mtp([segment], [slot.data], feed.token_ids, feed.hidden, _NO_ROWS)
 
     def _run_mtp(
         self, segments: Sequence[Segment], slots: Sequence[SlotState], ids: Tensor, hidden: Tensor, rows: Tensor

@@ -6,7 +6,6 @@ import contextlib
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Concatenate, ParamSpec, TypeVar
 
 import numpy as np
@@ -14,12 +13,13 @@ import torch
 from torch import Tensor
 
 from trtnemo.backends import Budget, DraftToken, Segment, Snapshot, StepBatch, StepResult
+from trtnemo.backends.feeds import Feed, SlotHidden, feed_of
 from trtnemo.backends.slots import Slot, SlotBook, SlotSnapshot
 from trtnemo.backends.step import Float32
 from trtnemo.backends.tensorrt.lower.settings import CHUNK, DECODE_ROWS, Settings
 from trtnemo.backends.tensorrt.run.graph_runner import READ, GraphRunner
 from trtnemo.backends.tensorrt.run.grid import Grid, Stretch, make_grid
-from trtnemo.backends.tensorrt.run.states import DeviceCopy, SlotHidden, States
+from trtnemo.backends.tensorrt.run.states import DeviceCopy, States
 from trtnemo.errors import EngineError, StepError
 
 Parameters = ParamSpec("Parameters")
@@ -37,16 +37,6 @@ def _on_device(
             return method(self, *args, **kwargs)
 
     return run
-
-
-@dataclass(frozen=True)
-class Feed:
-    """Tokens that the MTP head's cache still has to take in, each with the target's hidden state before it."""
-
-    slot: int
-    token_ids: Tensor
-    hidden: Tensor
-    position: int
 
 
 class TensorrtExecutor:
@@ -239,18 +229,10 @@ class TensorrtExecutor:
         self.slots.take(segment)
 
     def _feed_later(self, number: int, slot: Slot[SlotHidden], ids: Tensor, hidden: Tensor) -> None:
-        """Note what the MTP cache has to take in of tokens that are about to be counted in.
-
-        Its entry t pairs the hidden state of token t with token t+1.
-        """
-        last = slot.data.last
-        if self.mtp is not None:
-            if last is None:
-                paired, ids_after, position = hidden[:-1], ids[1:], 0
-            else:
-                paired, ids_after, position = torch.cat([last[None], hidden[:-1]]), ids, slot.length - 1
-            if len(ids_after):
-                self._feeds.append(Feed(number, ids_after, paired, position))
+        """Note what the MTP cache has to take in of tokens that are about to be counted in."""
+        feed = None if self.mtp is None else feed_of(number, slot.data.last, slot.length, ids, hidden)
+        if feed is not None:
+            self._feeds.append(feed)
         slot.data.last = hidden[-1].clone()
 
     def _settle(self) -> None:

@@ -15,19 +15,6 @@ Key = tuple[str, str]
 _CACHES = ("keys", "values")  # [heads, tokens, dim]: only the entries of committed tokens are worth a copy
 
 
-@dataclass
-class SlotHidden:
-    """Hidden states of a sequence that the MTP head reads, and tokens under verification.
-
-    last: the target's, of the last committed token; drafted: the head's own, of the last draft.
-    """
-
-    last: Tensor | None = None
-    drafted: Tensor | None = None
-    pending_ids: Tensor | None = None
-    pending: Tensor | None = None
-
-
 @dataclass(frozen=True)
 class DeviceCopy:
     """A slot's state, on the device."""
