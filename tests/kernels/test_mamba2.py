@@ -46,7 +46,8 @@ class Kernels:
     def step(self, rows: Any, few: Any = (), many: Any = ()) -> Any:
         """Return the normalized output of a step; segments are (slot, start, tokens, length, replay, stays)."""
         few_table, many_table = [
-            torch.tensor([[*item, 0, 0] for item in part], dtype=torch.int32).reshape(-1, 8) for part in (few, many)
+            torch.tensor([[*item, item[2], 0] for item in part], dtype=torch.int32).reshape(-1, 8)
+            for part in (few, many)
         ]
         out, squares = run(self.launch, self.op, rows, few_table, many_table, self.state, self.weights, torch.float32)
         grouped = out.reshape(len(rows), self.op.groups, -1)

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from trtnemo.backends.draw import Draw
 from trtnemo.errors import StepError
 
 TokenIds = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
+# a row's logits, or its token where the executor drew it
+Row = Float32 | int
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,16 @@ class Segment:
 
 @dataclass(frozen=True)
 class StepBatch:
-    """token_ids [T], segments that cover them in order, rows wanted as logits, rows wanted as hidden states."""
+    """token_ids [T], segments that cover them in order, rows wanted as logits, rows wanted as hidden states.
+
+    draws: for an executor that draws tokens itself, how each logit row's is drawn; None where its logits are wanted.
+    """
 
     token_ids: TokenIds
     segments: tuple[Segment, ...]
     logit_rows: TokenIds
     hidden_rows: TokenIds
+    draws: tuple[Draw | None, ...] = ()
 
     def validate(self) -> None:
         """Raise StepError unless the segments cover the tokens once, each slot at most once."""
@@ -62,14 +69,27 @@ class StepBatch:
         for rows in (self.logit_rows, self.hidden_rows):
             if len(rows) and not (rows.min() >= 0 and rows.max() < position):
                 raise StepError(f"a wanted row lies outside the step's {position}")
+        if self.draws and len(self.draws) != len(self.logit_rows):
+            raise StepError(f"{len(self.draws)} draws for {len(self.logit_rows)} rows of logits")
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """logits [R, vocabulary] and hidden states [H, hidden] in float32, in the order their rows were asked for."""
+    """logits [R, vocabulary] and hidden states [H, hidden] in float32, in the order their rows were asked for.
+
+    tokens: what was drawn of each logit row, -1 where it was not; then `logits` has those other rows alone.
+    """
 
     logits: Float32
     hidden_states: Float32
+    tokens: TokenIds | None = None
+
+    def rows(self) -> list[Row]:
+        """Return of each logit row the token that was drawn, else its logits."""
+        if self.tokens is None:
+            return list(self.logits)
+        left = iter(self.logits)
+        return [int(token) if token >= 0 else next(left) for token in self.tokens]
 
 
 def make_batch(

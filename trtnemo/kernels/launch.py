@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,6 +14,7 @@ from torch import Tensor
 from trtnemo.kernels.family import Family, warps_of
 
 Grid = tuple[int, ...]
+Around = Callable[[Callable[[], None]], None]
 
 
 @dataclass
@@ -24,6 +28,8 @@ class Launcher:
     family: Family
     counts: dict[str, int] = field(default_factory=dict)
     kernels: dict[str, Any] = field(default_factory=dict)
+    _around: Around | None = None
+    _outgrown: list[Tensor] = field(default_factory=list)
     _parts: Tensor = field(default_factory=lambda: torch.empty(0))
     _lock: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int32))
     _locks: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int32))
@@ -47,14 +53,27 @@ class Launcher:
         if self.device.type == "meta":
             compiled = kernel.warmup(*args, grid=grid, **options)
             self.kernels[compiled.hash] = compiled
-        else:
+        elif self._around is None:
             kernel[grid](*args, **options)
+        else:
+            self._around(partial(kernel[grid], *args, **options))
+
+    @contextmanager
+    def recorded_by(self, around: Around) -> Iterator[None]:
+        """Hand every launch to a function that is to do it."""
+        self._around = around
+        try:
+            yield
+        finally:
+            self._around = None
 
     def split_room(self, cells: int, floats: int) -> tuple[Tensor, Tensor]:
         """Return room for the parts of split sums, `floats` a cell, and a lock a cell, which kernels leave at zero."""
         if self._parts.numel() < cells * floats:
+            self._outgrown.append(self._parts)  # which captured steps go on using
             self._parts = torch.empty(cells * floats, device=self.device)
         if self._locks.numel() < cells:
+            self._outgrown.append(self._locks)
             self._locks = torch.zeros(cells, dtype=torch.int32, device=self.device)
         return self._parts, self._locks
 

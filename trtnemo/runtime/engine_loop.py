@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from trtnemo.backends import Executor
+from trtnemo.backends import Drawer, Executor
 from trtnemo.errors import ConstraintError
 from trtnemo.runtime.guide import GrammarCompiler
 from trtnemo.runtime.guide.thread import CompilingThread
@@ -51,7 +51,7 @@ class EngineLoop:
         self._executor = executor
         self._emit: Callable[[Event | EngineLost], None] = _drop_event
         self._flush: Callable[[], None] = _nothing
-        self._scheduler = Scheduler(executor.budget, options.draft_tokens)
+        self._scheduler = Scheduler(executor.budget, options.draft_tokens, draws=isinstance(executor, Drawer))
         self._residency = Residency(executor, self._scheduler, options.prefix_bytes)
         self._draft_length = DraftLength(self._scheduler.draft_tokens) if options.adapts_drafts else None
         # On a CPU a round costs what this thread computes: what it waits for others (a server in the same process, a

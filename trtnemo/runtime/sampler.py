@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trtnemo.backends import Draw
 from trtnemo.native import find_native
 from trtnemo.runtime.sampling_params import SamplingParams
 
@@ -76,6 +77,13 @@ class Sampler:
     def draft(self, logits: Float32, ahead: int) -> int:
         """Return a proposal for the token `ahead` places after the next one; nothing is counted."""
         return self._choose(logits, frozenset(), self.place + ahead)
+
+    def drawn_at(self, ahead: int) -> Draw | None:
+        """Return how an executor draws the token `ahead` places after the next one; None where it cannot."""
+        if self._adjusts:
+            return None
+        params = self.params
+        return Draw(params.temperature, params.top_k, params.top_p, params.min_p, self.seed, self.place + ahead)
 
     def count(self, token: int) -> int:
         """Count a token in, for the penalties, and return it."""

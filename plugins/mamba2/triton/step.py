@@ -7,6 +7,7 @@ import triton.language as tl
 
 from trtnemo.kernels.rows import only_if
 from trtnemo.kernels.segments import FIELDS, LENGTH, REPLAY, SLOT, START, STAYS, TOKENS
+from trtnemo.kernels.segments import ROWS as ALL_ROWS
 from trtnemo.plugins.mamba2.triton.history import convolved, input_at, keep, sigmoid, softplus
 
 
@@ -70,5 +71,11 @@ def step_kernel(
             if part == 0:
                 keep(new_ptr, ring, position, length, channel, channel >= 0, stride, WIDTH, RING)
         position += 1
+    filled = tokens
+    while filled < tl.load(about + ALL_ROWS):
+        token = start + filled
+        tl.store(out_ptr + token.to(tl.int64) * INNER + x_channel, tl.zeros((ROWS,), tl.float32), mask=is_row)
+        tl.store(squares_ptr + (token * HEADS + head) * PARTS + part, 0.0)
+        filled += 1
     if stays == 0:
         tl.store(state_ptr + state_place, state.to(state_ptr.dtype.element_ty), mask=is_state)

@@ -47,7 +47,7 @@ def test_segments_see_what_stands_before_them(heads: int, kv: int, dim: int) -> 
         q, k, v = torch.split(mine, [heads * dim, kv * dim, kv * dim], dim=1)
         keys, values = (torch.cat([a, b.reshape(new, kv, dim)]) for a, b in zip(old, (k, v), strict=True))
         want.append(expected(op, q, keys, values, before))
-        segments.append([slot, start, new, before, 0, 0, 0, 0])
+        segments.append([slot, start, new, before, 0, 0, new, 0])
         start += new
     table = torch.tensor(segments, dtype=torch.int32)
     parts: Any = [(table[:2], Reach(4, 1204)), (table[2:], Reach(20, 70))]
@@ -67,7 +67,7 @@ def test_a_token_has_the_same_bits_beside_a_longer_sequence() -> None:
         torch.arange(40, dtype=torch.int32).reshape(2, 20),
     )  # fmt: skip
     rows = torch.randn(2, 8 * 32, generator=DRAW)
-    table = torch.tensor([[0, 0, 1, 70, 0, 0, 0, 0], [1, 1, 1, 1100, 0, 0, 0, 0]], dtype=torch.int32)
+    table = torch.tensor([[0, 0, 1, 70, 0, 0, 1, 0], [1, 1, 1, 1100, 0, 0, 1, 0]], dtype=torch.int32)
     launch, offsets, none = Launcher(CPU, "mma"), (0, 128, 192), (table[2:], Reach(0, 0))
     found = []
     for chosen, reach in ((table[:1], Reach(1, 71)), (table, Reach(1, 1101))):

@@ -11,7 +11,7 @@ from tests.support.backends.executors import make_cuda, make_executor
 from trtnemo.backends import DraftToken, make_batch
 from trtnemo.errors import EngineError, StepError
 
-IDS = np.random.default_rng(0).integers(3, 4000, 100).tolist()
+IDS = np.random.default_rng(0).integers(3, 500, 100).tolist()
 
 
 class Both:
@@ -43,10 +43,11 @@ class Both:
 
 
 @pytest.mark.parametrize(
-    ("precision", "family"), [("mixed", "wgmma"), pytest.param("bf16", "mma", marks=pytest.mark.slow)]
+    ("precision", "size", "family"),
+    [("mixed", "least", "wgmma"), pytest.param("mixed", "micro", "mma", marks=pytest.mark.slow)],
 )
-def test_a_life_of_two_sequences_is_as_in_torch(make_checkpoint: Any, precision: Any, family: Any) -> None:
-    both = Both(make_checkpoint(precision), family)
+def test_a_life_of_two_sequences_is_as_in_torch(make_checkpoint: Any, precision: Any, size: Any, family: Any) -> None:
+    both = Both(make_checkpoint(precision, size), family)
     both.step((0, 0, IDS[:20], False), (1, 0, IDS[20:23], False), rows=[19, 22])
     both.step((0, 20, IDS[30:34], True), (1, 3, IDS[40:41], False))
     both.commit(0, 2)
@@ -67,16 +68,18 @@ def test_a_life_of_two_sequences_is_as_in_torch(make_checkpoint: Any, precision:
 
 
 def test_a_sequence_of_many_tokens_that_follow_a_verification_is_as_in_torch(make_checkpoint: Any) -> None:
-    both = Both(make_checkpoint("nvfp4"), "mma")
+    both = Both(make_checkpoint("nvfp4", "least"), "mma")
     both.step((0, 0, IDS[:3], True), rows=[2])
     both.commit(0, 2)
     both.step((0, 2, IDS[10:30], False), rows=[19])
 
 
 def test_numbers_that_are_none_drop_the_sequences_of_the_step(make_checkpoint: Any) -> None:
-    executor = make_cuda(make_checkpoint("bf16"), slots=2, max_seq_len=64, mtp=False)
+    executor = make_cuda(make_checkpoint("bf16", "least"), slots=2, max_seq_len=64, mtp=False)
     executor.forward(make_batch([(0, 0, IDS[:2], False)]))
-    next(state for state in executor.states.values() if hasattr(state, "ssm_state")).ssm_state[0].fill_(float("nan"))
+    next(state for state in executor.runner.states.values() if hasattr(state, "ssm_state")).ssm_state[0].fill_(
+        float("nan")
+    )
     with pytest.raises(EngineError, match="no numbers"):
         executor.forward(make_batch([(0, 2, IDS[2:3], False)]))
     with pytest.raises(StepError, match="at 0"):
@@ -85,6 +88,6 @@ def test_numbers_that_are_none_drop_the_sequences_of_the_step(make_checkpoint: A
 
 
 def test_a_commit_without_tokens_under_verification_is_refused(make_checkpoint: Any) -> None:
-    executor = make_cuda(make_checkpoint("bf16"), slots=1, max_seq_len=64, mtp=False)
+    executor = make_cuda(make_checkpoint("bf16", "least"), slots=1, max_seq_len=64, mtp=False)
     with pytest.raises(StepError, match="under verification"):
         executor.commit(0, 1)

@@ -55,8 +55,8 @@ def compile_here(request: CompileRequest, told: Told) -> KernelIndex:
     import torch
     import triton
 
-    from trtnemo.backends.cuda.dry import dry_replay, dry_step
     from trtnemo.backends.cuda.make import make_executor
+    from trtnemo.backends.cuda.steps.dry import dry_draw, dry_replay, dry_step
     from trtnemo.backends.cuda.weights import empty_weights
     from trtnemo.backends.executor import Budget
     from trtnemo.graph import Graph
@@ -82,6 +82,10 @@ def compile_here(request: CompileRequest, told: Told) -> KernelIndex:
             if not name.startswith("prompt"):
                 decodes.update(launch.kernels)
         dry_replay(executor)
+        for number, graph in enumerate(graphs):
+            told(f"step draw {number}")
+            dry_draw(executor, graph, 1)
+            decodes.update(launch.kernels)
     records = [
         KernelRecord(phase="decode" if name in decodes else "prompt", **vars(describe(compiled)))
         for name, compiled in launch.kernels.items()

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from trtnemo.backends.cuda.attention import Reach
-from trtnemo.backends.cuda.forms import FORMS, Room, State, Step
-from trtnemo.backends.cuda.program import Watch, run_graph, uses_of
+from trtnemo.backends.cuda.forms import Room
+from trtnemo.backends.cuda.steps.draw import NO_NUMBER
+from trtnemo.backends.cuda.steps.feeds import WaitingFeeds
+from trtnemo.backends.cuda.steps.frame import Frames, Outputs
+from trtnemo.backends.cuda.steps.head import DraftHead
+from trtnemo.backends.cuda.steps.run import FEW_TOKENS, Runner
+from trtnemo.backends.cuda.steps.target import TargetSteps
 from trtnemo.backends.cuda.values import Computed, Value
 from trtnemo.backends.cuda.weights import Weights
+from trtnemo.backends.draw import Draw, Proposal
 from trtnemo.backends.executor import Budget, DraftToken, Snapshot
-from trtnemo.backends.feeds import Feed, SlotHidden, feed_of
+from trtnemo.backends.feeds import SlotHidden, feed_of
 from trtnemo.backends.slots import Slot, SlotBook, SlotSnapshot
-from trtnemo.backends.step import Float32, Segment, StepBatch, StepResult
+from trtnemo.backends.step import Float32, Segment, StepBatch, StepResult, TokenIds
 from trtnemo.errors import EngineError, StepError
 from trtnemo.graph import Graph
 from trtnemo.kernels.launch import Launcher
-from trtnemo.kernels.segments import WIDTH
 
-FEW_TOKENS = 8  # of a segment that the kernels for decoding and verification take
 _NO_ROWS = torch.empty(0, dtype=torch.int64)
 
 
@@ -54,25 +58,32 @@ class DeviceCopy:
 
 
 class CudaExecutor:
-    """Runs a target graph, and the MTP graph where there is one; what commits accept is taken in by the next step."""
+    """Runs a target graph, and the MTP graph where there is one; what commits accept is taken in by the next step.
+
+    Steps of few tokens are captured once for each shape, and replayed.
+    """
 
     def __init__(
         self, target: Graph, mtp: Graph | None, weights: Weights, budget: Budget, launch: Launcher, room: Room
     ) -> None:
-        self.target, self.mtp, self.weights = target, mtp, weights
-        self.launch, self.room = launch, room
+        self.target, self.mtp = target, mtp
         self._budget = budget
         self.slots: SlotBook[SlotData] = SlotBook(budget, SlotData, has_mtp=mtp is not None)
-        self.states = _states(target, room) | ({} if mtp is None else _states(mtp, room))
-        self._uses = {graph.name: uses_of(graph) for graph in (target, mtp) if graph is not None}
-        self._feeds: dict[int, list[Feed]] = {}
-        self._waiting = 0  # tokens of all feeds
-        self.watch: Watch | None = None
+        self.runner = Runner([graph for graph in (target, mtp) if graph is not None], weights, launch, room)
+        frames = Frames(self.runner)
+        self._steps = TargetSteps(self.runner, target, frames)
+        self._head = None if mtp is None else DraftHead(self.runner, mtp, frames)
+        self._feeds = WaitingFeeds()
+
+    @property
+    def device(self) -> torch.device:
+        """Where states lie."""
+        return self.runner.launch.device
 
     @property
     def computes_here(self) -> bool:
         """Whether kernels are interpreted, not run on a device."""
-        return self.launch.device.type == "cpu"
+        return self.device.type == "cpu"
 
     @property
     def budget(self) -> Budget:
@@ -90,41 +101,80 @@ class CudaExecutor:
             raise StepError(f"more than {FEW_TOKENS} tokens cannot be verified at once")
         slots = [self.slots.open(segment.slot) for segment in batch.segments]
         self._fold([segment.slot for segment in batch.segments if segment.length > FEW_TOKENS])
-        ids = torch.from_numpy(batch.token_ids).to(self.launch.device)
         replays = [slot.data.replay for slot in slots]
-        outputs = self.run(
-            self.target, batch.segments, replays, ids, {}, torch.from_numpy(batch.logit_rows), self.watch
-        )
-        logits, hidden = _to_numpy(outputs["logits"].rows()), outputs["hidden_states"].rows()
-        if not np.isfinite(logits).all():
+        ids = torch.from_numpy(batch.token_ids)
+        found = self._steps.run(batch, replays, ids)
+        tokens: TokenIds = found.tokens.cpu().numpy()
+        if (tokens == NO_NUMBER).any():
             for segment in batch.segments:
                 self.release(segment.slot)
             raise EngineError("a step gave logits that are no numbers; its sequences are dropped")
         for segment, slot in zip(batch.segments, slots, strict=True):
-            self._keep(segment, slot, ids[segment.rows], hidden[segment.rows])
-        rows = torch.from_numpy(batch.hidden_rows).to(self.launch.device)
-        return StepResult(logits, _to_numpy(hidden[rows]))
+            self._keep(segment, slot, ids[segment.rows], found.hidden[segment.rows])
+        hidden = _to_numpy(found.hidden[torch.from_numpy(batch.hidden_rows).to(self.device)])
+        if not batch.draws:
+            return StepResult(_to_numpy(found.logits), hidden)
+        tokens = np.where([draw is not None for draw in batch.draws], tokens, -1)
+        left = torch.from_numpy(np.flatnonzero(tokens < 0)).to(self.device)
+        return StepResult(_to_numpy(found.logits[left]), hidden, tokens)
 
     @torch.inference_mode()
     def draft(self, tokens: Sequence[DraftToken]) -> Float32:
         """Return draft logits [n, vocabulary]; raises StepError without an MTP head or a committed token."""
-        slots = self.slots.drafting(tokens)
-        mtp = self._require_mtp()
-        self._settle()
-        starts = [slot.data.drafted if slot.drafted else slot.data.last for slot in slots]
-        hidden = torch.stack([start for start in starts if start is not None])
-        segments = [
-            Segment(token.slot, row, 1, slot.draft_position)
-            for row, (token, slot) in enumerate(zip(tokens, slots, strict=True))
-        ]
-        ids = torch.tensor([token.token_id for token in tokens], device=self.launch.device)
-        outputs = self.run(
-            mtp, segments, [0] * len(slots), ids, {"hidden_states": hidden}, torch.arange(len(tokens)), self.watch
+        return _to_numpy(self._draft(tokens, [None] * len(tokens)).logits)
+
+    @torch.inference_mode()
+    def propose(self, proposals: Sequence[Proposal]) -> list[list[int]]:
+        """Return each slot's drafts; between them nothing crosses to the host. Raises StepError as `draft` does."""
+        found: dict[int, list[int]] = {}
+        for count, group in groupby(sorted(proposals, key=_count), key=_count):
+            members = list(group)
+            if count:
+                for member, drafts in zip(members, self._chain(members), strict=True):
+                    found[member.slot] = drafts
+        return [found.get(proposal.slot, []) for proposal in proposals]
+
+    def _chain(self, members: Sequence[Proposal]) -> list[list[int]]:
+        """Return as many drafts of each as it has draws, all of them the same number."""
+        further = len(members[0].draws) - 1
+        slots = self.slots.drafting([DraftToken(member.slot, member.token_id) for member in members])
+        if any(slot.draft_position + further >= self._budget.max_seq_len for slot in slots):
+            raise StepError(f"a slot would draft beyond {self._budget.max_seq_len} tokens")
+        first = self._draft(
+            [DraftToken(member.slot, member.token_id) for member in members], [m.draws[0] for m in members]
         )
-        for slot, row in zip(slots, outputs["hidden_states"].rows(), strict=True):
+        steps = [first]
+        if further and self._head is not None:
+            segments = [
+                Segment(m.slot, n, 1, s.draft_position) for n, (m, s) in enumerate(zip(members, slots, strict=True))
+            ]
+            steps += self._head.chain(segments, first, [member.draws[1:] for member in members])
+            for slot, hidden in zip(slots, steps[-1].hidden, strict=True):
+                slot.data.drafted = hidden
+                slot.drafted += further
+        drafts: list[list[int]] = torch.stack([step.tokens for step in steps], 1).tolist()
+        return drafts
+
+    def _draft(self, tokens: Sequence[DraftToken], draws: Sequence[Draw | None]) -> Outputs:
+        """Run the head over a token of each slot, and over what commits left to it of those slots."""
+        slots = self.slots.drafting(tokens)
+        head = self._require_head()
+        if any(self._feeds.length(token.slot) >= FEW_TOKENS for token in tokens):
+            self._settle()
+        segments, ids, hidden, start = [], [], [], 0
+        for token, slot in zip(tokens, slots, strict=True):
+            state = slot.data.drafted if slot.drafted else slot.data.last
+            feeds = self._feeds.take(token.slot)
+            ids.append(torch.cat([*(feed.token_ids for feed in feeds), torch.tensor([token.token_id])]))
+            hidden.append(torch.cat([*(feed.hidden for feed in feeds), *([] if state is None else [state[None]])]))
+            position = feeds[0].position if feeds else slot.draft_position
+            segments.append(Segment(token.slot, start, len(ids[-1]), position))
+            start += len(ids[-1])
+        found = head.run(segments, ids, hidden, draws)
+        for slot, row in zip(slots, found.hidden, strict=True):
             slot.data.drafted = row
             slot.drafted += 1
-        return _to_numpy(outputs["logits"].rows())
+        return found
 
     @torch.inference_mode()
     def commit(self, slot: int, accepted: int) -> None:
@@ -144,7 +194,7 @@ class CudaExecutor:
         standing = self.slots.standing(slot)
         self._settle()
         self._fold([slot])
-        states = {name: state.copy(slot, standing.length) for name, state in self.states.items()}
+        states = {name: state.copy(slot, standing.length) for name, state in self.runner.states.items()}
         return self.slots.snapshot(slot, DeviceCopy(states, standing.data.last))
 
     @torch.inference_mode()
@@ -153,13 +203,13 @@ class CudaExecutor:
         copy: DeviceCopy = self.slots.restoring(slot, snapshot)
         self.release(slot)
         for name, parts in copy.states.items():
-            self.states[name].put(slot, parts, snapshot.length)
+            self.runner.states[name].put(slot, parts, snapshot.length)
         self.slots.restore(slot, snapshot, SlotData(last=copy.last))
 
     def release(self, slot: int) -> None:
         """Forget the slot's sequence."""
         self.slots.release(slot)
-        self._waiting -= sum(len(feed.token_ids) for feed in self._feeds.pop(slot, []))
+        self._feeds.take(slot)
 
     def has_room(self, segments: Sequence[Segment]) -> bool:
         """Return True: every slot has room for the longest sequence."""
@@ -168,38 +218,6 @@ class CudaExecutor:
     def can_restore(self, snapshot: Snapshot) -> bool:
         """Return True, for the same reason."""
         return True
-
-    def run(
-        self,
-        graph: Graph,
-        segments: Sequence[Segment],
-        replays: Sequence[int],
-        ids: Tensor,
-        inputs: dict[str, Tensor],
-        logit_rows: Tensor,
-        watch: Watch | None = None,
-    ) -> dict[str, Value]:
-        """Return a graph's outputs over a step's segments, not computed yet; states move at once."""
-        given = {"token_ids": ids, "logit_rows": logit_rows.to(self.launch.device), **inputs}
-        return run_graph(graph, self._step(graph, segments, replays), given, watch)
-
-    def _step(self, graph: Graph, segments: Sequence[Segment], replays: Sequence[int]) -> Step:
-        """Return what kernels read of a step: few and many tokens apart, told to the device at once."""
-        parts: tuple[list[list[int]], list[list[int]]] = ([], [])
-        reaches = [Reach(0, 0), Reach(0, 0)]
-        for segment, replay in zip(segments, replays, strict=True):
-            kind = int(segment.length > FEW_TOKENS)
-            stays = int(segment.speculative)
-            about = [segment.slot, segment.start, segment.length, segment.position, replay, stays, 0, 0]
-            parts[kind].append(about)
-            before = reaches[kind]
-            keys = segment.position + segment.length
-            reaches[kind] = Reach(max(before.tokens, segment.length), max(before.keys, keys))
-        table = torch.tensor([*parts[0], *parts[1]], dtype=torch.int32).reshape(-1, WIDTH).to(self.launch.device)
-        few, many = table[: len(parts[0])], table[len(parts[0]) :]
-        uses = self._uses[graph.name]
-        both = (reaches[0], reaches[1])
-        return Step(self.launch, self.weights, self.room, self.states, few, many, both, uses, graph.name)
 
     def _keep(self, segment: Segment, slot: Slot[SlotData], ids: Tensor, hidden: Tensor) -> None:
         slot.data.replay = 0
@@ -213,16 +231,15 @@ class CudaExecutor:
         """Note what the MTP cache has to take in of tokens that are about to be counted in."""
         feed = None if self.mtp is None else feed_of(number, slot.data.last, slot.length, ids, hidden)
         if feed is not None:
-            if self._waiting + len(feed.token_ids) > self._budget.max_num_tokens:
+            if self._feeds.tokens + len(feed.token_ids) > self._budget.max_num_tokens:
                 self._settle()
-            self._feeds.setdefault(number, []).append(feed)
-            self._waiting += len(feed.token_ids)
+            self._feeds.add(feed)
         slot.data.last = hidden[-1].clone()
 
     def _settle(self) -> None:
         """Let the MTP cache take in what commits left to it: one run, in which a slot's feeds are one segment."""
-        feeds, self._feeds, self._waiting = self._feeds, {}, 0
-        if not feeds:
+        feeds = self._feeds.take_all()
+        if not feeds or self.mtp is None:
             return
         segments, start = [], 0
         for slot, waiting in feeds.items():
@@ -231,7 +248,8 @@ class CudaExecutor:
             start += length
         every = [feed for waiting in feeds.values() for feed in waiting]
         ids, hidden = torch.cat([feed.token_ids for feed in every]), torch.cat([feed.hidden for feed in every])
-        self.run(self._require_mtp(), segments, [0] * len(segments), ids, {"hidden_states": hidden}, _NO_ROWS)
+        inputs = {"hidden_states": hidden}
+        self.runner.run(self.mtp, segments, [0] * len(segments), ids.to(self.device), inputs, _NO_ROWS)
 
     def _fold(self, slots: Sequence[int]) -> None:
         """Take accepted tokens into the recurrent states of slots now, for what reads the states alone."""
@@ -239,36 +257,23 @@ class CudaExecutor:
         if not waiting:
             return
         segments = [Segment(slot, 0, 0, self.slots[slot].length) for slot in waiting]
-        self.replay(segments, [self.slots[slot].data.replay for slot in waiting])
+        self.runner.replay(segments, [self.slots[slot].data.replay for slot in waiting])
         for slot in waiting:
             self.slots[slot].data.replay = 0
-
-    def replay(self, segments: Sequence[Segment], replays: Sequence[int]) -> None:
-        """Take the last tokens before empty segments into the recurrent states."""
-        step = self._step(self.target, segments, replays)
-        for node in self.target.nodes:
-            form = FORMS.find(node)
-            if form.fold is not None:
-                form.fold(node.op, node, step)
 
     @staticmethod
     def given(rows: Tensor) -> Value:
         """Return numbers as a value of a step, for a watch."""
         return Computed(rows)
 
-    def _require_mtp(self) -> Graph:
-        if self.mtp is None:
+    def _require_head(self) -> DraftHead:
+        if self._head is None:
             raise StepError("this engine has no MTP head")
-        return self.mtp
+        return self._head
 
 
-def _states(graph: Graph, room: Room) -> dict[str, State]:
-    made = {}
-    for node in graph.nodes:
-        form = FORMS.find(node)
-        if form.state is not None:
-            made[node.name] = form.state(node.op, room)
-    return made
+def _count(proposal: Proposal) -> int:
+    return len(proposal.draws)
 
 
 def _to_numpy(tensor: Tensor) -> Float32:

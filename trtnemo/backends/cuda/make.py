@@ -25,7 +25,7 @@ def make_executor(
     interpreted = launch.device.type == "cpu"
     cache = "float32" if interpreted else limits.cache
     room = Room(
-        slots=limits.slots,
+        slots=limits.slots + 1,  # one more for what fills a captured step up
         tokens=limits.max_seq_len,
         ring=1 << (_HISTORY + 2 * limits.draft_tokens - 1).bit_length(),
         device=launch.device,

@@ -143,11 +143,11 @@ class KernelWatch(Watched):
 
     def attach(self) -> None:
         """Watch the nodes of both graphs."""
-        self._pair.made.watch = self._hold
+        self._pair.made.runner.watch = self._hold
 
     def detach(self) -> None:
         """Watch them no more."""
-        self._pair.made.watch = None
+        self._pair.made.runner.watch = None
 
     def _hold(self, graph: Graph, node: Node, value: Any) -> Any:
         layer = node.name.removesuffix(".add")

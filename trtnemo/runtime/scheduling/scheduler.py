@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trtnemo.backends import Budget, Segment, StepBatch
+from trtnemo.backends import Budget, Draw, Segment, StepBatch
 from trtnemo.runtime.scheduling.prompt_share import PromptShare
 from trtnemo.runtime.scheduling.sequence import Sequence
 
@@ -26,10 +26,11 @@ class ScheduledStep:
 
 
 class Scheduler:
-    """Continuous batching with chunked prefill over an executor's slots."""
+    """Continuous batching with chunked prefill over an executor's slots; `draws`: whether it draws tokens itself."""
 
-    def __init__(self, budget: Budget, draft_tokens: int = 0) -> None:
+    def __init__(self, budget: Budget, draft_tokens: int = 0, *, draws: bool = False) -> None:
         self.budget = budget
+        self._draws = draws
         self.draft_tokens = min(draft_tokens, budget.max_draft_tokens)
         self.waiting: deque[Sequence] = deque()
         self.running: dict[str, Sequence] = {}
@@ -101,7 +102,7 @@ class Scheduler:
             if length:
                 chosen.append((sequence, length))
                 room -= length
-        return _assemble(chosen) if chosen else None
+        return _assemble(chosen, self._draws) if chosen else None
 
     def next_waiting(self) -> Sequence | None:
         """Return who is to be admitted next, or None without a free slot."""
@@ -137,10 +138,11 @@ def _chunk(sequence: Sequence, room: int) -> int:
     return length
 
 
-def _assemble(chosen: list[tuple[Sequence, int]]) -> ScheduledStep:
+def _assemble(chosen: list[tuple[Sequence, int]], draws: bool) -> ScheduledStep:
     tokens: list[int] = []
     rows: list[int] = []
     segments, counts = [], []
+    told: list[Draw | None] = []
     for sequence, length in chosen:
         start, end = len(tokens), sequence.position + length
         segments.append(Segment(sequence.slot, start, length, sequence.position, speculative=bool(sequence.drafts)))
@@ -152,6 +154,8 @@ def _assemble(chosen: list[tuple[Sequence, int]]) -> ScheduledStep:
             wanted = range(0)  # a chunk in the middle of a prompt yields nothing
         rows.extend(wanted)
         counts.append(len(wanted))
-    batch = StepBatch(np.asarray(tokens, np.int64), tuple(segments), np.asarray(rows, np.int64), np.empty(0, np.int64))
+        told.extend(None if scores_prompt else sequence.drawn_at(ahead) for ahead in range(len(wanted)))
+    ids, wanted_rows = np.asarray(tokens, np.int64), np.asarray(rows, np.int64)
+    batch = StepBatch(ids, tuple(segments), wanted_rows, np.empty(0, np.int64), tuple(told) if draws else ())
     prompt_tokens = sum(length for sequence, length in chosen if not sequence.is_decoding)
     return ScheduledStep(batch, tuple(sequence for sequence, _ in chosen), tuple(counts), prompt_tokens)

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from trtnemo.backends import Snapshot
+from trtnemo.backends import Draw, Row, Snapshot
 from trtnemo.errors import ConstraintError
 from trtnemo.runtime.guide import Guide
 from trtnemo.runtime.messages import FinishReason, Submit
-from trtnemo.runtime.sampler import Float32, Sampler, TokenLogprob, TokenMask, mask_of
+from trtnemo.runtime.sampler import Sampler, TokenLogprob, TokenMask, mask_of
 
 
 @dataclass
@@ -64,23 +64,37 @@ class Sequence:
         """Drafts that could all be accepted, with the token after them, before the sequence is full."""
         return max(0, self.token_limit - self.generated - 1) if self.is_decoding and self.uncomputed == 1 else 0
 
-    def append_next(self, logits: Float32) -> int:
+    def append_next(self, row: Row) -> int:
         """Append the next token and return it: drawn, or forced where the thinking budget is used up.
 
         Raises ConstraintError where the grammar has become too complex to be followed.
         """
         forced = self._forced_token()
-        if forced is None:
-            allowed = self._allowed(len(logits))
-            token_id = self.sampler.sample(logits, self._forbidden_beside(allowed), allowed)
-        else:
+        if forced is not None:
             token_id = self.sampler.count(forced)
+        elif isinstance(row, int):
+            token_id = self.sampler.count(row)
+        else:
+            allowed = self._allowed(len(row))
+            token_id = self.sampler.sample(row, self._forbidden_beside(allowed), allowed)
         self.tokens.append(token_id)
         if self.guide is not None:
             self.guide.advance(token_id)
         thinking = self.request.thinking
         self.has_thought = self.has_thought or (thinking is not None and token_id in thinking.closing_ids)
         return token_id
+
+    def drawn_at(self, ahead: int) -> Draw | None:
+        """Return how an executor draws the token `ahead` places after the next one.
+
+        None where that depends on more than its logits, or where they are reported.
+        """
+        params = self.request.params
+        has_rules = self.guide is not None or params.allowed_token_ids is not None or bool(params.bad_words)
+        is_early = self.generated + ahead < params.min_tokens
+        if has_rules or is_early or params.logprobs is not None:
+            return None
+        return self.sampler.drawn_at(ahead)
 
     def _forced_token(self) -> int | None:
         thinking = self.request.thinking

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Items
 
-from trtnemo.backends import DraftToken, Executor, Segment
+from trtnemo.backends import DraftToken, Drawer, Executor, Proposal, Segment
 from trtnemo.runtime.scheduling.sequence import Sequence
 
 
@@ -12,6 +12,8 @@ def write_drafts(executor: Executor, plan: Items[tuple[Sequence, int]]) -> None:
     """Give each sequence its planned number of drafts; the head reads the last sampled token, then its own drafts."""
     for sequence, _ in plan:
         sequence.drafts = []
+    if isinstance(executor, Drawer):
+        _propose(executor, plan)
     while True:
         drafting = [sequence for sequence, count in plan if len(sequence.drafts) < count]
         if not drafting:
@@ -19,6 +21,19 @@ def write_drafts(executor: Executor, plan: Items[tuple[Sequence, int]]) -> None:
         logits = executor.draft([DraftToken(sequence.slot, _last_token(sequence)) for sequence in drafting])
         for sequence, row in zip(drafting, logits, strict=True):
             sequence.drafts.append(sequence.sampler.draft(row, len(sequence.drafts)))
+
+
+def _propose(executor: Drawer, plan: Items[tuple[Sequence, int]]) -> None:
+    """Give sequences their drafts whose tokens the executor can draw."""
+    proposals, drafting = [], []
+    for sequence, count in plan:
+        draws = tuple(draw for ahead in range(count) if (draw := sequence.sampler.drawn_at(ahead)) is not None)
+        if len(draws) == count:
+            proposals.append(Proposal(sequence.slot, sequence.tokens[-1], draws))
+            drafting.append(sequence)
+    if proposals:
+        for sequence, drafts in zip(drafting, executor.propose(proposals), strict=True):
+            sequence.drafts = drafts
 
 
 def draft_segment(sequence: Sequence, count: int) -> Segment:

@@ -6,8 +6,8 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 
-from trtnemo.backends import Executor, StepResult
-from trtnemo.errors import TrtnemoError
+from trtnemo.backends import Executor, Row, StepResult
+from trtnemo.errors import EngineError, TrtnemoError
 from trtnemo.runtime.messages import EngineLost, Event, Failed, Finished, FinishReason, PromptScored, TokenGenerated
 from trtnemo.runtime.sampler import Float32, token_logprob
 from trtnemo.runtime.scheduling.residency import Residency
@@ -34,17 +34,17 @@ class StepOutcome:
 
     def take(self, step: ScheduledStep, result: StepResult) -> list[int]:
         """Take a step's result; return how many drafts passed of each sequence that had any."""
-        row, passed = 0, []
+        first, passed, every = 0, [], result.rows()
         for segment, sequence, count in zip(step.batch.segments, step.sequences, step.logit_counts, strict=True):
             try:
-                logits = result.logits[row : row + count]
+                rows = every[first : first + count]
                 if segment.speculative:
-                    passed.append(self._verify(sequence, logits))
+                    passed.append(self._verify(sequence, rows))
                 else:
-                    self._advance(sequence, segment.length, logits)
+                    self._advance(sequence, segment.length, rows)
             except Exception as error:  # a sequence that cannot be sampled must not end the others
                 self.fail(sequence, error)
-            row += count
+            first += count
         self._counts["steps"] += 1
         return passed
 
@@ -54,11 +54,11 @@ class StepOutcome:
         self._drop(sequence.id)
         self._emit(Failed(sequence.id, f"the engine failed: {error}"))
 
-    def _advance(self, sequence: Sequence, length: int, logits: Float32) -> None:
+    def _advance(self, sequence: Sequence, length: int, rows: list[Row]) -> None:
         """Count a segment in; score its prompt tokens, and sample when it reached the last known token."""
         was_prompt = not sequence.is_decoding
         if was_prompt:
-            self._score_prompt(sequence, length, logits)
+            self._score_prompt(sequence, length, rows)
             self._counts["prompt_tokens"] += length
         sequence.position += length
         if was_prompt:
@@ -70,26 +70,26 @@ class StepOutcome:
         if sequence.token_limit == 0:
             self.end(sequence.id, "length")
         else:
-            self._sample(sequence, logits[-1])
+            self._sample(sequence, rows[-1])
 
-    def _score_prompt(self, sequence: Sequence, length: int, logits: Float32) -> None:
+    def _score_prompt(self, sequence: Sequence, length: int, rows: list[Row]) -> None:
         wanted = sequence.request.params.prompt_logprobs
         if wanted is None:
             return
         if sequence.position == 0:
             sequence.prompt_logprobs.append(None)
         following = sequence.request.prompt[sequence.position + 1 : sequence.position + length + 1]
-        for row, token_id in zip(logits, following, strict=False):
-            sequence.prompt_logprobs.append(token_logprob(row, token_id, wanted))
+        for row, token_id in zip(rows, following, strict=False):
+            sequence.prompt_logprobs.append(token_logprob(_logits(row), token_id, wanted))
 
-    def _verify(self, sequence: Sequence, logits: Float32) -> int:
+    def _verify(self, sequence: Sequence, rows: list[Row]) -> int:
         """Take what the target makes of the drafts: all that agree with it, and the one token that it adds.
 
         Returns how many drafts passed.
         """
         drafts, sequence.drafts = sequence.drafts, []
         accepted = 0
-        for number, row in enumerate(logits):
+        for number, row in enumerate(rows):
             draft = drafts[number] if number < len(drafts) else None
             is_accepted, has_ended = self._sample(sequence, row, draft, 0 if number else len(drafts))
             accepted += is_accepted
@@ -103,13 +103,11 @@ class StepOutcome:
             sequence.position += 1 + accepted
         return accepted
 
-    def _sample(
-        self, sequence: Sequence, logits: Float32, draft: int | None = None, drafted: int = 0
-    ) -> tuple[bool, bool]:
+    def _sample(self, sequence: Sequence, row: Row, draft: int | None = None, drafted: int = 0) -> tuple[bool, bool]:
         """Append a token and report it; return whether it is the draft, and whether the sequence has ended."""
-        token_id = sequence.append_next(logits)
+        token_id = sequence.append_next(row)
         wanted = sequence.request.params.logprobs
-        logprob = None if wanted is None else token_logprob(logits, token_id, wanted)
+        logprob = None if wanted is None else token_logprob(_logits(row), token_id, wanted)
         is_accepted = token_id == draft
         self._emit(TokenGenerated(sequence.id, token_id, logprob, drafted, is_accepted))
         self._counts["generated_tokens"] += 1
@@ -144,6 +142,13 @@ class StepOutcome:
             self._residency.keep(sequence, on_trial=on_trial)
         except Exception:  # a state that cannot be kept is only run again
             logger.exception("the state of sequence %s was not kept", sequence.id)
+
+
+def _logits(row: Row) -> Float32:
+    """Return a row's logits; raises EngineError where the executor drew its token instead."""
+    if isinstance(row, int):
+        raise EngineError("an executor drew a token whose logits were asked for")
+    return row
 
 
 def _count_places(counts: list[int], number: int) -> None:

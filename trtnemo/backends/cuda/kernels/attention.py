@@ -9,6 +9,7 @@ import triton
 import triton.language as tl
 
 from trtnemo.kernels.segments import FIELDS, LENGTH, SLOT, START, TOKENS
+from trtnemo.kernels.segments import ROWS as ALL_ROWS
 from trtnemo.kernels.tiles import operand
 
 
@@ -53,11 +54,12 @@ def attention_kernel(
     slot, start = tl.load(about + SLOT), tl.load(about + START)
     tokens, length = tl.load(about + TOKENS), tl.load(about + LENGTH)
     span, first_row = part % spans, part // spans * ROWS
-    if first_row >= tokens * SHARED:
+    rows = tl.load(about + ALL_ROWS)
+    if first_row >= rows * SHARED:
         return
     row = first_row + tl.arange(0, ROWS)
     token, head = row // SHARED, kv_head * SHARED + row % SHARED
-    is_row = token < tokens
+    is_row = token < rows  # those behind the tokens see no keys, and are zeros
     channel, index = tl.arange(0, HEAD_BLOCK), tl.arange(0, KEYS)
     is_channel = channel < HEAD_DIM
     place = (start + token).to(tl.int64)
@@ -85,7 +87,8 @@ def attention_kernel(
         k = tl.load(keys_ptr + cell[:, None] + channel[None, :], mask=mask, other=0.0)
         v = tl.load(values_ptr + cell[:, None] + channel[None, :], mask=mask, other=0.0)
         scores = tl.dot(operand(q), operand(tl.trans(k)), input_precision="ieee") * scale
-        scores = tl.where(is_key[None, :] & (key[None, :] <= position[:, None]), scores, -1e30)
+        seen = is_key[None, :] & (key[None, :] <= tl.where(token < tokens, position, -1)[:, None])
+        scores = tl.where(seen, scores, -1e30)
         now = tl.maximum(largest, tl.max(scores, 1))
         p = tl.where(scores > -1e29, tl.exp(scores - now[:, None]), 0.0)
         fade = tl.exp(largest - now)
@@ -111,7 +114,7 @@ def merge_kernel(
 ):  # fmt: skip
     """Add the spans of a head of a segment's token, in order."""
     about, token, head = segments_ptr + tl.program_id(0) * FIELDS, tl.program_id(1), tl.program_id(2)
-    if token >= tl.load(about + TOKENS):
+    if token >= tl.load(about + ALL_ROWS):
         return
     row = tl.load(about + START) + token
     channel = tl.arange(0, HEAD_BLOCK)

@@ -1,0 +1,123 @@
+"""Captured steps by their shapes: of few tokens, of so many sequences, over so many keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trtnemo.backends.cuda.attention import SPAN, Reach
+from trtnemo.backends.cuda.steps.capture import Captured, DeviceGraph, Tape
+from trtnemo.backends.cuda.steps.draw import draw_tokens
+from trtnemo.backends.cuda.steps.inputs import Size, StepInputs
+from trtnemo.backends.cuda.steps.program import run_graph
+from trtnemo.backends.cuda.steps.run import Runner
+from trtnemo.backends.draw import Draw
+from trtnemo.backends.step import Segment
+from trtnemo.graph import Graph
+from trtnemo.kernels.family import FEW_ROWS
+from trtnemo.kernels.segments import WIDTH
+
+_COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+MOST_ROWS = 128  # of a captured step
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a step gives: the token and the logits of each row that was asked for, and hidden states of every row."""
+
+    tokens: Tensor
+    logits: Tensor
+    hidden: Tensor
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a step is captured for. keys: of the longest sequence, rounded up to a power of two of spans."""
+
+    graph: str
+    size: Size
+    spans: int
+    restricted: bool
+
+
+class Frame:
+    """A step of one shape: its inputs, and its work, captured when it runs first."""
+
+    def __init__(self, runner: Runner, graph: Graph, shape: Shape, pool: Any) -> None:
+        hidden = graph.inputs.get("hidden_states")
+        width = None if hidden is None else int(hidden.shape[-1])
+        self.inputs = StepInputs(shape.size, width, runner.room.slots - 1, runner.launch.device)
+        self._runner, self._graph, self._shape = runner, graph, shape
+        self._captured: Captured[Outputs] | None = None
+        if runner.launch.device.type == "cuda":
+            self.inputs.tell([], [], [])  # what warms up must touch no sequence
+            self._captured = DeviceGraph(self._work, pool)
+
+    def run(self) -> Outputs:
+        """Run the step over what its inputs hold; what it returns is overwritten by the next one."""
+        if self._captured is None:
+            self._captured = Tape(self._runner.launch, self._work)
+        else:
+            self._captured()
+        return self._captured.outputs
+
+    def _work(self) -> Outputs:
+        shape, inputs, runner = self._shape, self.inputs, self._runner
+        few, many = inputs.table, inputs.table.new_empty((0, WIDTH))
+        step = runner.step(self._graph, few, many, (Reach(shape.size.tokens, shape.spans * SPAN), Reach(0, 0)))
+        given = {"token_ids": inputs.ids, "logit_rows": inputs.logit_rows}
+        if inputs.hidden is not None:
+            given["hidden_states"] = inputs.hidden
+        found = run_graph(self._graph, step, given)
+        logits, hidden = found["logits"].rows(), found["hidden_states"].rows()
+        restricted, guess = shape.restricted, inputs.hidden is not None
+        tokens = draw_tokens(runner.launch, logits, *inputs.draws, restricted=restricted, guess=guess)
+        return Outputs(tokens, logits, hidden)
+
+
+class Frames:
+    """All frames of an executor, made when a step first needs them; they share the memory between their kernels."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._frames: dict[Shape, Frame] = {}
+        self._pool: Any = torch.cuda.graph_pool_handle() if runner.launch.device.type == "cuda" else None
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def find(
+        self,
+        graph: Graph,
+        segments: Sequence[Segment],
+        draws: Sequence[Draw | None],
+        *,
+        every: bool,
+        beyond: int = 0,
+    ) -> Frame | None:
+        """Return the frame for segments of few tokens and `beyond` steps more; None where they are too many."""
+        tokens = max(segment.length for segment in segments)
+        size = size_of(len(segments), tokens, every=every)
+        rows = sum(segment.length for segment in segments)
+        if size is None or rows <= FEW_ROWS < size.rows:  # filled up it would be summed as steps of many rows are
+            return None
+        keys = max(segment.position + tokens + beyond for segment in segments)
+        spans = 1 << (-(-keys // SPAN) - 1).bit_length()
+        vocabulary = graph.values[graph.outputs["logits"]].width
+        restricted = any(draw is not None and draw.is_restricted(vocabulary) for draw in draws)
+        shape = Shape(graph.name, size, spans, restricted)
+        if shape not in self._frames:
+            self._frames[shape] = Frame(self._runner, graph, shape, self._pool)
+        return self._frames[shape]
+
+
+def size_of(sequences: int, tokens: int, *, every: bool) -> Size | None:
+    """Return the least size that holds so many sequences; None where it has too many rows."""
+    count = next((count for count in _COUNTS if count >= sequences), None)
+    if count is None or count * tokens > MOST_ROWS:
+        return None
+    return Size(count, tokens, every)
