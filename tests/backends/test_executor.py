@@ -12,7 +12,7 @@ from tests.support.backends.executors import make_cuda, make_executor, make_inte
 from trtnemo.backends import DraftToken, make_batch
 from trtnemo.errors import StepError
 
-TOKENS = np.random.default_rng(0).integers(0, 4096, 200).tolist()
+TOKENS = np.random.default_rng(0).integers(0, 512, 200).tolist()
 
 
 MAKERS: dict[str, Callable[..., Any]] = {
@@ -29,7 +29,7 @@ RUNTIMES = [pytest.param(name, marks=pytest.mark.long if name == "cuda" else ())
 
 @pytest.fixture(params=RUNTIMES)
 def executor(request: Any, make_checkpoint: Any) -> Any:
-    return MAKERS[request.param](make_checkpoint("mixed"))
+    return MAKERS[request.param](make_checkpoint("mixed", "least" if request.param == "cuda" else "micro"))
 
 
 def feed(executor: Any, slot: Any, tokens: Any, position: Any = 0) -> Any:

@@ -76,6 +76,12 @@ class CudaSection(RecipePart):
     compile_ahead: bool = Field(
         True, description="compile kernels into the engine; false leaves it to the machine with the device"
     )
+    kv_tokens: PositiveInt | None = Field(
+        None, description="tokens of KV cache over all sequences; absent means max_batch_size x max_seq_len"
+    )
+    prefix_cache_mib: Annotated[int, Field(ge=0)] = Field(
+        512, description="MiB of the device for states of prompt prefixes that later prompts may share; 0 turns it off"
+    )
 
 
 class OwnParsers(RecipePart):

@@ -8,7 +8,8 @@ from trtnemo.backends import Budget, Executor
 from trtnemo.backends.runtime import find_runtime
 from trtnemo.engine import Engine
 from trtnemo.errors import EngineError, MachineError, UsageError
-from trtnemo.recipe import CpuRecipe, OwnRecipe
+from trtnemo.recipe import CpuRecipe, CudaRecipe, OwnRecipe
+from trtnemo.recipe.runtimes import CpuSection, CudaSection
 from trtnemo.runtime.guide import GrammarCompiler
 from trtnemo.runtime.options import LoopOptions
 from trtnemo.text import TextTokenizer
@@ -73,15 +74,21 @@ def loop_options(engine: Engine) -> LoopOptions:
     if not isinstance(recipe, OwnRecipe):
         raise EngineError(f"runtime '{recipe.runtime}' is not our own", where=str(engine.directory))
     drafts, adapts = recipe.speculation.draft_tokens, recipe.speculation.adaptive
-    if not isinstance(recipe, CpuRecipe):
-        return LoopOptions(drafts, adapts)
-    return LoopOptions(drafts, adapts, recipe.cpu.prefix_cache_mib << 20)
+    section = _section(recipe)
+    return LoopOptions(drafts, adapts, 0 if section is None else section.prefix_cache_mib << 20)
+
+
+def _section(recipe: object) -> CpuSection | CudaSection | None:
+    """Return the options of a runtime that keeps prefixes."""
+    if isinstance(recipe, CpuRecipe):
+        return recipe.cpu
+    return recipe.cuda if isinstance(recipe, CudaRecipe) else None
 
 
 def budget_of(engine: Engine) -> Budget:
     """Return what an engine's recipe leaves room for."""
     limits = engine.recipe.limits
-    section = getattr(engine.recipe, "cpu", None)
+    section = _section(engine.recipe)
     kv_tokens = section.kv_tokens if section else None
     return Budget(
         slots=limits.max_batch_size,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,13 +24,16 @@ class Mamba2State:
     ssm_state: Tensor
     ring: Tensor
 
-    def copy(self, slot: int, length: int) -> tuple[Tensor, ...]:
-        """Return a copy of a slot's."""
-        return self.ssm_state[slot].clone(), self.ring[slot].clone()
+    page_bytes = 0  # it has no cache
 
-    def put(self, slot: int, parts: tuple[Tensor, ...], length: int) -> None:
+    def copy(self, slot: int | None, pages: Sequence[int]) -> tuple[Tensor, ...]:
+        """Return a copy of a slot's."""
+        return () if slot is None else (self.ssm_state[slot].clone(), self.ring[slot].clone())
+
+    def put(self, slot: int | None, pages: Sequence[int], parts: tuple[Tensor, ...]) -> None:
         """Give a slot what was copied."""
-        self.ssm_state[slot], self.ring[slot] = parts
+        if slot is not None:
+            self.ssm_state[slot], self.ring[slot] = parts
 
 
 @dataclass(frozen=True)

@@ -65,9 +65,14 @@ def make_native(
 
 
 def make_cuda(
-    directory: Path, slots: int = 8, max_seq_len: int = 4096, mtp: bool = True, family: Family = "mma"
+    directory: Path,
+    slots: int = 8,
+    max_seq_len: int = 4096,
+    mtp: bool = True,
+    family: Family = "mma",
+    **options: Any,
 ) -> Any:
-    """Return an executor over interpreted kernels."""
+    """Return an executor over interpreted kernels; `options`: further limits."""
     interpret_kernels()
     from trtnemo.backends.cuda.make import make_executor as make
     from trtnemo.backends.cuda.request import Limits
@@ -78,7 +83,8 @@ def make_cuda(
     model = NemotronH.from_checkpoint(checkpoint)
     graphs = [model.record_target(), *([model.record_mtp()] if mtp and checkpoint.config.has_mtp else [])]
     device = torch.device("cpu")
-    limits = Limits(slots=slots, max_seq_len=max_seq_len, max_num_tokens=2048, draft_tokens=6, cache="bfloat16")
+    sizes = {"slots": slots, "max_seq_len": max_seq_len, "max_num_tokens": 2048, "draft_tokens": 6}
+    limits = Limits.model_validate({**sizes, "cache": "bfloat16", **options})
     budget = Budget(slots, max_seq_len, 2048, 6, checkpoint.config.vocab_size)
     return make(graphs, load(checkpoint, graphs, family, device), Launcher(device, family), limits, budget)
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from trtnemo.backends.cuda.kernels.attention import attention_kernel, merge_kernel, write_kernel
+from trtnemo.backends.cuda.pages import PAGE
 from trtnemo.graph.ops import Attention
 from trtnemo.kernels.launch import Launcher
 
-PAGE = 64  # tokens
 SPAN = 1024  # tokens that one program of a decode step reads
 _ROWS, _FEW_ROWS = 32, 128  # of a program; of a segment whose keys are read side by side
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from trtnemo.backends.cuda.forms import Room
+from trtnemo.backends.cuda.snapshots import DeviceCopy
 from trtnemo.backends.cuda.steps.draw import NO_NUMBER
 from trtnemo.backends.cuda.steps.feeds import WaitingFeeds
 from trtnemo.backends.cuda.steps.frame import Frames, Outputs
@@ -41,22 +42,6 @@ class SlotData(SlotHidden):
     replay: int = 0
 
 
-@dataclass(frozen=True)
-class DeviceCopy:
-    """A slot's states, on the device."""
-
-    states: dict[str, tuple[Tensor, ...]]
-    last: Tensor | None
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes held."""
-        return sum(part.nbytes for parts in self.states.values() for part in parts)
-
-    def swap_out(self) -> None:
-        """Do nothing: a copied state shares nothing."""
-
-
 class CudaExecutor:
     """Runs a target graph, and the MTP graph where there is one; what commits accept is taken in by the next step.
 
@@ -70,6 +55,7 @@ class CudaExecutor:
         self._budget = budget
         self.slots: SlotBook[SlotData] = SlotBook(budget, SlotData, has_mtp=mtp is not None)
         self.runner = Runner([graph for graph in (target, mtp) if graph is not None], weights, launch, room)
+        self._pages = room.pages
         frames = Frames(self.runner)
         self._steps = TargetSteps(self.runner, target, frames)
         self._head = None if mtp is None else DraftHead(self.runner, mtp, frames)
@@ -90,6 +76,16 @@ class CudaExecutor:
         """What there is room for."""
         return self._budget
 
+    @property
+    def total_pages(self) -> int:
+        """Pages of KV cache."""
+        return self._pages.total
+
+    @property
+    def free_pages(self) -> int:
+        """Pages that no sequence and no snapshot holds."""
+        return self._pages.free
+
     @torch.inference_mode()
     def forward(self, batch: StepBatch) -> StepResult:
         """Run one ragged step; raises StepError before any state has changed.
@@ -99,6 +95,7 @@ class CudaExecutor:
         self.slots.check(batch)
         if any(segment.speculative and segment.length > FEW_TOKENS for segment in batch.segments):
             raise StepError(f"more than {FEW_TOKENS} tokens cannot be verified at once")
+        self._pages.reserve(_ends(batch.segments))
         slots = [self.slots.open(segment.slot) for segment in batch.segments]
         self._fold([segment.slot for segment in batch.segments if segment.length > FEW_TOKENS])
         replays = [slot.data.replay for slot in slots]
@@ -140,6 +137,8 @@ class CudaExecutor:
         slots = self.slots.drafting([DraftToken(member.slot, member.token_id) for member in members])
         if any(slot.draft_position + further >= self._budget.max_seq_len for slot in slots):
             raise StepError(f"a slot would draft beyond {self._budget.max_seq_len} tokens")
+        ends = {m.slot: s.draft_position + 1 + further for m, s in zip(members, slots, strict=True)}
+        self._pages.reserve(ends)
         first = self._draft(
             [DraftToken(member.slot, member.token_id) for member in members], [m.draws[0] for m in members]
         )
@@ -159,6 +158,7 @@ class CudaExecutor:
         """Run the head over a token of each slot, and over what commits left to it of those slots."""
         slots = self.slots.drafting(tokens)
         head = self._require_head()
+        self._pages.reserve({token.slot: slot.draft_position + 1 for token, slot in zip(tokens, slots, strict=True)})
         if any(self._feeds.length(token.slot) >= FEW_TOKENS for token in tokens):
             self._settle()
         segments, ids, hidden, start = [], [], [], 0
@@ -194,30 +194,33 @@ class CudaExecutor:
         standing = self.slots.standing(slot)
         self._settle()
         self._fold([slot])
-        states = {name: state.copy(slot, standing.length) for name, state in self.runner.states.items()}
-        return self.slots.snapshot(slot, DeviceCopy(states, standing.data.last))
+        copy = DeviceCopy(self.runner.states, self._pages, slot, standing.length, standing.data.last)
+        return self.slots.snapshot(slot, copy)
 
     @torch.inference_mode()
     def restore(self, slot: int, snapshot: Snapshot) -> None:
         """Give the slot the snapshot's state."""
         copy: DeviceCopy = self.slots.restoring(slot, snapshot)
         self.release(slot)
-        for name, parts in copy.states.items():
-            self.runner.states[name].put(slot, parts, snapshot.length)
+        copy.put(slot)
         self.slots.restore(slot, snapshot, SlotData(last=copy.last))
 
     def release(self, slot: int) -> None:
         """Forget the slot's sequence."""
         self.slots.release(slot)
+        self._pages.release(slot)
         self._feeds.take(slot)
 
     def has_room(self, segments: Sequence[Segment]) -> bool:
-        """Return True: every slot has room for the longest sequence."""
-        return True
+        """Return whether there are pages for the segments, drafts before them included."""
+        return self._pages.missing(_ends(segments)) <= self._pages.free
 
     def can_restore(self, snapshot: Snapshot) -> bool:
-        """Return True, for the same reason."""
-        return True
+        """Return whether there are pages for a snapshot."""
+        if not self.slots.is_own(snapshot):
+            return True
+        copy: DeviceCopy = self.slots.restoring(0, snapshot)
+        return copy.pages_to_restore <= self._pages.free
 
     def _keep(self, segment: Segment, slot: Slot[SlotData], ids: Tensor, hidden: Tensor) -> None:
         slot.data.replay = 0
@@ -270,6 +273,10 @@ class CudaExecutor:
         if self._head is None:
             raise StepError("this engine has no MTP head")
         return self._head
+
+
+def _ends(segments: Sequence[Segment]) -> dict[int, int]:
+    return {segment.slot: segment.position + segment.length for segment in segments}
 
 
 def _count(proposal: Proposal) -> int:

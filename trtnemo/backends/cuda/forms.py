@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from trtnemo.backends.cuda.attention import Reach
+from trtnemo.backends.cuda.pages import PagePool
 from trtnemo.backends.cuda.product import Rider
 from trtnemo.backends.cuda.values import Product, Value
 from trtnemo.backends.cuda.weights import Weights
@@ -22,12 +23,12 @@ from trtnemo.kernels.launch import Launcher
 class Room:
     """What states are allocated for.
 
-    slots: as many as the budget's; ring: inputs kept of each sequence, a power of two; dtypes: of
-    recurrent states, of caches, and of what lies between kernels.
+    slots: one more than the budget's, for what fills captured steps up; ring: inputs kept of each sequence, a power of
+    two; dtypes: of recurrent states, of caches, and of what lies between kernels.
     """
 
     slots: int
-    tokens: int
+    pages: PagePool
     ring: int
     device: torch.device
     state_dtype: torch.dtype
@@ -36,14 +37,19 @@ class Room:
 
 
 class State(Protocol):
-    """The memory of one op for all slots."""
+    """The memory of one op for all slots. page_bytes: of one page of its caches, 0 where it has none."""
 
-    def copy(self, slot: int, length: int) -> tuple[Tensor, ...]:
-        """Return a copy of a slot's, after `length` tokens."""
+    @property
+    def page_bytes(self) -> int:
+        """Bytes of a page."""
         ...
 
-    def put(self, slot: int, parts: tuple[Tensor, ...], length: int) -> None:
-        """Give a slot what was copied."""
+    def copy(self, slot: int | None, pages: Sequence[int]) -> tuple[Tensor, ...]:
+        """Return a copy of what belongs to a slot (None: nothing but pages), and of some pages."""
+        ...
+
+    def put(self, slot: int | None, pages: Sequence[int], parts: tuple[Tensor, ...]) -> None:
+        """Give a slot, and pages, what was copied."""
         ...
 
 

@@ -8,6 +8,7 @@ import torch
 
 from trtnemo.backends.cuda.executor import CudaExecutor
 from trtnemo.backends.cuda.forms import Room
+from trtnemo.backends.cuda.pages import PagePool, pages_of
 from trtnemo.backends.cuda.request import Limits
 from trtnemo.backends.cuda.weights import Weights
 from trtnemo.backends.executor import Budget
@@ -25,8 +26,8 @@ def make_executor(
     interpreted = launch.device.type == "cpu"
     cache = "float32" if interpreted else limits.cache
     room = Room(
-        slots=limits.slots + 1,  # one more for what fills a captured step up
-        tokens=limits.max_seq_len,
+        slots=limits.slots + 1,
+        pages=_pages(limits, launch.device),
         ring=1 << (_HISTORY + 2 * limits.draft_tokens - 1).bit_length(),
         device=launch.device,
         state_dtype=torch.float32,
@@ -34,3 +35,9 @@ def make_executor(
         dtype=torch.float32 if interpreted else torch.bfloat16,
     )
     return CudaExecutor(graphs[0], graphs[1] if graphs[1:] else None, weights, budget, launch, room)
+
+
+def _pages(limits: Limits, device: torch.device) -> PagePool:
+    per_slot = pages_of(limits.max_seq_len)
+    total = limits.slots * per_slot if limits.kv_tokens is None else pages_of(limits.kv_tokens)
+    return PagePool(total, limits.slots + 1, per_slot, device)

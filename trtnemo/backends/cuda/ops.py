@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trtnemo.backends.cuda.attention import PAGE, Caches, attend, write
+from trtnemo.backends.cuda.attention import Caches, attend, write
 from trtnemo.backends.cuda.forms import Room, Step, register
+from trtnemo.backends.cuda.pages import PAGE
 from trtnemo.backends.cuda.values import Columns, Computed, Later, Normed, Product, Selected, Value
 from trtnemo.errors import EngineError
 from trtnemo.graph import Node
@@ -69,26 +71,29 @@ def select_rows(op: Any, node: Node, step: Step, inputs: list[Value]) -> Value:
 
 
 def new_caches(op: Attention, room: Room) -> PagedCaches:
-    """Return caches of all slots, each with pages of its own."""
-    pages = -(-room.tokens // PAGE)
-    shape = (room.slots * pages, PAGE, op.kv_heads, op.head_dim)
+    """Return caches of all pages, and of the one that is never given out."""
+    shape = (room.pages.total + 1, PAGE, op.kv_heads, op.head_dim)
     keys, values = (torch.zeros(shape, dtype=room.cache_dtype, device=room.device) for _ in range(2))
-    table = torch.arange(room.slots * pages, dtype=torch.int32, device=room.device).reshape(room.slots, pages)
-    return PagedCaches(keys, values, table)
+    return PagedCaches(keys, values, room.pages.table)
 
 
 class PagedCaches(Caches):
-    """Caches that can be copied for a snapshot."""
+    """Caches whose pages can be copied for a snapshot."""
 
-    def copy(self, slot: int, length: int) -> tuple[Tensor, ...]:
-        """Return keys and values of a slot's first tokens."""
-        pages = self.table[slot, : -(-length // PAGE)].long()
-        return self.keys[pages], self.values[pages]
+    @property
+    def page_bytes(self) -> int:
+        """Bytes of keys and values of a page."""
+        return self.keys[0].nbytes + self.values[0].nbytes
 
-    def put(self, slot: int, parts: tuple[Tensor, ...], length: int) -> None:
-        """Give a slot keys and values."""
-        pages = self.table[slot, : -(-length // PAGE)].long()
-        self.keys[pages], self.values[pages] = parts
+    def copy(self, slot: int | None, pages: Sequence[int]) -> tuple[Tensor, ...]:
+        """Return keys and values of some pages."""
+        index = torch.tensor(pages, dtype=torch.int64, device=self.keys.device)
+        return self.keys[index], self.values[index]
+
+    def put(self, slot: int | None, pages: Sequence[int], parts: tuple[Tensor, ...]) -> None:
+        """Give pages keys and values."""
+        index = torch.tensor(pages, dtype=torch.int64, device=self.keys.device)
+        self.keys[index], self.values[index] = (part.to(self.keys.device) for part in parts)
 
 
 def attention(op: Attention, node: Node, step: Step, inputs: list[Value]) -> Value:

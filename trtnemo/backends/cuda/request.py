@@ -10,7 +10,10 @@ CacheType = Literal["bfloat16", "float16", "float32"]
 
 
 class Limits(BaseModel):
-    """What an executor is made for: sequences, tokens of one, drafts, and the caches' element type."""
+    """What an executor is made for: sequences, tokens of one, drafts, and the caches' element type.
+
+    kv_tokens: tokens of KV cache over all sequences; None is room for the longest of each.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -19,6 +22,7 @@ class Limits(BaseModel):
     max_num_tokens: int
     draft_tokens: int
     cache: CacheType
+    kv_tokens: int | None = None
 
 
 class CompileRequest(BaseModel):

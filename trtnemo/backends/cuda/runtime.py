@@ -16,8 +16,9 @@ from trtnemo.backends.runtime import Graphs, OwnRuntime, Prepared, Progress
 from trtnemo.checkpoint import Checkpoint
 from trtnemo.errors import RecipeError
 from trtnemo.kernels.family import LEAST_CAPABILITY
+from trtnemo.plan.deployment import Deployment
 from trtnemo.plan.hardware import catalogue_names, find_device
-from trtnemo.plan.network import find_network
+from trtnemo.plan.network import Network, find_network
 from trtnemo.plan.server_memory import NATIVE_DEVICE
 from trtnemo.recipe import CudaRecipe
 
@@ -36,12 +37,21 @@ class CudaRuntime(OwnRuntime[CudaRecipe]):
         """Return what was checked of device and memory; raises RecipeError or MachineError."""
         major, minor = read_capability(recipe)
         capability, network = f"{major}.{minor}", find_network(recipe.checkpoint, recipe.revision)
+        _require_one_sequence(recipe)
         verdict = self.check_device(recipe, network, "CUDA", capability, "kernels")
         return [f"kernels are compiled for compute capability {capability}", *verdict]
 
     def element_types(self, recipe: CudaRecipe) -> dict[str, Any]:
         """Return a deployment's types."""
         return {"kv_dtype": cache_type(recipe), "ssm_dtype": "float32"}
+
+    def deployment(self, recipe: CudaRecipe, network: Network) -> Deployment:
+        """Return the deployment that a plan is for: each sequence has its part of the KV cache."""
+        whole = super().deployment(recipe, network)
+        if recipe.cuda.kv_tokens is None:
+            return whole
+        part = -(-recipe.cuda.kv_tokens // recipe.limits.max_batch_size)
+        return whole.model_copy(update={"max_seq_len": min(whole.max_seq_len, part)})
 
     @contextmanager
     def prepared(
@@ -64,6 +74,15 @@ class CudaRuntime(OwnRuntime[CudaRecipe]):
                 (staging / KERNEL_INDEX).write_text(index.model_dump_json(indent=1), encoding="utf-8")
 
             yield Prepared(place, {"triton": index.triton})
+
+
+def _require_one_sequence(recipe: CudaRecipe) -> None:
+    tokens, longest = recipe.cuda.kv_tokens, recipe.limits.max_seq_len
+    if tokens is not None and tokens < longest:
+        raise RecipeError(
+            f"'cuda.kv_tokens' is {tokens:,}, less than one sequence of {longest:,} tokens takes",
+            remedy="Raise it, or lower limits.max_seq_len",
+        )
 
 
 def read_capability(recipe: CudaRecipe) -> tuple[int, int]:
@@ -100,6 +119,7 @@ def limits_of(recipe: CudaRecipe) -> Limits:
         max_num_tokens=max(limits.max_num_tokens, limits.max_batch_size),
         draft_tokens=recipe.speculation.draft_tokens,
         cache=cache_type(recipe),
+        kv_tokens=recipe.cuda.kv_tokens,
     )
 
 
