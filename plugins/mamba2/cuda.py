@@ -22,9 +22,9 @@ def run(op: Mamba2, node: Node, step: Step, inputs: list[Value]) -> Value:
     return GroupNormed(found, squares, step.weights.vectors[node.parameters["norm_weight"]], op.epsilon)
 
 
-def new_state(op: Mamba2, room: Room) -> kernels.Mamba2State:
+def new_state(op: Mamba2, room: Room, number: int) -> kernels.Mamba2State:
     """Return the states of all slots."""
-    return kernels.new_state(op, room.slots, room.ring, room.state_dtype, room.device)
+    return kernels.new_state(op, room.slots, room.ring, room.state_dtype, room.device, number)
 
 
 def fold(op: Mamba2, node: Node, step: Step) -> None:

@@ -79,6 +79,9 @@ class CudaSection(RecipePart):
     kv_tokens: PositiveInt | None = Field(
         None, description="tokens of KV cache over all sequences; absent means max_batch_size x max_seq_len"
     )
+    ssm_state: Literal["float32", "float16"] = Field(
+        "float32", description="element type of recurrent states; float16 uses stochastic rounding every 4 tokens"
+    )
     prefix_cache_mib: Annotated[int, Field(ge=0)] = Field(
         512, description="MiB of the device for states of prompt prefixes that later prompts may share; 0 turns it off"
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from trtnemo.kernels.half import HALF_EVERY
 from trtnemo.kernels.launch import Launcher
 from trtnemo.plugins.mamba2.op import Mamba2
 from trtnemo.plugins.mamba2.triton.scan import conv_kernel, keep_kernel, scan_kernel
@@ -19,10 +20,19 @@ _TOKENS, _CHANNELS = 16, 128  # of a program of the convolution
 
 @dataclass(frozen=True)
 class Mamba2State:
-    """States of all slots: ssm_state [slots, heads, head_dim, state], ring [slots, tokens, channels + heads]."""
+    """States of all slots: ssm_state [slots, heads, head_dim, state], ring [slots, tokens, channels + heads].
+
+    seed: what the rounding of a float16 state is drawn by, a number of the layer's own.
+    """
 
     ssm_state: Tensor
     ring: Tensor
+    seed: int = 0
+
+    @property
+    def is_half(self) -> bool:
+        """Whether the state is float16, and written at some positions alone."""
+        return self.ssm_state.dtype is torch.float16
 
     page_bytes = 0  # it has no cache
 
@@ -47,11 +57,14 @@ class Mamba2Weights:
     dt_bias: Tensor
 
 
-def new_state(op: Mamba2, slots: int, ring: int, dtype: torch.dtype, device: torch.device) -> Mamba2State:
+def new_state(
+    op: Mamba2, slots: int, ring: int, dtype: torch.dtype, device: torch.device, seed: int = 0
+) -> Mamba2State:
     """Return states for so many slots; `ring` is a power of two, beyond what a step reads and writes of it."""
     return Mamba2State(
         torch.zeros(slots, op.heads, op.head_dim, op.state_size, dtype=dtype, device=device),
         torch.zeros(slots, ring, op.channels + op.heads, device=device),
+        seed,
     )
 
 
@@ -88,13 +101,15 @@ def run(
     conv = {"TAPS": op.kernel, "BIAS": weights.conv_bias is not None, "RING": state.ring.shape[1]}
     bias = weights.conv_weight if weights.conv_bias is None else weights.conv_bias
     numbers = (weights.a_log, weights.d, weights.dt_bias)
-    stride = projected.stride(0)
+    stride, seed = projected.stride(0), state.seed
     launch(
         step_kernel,
         (len(few), op.heads, parts),
-        *(projected, few, state.ring, state.ssm_state, weights.conv_weight, bias, *numbers, out, squares, stride),
+        *(projected, few, state.ring, state.ssm_state, weights.conv_weight, bias, *numbers, out, squares, stride, seed),
         **shapes,
         **conv,
+        EVERY=HALF_EVERY if state.is_half else 1,
+        HALF=state.is_half,
         num_warps=4,
         num_stages=1,
     )
@@ -116,10 +131,11 @@ def run(
     launch(
         scan_kernel,
         (len(many), op.heads),
-        *(projected, convolved, many, state.ssm_state, *numbers, out, squares, stride),
+        *(projected, convolved, many, state.ssm_state, *numbers, out, squares, stride, seed),
         **shapes,
         HEAD_BLOCK=head_block,
         CHUNK=CHUNK,
+        HALF=state.is_half,
         num_warps=8,
         num_stages=1,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from trtnemo.kernels.half import rounded_half
 from trtnemo.kernels.rows import only_if
 from trtnemo.kernels.segments import FIELDS, LENGTH, SLOT, START, TOKENS
 from trtnemo.kernels.tiles import operand
@@ -32,13 +33,17 @@ def conv_kernel(
     tl.store(out_ptr + (start + token).to(tl.int64) * CHANNELS + channel, found, mask=mask)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["seed"])
 def scan_kernel(
     projected_ptr, convolved_ptr, segments_ptr, state_ptr, a_log_ptr, d_ptr, dt_bias_ptr, out_ptr, squares_ptr, stride,
-    HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, GROUPS: tl.constexpr, STATE: tl.constexpr, STATE_BLOCK: tl.constexpr,
-    HEAD_BLOCK: tl.constexpr, ROWS: tl.constexpr, PARTS: tl.constexpr, CHUNK: tl.constexpr,
+    seed, HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, GROUPS: tl.constexpr, STATE: tl.constexpr,
+    STATE_BLOCK: tl.constexpr, HEAD_BLOCK: tl.constexpr, ROWS: tl.constexpr, PARTS: tl.constexpr, CHUNK: tl.constexpr,
+    HALF: tl.constexpr,
 ):  # fmt: skip
-    """One program: a sequence and a head. The state holds all tokens before; chunks end at multiples of CHUNK."""
+    """One program: a sequence and a head. The state holds all tokens before; chunks end at multiples of CHUNK.
+
+    A HALF state is rounded behind each chunk, so that prompts that are cut at such multiples give the same bits.
+    """
     segment, head = tl.program_id(0), tl.program_id(1)
     INNER: tl.constexpr = HEADS * HEAD_DIM
     CHANNELS: tl.constexpr = INNER + 2 * GROUPS * STATE
@@ -86,6 +91,9 @@ def scan_kernel(
         place = (token[:, None] * HEADS + head) * PARTS + tl.arange(0, PARTS)[None, :]
         tl.store(squares_ptr + place, squares, mask=is_token[:, None])
         first += CHUNK
+        if HALF:
+            element = row[:, None] * STATE + column[None, :]
+            state = rounded_half(state, seed, element, tl.minimum(first, end), head)
     tl.store(state_ptr + state_place, state.to(state_ptr.dtype.element_ty), mask=is_state)
 
 

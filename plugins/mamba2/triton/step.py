@@ -5,23 +5,26 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from trtnemo.kernels.half import rounded_half
 from trtnemo.kernels.rows import only_if
 from trtnemo.kernels.segments import FIELDS, LENGTH, REPLAY, SLOT, START, STAYS, TOKENS
 from trtnemo.kernels.segments import ROWS as ALL_ROWS
 from trtnemo.plugins.mamba2.triton.history import convolved, input_at, keep, sigmoid, softplus
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["seed"])
 def step_kernel(
     projected_ptr, segments_ptr, ring_ptr, state_ptr, conv_weight_ptr, conv_bias_ptr, a_log_ptr, d_ptr, dt_bias_ptr,
-    out_ptr, squares_ptr, stride, HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, GROUPS: tl.constexpr,
+    out_ptr, squares_ptr, stride, seed, HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, GROUPS: tl.constexpr,
     STATE: tl.constexpr, STATE_BLOCK: tl.constexpr, ROWS: tl.constexpr, TAPS: tl.constexpr, BIAS: tl.constexpr,
-    RING: tl.constexpr, PARTS: tl.constexpr,
+    RING: tl.constexpr, PARTS: tl.constexpr, EVERY: tl.constexpr, HALF: tl.constexpr,
 ):  # fmt: skip
     """One program: a sequence, a head, ROWS of its HEAD_DIM rows of the state.
 
-    Tokens that were accepted since the state was written are replayed from the ring first. The state is written behind
-    them where the new tokens stay under verification, else behind the new tokens. The ring takes the new tokens in.
+    Tokens that the state does not hold yet are replayed from the ring first. The state is written at the last multiple
+    of EVERY that is committed: before tokens under verification, else behind the new tokens; where there are no new
+    ones, behind the last. A HALF state is rounded at each multiple, written or not, so that any way there gives its
+    bits. The ring takes the new tokens in.
     """
     segment, head, part = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     INNER: tl.constexpr = HEADS * HEAD_DIM
@@ -39,15 +42,23 @@ def step_kernel(
     ring = ring_ptr + slot.to(tl.int64) * (RING * WIDTH)
     state_place = ((slot.to(tl.int64) * HEADS + head) * HEAD_DIM + row[:, None]) * STATE + column[None, :]
     is_state = is_row[:, None] & is_column[None, :]
-    position = length - replay
+    first = length - replay
+    position = first
     # a sequence that begins has no state yet: what an earlier one left in the slot is not read
     state = tl.load(state_ptr + state_place, mask=only_if(is_state, position), other=0.0).to(tl.float32)
     rate = -tl.exp(tl.load(a_log_ptr + head))
     dt_bias, skip = tl.load(dt_bias_ptr + head), tl.load(d_ptr + head)
     end = length + tokens
+    written = tl.where(stays != 0, length, end) // EVERY * EVERY
+    written = tl.where(tokens == 0, length, written)
+    element = row[:, None] * STATE + column[None, :]
     while position < end:
-        if (position == length) & (stays != 0):
-            tl.store(state_ptr + state_place, state.to(state_ptr.dtype.element_ty), mask=is_state)
+        if position > first:
+            if HALF:
+                if position == written:
+                    state = rounded_half(state, seed, element, position, head)
+            if position == written:
+                tl.store(state_ptr + state_place, state.to(state_ptr.dtype.element_ty), mask=is_state)
         x = convolved(new_ptr, ring, conv_weight_ptr, conv_bias_ptr, position, length, x_channel, is_row, stride, WIDTH,
                       RING, TAPS, BIAS)  # fmt: skip
         b = convolved(new_ptr, ring, conv_weight_ptr, conv_bias_ptr, position, length, b_channel, is_column, stride,
@@ -77,5 +88,7 @@ def step_kernel(
         tl.store(out_ptr + token.to(tl.int64) * INNER + x_channel, tl.zeros((ROWS,), tl.float32), mask=is_row)
         tl.store(squares_ptr + (token * HEADS + head) * PARTS + part, 0.0)
         filled += 1
-    if stays == 0:
+    if (end == written) & (end > first):
+        if HALF:
+            state = rounded_half(state, seed, element, end, head)
         tl.store(state_ptr + state_place, state.to(state_ptr.dtype.element_ty), mask=is_state)

@@ -74,3 +74,24 @@ def test_a_token_has_the_same_bits_beside_a_longer_sequence() -> None:
         write(launch, op, rows, offsets, caches, [(chosen, reach), none])
         found.append(attend(launch, op, rows, offsets, caches, [(chosen, reach), none], torch.float32)[0])
     assert torch.equal(*found)
+
+
+def test_fp8_caches_hold_what_torch_rounds_times_a_scale() -> None:
+    """Keys and values as torch's E4M3, with a scale each; sums in float32 beside torch's."""
+    op, scales = Attention(query_heads=4, kv_heads=2, head_dim=32), (0.5, 2.0)
+    keys, values = (torch.full((4, 64, 2, 32), 0x7F, dtype=torch.uint8) for _ in range(2))
+    caches = PagedCaches(keys, values, torch.arange(4, dtype=torch.int32)[None])
+    rows = torch.randn(70, 8 * 32, generator=DRAW) * 3
+    table = torch.tensor([[0, 0, 70, 0, 0, 0, 70, 0]], dtype=torch.int32)
+    parts: Any = [(table, Reach(70, 70))]
+    launch = Launcher(CPU, "mma")
+    write(launch, op, rows, (0, 128, 192), caches, parts, scales)
+    found = attend(launch, op, rows, (0, 128, 192), caches, parts, torch.float32, scales)
+    q, *kv = torch.split(rows, [128, 64, 64], dim=1)
+    kept = [
+        ((part / scale).to(torch.float8_e4m3fn).float() * scale).reshape(70, 2, 32)
+        for part, scale in zip(kv, scales, strict=True)
+    ]
+    assert torch.allclose(found, expected(op, q, kept[0], kept[1], 0), atol=1e-5)
+    codes = caches.keys.reshape(-1, 64)[:70].view(torch.float8_e4m3fn).float() * scales[0]
+    assert torch.equal(codes.reshape(70, 2, 32), kept[0])

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.support.backends.executors import make_cuda, make_executor
 from trtnemo.backends import DraftToken, make_batch
@@ -91,3 +92,34 @@ def test_a_commit_without_tokens_under_verification_is_refused(make_checkpoint: 
     executor = make_cuda(make_checkpoint("bf16", "least"), slots=1, max_seq_len=64, mtp=False)
     with pytest.raises(StepError, match="under verification"):
         executor.commit(0, 1)
+
+
+def test_a_float16_state_has_the_same_bits_however_tokens_arrive(make_checkpoint: Any) -> None:
+    """One by one, verified and partly refused, or from a snapshot: a state is rounded at fixed positions."""
+    executor = make_cuda(make_checkpoint("bf16", "least"), slots=3, max_seq_len=64, mtp=False, state="float16")
+    for at in range(12):
+        executor.forward(make_batch([(0, at, IDS[at : at + 1], False)]))
+    executor.forward(make_batch([(1, 0, IDS[:3], True)]))
+    executor.commit(1, 3)
+    executor.forward(make_batch([(1, 3, [*IDS[3:6], 9], True)]))
+    executor.commit(1, 3)  # over the multiple that the state is rounded at
+    executor.restore(2, executor.snapshot(1))  # with tokens that its state does not hold
+    executor.forward(make_batch([(1, 6, [*IDS[6:7], 8, 8], True)]))
+    executor.commit(1, 1)
+    executor.forward(make_batch([(1, 7, IDS[7:12], False), (2, 6, IDS[6:12], False)]))
+    states = next(state for state in executor.runner.states.values() if hasattr(state, "ssm_state")).ssm_state
+    assert states[0].abs().max() > 0
+    assert torch.equal(states[1], states[0])
+    assert torch.equal(states[2], states[0])
+
+
+def test_a_float16_state_is_near_a_float32_one(make_checkpoint: Any) -> None:
+    directory = make_checkpoint("bf16", "least")
+    half, whole = (
+        make_cuda(directory, slots=1, max_seq_len=64, mtp=False, state=state) for state in ("float16", "float32")
+    )
+    for at, count in ((0, 40), (40, 1), (41, 1)):
+        batch = make_batch([(0, at, IDS[at : at + count], False)], logit_rows=[count - 1])
+        found, expected = half.forward(batch).logits, whole.forward(batch).logits
+        assert not np.array_equal(found, expected)
+        assert np.abs(found - expected).max() < 1e-2 * np.abs(expected).max()

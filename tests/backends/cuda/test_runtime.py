@@ -29,7 +29,7 @@ def test_seven_devices_have_a_recipe() -> None:
     [
         (("hardware.compute_capability=7.5",), "has no bfloat16 products"),
         (("hardware.count=2",), "uses one device"),
-        (("kv_cache.dtype=fp8",), "its attention reads no FP8 yet"),
+        (("cuda.kv_tokens=1000",), "less than one sequence"),
         (("parallel.tensor=2",), "does not do yet"),
         (("hardware.name=h100", "limits.max_batch_size=64"), "does not fit|do not fit|spare|over"),
     ],

@@ -16,13 +16,25 @@ SPAN = 1024  # tokens that one program of a decode step reads
 _ROWS, _FEW_ROWS = 32, 128  # of a program; of a segment whose keys are read side by side
 
 
+Scales = tuple[float, float]  # what the codes of a layer's keys, and of its values, are multiplied by
+ONE: Scales = (1.0, 1.0)
+
+
 @dataclass(frozen=True)
 class Caches:
-    """Keys and values [pages, PAGE, kv_heads, head_dim] of one layer, and the pages of each slot [slots, pages]."""
+    """Keys and values [pages, PAGE, kv_heads, head_dim] of one layer, and the pages of each slot [slots, pages].
+
+    uint8 are E4M3 codes, each times the layer's own scale.
+    """
 
     keys: Tensor
     values: Tensor
     table: Tensor
+
+    @property
+    def is_fp8(self) -> bool:
+        """Whether they are E4M3 codes."""
+        return self.keys.dtype is torch.uint8
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,7 @@ def write(
     offsets: tuple[int, int, int],
     caches: Caches,
     parts: list[tuple[Tensor, Reach]],
+    scales: Scales = ONE,
 ) -> None:
     """Write keys and values of a step's tokens into their pages: columns of `projected` from `offsets` on."""
     width = op.kv_heads * op.head_dim
@@ -56,9 +69,11 @@ def write(
             offsets[1],
             offsets[2],
             caches.table.shape[1],
+            *scales,
             KV=width,
             BLOCK=1 << (width - 1).bit_length(),
             PAGE=PAGE,
+            FP8=caches.is_fp8,
             num_warps=4,
         )
 
@@ -71,6 +86,7 @@ def attend(
     caches: Caches,
     parts: list[tuple[Tensor, Reach]],
     dtype: torch.dtype,
+    scales: Scales = ONE,
 ) -> Tensor:
     """Return [rows, query_heads * head_dim], of tokens whose keys and values are in their pages.
 
@@ -107,7 +123,8 @@ def attend(
             pages,
             spans,
             reach.tokens,
-            op.head_dim**-0.5,
+            op.head_dim**-0.5 * scales[0],
+            scales[1],
             HEADS=op.query_heads,
             KV_HEADS=op.kv_heads,
             HEAD_DIM=op.head_dim,
@@ -117,6 +134,7 @@ def attend(
             PAGE=PAGE,
             SPAN=SPAN,
             PARTS=spans > 1,
+            FP8=caches.is_fp8,
             num_warps=4,
             num_stages=1,
         )

@@ -36,10 +36,10 @@ _NO_ROWS = torch.empty(0, dtype=torch.int64)
 class SlotData(SlotHidden):
     """What a slot holds beside the states on the device.
 
-    replay: committed tokens that the recurrent states do not hold yet.
+    stored: tokens that the recurrent states hold; those behind them are replayed from the inputs kept.
     """
 
-    replay: int = 0
+    stored: int = 0
 
 
 class CudaExecutor:
@@ -55,7 +55,7 @@ class CudaExecutor:
         self._budget = budget
         self.slots: SlotBook[SlotData] = SlotBook(budget, SlotData, has_mtp=mtp is not None)
         self.runner = Runner([graph for graph in (target, mtp) if graph is not None], weights, launch, room)
-        self._pages = room.pages
+        self._pages, self._every = room.pages, room.every
         frames = Frames(self.runner)
         self._steps = TargetSteps(self.runner, target, frames)
         self._head = None if mtp is None else DraftHead(self.runner, mtp, frames)
@@ -98,7 +98,7 @@ class CudaExecutor:
         self._pages.reserve(_ends(batch.segments))
         slots = [self.slots.open(segment.slot) for segment in batch.segments]
         self._fold([segment.slot for segment in batch.segments if segment.length > FEW_TOKENS])
-        replays = [slot.data.replay for slot in slots]
+        replays = [slot.length - slot.data.stored for slot in slots]
         ids = torch.from_numpy(batch.token_ids)
         found = self._steps.run(batch, replays, ids)
         tokens: TokenIds = found.tokens.cpu().numpy()
@@ -184,7 +184,6 @@ class CudaExecutor:
         ids, hidden = data.pending_ids, data.pending
         data.pending_ids = data.pending = None
         if accepted and ids is not None and hidden is not None:
-            data.replay = accepted
             self._feed_later(slot, standing, ids[:accepted], hidden[:accepted])
         self.slots.commit(slot, accepted)
 
@@ -193,8 +192,8 @@ class CudaExecutor:
         """Return a copy of the slot's state at its last commit."""
         standing = self.slots.standing(slot)
         self._settle()
-        self._fold([slot])
-        copy = DeviceCopy(self.runner.states, self._pages, slot, standing.length, standing.data.last)
+        data = standing.data
+        copy = DeviceCopy(self.runner.states, self._pages, slot, standing.length, data.stored, data.last)
         return self.slots.snapshot(slot, copy)
 
     @torch.inference_mode()
@@ -203,7 +202,7 @@ class CudaExecutor:
         copy: DeviceCopy = self.slots.restoring(slot, snapshot)
         self.release(slot)
         copy.put(slot)
-        self.slots.restore(slot, snapshot, SlotData(last=copy.last))
+        self.slots.restore(slot, snapshot, SlotData(last=copy.last, stored=copy.stored))
 
     def release(self, slot: int) -> None:
         """Forget the slot's sequence."""
@@ -223,7 +222,10 @@ class CudaExecutor:
         return copy.pages_to_restore <= self._pages.free
 
     def _keep(self, segment: Segment, slot: Slot[SlotData], ids: Tensor, hidden: Tensor) -> None:
-        slot.data.replay = 0
+        whole = segment.position + (0 if segment.speculative else segment.length)
+        if segment.length <= FEW_TOKENS:
+            whole = whole // self._every * self._every
+        slot.data.stored = max(slot.data.stored, whole)
         if segment.speculative:
             slot.data.pending_ids, slot.data.pending = ids, hidden
         else:
@@ -256,13 +258,14 @@ class CudaExecutor:
 
     def _fold(self, slots: Sequence[int]) -> None:
         """Take accepted tokens into the recurrent states of slots now, for what reads the states alone."""
-        waiting = [slot for slot in slots if slot in self.slots and self.slots[slot].data.replay]
+        found = {slot: self.slots[slot] for slot in slots}
+        waiting = {number: slot for number, slot in found.items() if slot.data.stored < slot.length}
         if not waiting:
             return
-        segments = [Segment(slot, 0, 0, self.slots[slot].length) for slot in waiting]
-        self.runner.replay(segments, [self.slots[slot].data.replay for slot in waiting])
-        for slot in waiting:
-            self.slots[slot].data.replay = 0
+        segments = [Segment(number, 0, 0, slot.length) for number, slot in waiting.items()]
+        self.runner.replay(segments, [slot.length - slot.data.stored for slot in waiting.values()])
+        for slot in waiting.values():
+            slot.data.stored = slot.length
 
     @staticmethod
     def given(rows: Tensor) -> Value:

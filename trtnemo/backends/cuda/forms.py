@@ -24,12 +24,14 @@ class Room:
     """What states are allocated for.
 
     slots: one more than the budget's, for what fills captured steps up; ring: inputs kept of each sequence, a power of
-    two; dtypes: of recurrent states, of caches, and of what lies between kernels.
+    two; every: recurrent states are written at multiples of so many tokens; dtypes: of recurrent states, of caches, and
+    of what lies between kernels.
     """
 
     slots: int
     pages: PagePool
     ring: int
+    every: int
     device: torch.device
     state_dtype: torch.dtype
     cache_dtype: torch.dtype
@@ -79,10 +81,10 @@ OpFunction = Callable[[Any, Node, Step, list[Value]], Value]
 
 @dataclass(frozen=True)
 class CudaForm:
-    """How an op runs; the state that it keeps; how its state takes accepted tokens in before a copy."""
+    """How an op runs; the state that it keeps, by a number of its own; how its state takes accepted tokens in."""
 
     run: OpFunction
-    state: Callable[[Any, Room], State] | None = None
+    state: Callable[[Any, Room, int], State] | None = None
     fold: Callable[[Any, Node, Step], None] | None = None
 
 
@@ -92,7 +94,7 @@ FORMS: OpTable[CudaForm] = OpTable("CUDA", "cuda")
 def register(
     kind: str,
     run: OpFunction,
-    state: Callable[[Any, Room], State] | None = None,
+    state: Callable[[Any, Room, int], State] | None = None,
     fold: Callable[[Any, Node, Step], None] | None = None,
 ) -> None:
     """Add the form of an op; raises ValueError where the kind has one."""

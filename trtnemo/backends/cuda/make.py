@@ -13,24 +13,30 @@ from trtnemo.backends.cuda.request import Limits
 from trtnemo.backends.cuda.weights import Weights
 from trtnemo.backends.executor import Budget
 from trtnemo.graph import Graph
+from trtnemo.kernels.half import HALF_EVERY
 from trtnemo.kernels.launch import Launcher
 
 _HISTORY = 16  # tokens before a step that convolutions read, and what a short segment brings beside its drafts
-_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32, "fp8": torch.uint8}
 
 
 def make_executor(
     graphs: Sequence[Graph], weights: Weights, launch: Launcher, limits: Limits, budget: Budget
 ) -> CudaExecutor:
-    """Return an executor with all its states allocated; in the interpreter everything is float32."""
+    """Return an executor with all its states allocated.
+
+    In the interpreter all is float32 but FP8 caches and float16 states.
+    """
     interpreted = launch.device.type == "cpu"
-    cache = "float32" if interpreted else limits.cache
+    cache = "float32" if interpreted and limits.cache != "fp8" else limits.cache
+    every = HALF_EVERY if limits.state == "float16" else 1
     room = Room(
         slots=limits.slots + 1,
         pages=_pages(limits, launch.device),
-        ring=1 << (_HISTORY + 2 * limits.draft_tokens - 1).bit_length(),
+        ring=1 << (_HISTORY + every + 2 * limits.draft_tokens - 1).bit_length(),
+        every=every,
         device=launch.device,
-        state_dtype=torch.float32,
+        state_dtype=_DTYPES[limits.state],
         cache_dtype=_DTYPES[cache],
         dtype=torch.float32 if interpreted else torch.bfloat16,
     )

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trtnemo.backends.cuda.attention import Caches, attend, write
+from trtnemo.backends.cuda.attention import ONE, Caches, attend, write
 from trtnemo.backends.cuda.forms import Room, Step, register
 from trtnemo.backends.cuda.pages import PAGE
 from trtnemo.backends.cuda.values import Columns, Computed, Later, Normed, Product, Selected, Value
@@ -70,7 +70,7 @@ def select_rows(op: Any, node: Node, step: Step, inputs: list[Value]) -> Value:
     return Selected(inputs[0], inputs[1].rows())
 
 
-def new_caches(op: Attention, room: Room) -> PagedCaches:
+def new_caches(op: Attention, room: Room, number: int) -> PagedCaches:
     """Return caches of all pages, and of the one that is never given out."""
     shape = (room.pages.total + 1, PAGE, op.kv_heads, op.head_dim)
     keys, values = (torch.zeros(shape, dtype=room.cache_dtype, device=room.device) for _ in range(2))
@@ -103,8 +103,9 @@ def attention(op: Attention, node: Node, step: Step, inputs: list[Value]) -> Val
         raise EngineError("attention has no caches", where=node.name)
     parts = list(zip((step.few, step.many), step.reaches, strict=True))
     projected, offsets = _beside(inputs)
-    write(step.launch, op, projected, offsets, caches, parts)
-    return Later(lambda: attend(step.launch, op, projected, offsets, caches, parts, step.room.dtype))
+    scales = step.weights.cache_scales.get(node.name, ONE) if caches.is_fp8 else ONE
+    write(step.launch, op, projected, offsets, caches, parts, scales)
+    return Later(lambda: attend(step.launch, op, projected, offsets, caches, parts, step.room.dtype, scales))
 
 
 def _beside(inputs: list[Value]) -> tuple[Tensor, tuple[int, int, int]]:

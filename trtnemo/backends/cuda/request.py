@@ -6,13 +6,16 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-CacheType = Literal["bfloat16", "float16", "float32"]
+CacheType = Literal["bfloat16", "float16", "float32", "fp8"]
+
+StateType = Literal["float32", "float16"]
 
 
 class Limits(BaseModel):
     """What an executor is made for: sequences, tokens of one, drafts, and the caches' element type.
 
-    kv_tokens: tokens of KV cache over all sequences; None is room for the longest of each.
+    state: element type of recurrent states; kv_tokens: tokens of KV cache over all sequences, None being room for the
+    longest of each.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -22,6 +25,7 @@ class Limits(BaseModel):
     max_num_tokens: int
     draft_tokens: int
     cache: CacheType
+    state: StateType = "float32"
     kv_tokens: int | None = None
 
 

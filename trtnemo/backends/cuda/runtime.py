@@ -28,8 +28,7 @@ _KEY = "hardware.compute_capability"
 class CudaRuntime(OwnRuntime[CudaRecipe]):
     """Our CUDA runtime: Triton kernels over torch tensors, on one GPU."""
 
-    cache_types = ("auto", "bfloat16", "float16", "float32")
-    cache_refusals = {"fp8": "its attention reads no FP8 yet"}  # noqa: RUF012 - a ClassVar of the protocol
+    cache_types = ("auto", "bfloat16", "float16", "float32", "fp8")
     memory = NATIVE_DEVICE
     interprets = True
 
@@ -43,7 +42,7 @@ class CudaRuntime(OwnRuntime[CudaRecipe]):
 
     def element_types(self, recipe: CudaRecipe) -> dict[str, Any]:
         """Return a deployment's types."""
-        return {"kv_dtype": cache_type(recipe), "ssm_dtype": "float32"}
+        return {"kv_dtype": cache_type(recipe), "ssm_dtype": recipe.cuda.ssm_state}
 
     def deployment(self, recipe: CudaRecipe, network: Network) -> Deployment:
         """Return the deployment that a plan is for: each sequence has its part of the KV cache."""
@@ -106,8 +105,7 @@ def read_capability(recipe: CudaRecipe) -> tuple[int, int]:
 def cache_type(recipe: CudaRecipe) -> CacheType:
     """Return the caches' element type."""
     dtype = recipe.kv_cache.dtype
-    found: CacheType = "bfloat16" if dtype == "auto" else dtype  # type: ignore[assignment]
-    return found
+    return "bfloat16" if dtype == "auto" else dtype
 
 
 def limits_of(recipe: CudaRecipe) -> Limits:
@@ -119,6 +117,7 @@ def limits_of(recipe: CudaRecipe) -> Limits:
         max_num_tokens=max(limits.max_num_tokens, limits.max_batch_size),
         draft_tokens=recipe.speculation.draft_tokens,
         cache=cache_type(recipe),
+        state=recipe.cuda.ssm_state,
         kv_tokens=recipe.cuda.kv_tokens,
     )
 

@@ -16,13 +16,13 @@ Parts = dict[str, tuple[Tensor, ...]]
 class DeviceCopy:
     """What a slot held after `length` tokens: pages that nobody writes again are shared, all else is copied.
 
-    last: the target's hidden state of the last token.
+    stored: tokens that the recurrent states hold; last: the target's hidden state of the last token.
     """
 
     def __init__(
-        self, states: Mapping[str, State], pool: PagePool, slot: int, length: int, last: Tensor | None
+        self, states: Mapping[str, State], pool: PagePool, slot: int, length: int, stored: int, last: Tensor | None
     ) -> None:
-        self._states, self._pool, self.last, self.length = states, pool, last, length
+        self._states, self._pool, self.last, self.length, self.stored = states, pool, last, length, stored
         self._pages = pool.share(slot, shared_pages(length))
         self._let_go = weakref.finalize(self, pool.drop, self._pages)
         own = pool.pages(slot)[len(self._pages) : pages_of(length)]

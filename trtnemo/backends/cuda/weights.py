@@ -13,7 +13,7 @@ from trtnemo.checkpoint import Checkpoint
 from trtnemo.checkpoint.format.codecs import decode_plain
 from trtnemo.checkpoint.format.storage import StorageType
 from trtnemo.graph import Graph, Node
-from trtnemo.graph.ops import Add, Embedding, Linear, Relu2
+from trtnemo.graph.ops import Add, Attention, Embedding, Linear, Relu2
 from trtnemo.kernels.family import Family
 from trtnemo.kernels.weight import PackedWeight, beside, empty_weight, read_bank, read_weight
 
@@ -33,6 +33,7 @@ class Weights:
         self.packed: dict[str, PackedWeight] = {}
         self.vectors: dict[str, Tensor] = {}
         self.places: dict[str, Place] = {}
+        self.cache_scales: dict[str, tuple[float, float]] = {}
 
     @property
     def nbytes(self) -> int:
@@ -62,6 +63,7 @@ def load_weights(
             if name not in weights.vectors:
                 weights.vectors[name] = _vector(checkpoint, graph, name, device)
         weights.places |= _places(graph)
+        weights.cache_scales |= dict(_cache_scales(checkpoint, graph))
     return weights
 
 
@@ -116,6 +118,18 @@ def _vectors(graph: Graph) -> Iterator[str]:
     for node in graph.nodes:
         matrices = getattr(node.op, "matrix_roles", ())
         yield from (name for role, name in node.parameters.items() if role not in matrices)
+
+
+def _cache_scales(checkpoint: Checkpoint, graph: Graph) -> Iterator[tuple[str, tuple[float, float]]]:
+    """Yield attention's nodes with the scales of FP8 keys and values, where the checkpoint has them."""
+    makers = {node.output: node for node in graph.nodes}
+    for node in graph.nodes:
+        if isinstance(node.op, Attention):
+            modules = [makers[name].parameters["weight"].removesuffix(".weight") for name in node.inputs[1:]]
+            names = [f"{module}.{part}_scale" for module, part in zip(modules, "kv", strict=True)]
+            if all(name in checkpoint.tensors for name in names):
+                keys, values = (float(decode_plain(checkpoint.read(name)).reshape(())) for name in names)
+                yield node.name, (keys, values)
 
 
 def _packed(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from trtnemo.kernels.e4m3 import from_e4m3, to_e4m3
 from trtnemo.kernels.segments import FIELDS, LENGTH, SLOT, START, TOKENS
 from trtnemo.kernels.segments import ROWS as ALL_ROWS
 from trtnemo.kernels.tiles import operand
@@ -15,8 +16,8 @@ from trtnemo.kernels.tiles import operand
 
 @triton.jit
 def write_kernel(
-    projected_ptr, keys_ptr, values_ptr, table_ptr, segments_ptr, stride, k_offset, v_offset, pages, KV:
-    tl.constexpr, BLOCK: tl.constexpr, PAGE: tl.constexpr,
+    projected_ptr, keys_ptr, values_ptr, table_ptr, segments_ptr, stride, k_offset, v_offset, pages, k_scale, v_scale,
+    KV: tl.constexpr, BLOCK: tl.constexpr, PAGE: tl.constexpr, FP8: tl.constexpr,
 ):  # fmt: skip
     """Write the keys and values of a segment's tokens into their pages; a program takes one token in PROGRAMS."""
     segment = tl.program_id(0)
@@ -32,21 +33,26 @@ def write_kernel(
         place = (page.to(tl.int64) * PAGE + position % PAGE) * KV + channel
         row = projected_ptr + (start + token).to(tl.int64) * stride + channel
         key, value = tl.load(row + k_offset, mask=mask, other=0.0), tl.load(row + v_offset, mask=mask, other=0.0)
-        tl.store(keys_ptr + place, key.to(keys_ptr.dtype.element_ty), mask=mask)
-        tl.store(values_ptr + place, value.to(values_ptr.dtype.element_ty), mask=mask)
+        if FP8:
+            tl.store(keys_ptr + place, to_e4m3(key.to(tl.float32) / k_scale), mask=mask)
+            tl.store(values_ptr + place, to_e4m3(value.to(tl.float32) / v_scale), mask=mask)
+        else:
+            tl.store(keys_ptr + place, key.to(keys_ptr.dtype.element_ty), mask=mask)
+            tl.store(values_ptr + place, value.to(values_ptr.dtype.element_ty), mask=mask)
         token += tl.num_programs(1)
 
 
 @triton.jit(do_not_specialize=["spans", "most_tokens"])
 def attention_kernel(
     projected_ptr, keys_ptr, values_ptr, table_ptr, segments_ptr, out_ptr, sums_ptr, stride, q_offset, pages, spans,
-    most_tokens, scale, HEADS: tl.constexpr, KV_HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, HEAD_BLOCK:
-    tl.constexpr, ROWS:     tl.constexpr, KEYS: tl.constexpr, PAGE: tl.constexpr, SPAN: tl.constexpr, PARTS:
-    tl.constexpr,
+    most_tokens, scale, v_scale, HEADS: tl.constexpr, KV_HEADS: tl.constexpr, HEAD_DIM: tl.constexpr,
+    HEAD_BLOCK: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr, PAGE: tl.constexpr, SPAN: tl.constexpr,
+    PARTS: tl.constexpr, FP8: tl.constexpr,
 ):  # fmt: skip
     """One program: a sequence, a KV head with its query heads, ROWS of (token, query head), one span of keys.
 
-    Writes the output, or with PARTS the span's weighted sum, its largest score and the sum of its weights.
+    Writes the output, or with PARTS the span's weighted sum, its largest score and the sum of its weights. scale: of
+    scores, that of the keys included.
     """
     segment, kv_head, part = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     SHARED: tl.constexpr = HEADS // KV_HEADS
@@ -84,8 +90,10 @@ def attention_kernel(
         page = tl.load(table_ptr + slot * pages + key // PAGE, mask=is_key, other=0)
         cell = ((page.to(tl.int64) * PAGE + key % PAGE) * KV_HEADS + kv_head) * HEAD_DIM
         mask = is_key[:, None] & is_channel[None, :]
-        k = tl.load(keys_ptr + cell[:, None] + channel[None, :], mask=mask, other=0.0)
-        v = tl.load(values_ptr + cell[:, None] + channel[None, :], mask=mask, other=0.0)
+        k = tl.load(keys_ptr + cell[:, None] + channel[None, :], mask=mask, other=0)
+        v = tl.load(values_ptr + cell[:, None] + channel[None, :], mask=mask, other=0)
+        if FP8:
+            k, v = from_e4m3(k), from_e4m3(v)
         scores = tl.dot(operand(q), operand(tl.trans(k)), input_precision="ieee") * scale
         seen = is_key[None, :] & (key[None, :] <= tl.where(token < tokens, position, -1)[:, None])
         scores = tl.where(seen, scores, -1e30)
@@ -96,6 +104,7 @@ def attention_kernel(
         total = total * fade[:, None] + tl.dot(operand(p), operand(v), input_precision="ieee")
         largest = now
         at += KEYS
+    total = total * v_scale
     if PARTS:
         cell = (((segment * most_tokens + token) * spans + span) * HEADS + head).to(tl.int64)[:, None]
         tl.store(out_ptr + cell * HEAD_DIM + channel[None, :], total, mask=q_mask)

@@ -89,8 +89,8 @@ def is_of_few(segments: Iterable[Segment]) -> bool:
 
 def _states(graph: Graph, room: Room) -> dict[str, State]:
     made = {}
-    for node in graph.nodes:
+    for number, node in enumerate(graph.nodes):
         form = FORMS.find(node)
         if form.state is not None:
-            made[node.name] = form.state(node.op, room)
+            made[node.name] = form.state(node.op, room, number)
     return made
