@@ -55,7 +55,7 @@ def step_kernel(
     while position < end:
         if position > first:
             if HALF:
-                if position == written:
+                if position % EVERY == 0:
                     state = rounded_half(state, seed, element, position, head)
             if position == written:
                 tl.store(state_ptr + state_place, state.to(state_ptr.dtype.element_ty), mask=is_state)
