@@ -46,7 +46,7 @@ class Routing:
 
 def run(op: LatentMoe, node: Node, step: Step, inputs: list[Value]) -> Value:
     """Return each row's experts, whose sum its reader takes."""
-    up, down = (step.weights.packed[node.parameters[role]] for role in ("up", "down"))
+    up, down = (step.weights.matrix(step.graph, node.parameters[role]) for role in ("up", "down"))
     routing = Routing(step, op, inputs[0], step.weights.vectors[node.parameters["correction_bias"]])
     step.riders.append(routing)
 

@@ -22,6 +22,11 @@ def family_of(capability: tuple[int, int]) -> Family:
     return "wgmma" if capability[0] == HOPPER else "mma"
 
 
+def overlaps(capability: tuple[int, int]) -> bool:
+    """Return whether kernels of a capability may begin before those before them have ended."""
+    return capability >= (9, 0)
+
+
 def warps_of(family: Family) -> int:
     """Return the warps of a program whose left operand is a tile of a weight."""
     return 4 if family == "wgmma" else 2

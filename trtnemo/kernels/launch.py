@@ -22,10 +22,12 @@ class Launcher:
     """Launches kernels on a device and counts them, by the kernel's name.
 
     On torch's device `meta`, kernels are compiled and counted, and nothing runs: `kernels` collects what was compiled.
+    overlaps: whether a kernel may begin before the one before it has ended (`dependent.py`).
     """
 
     device: torch.device
     family: Family
+    overlaps: bool = False
     counts: dict[str, int] = field(default_factory=dict)
     kernels: dict[str, Any] = field(default_factory=dict)
     _around: Around | None = None
@@ -50,6 +52,8 @@ class Launcher:
             return
         name = kernel.fn.__name__
         self.counts[name] = self.counts.get(name, 0) + 1
+        if self.overlaps:
+            options["launch_pdl"] = True
         if self.device.type == "meta":
             compiled = kernel.warmup(*args, grid=grid, **options)
             self.kernels[compiled.hash] = compiled

@@ -18,6 +18,7 @@ from trtnemo.kernels.family import ROWS, Family, tile_columns
 from trtnemo.kernels.fragments import pack_fp8, pack_nvfp4, pack_scales, padded
 
 CODE = {WeightFormat.PLAIN: 0, WeightFormat.FP8: 1, WeightFormat.NVFP4: 2}  # as constants of kernels/tiles.py
+_E4M3_MOST = 448.0
 _NO_SCALES = torch.zeros(16, dtype=torch.uint8)
 
 
@@ -60,10 +61,9 @@ def read_weight(
     raw = checkpoint.read(spec.name)
     scales, factor = _NO_SCALES.to(device), np.float32(1)
     if spec.format is WeightFormat.PLAIN:
-        values = torch.from_numpy(np.array(decode_plain(raw)))
-        kind = torch.bfloat16 if raw.storage is StorageType.BF16 else torch.float32
-        words = torch.zeros(tall, wide, dtype=kind, device=device)
-        words[:rows, :width] = values
+        values = plain_tensor(raw)
+        words = torch.zeros(tall, wide, dtype=values.dtype, device=device)
+        words[:rows, :width] = values.to(device)
     else:
         codes = _bytes(raw, device)
         words = pack_fp8(codes, family) if spec.format is WeightFormat.FP8 else pack_nvfp4(codes, family)
@@ -75,20 +75,43 @@ def read_weight(
     return PackedWeight(spec.format, tall, width, words, scales, tiles)
 
 
+def plain_tensor(raw: RawTensor) -> Tensor:
+    """Return a tensor that is not quantized, on the host: bfloat16 as it is stored, others as float32."""
+    if raw.storage is StorageType.BF16:
+        return torch.from_numpy(np.array(raw.data).view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(np.array(decode_plain(raw)))
+
+
+def as_fp8(weight: PackedWeight, family: Family) -> PackedWeight:
+    """Return a plain matrix in FP8, rounded to the nearest with a factor for each tile of 64 rows."""
+    values = weight.words.float()
+    factors = values.reshape(-1, ROWS, values.shape[1]).abs().amax((1, 2)).clamp(min=1e-30) / _E4M3_MOST
+    codes = (values / factors.repeat_interleave(ROWS)[:, None]).to(torch.float8_e4m3fn).view(torch.uint8)
+    words = pack_fp8(codes[:, : weight.width], family)
+    return PackedWeight(WeightFormat.FP8, weight.rows, weight.width, words, weight.scales, factors)
+
+
 def _bytes(raw: RawTensor, device: torch.device | None) -> Tensor:
     return torch.from_numpy(np.array(raw.data).view(np.uint8)).to(device)
 
 
-def read_bank(checkpoint: Checkpoint, spec: ParameterSpec, family: Family, device: torch.device) -> PackedWeight:
+def read_bank(
+    checkpoint: Checkpoint, spec: ParameterSpec, family: Family, device: torch.device, *, in_fp8: bool = False
+) -> PackedWeight:
     """Return a bank on a device, expert by expert, so that the host never holds more than one."""
+
+    def read(member: ParameterSpec) -> PackedWeight:
+        found = read_weight(checkpoint, member, family, device)
+        return as_fp8(found, family) if in_fp8 else found
+
     members = spec.members()
-    first = read_weight(checkpoint, members[0], family, device)
+    first = read(members[0])
     parts = [
         torch.zeros((len(members), *part.shape), dtype=part.dtype, device=device)
         for part in (first.words, first.scales, first.scale)
     ]
     for expert, member in enumerate(members):
-        weight = first if expert == 0 else read_weight(checkpoint, member, family, device)
+        weight = first if expert == 0 else read(member)
         for bank, part in zip(parts, (weight.words, weight.scales, weight.scale), strict=True):
             bank[expert].copy_(part)
     return PackedWeight(first.format, first.rows, first.width, *parts)

@@ -82,6 +82,9 @@ class CudaSection(RecipePart):
     ssm_state: Literal["float32", "float16"] = Field(
         "float32", description="element type of recurrent states; float16 uses stochastic rounding every 4 tokens"
     )
+    fp8_drafts: bool = Field(
+        False, description="let the draft head read FP8 copies of what it reads most; no answer changes, drafts may"
+    )
     prefix_cache_mib: Annotated[int, Field(ge=0)] = Field(
         512, description="MiB of the device for states of prompt prefixes that later prompts may share; 0 turns it off"
     )

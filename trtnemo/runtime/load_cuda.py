@@ -15,7 +15,7 @@ from trtnemo.backends.cuda.kernel_index import KERNEL_INDEX, KERNELS, read_kerne
 from trtnemo.backends.cuda.runtime import limits_of
 from trtnemo.engine import Engine
 from trtnemo.errors import EngineError, MachineError
-from trtnemo.kernels.family import LEAST_CAPABILITY, family_of
+from trtnemo.kernels.family import LEAST_CAPABILITY, family_of, overlaps
 from trtnemo.kernels.mode import interpret_kernels, require_triton
 from trtnemo.recipe import CudaRecipe
 
@@ -53,9 +53,11 @@ def _load(engine: Engine, budget: Budget, device: torch.device, capability: tupl
     if not isinstance(engine.recipe, CudaRecipe):
         raise EngineError("its recipe is not for runtime 'cuda'", where=str(engine.directory))
     graphs = [engine.target, *([engine.drafter] if engine.drafter else [])]
-    family = family_of(capability)
-    weights = load_weights(engine.checkpoint(), graphs, family, device)
-    return make_executor(graphs, weights, Launcher(device, family), limits_of(engine.recipe), budget)
+    family, interpreted = family_of(capability), device.type == "cpu"
+    limits = limits_of(engine.recipe)
+    weights = load_weights(engine.checkpoint(), graphs, family, device, fp8_drafts=limits.fp8_drafts)
+    launch = Launcher(device, family, not interpreted and overlaps(capability))
+    return make_executor(graphs, weights, launch, limits, budget)
 
 
 def _device() -> tuple[torch.device, tuple[int, int]]:

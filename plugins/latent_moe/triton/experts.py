@@ -5,6 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from trtnemo.kernels.dependent import follow
 from trtnemo.kernels.rows import rows_tile
 from trtnemo.kernels.tiles import FP8, FP8_ROWS, operand, scale_of, weight_tile
 
@@ -16,6 +17,7 @@ def experts_kernel(
     WGMMA: tl.constexpr, TOP_K: tl.constexpr, IS_UP: tl.constexpr, NORM: tl.constexpr,
 ):  # fmt: skip
     """out[pair] = relu2(norm(x[row of the pair]) . up), or weight of the pair * (x[pair] . down)."""
+    follow()
     tile, block = tl.program_id(0), tl.program_id(1)
     about = blocks_ptr + block * 4
     expert, first, count = tl.load(about), tl.load(about + 1), tl.load(about + 2)

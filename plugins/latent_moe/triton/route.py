@@ -5,6 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from trtnemo.kernels.dependent import follow
 from trtnemo.kernels.helper import helper
 from trtnemo.kernels.product import product
 
@@ -97,6 +98,7 @@ def route_kernel(
     tl.constexpr,
 ):  # fmt: skip
     """Route ROWS rows a program."""
+    follow()
     _route(
         tl.program_id(0) * ROWS, logits_ptr, bias_ptr, picks_ptr, weights_ptr, rows, stride, factor, EXPERTS, BLOCK,
         TOP_K, GROUPS, TOP_GROUPS, NORMALIZE, ROWS,
@@ -128,6 +130,7 @@ def route_few_kernel(
     NORMALIZE: tl.constexpr, PAIRS: tl.constexpr, SIZE: tl.constexpr, ROUNDS: tl.constexpr,
 ):  # fmt: skip
     """Route and group a step of few rows."""
+    follow()
     route_one(
         tl.program_id(0), order_ptr, blocks_ptr, lock_ptr, count, logits_ptr, bias_ptr, picks_ptr, weights_ptr, rows,
         stride, factor, EXPERTS, BLOCK, TOP_K, GROUPS, TOP_GROUPS, NORMALIZE, PAIRS, SIZE, ROUNDS,
@@ -148,6 +151,7 @@ def beside_kernel(
     tl.constexpr,
 ):  # fmt: skip
     """Route and group in a program a row, and make a product that does not wait for it in all others."""
+    follow()
     row = tl.program_id(0) - (tl.num_programs(0) - routed_rows)
     if row >= 0:
         if tl.program_id(2) == 0:

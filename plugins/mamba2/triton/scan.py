@@ -5,6 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from trtnemo.kernels.dependent import follow
 from trtnemo.kernels.half import rounded_half
 from trtnemo.kernels.rows import only_if
 from trtnemo.kernels.segments import FIELDS, LENGTH, SLOT, START, TOKENS
@@ -19,6 +20,7 @@ def conv_kernel(
     TOKEN_BLOCK: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Write silu(conv) of some channels of some of a sequence's tokens; what came before them is in its ring."""
+    follow()
     segment, number, block = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     about = segments_ptr + segment * FIELDS
     slot, start = tl.load(about + SLOT), tl.load(about + START)
@@ -44,6 +46,7 @@ def scan_kernel(
 
     A HALF state is rounded behind each chunk, so that prompts that are cut at such multiples give the same bits.
     """
+    follow()
     segment, head = tl.program_id(0), tl.program_id(1)
     INNER: tl.constexpr = HEADS * HEAD_DIM
     CHANNELS: tl.constexpr = INNER + 2 * GROUPS * STATE
@@ -103,6 +106,7 @@ def keep_kernel(
     RING: tl.constexpr,
 ):  # fmt: skip
     """Write the inputs of a sequence's last tokens into its ring: behind the scan, whose programs read it."""
+    follow()
     segment, block = tl.program_id(0), tl.program_id(1)
     about = segments_ptr + segment * FIELDS
     slot, start = tl.load(about + SLOT), tl.load(about + START)

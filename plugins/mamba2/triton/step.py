@@ -5,6 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from trtnemo.kernels.dependent import follow
 from trtnemo.kernels.half import rounded_half
 from trtnemo.kernels.rows import only_if
 from trtnemo.kernels.segments import FIELDS, LENGTH, REPLAY, SLOT, START, STAYS, TOKENS
@@ -26,6 +27,7 @@ def step_kernel(
     ones, behind the last. A HALF state is rounded at each multiple, written or not, so that any way there gives its
     bits. The ring takes the new tokens in.
     """
+    follow()
     segment, head, part = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     INNER: tl.constexpr = HEADS * HEAD_DIM
     CHANNELS: tl.constexpr = INNER + 2 * GROUPS * STATE

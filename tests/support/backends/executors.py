@@ -86,7 +86,8 @@ def make_cuda(
     sizes = {"slots": slots, "max_seq_len": max_seq_len, "max_num_tokens": 2048, "draft_tokens": 6}
     limits = Limits.model_validate({**sizes, "cache": "bfloat16", **options})
     budget = Budget(slots, max_seq_len, 2048, 6, checkpoint.config.vocab_size)
-    return make(graphs, load(checkpoint, graphs, family, device), Launcher(device, family), limits, budget)
+    weights = load(checkpoint, graphs, family, device, fp8_drafts=limits.fp8_drafts)
+    return make(graphs, weights, Launcher(device, family), limits, budget)
 
 
 def make_interpreted(

@@ -90,7 +90,7 @@ def attend(
 ) -> Tensor:
     """Return [rows, query_heads * head_dim], of tokens whose keys and values are in their pages.
 
-    parts: segments (`kernels/segments.py`) in parts of few tokens, whose keys are read side by side, and of many.
+    parts: segments (`kernels/segments.py`), and how far they reach; keys of short ones are read side by side.
     """
     rows, device = len(projected), projected.device
     out = torch.empty(rows, op.query_heads * op.head_dim, dtype=dtype, device=device)

@@ -61,17 +61,18 @@ def compile_here(request: CompileRequest, told: Told) -> KernelIndex:
     from trtnemo.backends.executor import Budget
     from trtnemo.graph import Graph
     from trtnemo.kernels.ahead import compiling_for, describe
-    from trtnemo.kernels.family import family_of
+    from trtnemo.kernels.family import family_of, overlaps
     from trtnemo.kernels.launch import Launcher
     from trtnemo.plugins import load_forms
 
     load_forms("op")  # a graph is read by the ops that are defined
     graphs = [Graph.from_json(graph) for graph in request.graphs]
     limits, meta = request.limits, torch.device("meta")
-    launch = Launcher(meta, family_of(request.capability))
+    launch = Launcher(meta, family_of(request.capability), overlaps(request.capability))
     vocabulary = graphs[0].values[graphs[0].outputs["logits"]].width
     budget = Budget(limits.slots, limits.max_seq_len, limits.max_num_tokens, limits.draft_tokens, vocabulary)
-    executor = make_executor(graphs, empty_weights(graphs, meta), launch, limits, budget)
+    weights = empty_weights(graphs, meta, fp8_drafts=limits.fp8_drafts)
+    executor = make_executor(graphs, weights, launch, limits, budget)
     launches: dict[str, int] = {}
     decodes: set[str] = set()
     with compiling_for(request.capability, Path(request.directory)):
@@ -84,8 +85,9 @@ def compile_here(request: CompileRequest, told: Told) -> KernelIndex:
         dry_replay(executor)
         for number, graph in enumerate(graphs):
             told(f"step draw {number}")
+            before = set(launch.kernels)
             dry_draw(executor, graph, 1)
-            decodes.update(launch.kernels)
+            decodes.update(set(launch.kernels) - before)
     records = [
         KernelRecord(phase="decode" if name in decodes else "prompt", **vars(describe(compiled)))
         for name, compiled in launch.kernels.items()

@@ -15,6 +15,7 @@ from trtnemo.backends.cuda.product import Rider
 from trtnemo.backends.cuda.values import Product, Value
 from trtnemo.backends.cuda.weights import Weights
 from trtnemo.backends.op_table import OpTable
+from trtnemo.backends.step import Segment
 from trtnemo.graph import Node
 from trtnemo.kernels.launch import Launcher
 
@@ -59,8 +60,8 @@ class State(Protocol):
 class Step:
     """What ops read besides their inputs.
 
-    few, many: segments of few and of many tokens (`kernels/segments.py`); uses: how many nodes read a value;
-    riders: what may run beside a product that does not wait for it.
+    few, many: segments of few and of many tokens (`kernels/segments.py`); long: the latter on the host; uses: how many
+    nodes read a value; riders: what may run beside a product that does not wait for it.
     """
 
     launch: Launcher
@@ -72,6 +73,7 @@ class Step:
     reaches: tuple[Reach, Reach]
     uses: Mapping[str, int]
     graph: str
+    long: tuple[Segment, ...] = ()
     merged: dict[str, Product] = field(default_factory=dict)
     riders: list[Rider] = field(default_factory=list)
 

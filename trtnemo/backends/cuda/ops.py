@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trtnemo.backends.cuda.attention import ONE, Caches, attend, write
+from trtnemo.backends.cuda import library
+from trtnemo.backends.cuda.attention import ONE, Caches, Scales, attend, write
 from trtnemo.backends.cuda.forms import Room, Step, register
-from trtnemo.backends.cuda.pages import PAGE
+from trtnemo.backends.cuda.pages import PAGE, pages_of
 from trtnemo.backends.cuda.values import Columns, Computed, Later, Normed, Product, Selected, Value
 from trtnemo.errors import EngineError
 from trtnemo.graph import Node
@@ -33,10 +34,10 @@ def linear(op: Linear, node: Node, step: Step, inputs: list[Value]) -> Value:
     """Return the product, or its columns of one that several linears share."""
     place = step.weights.places.get(f"{step.graph}/{node.name}")
     if place is None:
-        weight = step.weights.packed[node.parameters["weight"]]
+        weight = step.weights.matrix(step.graph, node.parameters["weight"])
         return Product(step.launch, inputs[0], weight, op.rows, step.room.dtype)
     if place.group not in step.merged:
-        weight = step.weights.packed[node.parameters["weight"]]
+        weight = step.weights.matrix(step.graph, node.parameters["weight"])
         step.merged[place.group] = Product(step.launch, inputs[0], weight, weight.rows, step.room.dtype)
     return Columns(step.merged[place.group], place.offset, op.rows)
 
@@ -85,6 +86,15 @@ class PagedCaches(Caches):
         """Bytes of keys and values of a page."""
         return self.keys[0].nbytes + self.values[0].nbytes
 
+    def read(self, slot: int, tokens: int, scales: Scales, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Return a slot's first keys and values [tokens, kv_heads, head_dim]."""
+        pages = self.table[slot, : pages_of(tokens)].long()
+        found = []
+        for cache, scale in zip((self.keys, self.values), scales, strict=True):
+            part = cache[pages].flatten(0, 1)[:tokens]
+            found.append(part.view(torch.float8_e4m3fn).to(dtype) * scale if self.is_fp8 else part.to(dtype))
+        return found[0], found[1]
+
     def copy(self, slot: int | None, pages: Sequence[int]) -> tuple[Tensor, ...]:
         """Return keys and values of some pages."""
         index = torch.tensor(pages, dtype=torch.int64, device=self.keys.device)
@@ -105,7 +115,17 @@ def attention(op: Attention, node: Node, step: Step, inputs: list[Value]) -> Val
     projected, offsets = _beside(inputs)
     scales = step.weights.cache_scales.get(node.name, ONE) if caches.is_fp8 else ONE
     write(step.launch, op, projected, offsets, caches, parts, scales)
-    return Later(lambda: attend(step.launch, op, projected, offsets, caches, parts, step.room.dtype, scales))
+
+    def attended() -> Tensor:
+        out = attend(step.launch, op, projected, offsets, caches, parts[:1], step.room.dtype, scales)
+        for segment in step.long:
+            q = projected[segment.rows, offsets[0] : offsets[0] + op.query_heads * op.head_dim]
+            keys, values = caches.read(segment.slot, segment.position + segment.length, scales, step.room.dtype)
+            found = library.attention(q.reshape(len(q), -1, op.head_dim).to(keys.dtype), keys, values)
+            out[segment.rows] = found.reshape(len(q), -1).to(out.dtype)
+        return out
+
+    return Later(attended)
 
 
 def _beside(inputs: list[Value]) -> tuple[Tensor, tuple[int, int, int]]:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from trtnemo.backends.cuda import library
 from trtnemo.backends.cuda.kernels.product import product_kernel
 from trtnemo.kernels.family import FEW_ROWS, MANY_ROWS
 from trtnemo.kernels.launch import Grid, Launcher
@@ -67,6 +68,8 @@ def multiply(
     """
     x, weight = first.rows, first.weight
     rows = len(index) if index is not None else len(x) // first.summed
+    if rows > library.MOST_ROWS and norm is None and first.summed == 1:
+        return _many(launch, first, second, residual, index, relu2=relu2, dtype=dtype)
     out = torch.empty(rows, weight.rows, dtype=dtype, device=x.device)
     block = FEW_ROWS if rows <= FEW_ROWS else MANY_ROWS
     tiles, blocks = weight.rows // 64, -(-rows // block)
@@ -128,6 +131,27 @@ def multiply(
     else:
         launch(product_kernel, (tiles, blocks, split), *arguments, **options)
     return out
+
+
+def _many(
+    launch: Launcher,
+    first: Factor,
+    second: Factor | None,
+    residual: Tensor | None,
+    index: Tensor | None,
+    *,
+    relu2: bool,
+    dtype: torch.dtype,
+) -> Tensor:
+    """Return the same of many rows, by a library; their norms and sums were computed before."""
+    found = library.product(launch, first.rows if index is None else first.rows[index], first.weight)
+    if second is not None:
+        found = found + library.product(launch, second.rows, second.weight)
+    if relu2:
+        found = torch.relu(found).square()
+    if residual is not None:
+        found[:, : residual.shape[1]] += residual
+    return found.to(dtype)
 
 
 def split_of(tiles: int, steps: int) -> int:

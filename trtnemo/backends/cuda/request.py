@@ -15,7 +15,7 @@ class Limits(BaseModel):
     """What an executor is made for: sequences, tokens of one, drafts, and the caches' element type.
 
     state: element type of recurrent states; kv_tokens: tokens of KV cache over all sequences, None being room for the
-    longest of each.
+    longest of each; fp8_drafts: the draft head reads copies in FP8.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,6 +27,7 @@ class Limits(BaseModel):
     cache: CacheType
     state: StateType = "float32"
     kv_tokens: int | None = None
+    fp8_drafts: bool = False
 
 
 class CompileRequest(BaseModel):

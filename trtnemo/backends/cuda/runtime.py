@@ -119,6 +119,7 @@ def limits_of(recipe: CudaRecipe) -> Limits:
         cache=cache_type(recipe),
         state=recipe.cuda.ssm_state,
         kv_tokens=recipe.cuda.kv_tokens,
+        fp8_drafts=recipe.cuda.fp8_drafts,
     )
 
 

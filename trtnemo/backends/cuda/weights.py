@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from trtnemo.checkpoint import Checkpoint
+from trtnemo.checkpoint import Checkpoint, WeightFormat
 from trtnemo.checkpoint.format.codecs import decode_plain
-from trtnemo.checkpoint.format.storage import StorageType
 from trtnemo.graph import Graph, Node
 from trtnemo.graph.ops import Add, Attention, Embedding, Linear, Relu2
 from trtnemo.kernels.family import Family
-from trtnemo.kernels.weight import PackedWeight, beside, empty_weight, read_bank, read_weight
+from trtnemo.kernels.weight import PackedWeight, as_fp8, beside, empty_weight, plain_tensor, read_bank, read_weight
 
 
 @dataclass(frozen=True)
@@ -27,13 +25,17 @@ class Place:
 
 
 class Weights:
-    """Every weight of some graphs, by the name of the node that uses it and the parameter's role."""
+    """Every weight of some graphs, by the parameter's name; a draft head's own copies, by its graph's besides."""
 
     def __init__(self) -> None:
         self.packed: dict[str, PackedWeight] = {}
         self.vectors: dict[str, Tensor] = {}
         self.places: dict[str, Place] = {}
         self.cache_scales: dict[str, tuple[float, float]] = {}
+
+    def matrix(self, graph: str, name: str) -> PackedWeight:
+        """Return the matrix that a graph's node means by a parameter's name."""
+        return self.packed.get(_key(graph, name)) or self.packed[name]
 
     @property
     def nbytes(self) -> int:
@@ -47,16 +49,27 @@ Told = Callable[[str, int], None]
 
 
 def load_weights(
-    checkpoint: Checkpoint, graphs: Sequence[Graph], family: Family, device: torch.device, told: Told | None = None
+    checkpoint: Checkpoint,
+    graphs: Sequence[Graph],
+    family: Family,
+    device: torch.device,
+    told: Told | None = None,
+    *,
+    fp8_drafts: bool = False,
 ) -> Weights:
-    """Return every weight that the graphs name, on the device, matrix by matrix; raises CheckpointError."""
+    """Return every weight that the graphs name, on the device, matrix by matrix; raises CheckpointError.
+
+    fp8_drafts: the draft head reads copies in FP8 where it would read most: of the vocabulary's matrix and of experts.
+    """
     weights = Weights()
     for graph in graphs:
+        copied = _copied(graph) if fp8_drafts else set()
         for node, matrices in _matrices(graph):
             for names in matrices:
-                key = names[0]
+                is_copy = names[0] in copied
+                key = _key(graph.name, names[0]) if is_copy else names[0]
                 if key not in weights.packed:
-                    weights.packed[key] = _packed(checkpoint, graph, names, family, device)
+                    weights.packed[key] = _packed(checkpoint, graph, names, family, device, in_fp8=is_copy)
                     if told is not None:
                         told(node.name, weights.packed[key].nbytes)
         for name in _vectors(graph):
@@ -67,14 +80,18 @@ def load_weights(
     return weights
 
 
-def empty_weights(graphs: Sequence[Graph], device: torch.device) -> Weights:
+def empty_weights(graphs: Sequence[Graph], device: torch.device, *, fp8_drafts: bool = False) -> Weights:
     """Return the same without numbers, to compile kernels for."""
     weights = Weights()
     for graph in graphs:
+        copied = _copied(graph) if fp8_drafts else set()
         for _, matrices in _matrices(graph):
             for names in matrices:
-                parts = [empty_weight(graph.parameters[name], device) for name in names]
-                weights.packed[names[0]] = beside(parts)
+                specs = [graph.parameters[name] for name in names]
+                if names[0] in copied:
+                    specs = [spec.model_copy(update={"format": WeightFormat.FP8}) for spec in specs]
+                key = _key(graph.name, names[0]) if names[0] in copied else names[0]
+                weights.packed[key] = beside([empty_weight(spec, device) for spec in specs])
         for name in _vectors(graph):
             weights.vectors[name] = torch.empty(graph.parameters[name].shape, device=device)
         weights.places |= _places(graph)
@@ -90,6 +107,22 @@ def neighbours(graph: Graph) -> dict[str, list[Node]]:
             spec = graph.parameters[node.parameters["weight"]]
             groups.setdefault((node.inputs[0], spec.format, node.op.columns), []).append(node)
     return {nodes[0].name: nodes for nodes in groups.values()}
+
+
+def _key(graph: str, name: str) -> str:
+    return f"{graph}:{name}"
+
+
+def _copied(graph: Graph) -> set[str]:
+    """Return the plain matrices that a draft head may read copies of: of its logits, and banks of experts."""
+    if "hidden_states" not in graph.inputs:
+        return set()
+    names = [name for name, spec in graph.parameters.items() if spec.copies is not None]
+    makers = {node.output: node for node in graph.nodes}
+    last = makers[graph.outputs["logits"]]
+    if isinstance(last.op, Linear):
+        names.append(last.parameters["weight"])
+    return {name for name in names if graph.parameters[name].format is WeightFormat.PLAIN}
 
 
 def _places(graph: Graph) -> dict[str, Place]:
@@ -133,17 +166,16 @@ def _cache_scales(checkpoint: Checkpoint, graph: Graph) -> Iterator[tuple[str, t
 
 
 def _packed(
-    checkpoint: Checkpoint, graph: Graph, names: list[str], family: Family, device: torch.device
+    checkpoint: Checkpoint, graph: Graph, names: list[str], family: Family, device: torch.device, *, in_fp8: bool
 ) -> PackedWeight:
     spec = graph.parameters[names[0]]
     if spec.copies is not None:
-        return read_bank(checkpoint, spec, family, device)
-    return beside([read_weight(checkpoint, graph.parameters[name], family, device) for name in names])
+        return read_bank(checkpoint, spec, family, device, in_fp8=in_fp8)
+    found = beside([read_weight(checkpoint, graph.parameters[name], family, device) for name in names])
+    return as_fp8(found, family) if in_fp8 else found
 
 
 def _vector(checkpoint: Checkpoint, graph: Graph, name: str, device: torch.device) -> Tensor:
-    raw = checkpoint.read(name)
-    values = torch.from_numpy(np.array(decode_plain(raw)))
+    values = plain_tensor(checkpoint.read(name))
     is_table = any(isinstance(node.op, Embedding) and name in node.parameters.values() for node in graph.nodes)
-    kept = torch.bfloat16 if is_table and raw.storage is StorageType.BF16 else torch.float32
-    return values.to(kept).to(device)
+    return values.to(device) if is_table else values.to(device).float()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from trtnemo.kernels.dependent import follow
 from trtnemo.kernels.e4m3 import from_e4m3, to_e4m3
 from trtnemo.kernels.segments import FIELDS, LENGTH, SLOT, START, TOKENS
 from trtnemo.kernels.segments import ROWS as ALL_ROWS
@@ -20,6 +21,7 @@ def write_kernel(
     KV: tl.constexpr, BLOCK: tl.constexpr, PAGE: tl.constexpr, FP8: tl.constexpr,
 ):  # fmt: skip
     """Write the keys and values of a segment's tokens into their pages; a program takes one token in PROGRAMS."""
+    follow()
     segment = tl.program_id(0)
     about = segments_ptr + segment * FIELDS
     slot, start = tl.load(about + SLOT), tl.load(about + START)
@@ -54,6 +56,7 @@ def attention_kernel(
     Writes the output, or with PARTS the span's weighted sum, its largest score and the sum of its weights. scale: of
     scores, that of the keys included.
     """
+    follow()
     segment, kv_head, part = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     SHARED: tl.constexpr = HEADS // KV_HEADS
     about = segments_ptr + segment * FIELDS
@@ -122,6 +125,7 @@ def merge_kernel(
     tl.constexpr,
 ):  # fmt: skip
     """Add the spans of a head of a segment's token, in order."""
+    follow()
     about, token, head = segments_ptr + tl.program_id(0) * FIELDS, tl.program_id(1), tl.program_id(2)
     if token >= tl.load(about + ALL_ROWS):
         return

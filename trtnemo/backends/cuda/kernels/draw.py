@@ -9,6 +9,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from trtnemo.kernels.dependent import follow
 from trtnemo.kernels.helper import helper
 
 # columns of a row of the two tables that say how it is drawn (`steps/draw.py`)
@@ -64,6 +65,7 @@ def draw_kernel(
 
     The mass is no number where a logit is none. Where rows are RESTRICTED, also a key of each token.
     """
+    follow()
     row, block, blocks = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.num_programs(1)
     token = block * BLOCK + tl.arange(0, BLOCK)
     mask = token < vocabulary
@@ -93,6 +95,7 @@ def pick_kernel(
     BLOCKS: tl.constexpr, KEPT: tl.constexpr, RESTRICTED: tl.constexpr, GUESS: tl.constexpr,
 ):  # fmt: skip
     """Write the token of a row; NOT_KNOWN where the kept candidates are too few (a GUESS then takes one of them)."""
+    follow()
     row = tl.program_id(0).to(tl.int64)
     block = tl.arange(0, BLOCKS)
     is_block = block < blocks

@@ -56,10 +56,12 @@ class Runner:
             if form.fold is not None:
                 form.fold(node.op, node, step)
 
-    def step(self, graph: Graph, few: Tensor, many: Tensor, reaches: tuple[Reach, Reach]) -> Step:
+    def step(
+        self, graph: Graph, few: Tensor, many: Tensor, reaches: tuple[Reach, Reach], long: tuple[Segment, ...] = ()
+    ) -> Step:
         """Return what ops read besides their inputs."""
         uses = self._uses[graph.name]
-        return Step(self.launch, self.weights, self.room, self.states, few, many, reaches, uses, graph.name)
+        return Step(self.launch, self.weights, self.room, self.states, few, many, reaches, uses, graph.name, long)
 
     def _ragged(self, graph: Graph, segments: Sequence[Segment], replays: Sequence[int]) -> Step:
         """Return a step with segments of few and of many tokens apart, told to the device at once."""
@@ -73,7 +75,8 @@ class Runner:
             reaches[kind] = Reach(max(before.tokens, segment.length), max(before.keys, keys))
         table = torch.tensor([*parts[0], *parts[1]], dtype=torch.int32).reshape(-1, WIDTH).to(self.launch.device)
         few, many = table[: len(parts[0])], table[len(parts[0]) :]
-        return self.step(graph, few, many, (reaches[0], reaches[1]))
+        long = tuple(segment for segment in segments if segment.length > FEW_TOKENS)
+        return self.step(graph, few, many, (reaches[0], reaches[1]), long)
 
 
 def about(segment: Segment, replay: int, rows: int | None = None) -> list[int]:
