@@ -7,8 +7,8 @@ import shutil
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
+from trtnemo.gpus import find_devices
 from trtnemo.launch.servers.registry import all_servers, find_server
-from trtnemo.plan.installed import find_devices
 from trtnemo.recipe import AnyRecipe, ExternalRecipe, load_recipe, shipped_names
 from trtnemo.trt.library import MODULES
 

@@ -102,6 +102,10 @@ class StepError(EngineError):
     """A step batch does not fit the executor's budget or the state of its slots."""
 
 
+class DeviceLostError(EngineError):
+    """A device gives errors for everything until the process that uses it has ended."""
+
+
 class MachineError(TrtnemoError):
     """Something the command needs is missing on this machine: a package, a device, a compiler, disk space."""
 

@@ -13,7 +13,7 @@ import pytest
 from tests.support.backends.table_executor import TableExecutor
 from trtnemo import SamplingParams
 from trtnemo.backends import StepBatch, StepResult
-from trtnemo.errors import EngineError, PromptTooLongError, RequestError
+from trtnemo.errors import DeviceLostError, EngineError, PromptTooLongError, RequestError
 from trtnemo.runtime import client_over
 from trtnemo.runtime.client import LEAST_PLAIN, LEAST_TURN, iterate, reusable_end
 from trtnemo.runtime.messages import Finished, Started, TokenGenerated
@@ -188,6 +188,25 @@ def test_an_iterator_raises_what_broke() -> None:
     with pytest.raises(EngineError, match="the engine failed: broken"):
         list(iterate(client, client.check([0], LONG)))
     assert client._handlers == {}
+    client.close()
+
+
+class Lost(TableExecutor):
+    """Has a device that reports an error at the first step."""
+
+    def forward(self, batch: StepBatch) -> StepResult:
+        raise DeviceLostError("the GPU reports an error: an illegal memory access was encountered")
+
+
+def test_a_lost_device_fails_its_requests_and_ends_the_loop() -> None:
+    """Whoever watches the engine's process starts another: no later step could run on that device."""
+    client = open_client(executor=Lost(CYCLE, CYCLE))
+    with pytest.raises(EngineError, match="illegal memory access"):
+        list(iterate(client, client.check([0], LONG)))
+    line = cast("Any", client._line)
+    line.join(30)
+    assert not line.is_running
+    assert "illegal memory access" in line.health.reason
     client.close()
 
 

@@ -21,6 +21,7 @@ def recipes() -> None:
 def list_recipes(as_json: bool) -> None:
     """List the recipes that come with the package."""
     from trtnemo.recipe import load_recipe, shipped_names
+    from trtnemo.recipe.detected import GPU
 
     loaded = {name: load_recipe(name) for name in shipped_names()}
     if as_json:
@@ -32,6 +33,7 @@ def list_recipes(as_json: bool) -> None:
         return
     for name, item in loaded.items():
         click.echo(f"{name:<20} {item.runtime:<9} {item.description}")
+    click.echo(f"{GPU:<20} {'cuda':<9} The one of the -cuda recipes that is for the GPU of this machine")
 
 
 @recipes.command("show")

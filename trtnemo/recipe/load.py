@@ -11,6 +11,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from trtnemo.errors import RecipeError, RenamedKeyWarning
+from trtnemo.recipe.detected import GPU, detect_recipe
 from trtnemo.recipe.nearest import suggestion
 from trtnemo.recipe.override import apply_overrides
 from trtnemo.recipe.renamed import find_renamed, with_new_names
@@ -22,10 +23,12 @@ from trtnemo.validation import Fault, first_fault
 def load_recipe(name: str | Path, settings: Iterable[str] = (), checkpoint: str | None = None) -> AnyRecipe:
     """Return the recipe of that name or path with `--set` values applied, and with `checkpoint` in place of its own.
 
+    `gpu` is our CUDA runtime on the GPU of this machine.
+
     Our own server announces another checkpoint under that checkpoint's name, unless `--set` names it. Raises
     RecipeError with file, line, key and the nearest valid key; UsageError on a bad `--set`.
     """
-    source = read(locate(str(name)))
+    source = detect_recipe() if str(name) == GPU and not Path(GPU).is_file() else read(locate(str(name)))
     written = source.data.get("checkpoint")
     changed = apply_overrides(source, settings)
     if checkpoint is not None:

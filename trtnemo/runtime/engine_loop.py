@@ -7,10 +7,10 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from trtnemo.backends import Drawer, Executor
-from trtnemo.errors import ConstraintError
+from trtnemo.errors import ConstraintError, DeviceLostError
 from trtnemo.runtime.guide import GrammarCompiler
 from trtnemo.runtime.guide.thread import CompilingThread
 from trtnemo.runtime.health import UP, Health, Progress
@@ -193,9 +193,15 @@ class EngineLoop:
             return self._next_step()
         except Exception as error:  # whatever breaks giving out states must not end the loop
             self._failed_steps += 1
-            for sequence in [*self._scheduler.running.values()]:
-                self._outcome.fail(sequence, error)
+            self._fail([*self._scheduler.running.values()], error)
             return None
+
+    def _fail(self, sequences: Iterable[Sequence], error: Exception) -> None:
+        """End sequences that broke; raises the error where this process can run no other step."""
+        for sequence in sequences:
+            self._outcome.fail(sequence, error)
+        if isinstance(error, DeviceLostError):
+            raise error  # whoever watches this process starts another
 
     def _next_step(self) -> ScheduledStep | None:
         reused = self._residency.admit()
@@ -226,8 +232,7 @@ class EngineLoop:
         try:
             write_drafts(self._executor, plan)
         except Exception as error:  # whatever breaks the draft head must not end the loop
-            for sequence, _ in plan:
-                self._outcome.fail(sequence, error)
+            self._fail([sequence for sequence, _ in plan], error)
 
     def _run_step(self, step: ScheduledStep) -> None:
         began = time.perf_counter()
@@ -235,8 +240,7 @@ class EngineLoop:
             result = self._executor.forward(step.batch)
         except Exception as error:  # whatever breaks a step must not end the loop
             self._failed_steps += 1
-            for sequence in step.sequences:
-                self._outcome.fail(sequence, error)
+            self._fail(step.sequences, error)
             return
         self._failed_steps = 0
         self._scheduler.prompt_share.record(step.prompt_tokens, time.perf_counter() - began)

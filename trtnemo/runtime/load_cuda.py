@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +16,16 @@ from trtnemo.backends import Budget
 from trtnemo.backends.cuda.kernel_index import KERNEL_INDEX, KERNELS, read_kernels
 from trtnemo.backends.cuda.runtime import limits_of
 from trtnemo.engine import Engine
-from trtnemo.errors import EngineError, MachineError
-from trtnemo.kernels.family import LEAST_CAPABILITY, family_of, overlaps
+from trtnemo.errors import EngineError
+from trtnemo.kernels.family import family_of, overlaps
 from trtnemo.kernels.mode import interpret_kernels, require_triton
 from trtnemo.recipe import CudaRecipe
+from trtnemo.runtime.cuda_device import does_not_fit, require_compiler, require_device
 
 if TYPE_CHECKING:  # whose import defines the kernels, and so decides whether they are interpreted
     from trtnemo.backends.cuda.executor import CudaExecutor
+
+logger = logging.getLogger(__name__)
 
 
 def load_cuda(engine: Engine, budget: Budget, interpret: bool) -> CudaExecutor:
@@ -33,16 +38,13 @@ def load_cuda(engine: Engine, budget: Budget, interpret: bool) -> CudaExecutor:
         torch.set_num_threads(1)  # many small arrays: threads would wait for each other more than they work
         return _load(engine, budget, torch.device("cpu"), (8, 0))
     require_triton()
-    device, capability = _device()
+    device, capability = require_device()
+    require_compiler()
     _offer_compiled(engine, capability)
     try:
         return _load(engine, budget, device, capability)
     except torch.OutOfMemoryError as error:
-        raise MachineError(
-            f"weights and states do not fit the device: {str(error).splitlines()[0]}",
-            where=str(engine.directory),
-            remedy="`nvidia-smi` shows which process holds its memory; `trtnemo plan --recipe` says which limits fit",
-        ) from None
+        raise does_not_fit(error, str(engine.directory)) from None
 
 
 def _load(engine: Engine, budget: Budget, device: torch.device, capability: tuple[int, int]) -> CudaExecutor:
@@ -60,26 +62,19 @@ def _load(engine: Engine, budget: Budget, device: torch.device, capability: tupl
     return make_executor(graphs, weights, launch, limits, budget)
 
 
-def _device() -> tuple[torch.device, tuple[int, int]]:
-    """Return the device and its compute capability; raises MachineError where there is none that kernels are for."""
-    if not torch.cuda.is_available():
-        raise MachineError(
-            "this machine has no NVIDIA GPU that torch can use: kernels were compiled and interpreted, never run",
-            remedy="`trtnemo serve --engine DIR --interpret` computes them on the CPU, slowly",
-        )
-    major, minor = torch.cuda.get_device_capability()
-    if (major, minor) < LEAST_CAPABILITY:
-        raise MachineError(f"its GPU has compute capability {major}.{minor}; our kernels need 8.0")
-    return torch.device("cuda"), (major, minor)
-
-
 def _offer_compiled(engine: Engine, capability: tuple[int, int]) -> None:
     """Let Triton find the engine's kernels, in a copy that it may add to; it compiles what is not there."""
     path = engine.directory / KERNEL_INDEX
     if not path.is_file() or "TRITON_CACHE_DIR" in os.environ:
         return
-    index = read_kernels(engine.directory)
-    if index.compute_capability != f"{capability[0]}.{capability[1]}":
+    index, here = read_kernels(engine.directory), f"{capability[0]}.{capability[1]}"
+    if (index.compute_capability, index.triton) != (here, version("triton")):
+        logger.warning(
+            "kernels are compiled here, which takes a minute or two: the engine's are for compute capability %s, made "
+            "by Triton %s",
+            index.compute_capability,
+            index.triton,
+        )
         return
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     copied = home / "trtnemo" / "triton" / engine.manifest.files[KERNEL_INDEX].sha256[:16]

@@ -2,65 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import threading
-import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 
 from tests.support.backends.executors import make_cuda
-from tests.support.paths import CHECKPOINTS
 from trtnemo.backends import DraftToken, Draw, Proposal, make_batch
 from trtnemo.backends.cuda.weights import load_weights
 from trtnemo.checkpoint import Checkpoint
 from trtnemo.network import NemotronH
 
 IDS = np.random.default_rng(0).integers(3, 500, 100).tolist()
-
-
-class HostMemory:
-    """The most anonymous memory of this process while the block runs, beyond what it had before, in bytes."""
-
-    def __enter__(self) -> HostMemory:
-        self.before, self.most, self._ended = _anonymous(), 0, False
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._ended = True
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._ended:
-            self.most = max(self.most, _anonymous() - self.before)
-            time.sleep(0.01)
-
-
-def _anonymous() -> int:
-    line = next(row for row in Path("/proc/self/status").read_text().splitlines() if row.startswith("RssAnon"))
-    return int(line.split()[1]) << 10
-
-
-@pytest.mark.long
-@pytest.mark.timeout(3600)
-def test_super_comes_to_a_device_through_less_than_8_gib_of_the_host(tmp_path: Path) -> None:
-    """A phantom of the released files; the device is torch's `meta`, which keeps nothing."""
-    command = [sys.executable, str(CHECKPOINTS / "phantom.py"), str(tmp_path / "super"), "--precision", "nvfp4"]
-    subprocess.run(command, check=True, capture_output=True)
-    checkpoint = Checkpoint.open(tmp_path / "super")
-    model = NemotronH.from_checkpoint(checkpoint, "weight_only")
-    graphs, started = [model.record_target(), model.record_mtp()], time.monotonic()
-    with HostMemory() as host:
-        weights = load_weights(checkpoint, graphs, "wgmma", torch.device("meta"))
-    print(f"{weights.nbytes:,} bytes of weights, {host.most:,} of the host, {time.monotonic() - started:.0f} s")
-    assert weights.nbytes > 75e9
-    assert host.most < 8 << 30
 
 
 def test_a_bank_comes_expert_by_expert(make_checkpoint: Any) -> None:

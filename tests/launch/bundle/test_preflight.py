@@ -13,9 +13,9 @@ from huggingface_hub import constants
 from tests.support.launch.machine import write_program
 from trtnemo.engine.manifest import CheckpointReference
 from trtnemo.errors import CheckpointError, MachineError, RecipeError, UsageError
+from trtnemo.gpus import InstalledDevice
 from trtnemo.launch.bundle import preflight as looks
 from trtnemo.launch.bundle.preflight import Preflight, Step
-from trtnemo.plan.installed import InstalledDevice
 from trtnemo.recipe import load_recipe
 
 B200 = InstalledDevice("NVIDIA B200", 183_359, "10.0")

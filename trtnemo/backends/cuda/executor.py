@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trtnemo.backends.cuda.errors import on_device
 from trtnemo.backends.cuda.forms import Room
 from trtnemo.backends.cuda.snapshots import DeviceCopy
 from trtnemo.backends.cuda.steps.draw import NO_NUMBER
@@ -86,7 +87,7 @@ class CudaExecutor:
         """Pages that no sequence and no snapshot holds."""
         return self._pages.free
 
-    @torch.inference_mode()
+    @on_device
     def forward(self, batch: StepBatch) -> StepResult:
         """Run one ragged step; raises StepError before any state has changed.
 
@@ -115,12 +116,12 @@ class CudaExecutor:
         left = torch.from_numpy(np.flatnonzero(tokens < 0)).to(self.device)
         return StepResult(_to_numpy(found.logits[left]), hidden, tokens)
 
-    @torch.inference_mode()
+    @on_device
     def draft(self, tokens: Sequence[DraftToken]) -> Float32:
         """Return draft logits [n, vocabulary]; raises StepError without an MTP head or a committed token."""
         return _to_numpy(self._draft(tokens, [None] * len(tokens)).logits)
 
-    @torch.inference_mode()
+    @on_device
     def propose(self, proposals: Sequence[Proposal]) -> list[list[int]]:
         """Return each slot's drafts; between them nothing crosses to the host. Raises StepError as `draft` does."""
         found: dict[int, list[int]] = {}
@@ -176,7 +177,7 @@ class CudaExecutor:
             slot.drafted += 1
         return found
 
-    @torch.inference_mode()
+    @on_device
     def commit(self, slot: int, accepted: int) -> None:
         """Accept the first tokens of the slot's speculative segment; raises StepError when there is none."""
         standing = self.slots.verifying(slot, accepted)
@@ -187,7 +188,7 @@ class CudaExecutor:
             self._feed_later(slot, standing, ids[:accepted], hidden[:accepted])
         self.slots.commit(slot, accepted)
 
-    @torch.inference_mode()
+    @on_device
     def snapshot(self, slot: int) -> SlotSnapshot:
         """Return a copy of the slot's state at its last commit."""
         standing = self.slots.standing(slot)
@@ -196,7 +197,7 @@ class CudaExecutor:
         copy = DeviceCopy(self.runner.states, self._pages, slot, standing.length, data.stored, data.last)
         return self.slots.snapshot(slot, copy)
 
-    @torch.inference_mode()
+    @on_device
     def restore(self, slot: int, snapshot: Snapshot) -> None:
         """Give the slot the snapshot's state."""
         copy: DeviceCopy = self.slots.restoring(slot, snapshot)

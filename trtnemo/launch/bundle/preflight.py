@@ -13,11 +13,11 @@ from pathlib import Path
 from trtnemo.engine.manifest import BundleManifest, CheckpointReference
 from trtnemo.errors import CheckpointError, MachineError, RecipeError, ServerError, TrtnemoError, UsageError
 from trtnemo.front.listen import bind
+from trtnemo.gpus import InstalledDevice, find_devices
 from trtnemo.launch.bundle.bundle import audit_reference, is_local
 from trtnemo.launch.bundle.sealed import SealedStart
 from trtnemo.launch.plan_input import to_deployment
 from trtnemo.plan.hardware import DeviceMemory
-from trtnemo.plan.installed import InstalledDevice, find_devices
 from trtnemo.plan.network import find_network
 from trtnemo.plan.plan import judge_deployment
 from trtnemo.recipe import AnyRecipe
