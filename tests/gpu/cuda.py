@@ -1,8 +1,10 @@
 """One part of what `tests/gpu/cuda.sh` asks of a GPU; prints and writes JSON, and exits 5 where numbers differ.
 
 machine: versions, clocks, memory, the rate of a copy. products: every format, norms in front, 1 to 40 rows, beside
-torch in float32. bandwidth: bytes a second of each format at 4096 x 16384, buffers rotated. tiny: an engine beside
-torch, layer by layer, drafts on; seconds of steps.
+torch in float32. plugins: both plugins' ops beside their references, draws beside the host's sampler. bandwidth: bytes
+a second of each format at 4096 x 16384, buffers rotated. launches: seconds of a boundary between small kernels in a
+graph, overlapped and not. tiny: an engine beside torch, layer by layer, drafts on; seconds of steps. nano, super: steps
+at full width over random weights.
 
 usage: python -m tests.gpu.cuda PART [--interpret] [--report FILE]
 """
@@ -16,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +111,77 @@ def tiny(device: torch.device) -> dict[str, Any]:
     return {"comparison": found, "decode_seconds": statistics.median(steps), "passed": comparison.passed}
 
 
+def plugins(device: torch.device) -> dict[str, Any]:
+    """Return the worst difference of both plugins from their references, and whether draws are the host's."""
+    from tests.gpu.cuda_plugins import draws_are_the_hosts, latent_moe_difference, mamba2_difference
+
+    worst = {"mamba2": mamba2_difference(device), "latent_moe": latent_moe_difference(device)}
+    draws = draws_are_the_hosts(device)
+    near = max(worst.values()) < (FAR if device.type == "cuda" else 1e-4)
+    return {"relative": worst, "draws": draws, "passed": draws and near}
+
+
+def launches(device: torch.device) -> dict[str, Any]:
+    """Return seconds of each of 350 small kernels that are captured together, with and without overlap."""
+    from trtnemo.backends.cuda.kernels.norm import norm_kernel
+    from trtnemo.backends.cuda.steps.capture import DeviceGraph, Tape
+    from trtnemo.kernels.launchers import launcher_for
+
+    found, count = {}, 350 if device.type == "cuda" else 3
+    x, weight, out = (
+        torch.randn(8, 4096, device=device),
+        torch.ones(4096, device=device),
+        torch.empty(8, 4096, device=device),
+    )
+    for overlaps in (False, True):
+        launch = replace(launcher_for(device), overlaps=overlaps and launcher_for(device).overlaps)
+
+        def work(launch: Any = launch) -> None:
+            for _ in range(count):
+                launch(norm_kernel, (8,), x, weight, out, 4096, 4096, 1e-5, BLOCK=4096, num_warps=8)
+
+        captured: Any = DeviceGraph(work, None) if device.type == "cuda" else Tape(launch, work)
+        found["overlapped" if overlaps else "in turn"] = timed(device, captured) / count
+    return {"seconds_per_kernel": found}
+
+
+def steps_of(recipe: str, device: torch.device, settings: tuple[str, ...]) -> dict[str, Any]:
+    """Return seconds of steps of 1, 4 and 8 sequences, with drafts where the recipe drafts."""
+    from tests.gpu import cuda_steps
+
+    executor = cuda_steps.random_executor(recipe, device, settings)
+    few, rounds = ((1, 4, 8), 30) if device.type == "cuda" else ((1,), 1)
+    found: dict[str, Any] = {"bits": cuda_steps.same_bits(executor) if device.type == "cuda" else None}
+    for sequences in few:
+        seconds, size = (
+            cuda_steps.decode_seconds(executor, sequences, rounds),
+            cuda_steps.read_bytes(executor, sequences),
+        )
+        about = {"seconds": seconds, "tokens_per_second": sequences / seconds, "bytes_per_second": size / seconds}
+        if executor.mtp is not None:
+            drafted = cuda_steps.drafted_seconds(executor, sequences, rounds)
+            about |= {"drafted_seconds": drafted, "drafted_tokens_per_second": 8 / 3 * sequences / drafted}
+        found[f"{sequences} sequences"] = about
+    return {"steps": found, "passed": found["bits"] is not False}
+
+
+def nano(device: torch.device) -> dict[str, Any]:
+    """Return steps of Nano; over the interpreter, of `tiny`."""
+    settings = ("limits.max_seq_len=4096", "limits.max_num_tokens=512")
+    return steps_of("h100-cuda", device, settings if device.type == "cuda" else (*settings, "checkpoint=tiny"))
+
+
+def super_(device: torch.device) -> dict[str, Any]:
+    """Return steps of Super with its MTP head, or without where the memory is less; of `tiny` over the interpreter."""
+    settings = ("limits.max_seq_len=4096", "limits.max_num_tokens=512")
+    if device.type == "cpu":
+        return steps_of("h200-cuda", device, (*settings, "checkpoint=tiny"))
+    memory = torch.cuda.get_device_properties(device).total_memory
+    if memory < 78e9:
+        return {"left out": f"{memory} bytes do not hold Super"}
+    return steps_of("h200-cuda", device, settings if memory > 90e9 else (*settings, "speculation.draft_tokens=0"))
+
+
 def made(device: torch.device, form: str, rows: int, columns: int, draw: Any) -> Any:
     """Return (launcher, a packed weight of random codes, its values on the device)."""
     from trtnemo.checkpoint import WeightFormat
@@ -155,7 +229,16 @@ def timed(device: torch.device, work: Callable[[], Any]) -> float:
     return statistics.median(taken[1:])
 
 
-PARTS = {"machine": machine, "products": products, "bandwidth": bandwidth, "tiny": tiny}
+PARTS = {
+    "machine": machine,
+    "products": products,
+    "plugins": plugins,
+    "bandwidth": bandwidth,
+    "launches": launches,
+    "tiny": tiny,
+    "nano": nano,
+    "super": super_,
+}
 
 
 def main() -> int:

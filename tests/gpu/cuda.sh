@@ -45,6 +45,10 @@ fi
 $dry || mkdir -p "$output"
 part machine 60
 part products 180
+part plugins 120
 part bandwidth 120
-part tiny 600
+part launches 60
+part tiny 300
+part nano 180
+part super 300
 exit $failed

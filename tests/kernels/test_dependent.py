@@ -15,6 +15,7 @@ MODULES = [
     "trtnemo.backends.cuda.kernels.norm",
     "trtnemo.backends.cuda.kernels.product",
     "trtnemo.plugins.latent_moe.triton.experts",
+    "trtnemo.plugins.latent_moe.triton.native",
     "trtnemo.plugins.latent_moe.triton.route",
     "trtnemo.plugins.mamba2.triton.scan",
     "trtnemo.plugins.mamba2.triton.step",

@@ -27,6 +27,14 @@ def overlaps(capability: tuple[int, int]) -> bool:
     return capability >= (9, 0)
 
 
+def fp4_tiles(capability: tuple[int, int]) -> int:
+    """Return how many tiles of 64 rows FP4 instructions multiply at once; 0 where there are none.
+
+    10.x multiplies by 128 rows of the left operand (with fewer Triton computes in float16), 12.x by 16.
+    """
+    return {10: 2, 12: 1}.get(capability[0], 0)
+
+
 def warps_of(family: Family) -> int:
     """Return the warps of a program whose left operand is a tile of a weight."""
     return 4 if family == "wgmma" else 2

@@ -22,12 +22,14 @@ class Launcher:
     """Launches kernels on a device and counts them, by the kernel's name.
 
     On torch's device `meta`, kernels are compiled and counted, and nothing runs: `kernels` collects what was compiled.
-    overlaps: whether a kernel may begin before the one before it has ended (`dependent.py`).
+    overlaps: whether a kernel may begin before the one before it has ended (`dependent.py`); fp4_tiles: how many tiles
+    are multiplied at once where rows of prompts become FP4 (`family.py`), 0 where they do not.
     """
 
     device: torch.device
     family: Family
     overlaps: bool = False
+    fp4_tiles: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     kernels: dict[str, Any] = field(default_factory=dict)
     _around: Around | None = None

@@ -85,6 +85,10 @@ class CudaSection(RecipePart):
     fp8_drafts: bool = Field(
         False, description="let the draft head read FP8 copies of what it reads most; no answer changes, drafts may"
     )
+    native_fp4: bool = Field(
+        False,
+        description="round rows of prompts to NVFP4 where they meet NVFP4 experts (10.x and 12.x): faster, coarser",
+    )
     prefix_cache_mib: Annotated[int, Field(ge=0)] = Field(
         512, description="MiB of the device for states of prompt prefixes that later prompts may share; 0 turns it off"
     )

@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import tempfile
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from trtnemo.backends.cuda.kernel_index import KERNEL_INDEX, KERNELS, read_kerne
 from trtnemo.backends.cuda.runtime import limits_of
 from trtnemo.engine import Engine
 from trtnemo.errors import EngineError
-from trtnemo.kernels.family import family_of, overlaps
+from trtnemo.kernels.family import family_of, fp4_tiles, overlaps
 from trtnemo.kernels.mode import interpret_kernels, require_triton
 from trtnemo.recipe import CudaRecipe
 from trtnemo.runtime.cuda_device import does_not_fit, require_compiler, require_device
@@ -56,10 +57,31 @@ def _load(engine: Engine, budget: Budget, device: torch.device, capability: tupl
         raise EngineError("its recipe is not for runtime 'cuda'", where=str(engine.directory))
     graphs = [engine.target, *([engine.drafter] if engine.drafter else [])]
     family, interpreted = family_of(capability), device.type == "cpu"
-    limits = limits_of(engine.recipe)
+    limits, stages = limits_of(engine.recipe), Stages()
     weights = load_weights(engine.checkpoint(), graphs, family, device, fp8_drafts=limits.fp8_drafts)
+    stages.end(f"{weights.nbytes / 1e9:.1f} GB of weights")
     launch = Launcher(device, family, not interpreted and overlaps(capability))
-    return make_executor(graphs, weights, launch, limits, budget)
+    launch.fp4_tiles = fp4_tiles(capability) if limits.native_fp4 else 0
+    executor = make_executor(graphs, weights, launch, limits, budget)
+    stages.end("states")
+    if not interpreted:
+        stages.end(f"{executor.prepare()} captured steps")
+    executor.stages = stages.ended
+    return executor
+
+
+class Stages:
+    """Seconds of what is done in turn."""
+
+    def __init__(self) -> None:
+        self.ended: list[tuple[str, float]] = []
+        self._began = time.monotonic()
+
+    def end(self, stage: str) -> None:
+        """Note that a stage has ended, and that the next one begins."""
+        now = time.monotonic()
+        self.ended.append((stage, now - self._began))
+        self._began = now
 
 
 def _offer_compiled(engine: Engine, capability: tuple[int, int]) -> None:

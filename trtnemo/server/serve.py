@@ -53,6 +53,9 @@ def serve_engine(
     with front.bound() as listener:
         try:
             line.load()
+            if line.stages:
+                told = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in line.stages)
+                tell(f"the engine was loaded: {told}")
             context = load_context(engine, line, options=options, names=names)
             context.reader, context.is_draining = reader, lambda: front.is_draining
             app = create_app(context, supervise=line.supervise)

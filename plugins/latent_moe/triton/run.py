@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trtnemo.checkpoint import WeightFormat
 from trtnemo.kernels.family import FEW_ROWS, MANY_ROWS
 from trtnemo.kernels.launch import Grid, Launcher
 from trtnemo.kernels.weight import PackedWeight
 from trtnemo.plugins.latent_moe.op import LatentMoe
 from trtnemo.plugins.latent_moe.triton.experts import experts_kernel
+from trtnemo.plugins.latent_moe.triton.native import native_kernel, quantize_kernel
 from trtnemo.plugins.latent_moe.triton.route import beside_kernel, route_few_kernel, route_kernel
 
 _AT_ONCE = 4  # rows of a program where there are many
@@ -110,11 +112,63 @@ def run(
 ) -> Tensor:
     """Return the weighted outputs [rows * top_k, width] of each row's experts, in ascending order of their number."""
     pairs, device = routes.picks.numel(), rows.device
+    if norm is None and _is_native(launch, routes, up, down):
+        hidden = torch.empty(pairs, up.rows, dtype=dtype, device=device)
+        _multiply_native(launch, op, rows, up, routes, hidden, is_up=True)
+        out = torch.empty(pairs, down.rows, device=device)
+        _multiply_native(launch, op, hidden, down, routes, out, is_up=False)
+        return out
     hidden = torch.empty(pairs, up.rows, dtype=dtype, device=device)
     _multiply(launch, op, rows, norm, up, routes, hidden, is_up=True)
     out = torch.empty(pairs, down.rows, device=device)
     _multiply(launch, op, hidden, None, down, routes, out, is_up=False)
     return out
+
+
+def quantize(launch: Launcher, x: Tensor, width: int, factors: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """Return rows in NVFP4: codes [rows, width / 2], scales [rows, width / 16], a factor of each row.
+
+    factors: given, each row's; else the least that reaches its largest number.
+    """
+    found = torch.empty(len(x), device=x.device) if factors is None else factors
+    codes = torch.empty(len(x), width // 2, dtype=torch.uint8, device=x.device)
+    scales = torch.empty(len(x), width // 16, dtype=torch.uint8, device=x.device)
+    blocks = 1 << (width // 16 - 1).bit_length()
+    launch(
+        quantize_kernel, (len(x),), x, codes, scales, found, width, x.stride(0),
+        BLOCKS=blocks, FIXED=factors is not None, num_warps=4,
+    )  # fmt: skip
+    return codes, scales, found
+
+
+def _is_native(launch: Launcher, routes: Routes, up: PackedWeight, down: PackedWeight) -> bool:
+    """Return whether rows become FP4: of prompts alone, whose time is the products', on a device that multiplies so."""
+    tiles = launch.fp4_tiles
+    if not tiles or routes.size == FEW_ROWS:
+        return False
+    return all(
+        bank.format is WeightFormat.NVFP4 and bank.rows // 64 % tiles == 0 and bank.width % 16 == 0
+        for bank in (up, down)
+    )
+
+
+def _multiply_native(
+    launch: Launcher, op: LatentMoe, x: Tensor, bank: PackedWeight, routes: Routes, out: Tensor, *, is_up: bool
+) -> None:
+    launch(
+        native_kernel,
+        (bank.rows // 64 // launch.fp4_tiles, len(routes.blocks)),
+        *quantize(launch, x, bank.width),
+        *(bank.words, bank.scales, bank.scale, routes.order, routes.blocks, routes.weights, out),
+        *(bank.words.stride(0), bank.scales.stride(0), bank.width, bank.rows),
+        BM=routes.size,
+        COLUMNS=bank.columns,
+        TILES=launch.fp4_tiles,
+        TOP_K=op.top_k,
+        IS_UP=is_up,
+        num_warps=4,
+        num_stages=1,
+    )
 
 
 def _multiply(

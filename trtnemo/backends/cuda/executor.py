@@ -61,6 +61,8 @@ class CudaExecutor:
         self._steps = TargetSteps(self.runner, target, frames)
         self._head = None if mtp is None else DraftHead(self.runner, mtp, frames)
         self._feeds = WaitingFeeds()
+        self._captured = frames
+        self.stages: list[tuple[str, float]] = []  # of loading, with seconds
 
     @property
     def device(self) -> torch.device:
@@ -76,6 +78,11 @@ class CudaExecutor:
     def budget(self) -> Budget:
         """What there is room for."""
         return self._budget
+
+    @on_device
+    def prepare(self) -> int:
+        """Capture the steps that decode and verify, so that no request waits for it; return how many."""
+        return self._captured.prepare(self._budget.slots, self._budget.max_draft_tokens)
 
     @property
     def total_pages(self) -> int:
@@ -160,7 +167,8 @@ class CudaExecutor:
         slots = self.slots.drafting(tokens)
         head = self._require_head()
         self._pages.reserve({token.slot: slot.draft_position + 1 for token, slot in zip(tokens, slots, strict=True)})
-        if any(self._feeds.length(token.slot) >= FEW_TOKENS for token in tokens):
+        # a watch compares drafts alone
+        if self.runner.watch is not None or any(self._feeds.length(token.slot) >= FEW_TOKENS for token in tokens):
             self._settle()
         segments, ids, hidden, start = [], [], [], 0
         for token, slot in zip(tokens, slots, strict=True):
@@ -255,7 +263,8 @@ class CudaExecutor:
         every = [feed for waiting in feeds.values() for feed in waiting]
         ids, hidden = torch.cat([feed.token_ids for feed in every]), torch.cat([feed.hidden for feed in every])
         inputs = {"hidden_states": hidden}
-        self.runner.run(self.mtp, segments, [0] * len(segments), ids.to(self.device), inputs, _NO_ROWS)
+        rows = ids.to(self.device)
+        self.runner.run(self.mtp, segments, [0] * len(segments), rows, inputs, _NO_ROWS, watched=False)
 
     def _fold(self, slots: Sequence[int]) -> None:
         """Take accepted tokens into the recurrent states of slots now, for what reads the states alone."""

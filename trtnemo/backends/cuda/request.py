@@ -15,7 +15,8 @@ class Limits(BaseModel):
     """What an executor is made for: sequences, tokens of one, drafts, and the caches' element type.
 
     state: element type of recurrent states; kv_tokens: tokens of KV cache over all sequences, None being room for the
-    longest of each; fp8_drafts: the draft head reads copies in FP8.
+    longest of each; fp8_drafts: the draft head reads copies in FP8; native_fp4:
+    rows of prompts meet NVFP4 experts in NVFP4.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,6 +29,7 @@ class Limits(BaseModel):
     state: StateType = "float32"
     kv_tokens: int | None = None
     fp8_drafts: bool = False
+    native_fp4: bool = False
 
 
 class CompileRequest(BaseModel):

@@ -54,6 +54,7 @@ class EngineProcess:
         self._end: socket.socket
         self._transport: asyncio.Transport | None = None
         self._early: list[Command] = []
+        self.stages: tuple[tuple[str, float], ...] = ()
         self.restarts = 0
         self._counted = LoopStatistics()
 
@@ -109,7 +110,7 @@ class EngineProcess:
         if isinstance(message, Progress):
             self._progress = message
         elif isinstance(message, Ready):
-            self._budget, self._down = message.budget, None
+            self._budget, self._down, self.stages = message.budget, None, message.stages
         elif isinstance(message, LoadFailed):
             raise _error_of(message)
         elif self._deliver is not None:

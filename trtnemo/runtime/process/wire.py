@@ -23,9 +23,10 @@ LENGTH = struct.Struct("<I")
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
-    """The engine is loaded and takes commands."""
+    """The engine is loaded and takes commands; `stages` are what that took, with seconds, where they were counted."""
 
     budget: Budget
+    stages: tuple[tuple[str, float], ...] = ()
 
 
 class LoadFailed(msgspec.Struct, frozen=True, tag=True):

@@ -66,7 +66,7 @@ def _serve(directory: Path, channel: Channel, *, interpret: bool) -> int:
         return error.exit_code
     outbox = Outbox(channel, loop.progress)
     loop.start(outbox.put, outbox.flush)
-    channel.send([Ready(loop.budget)])
+    channel.send([Ready(loop.budget, tuple(getattr(executor, "stages", ())))])
     threading.Thread(target=_listen, args=(loop, channel), name="trtnemo-commands", daemon=True).start()
     while loop.is_running:
         channel.send([loop.progress()])

@@ -68,6 +68,15 @@ def test_chains_end_before_the_longest_sequence_does(make_checkpoint: Any) -> No
         executor.propose([Proposal(0, 5, (Draw(),) * 4)])
 
 
+def test_steps_are_captured_before_anybody_asks(make_checkpoint: Any) -> None:
+    """All that a server with two slots and six drafts decodes in; over an interpreter nothing runs yet."""
+    executor = make_cuda(make_checkpoint("bf16", "least"), slots=2, max_seq_len=64)
+    assert executor.prepare() == 2 * 4 * 2
+    executor.forward(make_batch([(0, 0, IDS[:1], False), (1, 0, IDS[1:2], False)]))
+    executor.propose([Proposal(slot, 5, (Draw(1.0, top_p=0.9),) * 2) for slot in range(2)])
+    assert executor.prepare() == 16  # what has run was there
+
+
 def test_a_tape_does_again_what_was_done_at_the_same_places() -> None:
     given = torch.ones(4)
     tape = Tape(Launcher(torch.device("cpu"), "mma"), lambda: (given.double() * 2).reshape(2, 2).sum(0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +90,18 @@ class Frames:
     def __len__(self) -> int:
         return len(self._frames)
 
+    def prepare(self, slots: int, drafts: int) -> int:
+        """Make the frames of decoding and verification over short contexts, with tokens drawn freely and within limits.
+
+        Returns how many there are; others are made when a step first needs them.
+        """
+        graphs = {"hidden_states" in graph.inputs: graph for graph in self._runner.graphs}
+        for count, tokens, is_draft in _steps(slots, drafts):
+            segments = [Segment(slot, slot * tokens, tokens, 0) for slot in range(count)]
+            for draw in (Draw(), Draw(temperature=1.0, top_p=0.5)):
+                self.find(graphs[is_draft], segments, [draw], every=not is_draft)
+        return len(self)
+
     def find(
         self,
         graph: Graph,
@@ -113,6 +125,16 @@ class Frames:
         if shape not in self._frames:
             self._frames[shape] = Frame(self._runner, graph, shape, self._pool)
         return self._frames[shape]
+
+
+def _steps(slots: int, drafts: int) -> Iterator[tuple[int, int, bool]]:
+    """Yield (sequences, tokens of each, whether a draft head's) of what a server decodes in, the largest first."""
+    for count in reversed([count for count in _COUNTS if count < slots] + [slots]):
+        if drafts:
+            yield count, drafts + 1, False
+            yield count, drafts + 2, True  # what a verification left, and the token behind it
+            yield count, 1, True
+        yield count, 1, False
 
 
 def size_of(sequences: int, tokens: int, *, every: bool) -> Size | None:

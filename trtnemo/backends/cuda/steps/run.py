@@ -42,10 +42,13 @@ class Runner:
         ids: Tensor,
         inputs: Mapping[str, Tensor],
         logit_rows: Tensor,
+        *,
+        watched: bool = True,
     ) -> dict[str, Value]:
         """Return a graph's outputs over a step's segments, not computed yet; states move at once."""
         given = {"token_ids": ids, "logit_rows": logit_rows.to(self.launch.device), **inputs}
-        return run_graph(graph, self._ragged(graph, segments, replays), given, self.watch)
+        watch = self.watch if watched else None
+        return run_graph(graph, self._ragged(graph, segments, replays), given, watch)
 
     def replay(self, segments: Sequence[Segment], replays: Sequence[int]) -> None:
         """Take the last tokens before empty segments into the recurrent states of the target."""
