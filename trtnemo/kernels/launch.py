@@ -14,7 +14,7 @@ from torch import Tensor
 from trtnemo.kernels.family import Family, warps_of
 
 Grid = tuple[int, ...]
-Around = Callable[[Callable[[], None]], None]
+Around = Callable[[str, Callable[[], None]], None]
 
 
 @dataclass
@@ -62,11 +62,11 @@ class Launcher:
         elif self._around is None:
             kernel[grid](*args, **options)
         else:
-            self._around(partial(kernel[grid], *args, **options))
+            self._around(name, partial(kernel[grid], *args, **options))
 
     @contextmanager
     def recorded_by(self, around: Around) -> Iterator[None]:
-        """Hand every launch to a function that is to do it."""
+        """Hand every launch, with the kernel's name, to a function that is to do it."""
         self._around = around
         try:
             yield

@@ -33,7 +33,7 @@ def unpacked(launch: Launcher, weight: PackedWeight, kind: torch.dtype) -> Tenso
     out = torch.empty(weight.rows, weight.width, dtype=kind, device=launch.device)
     launch(
         unpack_kernel, (weight.rows // 64, -(-weight.width // weight.columns)), weight.words, weight.scales, out,
-        weight.width, COLUMNS=weight.columns, FORMAT=weight.code, WGMMA=launch.is_wgmma, num_warps=launch.warps,
+        weight.width, COLUMNS=weight.columns, FORMAT=weight.code, WGMMA=launch.is_wgmma, num_warps=4,
     )  # fmt: skip
     return out
 

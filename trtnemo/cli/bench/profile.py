@@ -20,17 +20,28 @@ if TYPE_CHECKING:
     "--prompt", type=click.IntRange(1), default=512, show_default=True, help="Tokens of the prefilled prompt."
 )
 @click.option("--tokens", type=click.IntRange(1), default=64, show_default=True, help="Tokens decoded after it.")
+@click.option("--interpret", is_flag=True, help="Compute CUDA kernels on this CPU: times of the interpreter, no GPU's.")
 @json_option
-def profile(engine: Path, prompt: int, tokens: int, as_json: bool) -> None:
-    """Show where a token's time goes, op by op, on the native CPU runtime.
+def profile(engine: Path, prompt: int, tokens: int, interpret: bool, as_json: bool) -> None:
+    """Show where a token's time goes: op by op on the native CPU runtime, kernel by kernel on a GPU.
 
-    Beside each op's time stand the bytes that it reads and the products that it needs, and what they come to: bytes a
-    second against the bandwidth that this machine gives, and products a second.
+    On a CPU, beside each op's time stand the bytes that it reads and the products that it needs, and what they come to:
+    bytes a second against the bandwidth that this machine gives, and products a second. On a GPU, beside the kernels
+    stands the time of a step as it is served, captured.
     """
-    from trtnemo.bench.profile import profile_engine
     from trtnemo.engine import Engine
 
-    found = profile_engine(Engine.open(engine), prompt, tokens)
+    opened = Engine.open(engine)
+    if opened.manifest.runtime == "cuda":
+        from trtnemo.bench.kernels import profile_kernels
+        from trtnemo.cli.views.kernel_profile import print_kernel_profile
+
+        kernels = profile_kernels(opened, prompt, tokens, interpret=interpret)
+        print_json(dataclasses.asdict(kernels)) if as_json else print_kernel_profile(kernels)
+        return
+    from trtnemo.bench.profile import profile_engine
+
+    found = profile_engine(opened, prompt, tokens)
     if as_json:
         print_json(dataclasses.asdict(found))
     else:

@@ -64,7 +64,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.calls: list[Callable[[], None]] = []
         self._is_launching = False
 
-    def launch(self, call: Callable[[], None]) -> None:
+    def launch(self, name: str, call: Callable[[], None]) -> None:
         """Launch a kernel, whose interpreter calls torch itself."""
         self._is_launching = True
         call()
