@@ -1,6 +1,7 @@
 """Compile every kernel of the released models at full width for every target, and print the tables of docs/cuda.md.
 
-Exits 1 where a kernel spills registers and is not listed with a reason.
+Exits 1 where a kernel spills registers and is not listed with a reason, where a step launches more kernels than it may,
+and where a weight takes more instructions.
 
 usage: make cubins      (needs everything that `make test` installs; no GPU, no weights)
        python -m scripts.cubins [--target 9.0 ...]
@@ -42,6 +43,9 @@ MAY_SPILL = {
     "product_kernel": "32 rows; a decode step's 16 do not spill",
     "attention_kernel": "32 rows of queries and their sums",
 }
+MOST_LAUNCHES = {"h200-cuda": 360, "h100-cuda": 215}  # of a decode step, the embedding's copy of rows not counted
+# instructions of the inner loop a weight, plain: the best plain forms that were tried before these kernels
+MOST_INSTRUCTIONS = {WeightFormat.PLAIN: 2.2, WeightFormat.FP8: 2.9, WeightFormat.NVFP4: 4.2}
 META = torch.device("meta")
 _JUMP = re.compile(r"BRA\S*\s.*?(\.L_x?_?\w+)")
 
@@ -87,19 +91,26 @@ def print_kernels(name: str, targets: list[Capability]) -> list[str]:
             for (kernel, phase), spilled in spills.items()
             if phase == "decode" or kernel not in MAY_SPILL
         ]
+        if index.launches["decode 1"] > MOST_LAUNCHES[name]:
+            problems.append(f"{name} {target}: a decode step launches {index.launches['decode 1']} kernels")
     return problems
 
 
-def print_instructions(targets: list[Capability]) -> None:
-    """Print how many instructions of the inner loop a weight takes, by format."""
+def print_instructions(targets: list[Capability]) -> list[str]:
+    """Print how many instructions of the inner loop a weight takes, by format; return which take too many."""
+    problems = []
     print("\n### Instructions a weight, 4096 x 4096, up to 16 rows: plain, and with a norm in front\n")
     print("| target | BF16 | FP8 | NVFP4 |")
     print("|---|---|---|---|")
     for capability in targets:
         cells = []
         for form in (WeightFormat.PLAIN, WeightFormat.FP8, WeightFormat.NVFP4):
-            cells.append(" / ".join(f"{_instructions(capability, form, norm):.1f}" for norm in (False, True)))
+            plain, normed = (_instructions(capability, form, norm) for norm in (False, True))
+            cells.append(f"{plain:.1f} / {normed:.1f}")
+            if plain > MOST_INSTRUCTIONS[form]:
+                problems.append(f"{capability}: a {form.name} weight takes {plain:.1f} instructions")
         print(f"| {capability[0]}.{capability[1]} | {' | '.join(cells)} |")
+    return problems
 
 
 def _instructions(capability: Capability, form: WeightFormat, norm: bool) -> float:
@@ -138,13 +149,13 @@ def _loop_length(code: bytes, directory: Path) -> int:
 
 
 def main() -> None:
-    """Read the arguments, print, and exit 1 on a spill without a reason."""
+    """Read the arguments, print, and exit 1 on what is beyond its limit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--target", action="append", help="compute capability, such as 9.0; all without it")
     given = parser.parse_args()
     targets = [tuple(map(int, text.split("."))) for text in given.target or []] or list(TARGETS)
     problems = [problem for name in RECIPES for problem in print_kernels(name, targets)]  # type: ignore[arg-type]
-    print_instructions(targets)  # type: ignore[arg-type]
+    problems += print_instructions(targets)  # type: ignore[arg-type]
     for problem in problems:
         print(problem, file=sys.stderr)
     sys.exit(1 if problems else 0)

@@ -48,7 +48,8 @@ part products 180
 part plugins 120
 part bandwidth 120
 part launches 60
-part tiny 300
+part tiny 240
+part prompts 180
 part nano 180
 part super 300
 exit $failed

@@ -23,7 +23,7 @@ def test_a_dry_run_prints_every_part_and_runs_none(tmp_path: Path) -> None:
     parts = [
         line.split(" -m tests.gpu.cuda ")[1].split()[0] for line in done.stdout.splitlines() if "tests.gpu" in line
     ]
-    assert parts == ["machine", "products", "plugins", "bandwidth", "launches", "tiny", "nano", "super"]
+    assert parts == ["machine", "products", "plugins", "bandwidth", "launches", "tiny", "prompts", "nano", "super"]
     assert not (tmp_path / "out").exists()
 
 
@@ -38,7 +38,7 @@ def test_a_machine_without_a_gpu_is_told_how_to_try_it(tmp_path: Path) -> None:
     assert "--interpret" in done.stderr
 
 
-LONG_PARTS = [pytest.param(part, marks=pytest.mark.slow) for part in ("tiny", "nano", "super")]
+LONG_PARTS = [pytest.param(part, marks=pytest.mark.slow) for part in ("tiny", "prompts", "nano", "super")]
 
 
 @pytest.mark.parametrize("part", ["machine", "products", "plugins", "bandwidth", "launches", *LONG_PARTS])

@@ -53,6 +53,7 @@ def test_a_known_gpu_gets_its_own_recipe(smi: Any, row: str, name: str, model: s
         ("NVIDIA GH200 480GB, 97871, 9.0", "9.0", "Nano"),
         ("NVIDIA B300 SXM6 AC, 275040, 10.3", "10.3", "Super"),
         ("NVIDIA L40S, 46068, 8.9", "8.9", "Nano"),
+        ("NVIDIA GeForce RTX 5090 Laptop GPU, 24463, 12.0", "12.0", "Nano"),
     ],
 )
 def test_another_gpu_gets_what_its_memory_may_hold(smi: Any, row: str, capability: str, model: str) -> None:
@@ -75,6 +76,12 @@ def test_a_gpu_that_cannot_do_it_is_told_so(smi: Any, row: str, message: str) ->
     smi(row)
     with pytest.raises(MachineError, match=message):
         load_recipe("gpu")
+
+
+def test_the_gpu_that_is_visible_counts(smi: Any, monkeypatch: Any) -> None:
+    smi("NVIDIA T4, 15360, 7.5", "NVIDIA H200, 143771, 9.0")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert load_recipe("gpu").hardware.name == "h200"
 
 
 def test_settings_change_what_was_picked(smi: Any) -> None:

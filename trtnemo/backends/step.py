@@ -6,6 +6,7 @@ executor needs torch.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,17 +73,26 @@ class StepBatch:
         if self.draws and len(self.draws) != len(self.logit_rows):
             raise StepError(f"{len(self.draws)} draws for {len(self.logit_rows)} rows of logits")
 
+    def slots_of(self, rows: TokenIds) -> frozenset[int]:
+        """Return the slots that some of the wanted rows of logits, by their number, belong to."""
+        places = self.logit_rows[rows]
+        return frozenset(
+            part.slot for part in self.segments for place in places if 0 <= place - part.start < part.length
+        )
+
 
 @dataclass(frozen=True)
 class StepResult:
     """logits [R, vocabulary] and hidden states [H, hidden] in float32, in the order their rows were asked for.
 
     tokens: what was drawn of each logit row, -1 where it was not; then `logits` has those other rows alone.
+    broken: slots whose logits were no numbers, which are empty now.
     """
 
     logits: Float32
     hidden_states: Float32
     tokens: TokenIds | None = None
+    broken: frozenset[int] = frozenset()
 
     def rows(self) -> list[Row]:
         """Return of each logit row the token that was drawn, else its logits."""
@@ -90,6 +100,11 @@ class StepResult:
             return list(self.logits)
         left = iter(self.logits)
         return [int(token) if token >= 0 else next(left) for token in self.tokens]
+
+
+def ends_of(segments: Iterable[Segment]) -> dict[int, int]:
+    """Return the tokens of each slot's sequence behind its segment."""
+    return {segment.slot: segment.position + segment.length for segment in segments}
 
 
 def make_batch(

@@ -24,4 +24,6 @@ def launcher_for(device: torch.device) -> Launcher:
     capability = torch.cuda.get_device_capability(device)
     if capability < LEAST_CAPABILITY:
         raise MachineError(f"{device} has compute capability {capability[0]}.{capability[1]}; our kernels need 8.0")
-    return Launcher(device, family_of(capability), overlaps(capability))
+    launch = Launcher(device, family_of(capability), overlaps(capability))
+    launch.lock()  # made now: a graph that captured its making would leave it unmade for others
+    return launch

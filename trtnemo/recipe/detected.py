@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 from trtnemo.errors import MachineError
@@ -17,7 +18,7 @@ _KNOWN = (
     (r"H200", "h200-cuda"),
     (r"H100", "h100-cuda"),
     (r"RTX PRO 6000", "rtx-pro-6000-cuda"),
-    (r"RTX 5090", "rtx-5090-cuda"),
+    (r"RTX 5090(?! Laptop)", "rtx-5090-cuda"),
 )
 _SUPER, _NANO = ("h200-cuda", 100_000), ("rtx-5090-cuda", 24_000)  # recipe, least MiB that its weights and states take
 
@@ -30,11 +31,17 @@ def detect_recipe() -> RecipeSource:
             "recipe 'gpu' reads the GPU of this machine, and nvidia-smi shows none",
             remedy="`trtnemo recipes list` has recipes for devices that are not here",
         )
-    device = devices[0]
+    device = _visible(devices)
     if _capability(device) < (8, 0):
         raise MachineError(f"{device.name} has compute capability {device.compute_capability}; our kernels need 8.0")
     known = next((recipe for words, recipe in _KNOWN if re.search(rf"\b{words}\b", device.name)), None)
     return _named(known) if known is not None else _of_its_memory(device)
+
+
+def _visible(devices: list[InstalledDevice]) -> InstalledDevice:
+    """Return the first device that CUDA_VISIBLE_DEVICES leaves, where it names one by its number."""
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip()
+    return devices[int(first)] if first.isdigit() and int(first) < len(devices) else devices[0]
 
 
 def _named(recipe: str) -> RecipeSource:

@@ -10,7 +10,7 @@ import torch
 
 from tests.support.backends.executors import make_cuda, make_executor
 from trtnemo.backends import DraftToken, make_batch
-from trtnemo.errors import EngineError, StepError
+from trtnemo.errors import StepError
 
 IDS = np.random.default_rng(0).integers(3, 500, 100).tolist()
 
@@ -75,17 +75,28 @@ def test_a_sequence_of_many_tokens_that_follow_a_verification_is_as_in_torch(mak
     both.step((0, 2, IDS[10:30], False), rows=[19])
 
 
-def test_numbers_that_are_none_drop_the_sequences_of_the_step(make_checkpoint: Any) -> None:
+def test_numbers_that_are_none_drop_the_sequence_that_they_are_of(make_checkpoint: Any) -> None:
     executor = make_cuda(make_checkpoint("bf16", "least"), slots=2, max_seq_len=64, mtp=False)
     executor.forward(make_batch([(0, 0, IDS[:2], False)]))
     next(state for state in executor.runner.states.values() if hasattr(state, "ssm_state")).ssm_state[0].fill_(
         float("nan")
     )
-    with pytest.raises(EngineError, match="no numbers"):
-        executor.forward(make_batch([(0, 2, IDS[2:3], False)]))
+    executor.forward(make_batch([(1, 0, IDS[:2], False)]))
+    found = executor.forward(make_batch([(0, 2, IDS[2:3], False), (1, 2, IDS[2:3], False)]))
+    assert found.broken == {0}
+    assert np.isfinite(found.logits[1]).all()
+    executor.forward(make_batch([(1, 3, IDS[3:4], False)]))  # the other one goes on
     with pytest.raises(StepError, match="at 0"):
         executor.forward(make_batch([(0, 2, IDS[2:3], False)]))
     executor.forward(make_batch([(0, 0, IDS[:2], False)]))  # what the slot held is not read again
+
+
+@pytest.mark.parametrize("count", [3, 20])
+def test_a_chunk_in_the_middle_of_a_prompt_wants_no_logits(make_checkpoint: Any, count: int) -> None:
+    executor = make_cuda(make_checkpoint("bf16", "least"), slots=1, max_seq_len=64, mtp=False)
+    found = executor.forward(make_batch([(0, 0, IDS[:count], False)], logit_rows=[]))
+    assert found.logits.shape == (0, 512)
+    assert executor.forward(make_batch([(0, count, IDS[:1], False)])).logits.shape == (1, 512)
 
 
 def test_a_commit_without_tokens_under_verification_is_refused(make_checkpoint: Any) -> None:
@@ -97,16 +108,14 @@ def test_a_commit_without_tokens_under_verification_is_refused(make_checkpoint: 
 def test_a_float16_state_has_the_same_bits_however_tokens_arrive(make_checkpoint: Any) -> None:
     """One by one, verified and partly refused, or from a snapshot: a state is rounded at fixed positions."""
     executor = make_cuda(make_checkpoint("bf16", "least"), slots=3, max_seq_len=64, mtp=False, state="float16")
-    for at in range(12):
+    for at in range(8):
         executor.forward(make_batch([(0, at, IDS[at : at + 1], False)]))
     executor.forward(make_batch([(1, 0, IDS[:3], True)]))
     executor.commit(1, 3)
-    executor.forward(make_batch([(1, 3, [*IDS[3:6], 9], True)]))
-    executor.commit(1, 3)  # over the multiple that the state is rounded at
+    executor.forward(make_batch([(1, 3, [*IDS[3:5], 9], True)]))
+    executor.commit(1, 2)  # over the multiple that the state is rounded at
     executor.restore(2, executor.snapshot(1))  # with tokens that its state does not hold
-    executor.forward(make_batch([(1, 6, [*IDS[6:7], 8, 8], True)]))
-    executor.commit(1, 1)
-    executor.forward(make_batch([(1, 7, IDS[7:12], False), (2, 6, IDS[6:12], False)]))
+    executor.forward(make_batch([(1, 5, IDS[5:8], False), (2, 5, IDS[5:8], False)]))
     states = next(state for state in executor.runner.states.values() if hasattr(state, "ssm_state")).ssm_state
     assert states[0].abs().max() > 0
     assert torch.equal(states[1], states[0])

@@ -85,3 +85,24 @@ def test_every_request_hears_the_same_tokens(drafts: int) -> None:
     assert answers(executor) == answers(TableExecutor(TABLE, HEAD))
     assert executor.drawn > 30
     assert executor.left > 10
+
+
+class Breaking(TableExecutor):
+    """Gives no numbers for the sequence that has seen token 7."""
+
+    def forward(self, batch: StepBatch) -> StepResult:
+        found = super().forward(batch)
+        slots = {part.slot for part in batch.segments if 7 in batch.token_ids[part.rows]}
+        return dataclasses.replace(found, broken=frozenset(slots))
+
+
+def test_a_sequence_without_numbers_ends_with_an_error_and_the_others_go_on() -> None:
+    client = client_over(Breaking(TABLE, HEAD), frozenset(), LoopOptions(0))
+    greedy = SamplingParams(temperature=0, max_tokens=3, allowed_token_ids=(1, 2))
+    heard: list[Any] = []
+    client.submit(client.check([3, 7], greedy), heard.append)
+    other = list(iterate(client, client.check([3, 4], greedy)))
+    client.close(drain=True)
+    assert [type(event).__name__ for event in heard] == ["Started", "Failed"]
+    assert "no numbers" in heard[-1].message
+    assert sum(isinstance(event, TokenGenerated) for event in other) == 3

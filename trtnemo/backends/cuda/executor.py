@@ -25,8 +25,8 @@ from trtnemo.backends.draw import Draw, Proposal
 from trtnemo.backends.executor import Budget, DraftToken, Snapshot
 from trtnemo.backends.feeds import SlotHidden, feed_of
 from trtnemo.backends.slots import Slot, SlotBook, SlotSnapshot
-from trtnemo.backends.step import Float32, Segment, StepBatch, StepResult, TokenIds
-from trtnemo.errors import EngineError, StepError
+from trtnemo.backends.step import Float32, Segment, StepBatch, StepResult, TokenIds, ends_of
+from trtnemo.errors import StepError
 from trtnemo.graph import Graph
 from trtnemo.kernels.launch import Launcher
 
@@ -98,30 +98,30 @@ class CudaExecutor:
     def forward(self, batch: StepBatch) -> StepResult:
         """Run one ragged step; raises StepError before any state has changed.
 
-        Raises EngineError where a logit is no number; the step's slots are empty then.
+        Slots whose logits are no numbers are empty then, and named in the result.
         """
         self.slots.check(batch)
         if any(segment.speculative and segment.length > FEW_TOKENS for segment in batch.segments):
             raise StepError(f"more than {FEW_TOKENS} tokens cannot be verified at once")
-        self._pages.reserve(_ends(batch.segments))
+        self._pages.reserve(ends_of(batch.segments))
         slots = [self.slots.open(segment.slot) for segment in batch.segments]
         self._fold([segment.slot for segment in batch.segments if segment.length > FEW_TOKENS])
         replays = [slot.length - slot.data.stored for slot in slots]
         ids = torch.from_numpy(batch.token_ids)
         found = self._steps.run(batch, replays, ids)
         tokens: TokenIds = found.tokens.cpu().numpy()
-        if (tokens == NO_NUMBER).any():
-            for segment in batch.segments:
-                self.release(segment.slot)
-            raise EngineError("a step gave logits that are no numbers; its sequences are dropped")
+        broken = batch.slots_of(np.flatnonzero(tokens == NO_NUMBER))
         for segment, slot in zip(batch.segments, slots, strict=True):
-            self._keep(segment, slot, ids[segment.rows], found.hidden[segment.rows])
+            if segment.slot in broken:
+                self.release(segment.slot)
+            else:
+                self._keep(segment, slot, ids[segment.rows], found.hidden[segment.rows])
         hidden = _to_numpy(found.hidden[torch.from_numpy(batch.hidden_rows).to(self.device)])
         if not batch.draws:
-            return StepResult(_to_numpy(found.logits), hidden)
+            return StepResult(_to_numpy(found.logits), hidden, broken=broken)
         tokens = np.where([draw is not None for draw in batch.draws], tokens, -1)
         left = torch.from_numpy(np.flatnonzero(tokens < 0)).to(self.device)
-        return StepResult(_to_numpy(found.logits[left]), hidden, tokens)
+        return StepResult(_to_numpy(found.logits[left]), hidden, tokens, broken)
 
     @on_device
     def draft(self, tokens: Sequence[DraftToken]) -> Float32:
@@ -221,7 +221,7 @@ class CudaExecutor:
 
     def has_room(self, segments: Sequence[Segment]) -> bool:
         """Return whether there are pages for the segments, drafts before them included."""
-        return self._pages.missing(_ends(segments)) <= self._pages.free
+        return self._pages.missing(ends_of(segments)) <= self._pages.free
 
     def can_restore(self, snapshot: Snapshot) -> bool:
         """Return whether there are pages for a snapshot."""
@@ -286,10 +286,6 @@ class CudaExecutor:
         if self._head is None:
             raise StepError("this engine has no MTP head")
         return self._head
-
-
-def _ends(segments: Sequence[Segment]) -> dict[int, int]:
-    return {segment.slot: segment.position + segment.length for segment in segments}
 
 
 def _count(proposal: Proposal) -> int:

@@ -38,6 +38,8 @@ class StepOutcome:
         for segment, sequence, count in zip(step.batch.segments, step.sequences, step.logit_counts, strict=True):
             try:
                 rows = every[first : first + count]
+                if segment.slot in result.broken:
+                    raise EngineError("its logits were no numbers")
                 if segment.speculative:
                     passed.append(self._verify(sequence, rows))
                 else:

@@ -63,6 +63,17 @@ def test_a_row_that_needs_more_candidates_than_are_kept_is_left_to_the_host() ->
     assert 0 <= draw_all(flat, draws, guess=True)[0] < 3000
 
 
+def test_more_candidates_than_are_kept_are_left_to_the_host_with_top_p_too() -> None:
+    logits = torch.randn(6, 1500, generator=torch.Generator().manual_seed(0)) * 2
+    draws = [Draw(1.0, top_k=700, top_p=0.95, seed=row) for row in range(6)]
+    assert draw_all(logits, draws) == [NOT_KNOWN] * 6
+    assert all(0 <= token < 1500 for token in draw_all(logits, draws, guess=True))
+
+
+def test_a_guess_from_no_numbers_is_a_token() -> None:
+    assert draw_all(torch.full((2, 700), float("nan")), [Draw(), Draw(1.0, top_p=0.5)], guess=True) == [0, 0]
+
+
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
 def test_a_logit_that_is_no_number_is_told_of_its_row_alone(number: float) -> None:
     logits = torch.zeros(3, 2000)

@@ -61,6 +61,17 @@ def test_drafts_and_tokens_drawn_on_the_device_are_those_that_the_host_draws(mak
     assert np.array_equal(*logits)
 
 
+@pytest.mark.slow
+def test_nine_sequences_draft_in_a_step_that_is_made_for_twelve(make_checkpoint: Any) -> None:
+    executor = make_cuda(make_checkpoint("bf16", "least"), slots=9, max_seq_len=64)
+    parts = [(slot, 0, IDS[slot : slot + 1], False) for slot in range(9)]
+    executor.forward(make_batch(parts))
+    every = executor.propose([Proposal(slot, 5, (Draw(),) * 3) for slot in range(9)])
+    executor.release(0)
+    executor.forward(make_batch(parts[:1]))
+    assert executor.propose([Proposal(0, 5, (Draw(),) * 3)]) == every[:1]
+
+
 def test_chains_end_before_the_longest_sequence_does(make_checkpoint: Any) -> None:
     executor = make_cuda(make_checkpoint("bf16", "least"), slots=1, max_seq_len=6)
     executor.forward(make_batch([(0, 0, IDS[:4], False)]))
@@ -71,10 +82,10 @@ def test_chains_end_before_the_longest_sequence_does(make_checkpoint: Any) -> No
 def test_steps_are_captured_before_anybody_asks(make_checkpoint: Any) -> None:
     """All that a server with two slots and six drafts decodes in; over an interpreter nothing runs yet."""
     executor = make_cuda(make_checkpoint("bf16", "least"), slots=2, max_seq_len=64)
-    assert executor.prepare() == 2 * 4 * 2
+    assert executor.prepare() == 2 * (8 + 7)
     executor.forward(make_batch([(0, 0, IDS[:1], False), (1, 0, IDS[1:2], False)]))
     executor.propose([Proposal(slot, 5, (Draw(1.0, top_p=0.9),) * 2) for slot in range(2)])
-    assert executor.prepare() == 16  # what has run was there
+    assert executor.prepare() == 30  # what has run was there
 
 
 def test_a_tape_does_again_what_was_done_at_the_same_places() -> None:

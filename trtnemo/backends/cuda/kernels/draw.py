@@ -124,11 +124,15 @@ def pick_kernel(
         stays = stays & (share >= min_p * tl.max(tl.where(stays, share, 0.0), 0))
         # all of the candidates that are kept may stay, where no others can follow them
         last = tl.where((kept >= vocabulary) | (has_k & (top_k <= kept)), kept, kept - 1)
-        number = tl.sum(stays.to(tl.int32), 0)
+        # shares are of the candidates that top_k leaves: where those are not all here, they are not known
+        number = tl.where(has_k & (top_k > kept), kept + 1, tl.sum(stays.to(tl.int32), 0))
         score = tl.where(stays, scaled + gumbel(whole_ptr + row * WHOLE, ids), NEVER)
         drawn = tl.sum(tl.where(index == tl.argmax(score, 0), ids, 0), 0)
         if not GUESS:
             drawn = tl.where(number <= last, drawn, NOT_KNOWN)
         limits = tl.where(has_k, 1, 0) + tl.where(top_p < 1, 1, 0) + tl.where(min_p > 0, 1, 0)
         token = tl.where(tl.where(temperature > 0, limits, 0) > 0, drawn, token)
-    tl.store(out_ptr + row, tl.where(total == total, token, NO_NUMBER))
+    if GUESS:  # which is verified, and must be a token
+        tl.store(out_ptr + row, tl.where(total == total, token, 0))
+    else:
+        tl.store(out_ptr + row, tl.where(total == total, token, NO_NUMBER))

@@ -29,6 +29,8 @@ def tell_draws(draws: Sequence[Draw | None], real: Tensor, whole: Tensor) -> Non
 
 def draw_rows(launch: Launcher, logits: Tensor, draws: Sequence[Draw | None], *, guess: bool = False) -> Tensor:
     """Return the token of each row, told how on the way; see `draw_tokens`."""
+    if not len(logits):
+        return torch.empty(0, dtype=torch.int64, device=logits.device)
     real, whole = torch.zeros(len(logits), 4, dtype=torch.float64), torch.zeros(len(logits), 4, dtype=torch.int64)
     tell_draws(draws, real, whole)
     limits = any(draw is not None and draw.is_restricted(logits.shape[1]) for draw in draws)
@@ -41,7 +43,7 @@ def draw_tokens(
 ) -> Tensor:
     """Return the token of each row as int64 [rows].
 
-    NOT_KNOWN where only the host can say, which a `guess` never is; NO_NUMBER where a logit is none. `restricted`:
+    NOT_KNOWN where only the host can say, NO_NUMBER where a logit is none; a `guess` is always a token. `restricted`:
     whether a row may have limits on its candidates.
     """
     rows, vocabulary, device = len(logits), logits.shape[1], logits.device

@@ -41,7 +41,6 @@ class Shape:
     graph: str
     size: Size
     spans: int
-    restricted: bool
 
 
 class Frame:
@@ -57,13 +56,19 @@ class Frame:
             self.inputs.tell([], [], [])  # what warms up must touch no sequence
             self._captured = DeviceGraph(self._work, pool)
 
-    def run(self) -> Outputs:
-        """Run the step over what its inputs hold; what it returns is overwritten by the next one."""
+    def run(self, draws: Sequence[Draw | None]) -> Outputs:
+        """Run the step over what its inputs hold; what it returns is overwritten by the next one.
+
+        Where a row's candidates have limits, all are drawn anew behind the captured step, which has no room to sort.
+        """
         if self._captured is None:
             self._captured = Tape(self._runner.launch, self._work)
         else:
             self._captured()
-        return self._captured.outputs
+        found = self._captured.outputs
+        if not any(draw is not None and draw.is_restricted(found.logits.shape[1]) for draw in draws):
+            return found
+        return Outputs(self._draw(found.logits, restricted=True), found.logits, found.hidden)
 
     def _work(self) -> Outputs:
         shape, inputs, runner = self._shape, self.inputs, self._runner
@@ -74,9 +79,11 @@ class Frame:
             given["hidden_states"] = inputs.hidden
         found = run_graph(self._graph, step, given)
         logits, hidden = found["logits"].rows(), found["hidden_states"].rows()
-        restricted, guess = shape.restricted, inputs.hidden is not None
-        tokens = draw_tokens(runner.launch, logits, *inputs.draws, restricted=restricted, guess=guess)
-        return Outputs(tokens, logits, hidden)
+        return Outputs(self._draw(logits, restricted=False), logits, hidden)
+
+    def _draw(self, logits: Tensor, *, restricted: bool) -> Tensor:
+        inputs, guess = self.inputs, self.inputs.hidden is not None
+        return draw_tokens(self._runner.launch, logits, *inputs.draws, restricted=restricted, guess=guess)
 
 
 class Frames:
@@ -91,22 +98,20 @@ class Frames:
         return len(self._frames)
 
     def prepare(self, slots: int, drafts: int) -> int:
-        """Make the frames of decoding and verification over short contexts, with tokens drawn freely and within limits.
+        """Make the frames of decoding, verification and drafts over contexts of up to 1,024 tokens.
 
-        Returns how many there are; others are made when a step first needs them.
+        Returns how many there are. Those of longer contexts are made when a step first needs them.
         """
         graphs = {"hidden_states" in graph.inputs: graph for graph in self._runner.graphs}
         for count, tokens, is_draft in _steps(slots, drafts):
             segments = [Segment(slot, slot * tokens, tokens, 0) for slot in range(count)]
-            for draw in (Draw(), Draw(temperature=1.0, top_p=0.5)):
-                self.find(graphs[is_draft], segments, [draw], every=not is_draft)
+            self.find(graphs[is_draft], segments, every=not is_draft)
         return len(self)
 
     def find(
         self,
         graph: Graph,
         segments: Sequence[Segment],
-        draws: Sequence[Draw | None],
         *,
         every: bool,
         beyond: int = 0,
@@ -119,9 +124,7 @@ class Frames:
             return None
         keys = max(segment.position + tokens + beyond for segment in segments)
         spans = 1 << (-(-keys // SPAN) - 1).bit_length()
-        vocabulary = graph.values[graph.outputs["logits"]].width
-        restricted = any(draw is not None and draw.is_restricted(vocabulary) for draw in draws)
-        shape = Shape(graph.name, size, spans, restricted)
+        shape = Shape(graph.name, size, spans)
         if shape not in self._frames:
             self._frames[shape] = Frame(self._runner, graph, shape, self._pool)
         return self._frames[shape]
@@ -131,10 +134,9 @@ def _steps(slots: int, drafts: int) -> Iterator[tuple[int, int, bool]]:
     """Yield (sequences, tokens of each, whether a draft head's) of what a server decodes in, the largest first."""
     for count in reversed([count for count in _COUNTS if count < slots] + [slots]):
         if drafts:
-            yield count, drafts + 1, False
-            yield count, drafts + 2, True  # what a verification left, and the token behind it
-            yield count, 1, True
-        yield count, 1, False
+            # what a verification leaves to the head, and the token behind it
+            yield from ((count, tokens, True) for tokens in range(drafts + 2, 0, -1))
+        yield from ((count, tokens, False) for tokens in range(drafts + 1, 0, -1))
 
 
 def size_of(sequences: int, tokens: int, *, every: bool) -> Size | None:

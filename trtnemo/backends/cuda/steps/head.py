@@ -26,18 +26,18 @@ class DraftHead:
         self, segments: Sequence[Segment], ids: Sequence[Tensor], hidden: Sequence[Tensor], draws: Sequence[Draw | None]
     ) -> Outputs:
         """Return a token, the logits and the hidden state of the last row of each segment."""
-        frame = self._find(segments, draws)
+        frame = self._find(segments)
         if frame is None:
             rows = torch.tensor([segment.start + segment.length - 1 for segment in segments])
             return self._launched(segments, torch.cat(list(ids)).to(rows.device), torch.cat(list(hidden)), rows, draws)
         tokens = frame.inputs.size.tokens
         frame.inputs.tell(segments, [0] * len(segments), ids, draws)
         filled = [part for rows in hidden for part in (rows, rows[-1:].expand(tokens - len(rows), -1))]
-        return self._framed(frame, torch.cat(filled), len(segments))
+        return self._framed(frame, torch.cat(filled), draws)
 
     def chain(self, segments: Sequence[Segment], first: Outputs, draws: Sequence[Sequence[Draw]]) -> list[Outputs]:
         """Return what each further draft gives: segments of one token each, at the place of the second draft."""
-        found, before, frame = [], first, self._find(segments, [row[0] for row in draws], beyond=len(draws[0]))
+        found, before, frame = [], first, self._find(segments, beyond=len(draws[0]))
         for number in range(len(draws[0])):
             placed = [replace(segment, position=segment.position + number) for segment in segments]
             told = [row[number] for row in draws]
@@ -52,21 +52,21 @@ class DraftHead:
                     frame.inputs.ids[: len(placed)].copy_(before.tokens)
                 else:
                     frame.inputs.advance(before.tokens)
-                before = self._framed(frame, before.hidden, len(placed))
+                before = self._framed(frame, before.hidden, told)
             found.append(before)
         return found
 
-    def _find(self, segments: Sequence[Segment], draws: Sequence[Draw | None], beyond: int = 0) -> Frame | None:
+    def _find(self, segments: Sequence[Segment], beyond: int = 0) -> Frame | None:
         if self._runner.watch is not None:
             return None
-        return self._frames.find(self._graph, segments, draws, every=False, beyond=beyond)
+        return self._frames.find(self._graph, segments, every=False, beyond=beyond)
 
     @staticmethod
-    def _framed(frame: Frame, hidden: Tensor, count: int) -> Outputs:
-        inputs = frame.inputs
+    def _framed(frame: Frame, hidden: Tensor, draws: Sequence[Draw | None]) -> Outputs:
+        inputs, count = frame.inputs, len(draws)
         if inputs.hidden is not None:
             inputs.hidden[: len(hidden)].copy_(hidden)
-        found = frame.run()
+        found = frame.run(draws)
         # copies, because the next step overwrites what a frame gives
         last = found.hidden[inputs.logit_rows[:count]]
         return Outputs(found.tokens[:count].clone(), found.logits[:count], last)

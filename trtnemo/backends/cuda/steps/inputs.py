@@ -61,6 +61,7 @@ class StepInputs:
         words = size.sequences * WIDTH // 2 + size.rows + 9 * size.drawn
         self._told = torch.zeros(words, dtype=torch.int64, pin_memory=device.type == "cuda")
         self._kept = torch.zeros(words, dtype=torch.int64, device=device)
+        self._sent: torch.cuda.Event | None = None
         self._host, self._device = _Views(self._told, size), _Views(self._kept, size)
         self.hidden = None if hidden_width is None else torch.zeros(size.rows, hidden_width, device=device)
 
@@ -93,6 +94,8 @@ class StepInputs:
     ) -> None:
         """Write a step: sequences with their token ids on the host; draws of each row of logits, from the first on."""
         size, host = self.size, self._host
+        if self._sent is not None:
+            self._sent.synchronize()  # a copy that is still on its way would take these numbers along
         host.ids.zero_()
         for number in range(size.sequences):
             start = number * size.tokens
@@ -110,9 +113,12 @@ class StepInputs:
             torch.arange(size.rows, out=host.logit_rows)
         tell_draws(draws, host.real, host.whole)
         self._kept.copy_(self._told, non_blocking=True)
+        if self._kept.is_cuda:
+            self._sent = self._sent or torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._sent.record()
 
     def advance(self, ids: Tensor) -> None:
         """Go on with one token more of each sequence, which lies on the device."""
-        self.ids.copy_(ids)
+        self.ids[: len(ids)].copy_(ids)
         self.table[:, int(LENGTH.value)] += 1
         self._device.whole[:, _PLACE] += 1

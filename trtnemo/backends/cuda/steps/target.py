@@ -26,7 +26,7 @@ class TargetSteps:
         """Return tokens and logits of the rows wanted, and hidden states of every row. ids: on the host."""
         frame = None
         if self._runner.watch is None and batch.segments and is_of_few(batch.segments):
-            frame = self._frames.find(self._graph, batch.segments, batch.draws, every=True)
+            frame = self._frames.find(self._graph, batch.segments, every=True)
         return self._launched(batch, replays, ids) if frame is None else self._framed(frame, batch, replays, ids)
 
     def _framed(self, frame: Frame, batch: StepBatch, replays: Sequence[int], ids: Tensor) -> Outputs:
@@ -39,7 +39,7 @@ class TargetSteps:
         for place, draw in zip(wanted, batch.draws, strict=False):
             draws[place] = draw
         frame.inputs.tell(batch.segments, replays, [ids[segment.rows] for segment in batch.segments], draws)
-        found = frame.run()
+        found = frame.run(batch.draws)
         rows, logit_rows = (torch.from_numpy(index).to(device) for index in (places, wanted))
         # copies, because the next step overwrites what a frame gives
         return Outputs(found.tokens[logit_rows], found.logits[logit_rows], found.hidden[rows])
