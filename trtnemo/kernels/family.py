@@ -13,7 +13,7 @@ from typing import Literal
 Family = Literal["wgmma", "mma"]
 HOPPER = 9
 ROWS = 64  # of a weight, in a tile
-LEAST_CAPABILITY = (8, 0)
+LEAST_CAPABILITY, LEAST_OF_FP8 = (8, 0), (8, 9)  # that kernels are for; whose products take FP8
 FEW_ROWS, MANY_ROWS = 16, 32  # of activations that a program multiplies, where a step has at most 16, and more
 
 

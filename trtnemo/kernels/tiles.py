@@ -111,6 +111,22 @@ def _fp8_tile(words_ptr, COLUMNS: tl.constexpr, WGMMA: tl.constexpr):
 
 
 @helper
+def fp8_codes(words_ptr, COLUMNS: tl.constexpr, WGMMA: tl.constexpr):
+    """Return the codes [64, COLUMNS] of a tile of an FP8 weight, as uint8."""
+    words = tl.load(words_ptr + tl.arange(0, 16 * COLUMNS))
+    words = tl.reshape(words, (2, COLUMNS // 64, 4, 8, 4, 4))  # row half, register, warp, g, t, word
+    # a half-word is an even column, the other one the odd column; its low byte is the first pair, its high the second
+    low = tl.join(words & 0xFF, (words >> 16) & 0xFF)
+    high = tl.join((words >> 8) & 0xFF, (words >> 24) & 0xFF)
+    values = tl.join(low, high)  # row half, register, warp, g, t, word, odd, pair
+    if WGMMA:
+        values = tl.permute(values, (2, 0, 3, 1, 5, 7, 4, 6))
+    else:
+        values = tl.permute(values, (2, 0, 3, 1, 5, 4, 7, 6))
+    return tl.reshape(values, (64, COLUMNS)).to(tl.uint8)
+
+
+@helper
 def _fp8_pairs(words):
     """Return two tensors [..., 2] of the values times 2^-120."""
     if INTERPRETED:

@@ -89,6 +89,9 @@ class CudaSection(RecipePart):
         False,
         description="round rows of prompts to NVFP4 where they meet NVFP4 experts (10.x and 12.x): faster, coarser",
     )
+    native_fp8: bool = Field(
+        False, description="round prompts' rows to FP8 where they meet FP8 weights, from 8.9 on: faster, coarser"
+    )
     prefix_cache_mib: Annotated[int, Field(ge=0)] = Field(
         512, description="MiB of the device for states of prompt prefixes that later prompts may share; 0 turns it off"
     )

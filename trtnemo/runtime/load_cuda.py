@@ -62,6 +62,7 @@ def _load(engine: Engine, budget: Budget, device: torch.device, capability: tupl
     stages.end(f"{weights.nbytes / 1e9:.1f} GB of weights")
     launch = Launcher(device, family, not interpreted and overlaps(capability))
     launch.fp4_tiles = fp4_tiles(capability) if limits.native_fp4 else 0
+    launch.fp8_rows = limits.native_fp8
     executor = make_executor(graphs, weights, launch, limits, budget)
     stages.end("states")
     if not interpreted:

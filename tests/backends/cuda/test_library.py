@@ -35,6 +35,22 @@ def test_a_weight_without_its_factor_is_exact_in_bfloat16(make_weight: Any, form
     assert torch.allclose((found * weight.scale.repeat_interleave(64)[:, None])[: len(values)], values, rtol=1e-6)
 
 
+@pytest.mark.parametrize("family", ["mma", "wgmma"])
+def test_rows_in_fp8_meet_the_codes_of_the_checkpoint(make_weight: Any, family: Any) -> None:
+    weight, values = make_weight("fp8", family)
+    launch = Launcher(CPU, family, fp8_rows=True)
+    codes = library.fp8_codes(launch, weight).view(torch.float8_e4m3fn).float()
+    assert torch.equal((codes * weight.scale.repeat_interleave(64)[:, None])[: len(values)], values)
+    x = torch.randn(70, weight.width, generator=torch.Generator().manual_seed(1))
+    factors = x.abs().amax(1, keepdim=True) / 448
+    rounded = (x / factors).to(torch.float8_e4m3fn).double() * factors
+    expected = rounded @ values.double().T
+    found = library.product(launch, x, weight)
+    assert (found[:, : len(values)] - expected).abs().max() < 1e-5 * expected.abs().max()
+    plain = library.product(Launcher(CPU, family), x, weight)
+    assert 0 < (found - plain).abs().max() < 0.1 * plain.abs().max()
+
+
 def test_a_product_of_many_rows_takes_everything_that_may_be_fused_to_one_of_few(make_weight: Any) -> None:
     launch, weight = Launcher(CPU, "mma"), make_weight("nvfp4", "mma")[0]
     x, other, residual = (torch.randn(70, width) for width in (weight.width, weight.width, 60))

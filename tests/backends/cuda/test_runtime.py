@@ -31,6 +31,7 @@ def test_seven_devices_have_a_recipe() -> None:
         (("hardware.count=2",), "uses one device"),
         (("cuda.kv_tokens=1000",), "less than one sequence"),
         (("cuda.native_fp4=true",), "no FP4 products"),
+        (("cuda.native_fp8=true", "hardware.compute_capability=8.0"), "no FP8 products"),
         (("parallel.tensor=2",), "does not do yet"),
         (("hardware.name=h100", "limits.max_batch_size=64"), "does not fit|do not fit|spare|over"),
     ],

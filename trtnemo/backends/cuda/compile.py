@@ -70,6 +70,7 @@ def compile_here(request: CompileRequest, told: Told) -> KernelIndex:
     limits, meta = request.limits, torch.device("meta")
     launch = Launcher(meta, family_of(request.capability), overlaps(request.capability))
     launch.fp4_tiles = fp4_tiles(request.capability) if limits.native_fp4 else 0
+    launch.fp8_rows = limits.native_fp8
     vocabulary = graphs[0].values[graphs[0].outputs["logits"]].width
     budget = Budget(limits.slots, limits.max_seq_len, limits.max_num_tokens, limits.draft_tokens, vocabulary)
     weights = empty_weights(graphs, meta, fp8_drafts=limits.fp8_drafts)

@@ -16,7 +16,7 @@ class Limits(BaseModel):
 
     state: element type of recurrent states; kv_tokens: tokens of KV cache over all sequences, None being room for the
     longest of each; fp8_drafts: the draft head reads copies in FP8; native_fp4:
-    rows of prompts meet NVFP4 experts in NVFP4.
+    rows of prompts meet NVFP4 experts in NVFP4; native_fp8: and FP8 weights in FP8.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,6 +30,7 @@ class Limits(BaseModel):
     kv_tokens: int | None = None
     fp8_drafts: bool = False
     native_fp4: bool = False
+    native_fp8: bool = False
 
 
 class CompileRequest(BaseModel):

@@ -15,7 +15,7 @@ from trtnemo.backends.cuda.request import CacheType, CompileRequest, Limits
 from trtnemo.backends.runtime import Graphs, OwnRuntime, Prepared, Progress
 from trtnemo.checkpoint import Checkpoint
 from trtnemo.errors import RecipeError
-from trtnemo.kernels.family import LEAST_CAPABILITY, fp4_tiles
+from trtnemo.kernels.family import LEAST_CAPABILITY, LEAST_OF_FP8, fp4_tiles
 from trtnemo.plan.deployment import Deployment
 from trtnemo.plan.hardware import catalogue_names, find_device
 from trtnemo.plan.network import Network, find_network
@@ -37,11 +37,16 @@ class CudaRuntime(OwnRuntime[CudaRecipe]):
         major, minor = read_capability(recipe)
         capability, network = f"{major}.{minor}", find_network(recipe.checkpoint, recipe.revision)
         _require_one_sequence(recipe)
-        if recipe.cuda.native_fp4 and not fp4_tiles((major, minor)):
-            raise RecipeError(
-                f"compute capability {capability} has no FP4 products, which 'cuda.native_fp4' asks for",
-                remedy="Leave it out: NVFP4 weights meet bfloat16 rows there, and lose nothing",
-            )
+        asked = {
+            "FP4": recipe.cuda.native_fp4 and not fp4_tiles((major, minor)),
+            "FP8": recipe.cuda.native_fp8 and (major, minor) < LEAST_OF_FP8,
+        }
+        for form, lacks in asked.items():
+            if lacks:
+                raise RecipeError(
+                    f"compute capability {capability} has no {form} products, for 'cuda.native_{form.lower()}'",
+                    remedy="Leave it out: such weights meet bfloat16 rows there, and lose nothing",
+                )
         verdict = self.check_device(recipe, network, "CUDA", capability, "kernels")
         return [f"kernels are compiled for compute capability {capability}", *verdict]
 
@@ -126,6 +131,7 @@ def limits_of(recipe: CudaRecipe) -> Limits:
         kv_tokens=recipe.cuda.kv_tokens,
         fp8_drafts=recipe.cuda.fp8_drafts,
         native_fp4=recipe.cuda.native_fp4,
+        native_fp8=recipe.cuda.native_fp8,
     )
 
 

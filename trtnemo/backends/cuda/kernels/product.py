@@ -7,7 +7,7 @@ import triton.language as tl
 
 from trtnemo.kernels.dependent import follow
 from trtnemo.kernels.product import product
-from trtnemo.kernels.tiles import FP8, FP8_ROWS, FP8_SCALE, NVFP4, NVFP4_SCALE, weight_tile
+from trtnemo.kernels.tiles import FP8, FP8_ROWS, FP8_SCALE, NVFP4, NVFP4_SCALE, fp8_codes, weight_tile
 
 
 @triton.jit(do_not_specialize=["rows"])
@@ -44,3 +44,14 @@ def unpack_kernel(
     row, column = tile * 64 + tl.arange(0, 64)[:, None], step * COLUMNS + tl.arange(0, COLUMNS)[None, :]
     place = row.to(tl.int64) * width + column
     tl.store(out_ptr + place, found, mask=(row >= 0) & (column < width))
+
+
+@triton.jit
+def codes_kernel(words_ptr, out_ptr, width, COLUMNS: tl.constexpr, WGMMA: tl.constexpr):
+    """Write a tile of a packed FP8 weight as the codes [rows, width] that the checkpoint has."""
+    follow()
+    tile, step = tl.program_id(0), tl.program_id(1)
+    place = tile.to(tl.int64) * tl.num_programs(1) + step
+    found = fp8_codes(words_ptr + place * (16 * COLUMNS), COLUMNS, WGMMA)
+    row, column = tile * 64 + tl.arange(0, 64)[:, None], step * COLUMNS + tl.arange(0, COLUMNS)[None, :]
+    tl.store(out_ptr + row.to(tl.int64) * width + column, found, mask=(row >= 0) & (column < width))
