@@ -76,7 +76,7 @@ def test_experts_multiply_rounded_rows(tiles: int) -> None:
     op = LatentMoe(experts=4, top_k=2, width=128, inner=128, groups=1, top_groups=1, normalize=True, scaling_factor=1.0)
     up, up_values = bank_of(4, 128, 128)
     down, down_values = bank_of(4, 128, 128)
-    launch = Launcher(CPU, "mma", fp4_tiles=tiles)
+    launch = Launcher(CPU, "mma", fp4_tiles=tiles, has_prompt=True)
     rows, logits, bias = torch.randn(20, 128), torch.randn(20, 4), torch.zeros(4)
     routes = Routes(launch, op, logits, bias)
     routes.find()
@@ -95,10 +95,20 @@ def test_experts_multiply_rounded_rows(tiles: int) -> None:
     assert (found - expected).abs().mean() < 0.1 * (found - exact).abs().mean()
 
 
-def test_a_step_of_few_rows_keeps_its_rows_as_they_are() -> None:
+@pytest.mark.parametrize(("count", "has_prompt"), [(3, True), (20, False)])
+def test_rows_of_few_and_of_decoding_steps_stay_as_they_are(count: int, has_prompt: bool) -> None:
     op = LatentMoe(experts=4, top_k=2, width=128, inner=128, groups=1, top_groups=1, normalize=True, scaling_factor=1.0)
-    launch = Launcher(CPU, "mma", fp4_tiles=1)
-    routes = Routes(launch, op, torch.randn(3, 4), torch.zeros(4))
+    launch = Launcher(CPU, "mma", fp4_tiles=1, has_prompt=has_prompt)
+    routes = Routes(launch, op, torch.randn(count, 4), torch.zeros(4))
     routes.find()
-    run(launch, op, routes, torch.randn(3, 128), None, bank_of(4, 128, 128)[0], bank_of(4, 128, 128)[0], torch.float32)
+    run(
+        launch,
+        op,
+        routes,
+        torch.randn(count, 128),
+        None,
+        bank_of(4, 128, 128)[0],
+        bank_of(4, 128, 128)[0],
+        torch.float32,
+    )
     assert "native_kernel" not in launch.counts

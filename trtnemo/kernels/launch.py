@@ -24,7 +24,8 @@ class Launcher:
     On torch's device `meta`, kernels are compiled and counted, and nothing runs: `kernels` collects what was compiled.
     overlaps: whether a kernel may begin before the one before it has ended (`dependent.py`); fp4_tiles: how many tiles
     are multiplied at once where rows of prompts become FP4 (`family.py`), 0 where they do not; fp8_rows: whether rows
-    of prompts become FP8 where they meet FP8 weights.
+    of prompts become FP8 where they meet FP8 weights; has_prompt: whether the step that is launched now has a prompt in
+    it, without which rows stay as they are.
     """
 
     device: torch.device
@@ -32,6 +33,7 @@ class Launcher:
     overlaps: bool = False
     fp4_tiles: int = 0
     fp8_rows: bool = False
+    has_prompt: bool = False
     counts: dict[str, int] = field(default_factory=dict)
     kernels: dict[str, Any] = field(default_factory=dict)
     _around: Around | None = None

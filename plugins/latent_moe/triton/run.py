@@ -142,9 +142,9 @@ def quantize(launch: Launcher, x: Tensor, width: int, factors: Tensor | None = N
 
 
 def _is_native(launch: Launcher, routes: Routes, up: PackedWeight, down: PackedWeight) -> bool:
-    """Return whether rows become FP4: of prompts alone, whose time is the products', on a device that multiplies so."""
+    """Return whether rows become FP4: in steps with a prompt, whose time is the products', where a device can."""
     tiles = launch.fp4_tiles
-    if not tiles or routes.size == FEW_ROWS:
+    if not tiles or not launch.has_prompt or routes.size == FEW_ROWS:
         return False
     return all(
         bank.format is WeightFormat.NVFP4 and bank.rows // 64 % tiles == 0 and bank.width % 16 == 0

@@ -22,7 +22,7 @@ def product(launch: Launcher, x: Tensor, weight: PackedWeight) -> Tensor:
     On a device x is rounded to bfloat16, where the weight is not in float32; to FP8 where the launcher says so and the
     weight is in FP8.
     """
-    if launch.fp8_rows and weight.format is WeightFormat.FP8:
+    if launch.fp8_rows and launch.has_prompt and weight.format is WeightFormat.FP8:
         return _multiply_fp8(launch, x, weight)
     has_float32 = weight.format is WeightFormat.PLAIN and weight.words.dtype is torch.float32
     kind = torch.float32 if has_float32 or launch.device.type == "cpu" else torch.bfloat16

@@ -63,6 +63,7 @@ class Runner:
         self, graph: Graph, few: Tensor, many: Tensor, reaches: tuple[Reach, Reach], long: tuple[Segment, ...] = ()
     ) -> Step:
         """Return what ops read besides their inputs."""
+        self.launch.has_prompt = bool(long)
         uses = self._uses[graph.name]
         return Step(self.launch, self.weights, self.room, self.states, few, many, reaches, uses, graph.name, long)
 
