@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--interpret", is_flag=True, help="Compute CUDA kernels on this CPU: times of the interpreter, no GPU's.")
 @json_option
 def profile(engine: Path, prompt: int, tokens: int, interpret: bool, as_json: bool) -> None:
-    """Show where a token's time goes: op by op on the native CPU runtime, kernel by kernel on a GPU.
+    """Show where a token's time goes, by op, or by kernel on a GPU.
 
     On a CPU, beside each op's time stand the bytes that it reads and the products that it needs, and what they come to:
     bytes a second against the bandwidth that this machine gives, and products a second. On a GPU, beside the kernels
