@@ -156,7 +156,7 @@ def steps_of(recipe: str, device: torch.device, settings: tuple[str, ...]) -> di
     executor = cuda_steps.random_executor(recipe, device, settings)
     few, rounds = ((1, 4, 8), 30) if device.type == "cuda" else ((1,), 1)
     copies = machine(device)["copy_bytes_per_second"]
-    found: dict[str, Any] = {"bits": cuda_steps.same_bits(executor)}
+    found: dict[str, Any] = {"bits": cuda_steps.same_bits(executor, 4 if device.type == "cuda" else 2)}
     if executor.mtp is not None:
         found["bound of three drafts by bytes"] = cuda_steps.bound_of_drafts(executor)
     for sequences in few:

@@ -38,10 +38,12 @@ def test_a_machine_without_a_gpu_is_told_how_to_try_it(tmp_path: Path) -> None:
     assert "--interpret" in done.stderr
 
 
-LONG_PARTS = [pytest.param(part, marks=pytest.mark.slow) for part in ("tiny", "prompts", "nano", "super")]
+# minutes each over the interpreter
+SLOW_PARTS = [pytest.param(part, marks=pytest.mark.slow) for part in ("tiny", "nano")]
+LONG_PARTS = [pytest.param(part, marks=pytest.mark.long) for part in ("prompts", "super")]
 
 
-@pytest.mark.parametrize("part", ["machine", "products", "plugins", "bandwidth", "launches", *LONG_PARTS])
+@pytest.mark.parametrize("part", ["machine", "products", "plugins", "bandwidth", "launches", *SLOW_PARTS, *LONG_PARTS])
 def test_a_part_runs_over_the_interpreter_and_writes_json(part: str, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     command = [sys.executable, "-m", "tests.gpu.cuda", part, "--interpret", "--report", str(report)]

@@ -96,13 +96,13 @@ def drafted_seconds(executor: Any, sequences: int, rounds: int) -> float:
     return statistics.median(taken[3:] or taken)
 
 
-def same_bits(executor: Any) -> bool:
-    """Return whether four sequences of four tokens get the same logits together as each gets alone."""
-    ids = np.random.default_rng(0).integers(0, executor.budget.vocab_size, (4, 4)).tolist()
-    together = executor.forward(make_batch([(slot, 0, ids[slot], False) for slot in range(4)])).logits
-    _release(executor, 4)
-    alone = [executor.forward(make_batch([(slot, 0, ids[slot], False)])).logits for slot in range(4)]
-    _release(executor, 4)
+def same_bits(executor: Any, count: int) -> bool:
+    """Return whether so many sequences of as many tokens get the same logits together as each gets alone."""
+    ids = np.random.default_rng(0).integers(0, executor.budget.vocab_size, (count, count)).tolist()
+    together = executor.forward(make_batch([(slot, 0, ids[slot], False) for slot in range(count)])).logits
+    _release(executor, count)
+    alone = [executor.forward(make_batch([(slot, 0, ids[slot], False)])).logits for slot in range(count)]
+    _release(executor, count)
     return bool(np.array_equal(together, np.concatenate(alone)))
 
 
