@@ -43,22 +43,9 @@ def mamba2(
 
 
 @mamba2.register_fake
-def _(
-    projected: Tensor,
-    few: Tensor,
-    many: Tensor,
-    ssm_state: Tensor,
-    ring: Tensor,
-    conv_weight: Tensor,
-    conv_bias: Tensor | None,
-    a_log: Tensor,
-    d: Tensor,
-    dt_bias: Tensor,
-    norm_weight: Tensor,
-    groups: int,
-    epsilon: float,
-) -> Tensor:
-    return projected.new_empty((projected.shape[0], norm_weight.shape[0]), dtype=torch.float32)
+def _(projected: Tensor, few: Tensor, many: Tensor, ssm_state: Tensor, *rest: object) -> Tensor:
+    _, heads, head_dim, _ = ssm_state.shape
+    return projected.new_empty((projected.shape[0], heads * head_dim), dtype=torch.float32)
 
 
 def _op(projected: Tensor, ssm_state: Tensor, ring: Tensor, conv_weight: Tensor, groups: int, epsilon: float) -> Mamba2:

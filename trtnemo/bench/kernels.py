@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trtnemo.backends import make_batch
+from trtnemo.bench.profile import fitting_prompt
 from trtnemo.engine import Engine
-from trtnemo.errors import MachineError
 from trtnemo.runtime import load_executor
 
 if TYPE_CHECKING:  # whose import defines the kernels, and so decides whether they are interpreted
@@ -43,13 +43,7 @@ class KernelProfile:
 def profile_kernels(engine: Engine, prompt: int = 512, tokens: int = 64, *, interpret: bool = False) -> KernelProfile:
     """Measure an engine of runtime 'cuda'; raises MachineError without a GPU, or where the context is too short."""
     executor: Any = load_executor(engine, interpret=interpret)
-    prompt = min(prompt, executor.budget.max_num_tokens, executor.budget.max_seq_len - 2 * tokens)
-    if prompt < 1:
-        raise MachineError(
-            f"{2 * tokens} tokens after a prompt do not fit a context of {executor.budget.max_seq_len}",
-            where=str(engine.directory),
-            remedy="Give fewer --tokens",
-        )
+    prompt = fitting_prompt(executor.budget, prompt, 2 * tokens, engine)  # captured, then kernel by kernel
     return profile_executor(executor, prompt, tokens)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trtnemo.backends import make_batch
+from trtnemo.backends import Budget, make_batch
 from trtnemo.backends.cpu.executor import CpuExecutor
 from trtnemo.backends.cpu.packed import PackedIndex, read_index
 from trtnemo.engine import Engine
@@ -52,13 +52,7 @@ def profile_engine(engine: Engine, prompt: int = 512, tokens: int = 64) -> Profi
     executor = load_executor(engine)
     if not isinstance(executor, CpuExecutor):
         raise MachineError("only engines with packed weights are profiled", where=str(engine.directory))
-    prompt = min(prompt, executor.budget.max_num_tokens, executor.budget.max_seq_len - tokens)
-    if prompt < 1:
-        raise MachineError(
-            f"{tokens} tokens after a prompt do not fit a context of {executor.budget.max_seq_len}",
-            where=str(engine.directory),
-            remedy="Give fewer --tokens",
-        )
+    prompt = fitting_prompt(executor.budget, prompt, tokens, engine)
     ids = np.random.default_rng(0).integers(0, executor.budget.vocab_size, prompt).tolist()
     index = read_index(engine.weights_directory)
 
@@ -77,6 +71,18 @@ def profile_engine(engine: Engine, prompt: int = 512, tokens: int = 64) -> Profi
     decoded = _measure(executor, decode, index, share=1)
     bandwidth = require_native().measure_bandwidth(256 << 20, executor.threads, 3)
     return Profile(executor.kernels, executor.threads, bandwidth, decoded, prefilled)
+
+
+def fitting_prompt(budget: Budget, prompt: int, tokens: int, engine: Engine) -> int:
+    """Return the tokens of a prompt that fit a step and a context; raises MachineError where none do."""
+    fitting = min(prompt, budget.max_num_tokens, budget.max_seq_len - tokens)
+    if fitting < 1:
+        raise MachineError(
+            f"{tokens} tokens after a prompt do not fit a context of {budget.max_seq_len}",
+            where=str(engine.directory),
+            remedy="Give fewer --tokens",
+        )
+    return fitting
 
 
 def _measure(executor: CpuExecutor, run: Callable[[], int], index: PackedIndex, share: int) -> tuple[OpCost, ...]:

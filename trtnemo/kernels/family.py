@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from trtnemo.errors import MachineError
+
 Family = Literal["wgmma", "mma"]
 HOPPER = 9
 ROWS = 64  # of a weight, in a tile
@@ -25,6 +27,12 @@ def family_of(capability: tuple[int, int]) -> Family:
 def overlaps(capability: tuple[int, int]) -> bool:
     """Return whether kernels of a capability may begin before those before them have ended."""
     return capability >= (9, 0)
+
+
+def require_kernels_for(capability: tuple[int, int], device: str) -> None:
+    """Raise MachineError where a device is older than our kernels are for."""
+    if capability < LEAST_CAPABILITY:
+        raise MachineError(f"{device} has compute capability {capability[0]}.{capability[1]}; our kernels need 8.0")
 
 
 def fp4_tiles(capability: tuple[int, int]) -> int:

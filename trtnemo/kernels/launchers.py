@@ -7,7 +7,7 @@ from functools import cache
 import torch
 
 from trtnemo.errors import MachineError
-from trtnemo.kernels.family import LEAST_CAPABILITY, family_of, overlaps
+from trtnemo.kernels.family import family_of, overlaps, require_kernels_for
 from trtnemo.kernels.launch import Launcher
 
 
@@ -22,8 +22,7 @@ def launcher_for(device: torch.device) -> Launcher:
     if device.type != "cuda":
         raise MachineError(f"our kernels run on NVIDIA GPUs, not on '{device}'")
     capability = torch.cuda.get_device_capability(device)
-    if capability < LEAST_CAPABILITY:
-        raise MachineError(f"{device} has compute capability {capability[0]}.{capability[1]}; our kernels need 8.0")
+    require_kernels_for(capability, str(device))
     launch = Launcher(device, family_of(capability), overlaps(capability))
     launch.lock()  # made now: a graph that captured its making would leave it unmade for others
     return launch

@@ -102,12 +102,7 @@ def _fp8_tile(words_ptr, COLUMNS: tl.constexpr, WGMMA: tl.constexpr):
     words = tl.load(words_ptr + tl.arange(0, 16 * COLUMNS))
     words = tl.reshape(words, (2, COLUMNS // 64, 4, 8, 4, 4))  # row half, register, warp, g, t, word
     low, high = _fp8_pairs(words)
-    values = tl.join(low, high)  # row half, register, warp, g, t, word, odd, pair
-    if WGMMA:
-        values = tl.permute(values, (2, 0, 3, 1, 5, 7, 4, 6))  # a pair is a column half
-    else:
-        values = tl.permute(values, (2, 0, 3, 1, 5, 4, 7, 6))
-    return tl.reshape(values, (64, COLUMNS))
+    return _fp8_in_place(low, high, COLUMNS, WGMMA)
 
 
 @helper
@@ -118,12 +113,18 @@ def fp8_codes(words_ptr, COLUMNS: tl.constexpr, WGMMA: tl.constexpr):
     # a half-word is an even column, the other one the odd column; its low byte is the first pair, its high the second
     low = tl.join(words & 0xFF, (words >> 16) & 0xFF)
     high = tl.join((words >> 8) & 0xFF, (words >> 24) & 0xFF)
+    return _fp8_in_place(low, high, COLUMNS, WGMMA).to(tl.uint8)
+
+
+@helper
+def _fp8_in_place(low, high, COLUMNS: tl.constexpr, WGMMA: tl.constexpr):
+    """Return both pairs of each word [.., 2], as they are packed, as a tile [64, COLUMNS]."""
     values = tl.join(low, high)  # row half, register, warp, g, t, word, odd, pair
     if WGMMA:
-        values = tl.permute(values, (2, 0, 3, 1, 5, 7, 4, 6))
+        values = tl.permute(values, (2, 0, 3, 1, 5, 7, 4, 6))  # a pair is a column half
     else:
         values = tl.permute(values, (2, 0, 3, 1, 5, 4, 7, 6))
-    return tl.reshape(values, (64, COLUMNS)).to(tl.uint8)
+    return tl.reshape(values, (64, COLUMNS))
 
 
 @helper

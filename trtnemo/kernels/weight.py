@@ -11,14 +11,13 @@ from torch import Tensor
 
 from trtnemo.checkpoint import Checkpoint, WeightFormat
 from trtnemo.checkpoint.family.weight_format import BLOCK_SIZE
-from trtnemo.checkpoint.format.codecs import decode_plain
+from trtnemo.checkpoint.format.codecs import E4M3_MAX, decode_plain
 from trtnemo.checkpoint.format.storage import RawTensor, StorageType
 from trtnemo.graph import ParameterSpec
 from trtnemo.kernels.family import ROWS, Family, tile_columns
 from trtnemo.kernels.fragments import pack_fp8, pack_nvfp4, pack_scales, padded
 
 CODE = {WeightFormat.PLAIN: 0, WeightFormat.FP8: 1, WeightFormat.NVFP4: 2}  # as constants of kernels/tiles.py
-_E4M3_MOST = 448.0
 _NO_SCALES = torch.zeros(16, dtype=torch.uint8)
 
 
@@ -85,7 +84,7 @@ def plain_tensor(raw: RawTensor) -> Tensor:
 def as_fp8(weight: PackedWeight, family: Family) -> PackedWeight:
     """Return a plain matrix in FP8, rounded to the nearest with a factor for each tile of 64 rows."""
     values = weight.words.float()
-    factors = values.reshape(-1, ROWS, values.shape[1]).abs().amax((1, 2)).clamp(min=1e-30) / _E4M3_MOST
+    factors = values.reshape(-1, ROWS, values.shape[1]).abs().amax((1, 2)).clamp(min=1e-30) / float(E4M3_MAX)
     codes = (values / factors.repeat_interleave(ROWS)[:, None]).to(torch.float8_e4m3fn).view(torch.uint8)
     words = pack_fp8(codes[:, : weight.width], family)
     return PackedWeight(WeightFormat.FP8, weight.rows, weight.width, words, weight.scales, factors)

@@ -10,7 +10,7 @@ import torch
 
 from trtnemo.errors import MachineError
 from trtnemo.gpus import find_processes
-from trtnemo.kernels.family import LEAST_CAPABILITY
+from trtnemo.kernels.family import require_kernels_for
 
 _COMPILERS = ("gcc", "clang", "cc")
 
@@ -26,10 +26,9 @@ def require_device() -> tuple[torch.device, tuple[int, int]]:
             where=_why(said),
             remedy="`trtnemo serve --engine DIR --interpret` computes them on the CPU, slowly",
         )
-    major, minor = torch.cuda.get_device_capability()
-    if (major, minor) < LEAST_CAPABILITY:
-        raise MachineError(f"its GPU has compute capability {major}.{minor}; our kernels need 8.0")
-    return torch.device("cuda"), (major, minor)
+    capability = torch.cuda.get_device_capability()
+    require_kernels_for(capability, "its GPU")
+    return torch.device("cuda"), capability
 
 
 def require_compiler() -> None:

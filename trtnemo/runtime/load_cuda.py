@@ -18,7 +18,6 @@ from trtnemo.backends.cuda.kernel_index import KERNEL_INDEX, KERNELS, read_kerne
 from trtnemo.backends.cuda.runtime import limits_of
 from trtnemo.engine import Engine
 from trtnemo.errors import EngineError
-from trtnemo.kernels.family import family_of, fp4_tiles, overlaps
 from trtnemo.kernels.mode import interpret_kernels, require_triton
 from trtnemo.recipe import CudaRecipe
 from trtnemo.runtime.cuda_device import does_not_fit, require_compiler, require_device
@@ -49,23 +48,19 @@ def load_cuda(engine: Engine, budget: Budget, interpret: bool) -> CudaExecutor:
 
 
 def _load(engine: Engine, budget: Budget, device: torch.device, capability: tuple[int, int]) -> CudaExecutor:
-    from trtnemo.backends.cuda.make import make_executor
+    from trtnemo.backends.cuda.make import make_executor, make_launcher
     from trtnemo.backends.cuda.weights import load_weights
-    from trtnemo.kernels.launch import Launcher
 
     if not isinstance(engine.recipe, CudaRecipe):
         raise EngineError("its recipe is not for runtime 'cuda'", where=str(engine.directory))
     graphs = [engine.target, *([engine.drafter] if engine.drafter else [])]
-    family, interpreted = family_of(capability), device.type == "cpu"
     limits, stages = limits_of(engine.recipe), Stages()
-    weights = load_weights(engine.checkpoint(), graphs, family, device, fp8_drafts=limits.fp8_drafts)
+    launch = make_launcher(device, capability, limits)
+    weights = load_weights(engine.checkpoint(), graphs, launch.family, device, fp8_drafts=limits.fp8_drafts)
     stages.end(f"{weights.nbytes / 1e9:.1f} GB of weights")
-    launch = Launcher(device, family, not interpreted and overlaps(capability))
-    launch.fp4_tiles = fp4_tiles(capability) if limits.native_fp4 else 0
-    launch.fp8_rows = limits.native_fp8
     executor = make_executor(graphs, weights, launch, limits, budget)
     stages.end("states")
-    if not interpreted:
+    if not executor.computes_here:
         stages.end(f"{executor.prepare()} captured steps")
     executor.stages = stages.ended
     return executor

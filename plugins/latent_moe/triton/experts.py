@@ -6,8 +6,35 @@ import triton
 import triton.language as tl
 
 from trtnemo.kernels.dependent import follow
+from trtnemo.kernels.helper import helper
 from trtnemo.kernels.rows import rows_tile
 from trtnemo.kernels.tiles import FP8, FP8_ROWS, operand, scale_of, weight_tile
+
+
+@helper
+def pairs_of(blocks_ptr, order_ptr, block, BM: tl.constexpr, TOP_K: tl.constexpr, IS_UP: tl.constexpr):
+    """Return a block's expert, how many pairs it has, the pairs, which are there, and the row that each reads."""
+    about = blocks_ptr + block * 4
+    expert, first, count = tl.load(about), tl.load(about + 1), tl.load(about + 2)
+    slot = tl.arange(0, BM)
+    is_pair = slot < count
+    pair = tl.load(order_ptr + first + slot, mask=is_pair, other=0)
+    row = pair
+    if IS_UP:
+        row = pair // TOP_K
+    return expert, count, pair, is_pair, row
+
+
+@helper
+def store_pairs(total, output, outputs, pair, is_pair, weights_ptr, out_ptr, IS_UP: tl.constexpr):
+    """Write sums [outputs, pairs]: max(x, 0)^2 of the first product, times each pair's weight of the second."""
+    if IS_UP:
+        total = tl.maximum(total, 0.0)
+        total = total * total
+    else:
+        total = total * tl.load(weights_ptr + pair, mask=is_pair, other=0.0)[None, :]
+    place = pair[None, :].to(tl.int64) * outputs + output
+    tl.store(out_ptr + place, total, mask=is_pair[None, :] & (output < outputs))
 
 
 @triton.jit
@@ -19,16 +46,9 @@ def experts_kernel(
     """out[pair] = relu2(norm(x[row of the pair]) . up), or weight of the pair * (x[pair] . down)."""
     follow()
     tile, block = tl.program_id(0), tl.program_id(1)
-    about = blocks_ptr + block * 4
-    expert, first, count = tl.load(about), tl.load(about + 1), tl.load(about + 2)
+    expert, count, pair, is_pair, row = pairs_of(blocks_ptr, order_ptr, block, BM, TOP_K, IS_UP)
     if count == 0:
         return
-    slot = tl.arange(0, BM)
-    is_pair = slot < count
-    pair = tl.load(order_ptr + first + slot, mask=is_pair, other=0)
-    row = pair
-    if IS_UP:
-        row = pair // TOP_K
     words = words_ptr + expert.to(tl.int64) * words_stride
     scales = scales_ptr + expert.to(tl.int64) * scales_stride
     steps = (width + COLUMNS - 1) // COLUMNS
@@ -46,11 +66,4 @@ def experts_kernel(
     total = total * scale_of(scale_ptr + expert * tl.num_programs(0), tile, FORMAT)
     if NORM:
         total = total * tl.rsqrt(tl.sum(squared, 0) / width + epsilon)[None, :]
-    if IS_UP:
-        total = tl.maximum(total, 0.0)
-        total = total * total
-    else:
-        total = total * tl.load(weights_ptr + pair, mask=is_pair, other=0.0)[None, :]
-    output = tile * 64 + tl.arange(0, 64)[:, None]
-    place = pair[None, :].to(tl.int64) * outputs + output
-    tl.store(out_ptr + place, total, mask=is_pair[None, :] & (output < outputs))
+    store_pairs(total, tile * 64 + tl.arange(0, 64)[:, None], outputs, pair, is_pair, weights_ptr, out_ptr, IS_UP)

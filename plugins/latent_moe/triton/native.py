@@ -9,6 +9,7 @@ from trtnemo.kernels.dependent import follow
 from trtnemo.kernels.e4m3 import from_e4m3, to_e4m3
 from trtnemo.kernels.helper import helper
 from trtnemo.kernels.tiles import INTERPRETED
+from trtnemo.plugins.latent_moe.triton.experts import pairs_of, store_pairs
 
 
 @triton.jit
@@ -109,16 +110,9 @@ def native_kernel(
     """out[pair] = relu2(row of the pair . up), or weight of the pair * (row . down), of rows in NVFP4."""
     follow()
     tile, block = tl.program_id(0), tl.program_id(1)
-    about = blocks_ptr + block * 4
-    expert, first, count = tl.load(about), tl.load(about + 1), tl.load(about + 2)
+    expert, count, pair, is_pair, row = pairs_of(blocks_ptr, order_ptr, block, BM, TOP_K, IS_UP)
     if count == 0:
         return
-    slot = tl.arange(0, BM)
-    is_pair = slot < count
-    pair = tl.load(order_ptr + first + slot, mask=is_pair, other=0)
-    row = pair
-    if IS_UP:
-        row = pair // TOP_K
     words = words_ptr + expert.to(tl.int64) * words_stride
     scales = scales_ptr + expert.to(tl.int64) * scales_stride
     steps = (width + COLUMNS - 1) // COLUMNS
@@ -139,11 +133,4 @@ def native_kernel(
     factor = tl.load(factors_ptr + row, mask=is_pair, other=0.0)
     per_tile = tl.load(scale_ptr + expert * (tl.num_programs(0) * TILES) + tile * TILES)  # one of an expert
     total = total * factor[None, :] * per_tile
-    if IS_UP:
-        total = tl.maximum(total, 0.0)
-        total = total * total
-    else:
-        total = total * tl.load(weights_ptr + pair, mask=is_pair, other=0.0)[None, :]
-    output = tile * ROWS + weight_row
-    place = pair[None, :].to(tl.int64) * outputs + output
-    tl.store(out_ptr + place, total, mask=is_pair[None, :] & (output < outputs))
+    store_pairs(total, tile * ROWS + weight_row, outputs, pair, is_pair, weights_ptr, out_ptr, IS_UP)

@@ -55,22 +55,18 @@ def compile_here(request: CompileRequest, told: Told) -> KernelIndex:
     import torch
     import triton
 
-    from trtnemo.backends.cuda.make import make_executor
+    from trtnemo.backends.cuda.make import make_executor, make_launcher
     from trtnemo.backends.cuda.steps.dry import dry_draw, dry_replay, dry_step
     from trtnemo.backends.cuda.weights import empty_weights
     from trtnemo.backends.executor import Budget
     from trtnemo.graph import Graph
     from trtnemo.kernels.ahead import compiling_for, describe
-    from trtnemo.kernels.family import family_of, fp4_tiles, overlaps
-    from trtnemo.kernels.launch import Launcher
     from trtnemo.plugins import load_forms
 
     load_forms("op")  # a graph is read by the ops that are defined
     graphs = [Graph.from_json(graph) for graph in request.graphs]
     limits, meta = request.limits, torch.device("meta")
-    launch = Launcher(meta, family_of(request.capability), overlaps(request.capability))
-    launch.fp4_tiles = fp4_tiles(request.capability) if limits.native_fp4 else 0
-    launch.fp8_rows = limits.native_fp8
+    launch = make_launcher(meta, request.capability, limits)
     vocabulary = graphs[0].values[graphs[0].outputs["logits"]].width
     budget = Budget(limits.slots, limits.max_seq_len, limits.max_num_tokens, limits.draft_tokens, vocabulary)
     weights = empty_weights(graphs, meta, fp8_drafts=limits.fp8_drafts)

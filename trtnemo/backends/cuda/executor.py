@@ -142,31 +142,31 @@ class CudaExecutor:
     def _chain(self, members: Sequence[Proposal]) -> list[list[int]]:
         """Return as many drafts of each as it has draws, all of them the same number."""
         further = len(members[0].draws) - 1
-        slots = self.slots.drafting([DraftToken(member.slot, member.token_id) for member in members])
-        if any(slot.draft_position + further >= self._budget.max_seq_len for slot in slots):
-            raise StepError(f"a slot would draft beyond {self._budget.max_seq_len} tokens")
-        ends = {m.slot: s.draft_position + 1 + further for m, s in zip(members, slots, strict=True)}
-        self._pages.reserve(ends)
-        first = self._draft(
-            [DraftToken(member.slot, member.token_id) for member in members], [m.draws[0] for m in members]
-        )
-        steps = [first]
-        if further and self._head is not None:
+        tokens = [DraftToken(member.slot, member.token_id) for member in members]
+        steps = [self._draft(tokens, [member.draws[0] for member in members], further)]
+        if further:
+            slots = {member.slot: self.slots[member.slot] for member in members}
             segments = [
-                Segment(m.slot, n, 1, s.draft_position) for n, (m, s) in enumerate(zip(members, slots, strict=True))
+                Segment(number, row, 1, slot.draft_position) for row, (number, slot) in enumerate(slots.items())
             ]
-            steps += self._head.chain(segments, first, [member.draws[1:] for member in members])
-            for slot, hidden in zip(slots, steps[-1].hidden, strict=True):
+            steps += self._require_head().chain(segments, steps[0], [member.draws[1:] for member in members])
+            for slot, hidden in zip(slots.values(), steps[-1].hidden, strict=True):
                 slot.data.drafted = hidden
                 slot.drafted += further
         drafts: list[list[int]] = torch.stack([step.tokens for step in steps], 1).tolist()
         return drafts
 
-    def _draft(self, tokens: Sequence[DraftToken], draws: Sequence[Draw | None]) -> Outputs:
-        """Run the head over a token of each slot, and over what commits left to it of those slots."""
+    def _draft(self, tokens: Sequence[DraftToken], draws: Sequence[Draw | None], further: int = 0) -> Outputs:
+        """Run the head over a token of each slot, and over what commits left to it of those slots.
+
+        There are pages for `further` drafts then, which end before the longest sequence does.
+        """
         slots = self.slots.drafting(tokens)
         head = self._require_head()
-        self._pages.reserve({token.slot: slot.draft_position + 1 for token, slot in zip(tokens, slots, strict=True)})
+        ends = {token.slot: slot.draft_position + 1 + further for token, slot in zip(tokens, slots, strict=True)}
+        if any(end > self._budget.max_seq_len for end in ends.values()):
+            raise StepError(f"a slot would draft beyond {self._budget.max_seq_len} tokens")
+        self._pages.reserve(ends)
         # a watch compares drafts alone
         if self.runner.watch is not None or any(self._feeds.length(token.slot) >= FEW_TOKENS for token in tokens):
             self._settle()

@@ -9,10 +9,10 @@ from torch.nn.attention.bias import causal_lower_right
 
 from trtnemo.backends.cuda.kernels.product import codes_kernel, unpack_kernel
 from trtnemo.checkpoint import WeightFormat
+from trtnemo.checkpoint.format.codecs import E4M3_MAX
 from trtnemo.kernels.launch import Launcher
 from trtnemo.kernels.weight import PackedWeight
 
-_E4M3_MOST = 448.0
 MOST_ROWS = 64  # beyond which a library multiplies faster than the kernel of few rows, whatever the format
 
 
@@ -70,8 +70,8 @@ def attention(q: Tensor, keys: Tensor, values: Tensor) -> Tensor:
 def _multiply_fp8(launch: Launcher, x: Tensor, weight: PackedWeight) -> Tensor:
     """Return the product of rows that become E4M3, each with a factor of its own, and a weight's codes."""
     x = x.float()
-    factors = x.abs().amax(1, keepdim=True).clamp(min=1e-30) / _E4M3_MOST
-    rows = (x / factors).to(torch.float8_e4m3fn)
+    factors = x.abs().amax(1, keepdim=True).clamp(min=1e-30) / float(E4M3_MAX)
+    rows: Tensor = (x / factors).to(torch.float8_e4m3fn)
     codes, one = fp8_codes(launch, weight).view(torch.float8_e4m3fn), torch.ones((), device=x.device)
     if launch.device.type == "cpu":
         found = rows.float() @ codes.float().T

@@ -13,11 +13,23 @@ from trtnemo.backends.cuda.request import Limits
 from trtnemo.backends.cuda.weights import Weights
 from trtnemo.backends.executor import Budget
 from trtnemo.graph import Graph
+from trtnemo.kernels.family import family_of, fp4_tiles, overlaps
 from trtnemo.kernels.half import HALF_EVERY
 from trtnemo.kernels.launch import Launcher
 
 _HISTORY = 16  # tokens before a step that convolutions read, and what a short segment brings beside its drafts
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32, "fp8": torch.uint8}
+
+
+def make_launcher(device: torch.device, capability: tuple[int, int], limits: Limits) -> Launcher:
+    """Return what launches an executor's kernels on a device of a capability."""
+    return Launcher(
+        device,
+        family_of(capability),
+        overlaps=overlaps(capability),
+        fp4_tiles=fp4_tiles(capability) if limits.native_fp4 else 0,
+        fp8_rows=limits.native_fp8,
+    )
 
 
 def make_executor(

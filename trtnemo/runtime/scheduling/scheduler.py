@@ -154,8 +154,9 @@ def _assemble(chosen: list[tuple[Sequence, int]], draws: bool) -> ScheduledStep:
             wanted = range(0)  # a chunk in the middle of a prompt yields nothing
         rows.extend(wanted)
         counts.append(len(wanted))
-        told.extend(None if scores_prompt else sequence.drawn_at(ahead) for ahead in range(len(wanted)))
+        if draws:
+            told.extend(None if scores_prompt else sequence.drawn_at(ahead) for ahead in range(len(wanted)))
     ids, wanted_rows = np.asarray(tokens, np.int64), np.asarray(rows, np.int64)
-    batch = StepBatch(ids, tuple(segments), wanted_rows, np.empty(0, np.int64), tuple(told) if draws else ())
+    batch = StepBatch(ids, tuple(segments), wanted_rows, np.empty(0, np.int64), tuple(told))
     prompt_tokens = sum(length for sequence, length in chosen if not sequence.is_decoding)
     return ScheduledStep(batch, tuple(sequence for sequence, _ in chosen), tuple(counts), prompt_tokens)

@@ -43,7 +43,7 @@ def unpack_kernel(
         found = found * NVFP4_SCALE
     row, column = tile * 64 + tl.arange(0, 64)[:, None], step * COLUMNS + tl.arange(0, COLUMNS)[None, :]
     place = row.to(tl.int64) * width + column
-    tl.store(out_ptr + place, found, mask=(row >= 0) & (column < width))
+    tl.store(out_ptr + place, found, mask=column < width)
 
 
 @triton.jit
@@ -54,4 +54,4 @@ def codes_kernel(words_ptr, out_ptr, width, COLUMNS: tl.constexpr, WGMMA: tl.con
     place = tile.to(tl.int64) * tl.num_programs(1) + step
     found = fp8_codes(words_ptr + place * (16 * COLUMNS), COLUMNS, WGMMA)
     row, column = tile * 64 + tl.arange(0, 64)[:, None], step * COLUMNS + tl.arange(0, COLUMNS)[None, :]
-    tl.store(out_ptr + row.to(tl.int64) * width + column, found, mask=(row >= 0) & (column < width))
+    tl.store(out_ptr + row.to(tl.int64) * width + column, found, mask=column < width)

@@ -36,7 +36,7 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Shape:
-    """What a step is captured for. keys: of the longest sequence, rounded up to a power of two of spans."""
+    """What a step is captured for. spans: of the longest sequence's keys, rounded up to a power of two."""
 
     graph: str
     size: Size

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -97,20 +97,16 @@ class StepInputs:
         if self._sent is not None:
             self._sent.synchronize()  # a copy that is still on its way would take these numbers along
         host.ids.zero_()
-        for number in range(size.sequences):
-            start = number * size.tokens
-            if number < len(segments):
-                found = segments[number]
-                placed = Segment(found.slot, start, found.length, found.position, found.speculative)
-                row = about(placed, replays[number], size.tokens)
-                host.ids[start : start + found.length] = ids[number]
-            else:
-                row = about(Segment(self._spare, start, size.tokens, 0), 0)
-            host.table[number] = torch.tensor(row, dtype=torch.int32)
-            if not size.every:
-                host.logit_rows[number] = start + (row[2] - 1)
-        if size.every:
-            torch.arange(size.rows, out=host.logit_rows)
+        filled = [Segment(self._spare, 0, size.tokens, 0)] * (size.sequences - len(segments))
+        starts, every = range(0, size.rows, size.tokens), [*segments, *filled]
+        placed = [replace(segment, start=start) for segment, start in zip(every, starts, strict=True)]
+        behind = [*replays, *[0] * len(filled)]
+        rows = [about(segment, replay, size.tokens) for segment, replay in zip(placed, behind, strict=True)]
+        host.table.copy_(torch.tensor(rows, dtype=torch.int32))
+        for segment, tokens in zip(placed, ids, strict=False):
+            host.ids[segment.rows] = tokens
+        wanted = range(size.rows) if size.every else [segment.rows.stop - 1 for segment in placed]
+        host.logit_rows.copy_(torch.tensor(list(wanted)))
         tell_draws(draws, host.real, host.whole)
         self._kept.copy_(self._told, non_blocking=True)
         if self._kept.is_cuda:
