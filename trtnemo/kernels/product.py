@@ -24,7 +24,7 @@ def multiply(
     """Return (sums [64, BM] with the products of some steps added, squares [BM] of the rows with theirs)."""
     steps = (width + COLUMNS - 1) // COLUMNS
     # summed up behind the loop: a sum over columns crosses warps
-    squared = tl.zeros((COLUMNS, BM), tl.float32)
+    squared = tl.full((COLUMNS, BM), 0.0, tl.float32)
     for step in range(first, last):
         weight = weight_tile(words_ptr, scales_ptr, tile, step, steps, COLUMNS, FORMAT, WGMMA)
         column = step * COLUMNS + tl.arange(0, COLUMNS)
@@ -66,7 +66,7 @@ def product(
     if INDEXED:
         row = tl.load(index_ptr + slot, mask=is_row, other=0).to(tl.int32)
     steps = (width + COLUMNS - 1) // COLUMNS
-    total, squares = tl.zeros((64, BM), tl.float32), tl.zeros((BM,), tl.float32)
+    total, squares = tl.full((64, BM), 0.0, tl.float32), tl.full((BM,), 0.0, tl.float32)
     total, squares = multiply(
         total, squares, x_ptr, words_ptr, scales_ptr, norm_ptr, squares_ptr, row, is_row, tile, steps * part // SPLIT,
         steps * (part + 1) // SPLIT, width, stride, epsilon, group_width, COLUMNS, FORMAT, WGMMA, NORM, SUMMED, PARTS,
@@ -75,7 +75,7 @@ def product(
     total = total * scale_of(scale_ptr, tile, FORMAT)
     if SECOND:
         steps = (second_width + SECOND_COLUMNS - 1) // SECOND_COLUMNS
-        other = tl.zeros((64, BM), tl.float32)
+        other = tl.full((64, BM), 0.0, tl.float32)
         other, squares = multiply(
             other, squares, second_x_ptr, second_words_ptr, second_scales_ptr, norm_ptr, squares_ptr, row, is_row, tile,
             steps * part // SPLIT, steps * (part + 1) // SPLIT, second_width, second_stride, epsilon, group_width,
@@ -93,7 +93,7 @@ def product(
         is_last = tl.atomic_add(lock_ptr + cell, 1) == SPLIT - 1
         if is_last:
             tl.debug_barrier()
-            total, squares = tl.zeros((64, BM), tl.float32), tl.zeros((BM,), tl.float32)
+            total, squares = tl.full((64, BM), 0.0, tl.float32), tl.full((BM,), 0.0, tl.float32)
             for number in range(SPLIT):
                 found = parts_ptr + (cell * SPLIT + number) * (65 * BM)
                 total += tl.load(found + out_row * BM + column)

@@ -52,7 +52,7 @@ def experts_kernel(
     words = words_ptr + expert.to(tl.int64) * words_stride
     scales = scales_ptr + expert.to(tl.int64) * scales_stride
     steps = (width + COLUMNS - 1) // COLUMNS
-    total, squared = tl.zeros((64, BM), tl.float32), tl.zeros((COLUMNS, BM), tl.float32)
+    total, squared = tl.full((64, BM), 0.0, tl.float32), tl.full((COLUMNS, BM), 0.0, tl.float32)
     for step in range(steps):
         weight = weight_tile(words, scales, tile, step, steps, COLUMNS, FORMAT, WGMMA)
         column = step * COLUMNS + tl.arange(0, COLUMNS)

@@ -117,7 +117,7 @@ def native_kernel(
     scales = scales_ptr + expert.to(tl.int64) * scales_stride
     steps = (width + COLUMNS - 1) // COLUMNS
     ROWS: tl.constexpr = TILES * 64
-    total = tl.zeros((ROWS, BM), tl.float32)
+    total = tl.full((ROWS, BM), 0.0, tl.float32)
     weight_row = tl.arange(0, ROWS)[:, None]
     block_column = tl.arange(0, COLUMNS // 16)[None, :]
     byte = tl.arange(0, COLUMNS // 2)[None, :]

@@ -29,7 +29,7 @@ def _route(
     choice = tl.where(is_expert[None, :], choice, float("-inf"))
     if GROUPS > 1:
         choice = _of_best_groups(choice, expert, EXPERTS // GROUPS, GROUPS, TOP_GROUPS)
-    is_picked = tl.zeros((ROWS, BLOCK), tl.int32)
+    is_picked = tl.full((ROWS, BLOCK), 0, tl.int32)
     for _ in range(TOP_K):
         best = tl.argmax(choice, 1)
         is_best = expert[None, :] == best[:, None]
@@ -40,7 +40,7 @@ def _route(
         weights = weights / (tl.sum(weights, 1)[:, None] + 1e-20)
     place = row[:, None] * TOP_K + tl.cumsum(is_picked, 1) - 1
     kept = is_row[:, None] & (is_picked > 0)
-    tl.store(picks_ptr + place, tl.zeros((ROWS, BLOCK), tl.int32) + expert[None, :], mask=kept)
+    tl.store(picks_ptr + place, tl.full((ROWS, BLOCK), 0, tl.int32) + expert[None, :], mask=kept)
     tl.store(weights_ptr + place, weights * factor, mask=kept)
 
 

@@ -65,7 +65,7 @@ def step_kernel(
                       RING, TAPS, BIAS)  # fmt: skip
         b = convolved(new_ptr, ring, conv_weight_ptr, conv_bias_ptr, position, length, b_channel, is_column, stride,
                       WIDTH, RING, TAPS, BIAS)  # fmt: skip
-        channel = CHANNELS + head + tl.zeros((1,), tl.int32)
+        channel = CHANNELS + head + tl.full((1,), 0, tl.int32)
         dt = softplus(input_at(new_ptr, ring, position, length, channel, channel >= 0, stride, WIDTH, RING) + dt_bias)
         state = tl.exp(dt * rate)[:, None] * state + (dt * x)[:, None] * b[None, :]
         if position >= length:
@@ -87,7 +87,7 @@ def step_kernel(
     filled = tokens
     while filled < tl.load(about + ALL_ROWS):
         token = start + filled
-        tl.store(out_ptr + token.to(tl.int64) * INNER + x_channel, tl.zeros((ROWS,), tl.float32), mask=is_row)
+        tl.store(out_ptr + token.to(tl.int64) * INNER + x_channel, tl.full((ROWS,), 0.0, tl.float32), mask=is_row)
         tl.store(squares_ptr + (token * HEADS + head) * PARTS + part, 0.0)
         filled += 1
     if (end == written) & (end > first):

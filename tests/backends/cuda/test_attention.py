@@ -92,6 +92,7 @@ def test_fp8_caches_hold_what_torch_rounds_times_a_scale() -> None:
         ((part / scale).to(torch.float8_e4m3fn).float() * scale).reshape(70, 2, 32)
         for part, scale in zip(kv, scales, strict=True)
     ]
-    assert torch.allclose(found, expected(op, q, kept[0], kept[1], 0), atol=1e-5)
+    # scores reach a hundred: float32 keeps their weights to a hundred times its step
+    assert torch.allclose(found, expected(op, q, kept[0], kept[1], 0), atol=1e-4)
     codes = caches.keys.reshape(-1, 64)[:70].view(torch.float8_e4m3fn).float() * scales[0]
     assert torch.equal(codes.reshape(70, 2, 32), kept[0])

@@ -84,9 +84,9 @@ def attention_kernel(
     end = last
     if PARTS:
         end = tl.minimum(last, at + SPAN)
-    largest = tl.zeros((ROWS,), tl.float32) - 1e30
-    weights = tl.zeros((ROWS,), tl.float32)
-    total = tl.zeros((ROWS, HEAD_BLOCK), tl.float32)
+    largest = tl.full((ROWS,), 0.0, tl.float32) - 1e30
+    weights = tl.full((ROWS,), 0.0, tl.float32)
+    total = tl.full((ROWS, HEAD_BLOCK), 0.0, tl.float32)
     while at < end:
         key = at + index
         is_key = key < end
@@ -132,12 +132,12 @@ def merge_kernel(
     row = tl.load(about + START) + token
     channel = tl.arange(0, HEAD_BLOCK)
     mask = channel < HEAD_DIM
-    largest, weights = tl.zeros((1,), tl.float32) - 1e30, tl.zeros((1,), tl.float32)
-    total = tl.zeros((HEAD_BLOCK,), tl.float32)
+    largest, weights = tl.full((1,), 0.0, tl.float32) - 1e30, tl.full((1,), 0.0, tl.float32)
+    total = tl.full((HEAD_BLOCK,), 0.0, tl.float32)
     for span in range(spans):
         part = tl.program_id(0) * tl.num_programs(1) + token
         cell = (part.to(tl.int64) * spans + span) * HEADS + head
-        one = tl.zeros((1,), tl.int64)
+        one = tl.full((1,), 0, tl.int64)
         found, weight = tl.load(sums_ptr + cell * 2 + one), tl.load(sums_ptr + cell * 2 + 1 + one)
         values = tl.load(parts_ptr + cell * HEAD_DIM + channel, mask=mask, other=0.0)
         now = tl.maximum(largest, found)

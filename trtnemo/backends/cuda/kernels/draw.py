@@ -34,7 +34,7 @@ def _mix(x):
 @helper
 def gumbel(whole_ptr, ids):
     """Return the noise of tokens at a row's seed and place."""
-    one = tl.zeros((1,), tl.int64)
+    one = tl.full((1,), 0, tl.int64)
     seed = tl.load(whole_ptr + SEED + one).to(tl.uint64)
     place = tl.load(whole_ptr + PLACE + one).to(tl.uint64) + 1
     mixed = _mix(_mix(seed * _STEP) + place * _STEP)
