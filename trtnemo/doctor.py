@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from trtnemo.gpus import find_devices
+from trtnemo.gpus import list_devices
 from trtnemo.launch.servers.registry import all_servers, find_server
 from trtnemo.recipe import AnyRecipe, ExternalRecipe, load_recipe, shipped_names
 from trtnemo.trt.library import MODULES
@@ -99,8 +99,8 @@ def _tensorrt_verdict(recipe: AnyRecipe) -> tuple[str, str]:
     """Return whether plans can be built here, and whether they can run."""
     has_builder = any(importlib.util.find_spec(name) for names in MODULES.values() for name in names)
     build = "yes" if has_builder else "no: TensorRT is not installed (pip install 'trtnemo[tensorrt]')"
-    if len(find_devices()) < recipe.hardware.count:
-        return build, f"interpreted only (--interpret): it needs {recipe.hardware.name}, this machine has no GPU"
+    if lacking := _lacking_devices(recipe):
+        return build, f"interpreted only (--interpret): {lacking}"
     return build, "perhaps: a device is there; no GPU has run these plans yet"
 
 
@@ -108,19 +108,28 @@ def _cuda_verdict(recipe: AnyRecipe) -> tuple[str, str]:
     """Return whether kernels can be compiled here, and whether they can run."""
     missing = [name for name in ("torch", "triton") if importlib.util.find_spec(name) is None]
     build = "yes" if not missing else f"no: {' and '.join(missing)} not installed (pip install 'trtnemo[cuda]')"
-    if len(find_devices()) < recipe.hardware.count:
-        return build, f"interpreted only (--interpret): it needs {recipe.hardware.name}, this machine has no GPU"
+    if lacking := _lacking_devices(recipe):
+        return build, f"interpreted only (--interpret): {lacking}"
     return build, "perhaps: a device is there; no GPU has run these kernels yet"
 
 
 def _external_verdict(recipe: AnyRecipe) -> str:
     """Return whether this machine has the devices, and the program or docker, that a recipe's server needs."""
-    devices, program = find_devices(), find_server(recipe.runtime).program
-    if len(devices) < recipe.hardware.count:
-        return f"no: it needs {recipe.hardware.count} x {recipe.hardware.name}, this machine has {len(devices)} GPUs"
+    if lacking := _lacking_devices(recipe):
+        return f"no: {lacking}"
+    program = find_server(recipe.runtime).program
     if shutil.which(program) is None and shutil.which("docker") is None:
         return f"no: neither {program} nor docker is on PATH"
     return "perhaps: devices and a program are there; `trtnemo serve` looks at the rest"
+
+
+def _lacking_devices(recipe: AnyRecipe) -> str | None:
+    """Return which devices a recipe needs that this machine has not, and what kept nvidia-smi from listing any."""
+    found, wanted = list_devices(), recipe.hardware
+    if len(found.devices) >= wanted.count:
+        return None
+    needs = f"it needs {wanted.count} x {wanted.name}, this machine has {len(found.devices) or 'no'} GPU"
+    return f"{needs}{'s' if len(found.devices) > 1 else ''}{f' ({found.failure})' if found.failure else ''}"
 
 
 def _version(module: str, package: str) -> str | None:

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from trtnemo.checkpoint import WeightFormat
-from trtnemo.kernels.launchers import launcher_for
+from trtnemo.kernels.outside.given import ROWS, require_given
+from trtnemo.kernels.outside.launchers import launcher_for
 from trtnemo.kernels.weight import CODE, PackedWeight
 from trtnemo.plugins.latent_moe.op import LatentMoe
 from trtnemo.plugins.latent_moe.triton.run import Routes, run
@@ -39,6 +40,13 @@ def latent_moe(
     rows: [rows, width]; logits: [rows, experts] in float32; the banks as `kernels/weight.py` packs them, with formats
     0 (bfloat16), 1 (FP8) and 2 (NVFP4).
     """
+    require_given({"rows": rows}, ROWS, rows)
+    require_given({"logits": logits, "correction_bias": correction_bias}, (torch.float32,), rows)
+    banks = {"up_words": up_words, "up_scales": up_scales, "down_words": down_words, "down_scales": down_scales}
+    require_given(banks, tuple({words.dtype for words in banks.values()}), rows)
+    require_given({"up_scale": up_scale, "down_scale": down_scale}, (torch.float32,), rows)
+    if rows.ndim != 2 or logits.shape != (len(rows), len(correction_bias)):
+        raise ValueError(f"rows {tuple(rows.shape)} and logits {tuple(logits.shape)} do not go together")
     width, experts = rows.shape[1], len(correction_bias)
     op = LatentMoe(
         experts=experts,
@@ -57,7 +65,7 @@ def latent_moe(
     routes.find()
     between = torch.float32 if rows.device.type == "cpu" else torch.bfloat16
     found = run(launch, op, routes, rows, None, up, down, between)
-    return found.reshape(len(rows), top_k, -1)[:, :, :width].sum(1)
+    return found.reshape(len(rows), top_k, down.rows)[:, :, :width].sum(1)
 
 
 @latent_moe.register_fake

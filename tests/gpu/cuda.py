@@ -129,7 +129,7 @@ def launches(device: torch.device) -> dict[str, Any]:
     """Return seconds of each of 350 small kernels that are captured together, with and without overlap."""
     from trtnemo.backends.cuda.kernels.norm import norm_kernel
     from trtnemo.backends.cuda.steps.capture import DeviceGraph, Tape
-    from trtnemo.kernels.launchers import launcher_for
+    from trtnemo.kernels.outside.launchers import launcher_for
 
     found, count = {}, 350 if device.type == "cuda" else 3
     x, weight, out = (

@@ -9,7 +9,7 @@ import torch
 
 from trtnemo.errors import MachineError
 from trtnemo.graph import ParameterSpec
-from trtnemo.kernels.launchers import launcher_for
+from trtnemo.kernels.outside.launchers import launcher_for
 from trtnemo.kernels.weight import empty_weight
 from trtnemo.plugins.latent_moe import torch_op as moe
 from trtnemo.plugins.latent_moe.op import LatentMoe
@@ -89,11 +89,81 @@ def test_shapes_that_do_not_go_together_are_refused() -> None:
     with pytest.raises(ValueError, match="do not go with the state"):
         mamba.mamba2(arguments[0][:, 1:], *arguments[1:])
     with pytest.raises(ValueError, match="power of two"):
-        mamba.mamba2(*arguments[:4], arguments[4][:, :5], *arguments[5:])
+        mamba.mamba2(*arguments[:4], arguments[4][:, :5].contiguous(), *arguments[5:])
     given = list(moe_arguments()[0])
     given[10] = 7
     with pytest.raises(ValueError, match="7 is no format"):
         moe.latent_moe(*given)
+
+
+def strided(value: Any) -> Any:
+    """Return equal values whose elements are apart, as a slice of a pool that all layers share is."""
+    pool = torch.zeros(*value.shape, 2, dtype=value.dtype)
+    pool[..., 0] = value
+    return pool[..., 0]
+
+
+@pytest.mark.parametrize(
+    ("place", "change", "message"),
+    [
+        (0, strided, "projected is .* its columns beside each other"),
+        (0, lambda x: x[0], "must be a matrix"),
+        (1, lambda x: x.long(), "few is int64, and must be int32"),
+        (1, lambda x: x[:, :6].contiguous(), "must have 8 columns"),
+        (3, strided, "ssm_state is a view with strides"),
+        (3, lambda x: x.transpose(2, 3).contiguous().transpose(2, 3), "ssm_state is a view"),
+        (3, lambda x: x.bfloat16(), "ssm_state is bfloat16, and must be float32 or float16"),
+        (3, lambda x: x[0], "ssm_state has four dimensions"),
+        (4, strided, "ring is a view"),
+        (5, lambda x: x[:, None, :], "conv_weight two"),  # as checkpoints have it
+        (7, lambda x: x.bfloat16(), "a_log is bfloat16, and must be float32"),
+    ],
+)
+def test_tensors_that_kernels_would_read_wrongly_are_refused(place: int, change: Any, message: str) -> None:
+    arguments = list(MambaCase().arguments())
+    arguments[place] = change(arguments[place])
+    with pytest.raises(ValueError, match=message):
+        torch.ops.trtnemo.mamba2(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("place", "change", "message"),
+    [
+        (0, strided, "rows is a view"),
+        (1, lambda x: x.bfloat16(), "logits is bfloat16"),
+        (1, lambda x: x[:, :7].contiguous(), "do not go together"),
+        (3, lambda x: x.transpose(1, 2), "up_words is a view"),
+        (5, lambda x: x.double(), "up_scale is float64"),
+    ],
+)
+def test_banks_that_kernels_would_read_wrongly_are_refused(place: int, change: Any, message: str) -> None:
+    arguments = list(moe_arguments()[0])
+    arguments[place] = change(arguments[place])
+    with pytest.raises(ValueError, match=message):
+        torch.ops.trtnemo.latent_moe(*arguments)
+
+
+def test_a_step_without_rows_gives_none() -> None:
+    """As servers run one to measure memory."""
+    rows, few, many, *rest = MambaCase().arguments()
+    assert torch.ops.trtnemo.mamba2(rows[:0], few[:0], many, *rest).shape == (0, 32)
+    rows, logits, *rest = moe_arguments()[0]
+    assert torch.ops.trtnemo.latent_moe(rows[:0], logits[:0], *rest).shape == (0, 64)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_compiled_model_moves_the_states_that_it_was_given() -> None:
+    """In one graph: a compiler that copies what an op changes must write it back."""
+    plain, given = MambaCase().arguments(), MambaCase().arguments()
+
+    def model(*arguments: Any) -> Any:
+        return torch.ops.trtnemo.mamba2(arguments[0] * 1.0, *arguments[1:]) + arguments[3].sum()
+
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    assert torch.equal(compiled(*given), model(*plain))
+    assert torch.equal(given[3], plain[3])
+    assert torch.equal(given[4], plain[4])
+    assert given[3][1].any()
 
 
 def test_a_device_without_kernels_is_refused() -> None:

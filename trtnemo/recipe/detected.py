@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 
 from trtnemo.errors import MachineError
-from trtnemo.gpus import InstalledDevice, find_devices
+from trtnemo.gpus import InstalledDevice, list_devices
 from trtnemo.recipe.source import RecipeSource, locate, read
+from trtnemo.recipe.visible import first_visible
 
 GPU = "gpu"
 # words of a name as nvidia-smi prints it -> the shipped recipe; the first that fits
@@ -20,33 +20,37 @@ _KNOWN = (
     (r"RTX PRO 6000", "rtx-pro-6000-cuda"),
     (r"RTX 5090(?! Laptop)", "rtx-5090-cuda"),
 )
+_SHARED = ("dgx-spark-cuda",)  # whose memory is its CPU's: nvidia-smi tells none
 _SUPER, _NANO = ("h200-cuda", 100_000), ("rtx-5090-cuda", 24_000)  # recipe, least MiB that its weights and states take
 
 
 def detect_recipe() -> RecipeSource:
     """Return the recipe for the first GPU; raises MachineError where there is none that our kernels are for."""
-    devices = find_devices()
-    if not devices:
+    found = list_devices()
+    if not found.devices:
         raise MachineError(
-            "recipe 'gpu' reads the GPU of this machine, and nvidia-smi shows none",
+            f"recipe '{GPU}' reads the GPU of this machine: {found.failure}",
             remedy="`trtnemo recipes list` has recipes for devices that are not here",
         )
-    device = _visible(devices)
+    device = first_visible(found.devices)
     if _capability(device) < (8, 0):
         raise MachineError(f"{device.name} has compute capability {device.compute_capability}; our kernels need 8.0")
     known = next((recipe for words, recipe in _KNOWN if re.search(rf"\b{words}\b", device.name)), None)
-    return _named(known) if known is not None else _of_its_memory(device)
+    if device.is_cut or (device.memory_mib == 0 and known not in _SHARED):
+        why = "is cut into MIG instances" if device.is_cut else "does not tell its memory to nvidia-smi"
+        raise MachineError(
+            f"{device.name} {why}: how much memory there is cannot be read",
+            remedy=f"Name the recipe, and state the memory: --recipe {known or _NANO[0]} --set hardware.memory_mib=MIB",
+        )
+    return _named(known, device) if known is not None else _of_its_memory(device)
 
 
-def _visible(devices: list[InstalledDevice]) -> InstalledDevice:
-    """Return the first device that CUDA_VISIBLE_DEVICES leaves, where it names one by its number."""
-    first = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip()
-    return devices[int(first)] if first.isdigit() and int(first) < len(devices) else devices[0]
-
-
-def _named(recipe: str) -> RecipeSource:
+def _named(recipe: str, device: InstalledDevice) -> RecipeSource:
+    """Return a shipped recipe with the memory that the device has, which differs between boards of one name."""
     source = read(locate(recipe))
     source.name = f"{GPU} ({source.name})"
+    if device.memory_mib:
+        source.data["hardware"] = {**source.data["hardware"], "memory_mib": device.memory_mib}
     return source
 
 
@@ -58,7 +62,7 @@ def _of_its_memory(device: InstalledDevice) -> RecipeSource:
             f"{device.name} has {device.memory_mib} MiB, less than Nano in NVFP4 takes ({_NANO[1]})",
             remedy="`trtnemo plan` shows what each model takes",
         )
-    source = _named(recipe)
+    source = _named(recipe, device)
     name = re.sub(r"[^a-z0-9]+", "-", device.name.lower()).strip("-")
     source.data["hardware"] = {
         "name": name,

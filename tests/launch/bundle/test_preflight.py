@@ -13,7 +13,7 @@ from huggingface_hub import constants
 from tests.support.launch.machine import write_program
 from trtnemo.engine.manifest import CheckpointReference
 from trtnemo.errors import CheckpointError, MachineError, RecipeError, UsageError
-from trtnemo.gpus import InstalledDevice
+from trtnemo.gpus import DeviceList, InstalledDevice
 from trtnemo.launch.bundle import preflight as looks
 from trtnemo.launch.bundle.preflight import Preflight, Step
 from trtnemo.recipe import load_recipe
@@ -32,7 +32,7 @@ def kinds(steps: Any) -> Any:
 
 
 def devices(recipe: Any, *found: Any) -> Any:
-    return list(looks._device_steps(recipe, list(found)))
+    return list(looks._device_steps(recipe, DeviceList(found)))
 
 
 @pytest.fixture

@@ -133,7 +133,7 @@ def start(package: Path, tmp_path: Path) -> Run:
     """Return a function that starts a command of the copied package on a machine with a GPU and the server."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    write_program(programs / "nvidia-smi", "printf 'NVIDIA B200, 183359, 10.0\\n'")
+    write_program(programs / "nvidia-smi", "printf 'NVIDIA B200, 183359, 10.0, GPU-1, Disabled\\n'")
     (tmp_path / "quark.py").write_text(PROGRAM)
     write_program(programs / "quark-serve", f'exec {sys.executable} {tmp_path / "quark.py"} "$@"')
     (tmp_path / "q.yaml").write_text(RECIPE.replace("PORT", str(free_port())))

@@ -76,7 +76,7 @@ def latent_moe_difference(device: torch.device) -> float:
 def draws_are_the_hosts(device: torch.device) -> bool:
     """Return whether a device draws the tokens that the host's sampler draws, by several rules."""
     from trtnemo.backends.cuda.steps.draw import draw_rows
-    from trtnemo.kernels.launchers import launcher_for
+    from trtnemo.kernels.outside.launchers import launcher_for
     from trtnemo.runtime.sampler import draw
     from trtnemo.runtime.sampling_params import SamplingParams
 

@@ -24,7 +24,7 @@ def random_executor(name: str, device: torch.device, settings: tuple[str, ...]) 
     from trtnemo.backends.cuda.make import make_executor
     from trtnemo.backends.cuda.runtime import limits_of
     from trtnemo.backends.cuda.weights import empty_weights
-    from trtnemo.kernels.launchers import launcher_for
+    from trtnemo.kernels.outside.launchers import launcher_for
     from trtnemo.network import NemotronH
     from trtnemo.network.context import BuildContext
     from trtnemo.plan.network import find_network

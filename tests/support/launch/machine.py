@@ -56,7 +56,7 @@ class Machine:
 
     def add_gpus(self, count: int, row: str = GPU) -> None:
         """Give the machine GPUs, as nvidia-smi tells them."""
-        rows = "\\n".join([row] * count)
+        rows = "\\n".join(f"{row}, GPU-{number}, Disabled" for number in range(count))
         write_program(self.programs / "nvidia-smi", f"printf '{rows}\\n'")
 
     def add_server(self, program: str, server: str, version: str) -> None:

@@ -6,14 +6,14 @@ import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from trtnemo.engine.manifest import BundleManifest, CheckpointReference
 from trtnemo.errors import CheckpointError, MachineError, RecipeError, ServerError, TrtnemoError, UsageError
 from trtnemo.front.listen import bind
-from trtnemo.gpus import InstalledDevice, find_devices
+from trtnemo.gpus import DeviceList, InstalledDevice, list_devices
 from trtnemo.launch.bundle.bundle import audit_reference, is_local
 from trtnemo.launch.bundle.sealed import SealedStart
 from trtnemo.launch.plan_input import to_deployment
@@ -58,7 +58,7 @@ def preflight(
     """
     starts_with = _starter(start.manifest, start.server.program)
     steps = [
-        *(() if held else _device_steps(recipe, find_devices())),
+        *(() if held else _device_steps(recipe, list_devices())),
         _starter_step(start.manifest, start.server.program, starts_with),
         *(() if held else [_port_step(*start.address)]),
         *_token_step(recipe),
@@ -102,13 +102,13 @@ def _docker(*words: str) -> bool:
         return False
 
 
-def _device_steps(recipe: AnyRecipe, devices: list[InstalledDevice]) -> Iterator[Step]:
-    wanted = recipe.hardware
+def _device_steps(recipe: AnyRecipe, listed: DeviceList) -> Iterator[Step]:
+    wanted, devices = recipe.hardware, listed.devices
     found = ", ".join(f"{device.name} ({device.memory_mib} MiB)" for device in devices) or "none"
     if len(devices) < wanted.count:
         failure = MachineError(
             f"the recipe is for {wanted.count} GPU{'s' if wanted.count > 1 else ''} ({wanted.name}), this machine has "
-            f"{len(devices) or 'none'}",
+            f"{len(devices) or 'none'}{f': {listed.failure}' if listed.failure else ''}",
             remedy="`trtnemo render` writes the command for a machine that has them",
         )
         yield Step("devices", f"found: {found}", failure)
@@ -120,7 +120,7 @@ def _device_steps(recipe: AnyRecipe, devices: list[InstalledDevice]) -> Iterator
     yield _memory_step(recipe, devices[: wanted.count])
 
 
-def _memory_step(recipe: AnyRecipe, devices: list[InstalledDevice]) -> Step:
+def _memory_step(recipe: AnyRecipe, devices: Sequence[InstalledDevice]) -> Step:
     """Plan the recipe on the devices that are there, the smallest of them."""
     smallest = min(devices, key=lambda device: device.memory_mib)
     here = DeviceMemory(title=smallest.name, memory_mib=max(smallest.memory_mib, 1))

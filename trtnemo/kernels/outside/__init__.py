@@ -1,0 +1,1 @@
+"""What ops need that are called from outside of an executor."""
