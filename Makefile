@@ -6,7 +6,7 @@ VENV ?= .venv
 RECIPE ?= tiny
 PAIRS ?= 40
 BIN := $(VENV)/bin
-SOURCES := $(wildcard native/*.* native/cpu/*.* native/cpu/*/*.* plugins/*/cpu/*.*)
+SOURCES := $(wildcard native/*.* native/weights/*.* native/cpu/*.* native/cpu/*/*.* plugins/*/cpu/*.*)
 # pytest exits 5, and make fails, when there is no test
 TESTS := $(BIN)/python -m pytest -n 2 --dist worksteal
 PATIENT := -o faulthandler_timeout=660

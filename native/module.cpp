@@ -7,6 +7,7 @@
 
 #include "bindings.hpp"
 #include "nvfp4.hpp"
+#include "weights/bindings.hpp"
 
 namespace nb = nanobind;
 
@@ -34,4 +35,5 @@ NB_MODULE(_native, module) {
     module.def("decode_nvfp4", &decode_nvfp4, nb::arg("packed"), nb::arg("scale"),
                "Return E2M1 codes [rows, columns/2] times float32 block scales [rows, columns/16].");
     trtnemo::bind_cpu(module);
+    trtnemo::bind_weights(module);
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import importlib.util
-import json
 import os
 import shutil
 import subprocess
@@ -188,22 +187,12 @@ def make_plans(make_checkpoint: MakeCheckpoint, shared: Share) -> Callable[..., 
 
 
 # what is asked of ModelOpt for `made_by_modelopt / "quantized"`: formats by module pattern, and token ids of texts
-QUANTIZED_FORMATS = {
-    "*.mixer.experts": "nvfp4",
-    "backbone.layers.0.mixer.in_proj": "fp8",
-    "backbone.layers.1.mixer.shared_experts.down_proj": "nvfp4",
-    "backbone.layers.4.mixer.experts": "bf16",
-}
-CALIBRATION = [list(range(100, 164)), list(range(500, 540))]
-
-
 @pytest.fixture(scope="session")
 def made_by_modelopt(make_checkpoint: MakeCheckpoint, shared: Share) -> Path:
     """Return the directory of ModelOpt's exports and answers, which modelopt_session.py lists."""
 
     def make(place: Path) -> None:
-        asked = json.dumps([QUANTIZED_FORMATS, CALIBRATION])
-        given: list[str | Path] = [make_checkpoint("bf16"), make_checkpoint("mixed"), place, asked]
+        given: list[str | Path] = [make_checkpoint("bf16"), make_checkpoint("mixed"), place]
         command = [sys.executable, CHECKPOINTS / "modelopt_session.py", *given]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

@@ -43,7 +43,7 @@ COMMANDS: dict[str, Entry] = {
     "inspect": Entry("inspect:inspect", "Show what an engine is made of, and verify its files."),
     "logs": Entry("operate.fleet:logs", "Print the last lines of a supervised server's log."),
     "plan": Entry("plan:plan", "Plan a recipe's memory to the byte, and give an upper bound of its speed."),
-    "quantize": Entry("weights.quantize:quantize", "Quantize a BF16 checkpoint with ModelOpt."),
+    "quantize": Entry("weights.quantize:quantize", "Quantize a BF16 checkpoint of any size."),
     "recipes": Entry("recipes:recipes", "List, show, describe, import and upgrade recipes."),
     "replace": Entry("operate.fleet:replace", "Serve another bundle in the place of one that is served."),
     "render": Entry(

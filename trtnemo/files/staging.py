@@ -29,7 +29,7 @@ def staged_directory(output: Path, force: bool, marker: str, failure: type[Trtne
         raise failure(f"cannot be written: {error.strerror}", where=str(output)) from None
     try:
         yield staging
-        _swap(staging, output)
+        replace_directory(staging, output)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -45,7 +45,8 @@ def check_output(output: Path, force: bool, marker: str, failure: type[TrtnemoEr
         raise failure(f"exists but holds no {marker}, so --force does not replace it", where=str(output))
 
 
-def _swap(staging: Path, output: Path) -> None:
+def replace_directory(staging: Path, output: Path) -> None:
+    """Give a directory another name beside it; one that has that name vanishes."""
     if not output.exists():
         staging.rename(output)
         return

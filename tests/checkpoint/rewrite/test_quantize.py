@@ -12,7 +12,8 @@ import pytest
 from tests.support import oracle
 from trtnemo.checkpoint import Checkpoint, WeightFormat, audit
 from trtnemo.checkpoint.format.codecs import decode_nvfp4, decode_plain
-from trtnemo.checkpoint.rewrite.quantize import PRESETS, quantize_checkpoint
+from trtnemo.checkpoint.rewrite.maps.patterns import PRESETS
+from trtnemo.checkpoint.rewrite.quantize import quantize_checkpoint
 from trtnemo.errors import CheckpointError, UsageError
 
 CALIBRATION = [list(range(100, 164)), list(range(500, 540))]
@@ -20,7 +21,7 @@ CALIBRATION = [list(range(100, 164)), list(range(500, 540))]
 
 @pytest.fixture
 def quantized(made_by_modelopt: Any) -> Any:
-    """Return a BF16 checkpoint quantized with formats by layer (QUANTIZED_FORMATS in tests/conftest.py)."""
+    """Return a BF16 checkpoint quantized with formats by layer (tests/support/checkpoints/formats.py)."""
     return made_by_modelopt / "quantized"
 
 

@@ -1,10 +1,10 @@
 """All that tests ask of ModelOpt: one process imports it, torch and transformers once, and forks for each job.
 
-usage: modelopt_session.py SOURCE MIXED OUT QUANTIZED     (a BF16 checkpoint, a mixed one, and [formats, calibration])
+usage: modelopt_session.py SOURCE MIXED OUT     (a BF16 checkpoint, and a mixed one)
 
 ModelOpt patches torch for good, so jobs share no process. OUT gets ModelOpt's exports of SOURCE, `plain` and `mixed`,
-our quantized copy, `quantized`, and what `trtnemo check --modelopt --json` says, `check-tiny.json` and
-`check-mixed.json`: [exit code, output].
+our quantized copies, `quantized` and `every-kind`, and what `trtnemo check --modelopt --json` says, `check-tiny.json`
+and `check-mixed.json`: [exit code, output].
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ with warnings.catch_warnings():
     import torch
     from transformers import NemotronHForCausalLM
 
+from tests.support.checkpoints.formats import CALIBRATION, EVERY_KIND, QUANTIZED
 from tests.support.checkpoints.plain_export import export
 from trtnemo.checkpoint.rewrite.quantize import quantize_checkpoint
 from trtnemo.cli import cli
@@ -59,11 +60,11 @@ def check(checkpoint: str, output: Path) -> None:
 def main() -> None:
     """Run every job, one after the other."""
     source, mixed, output = map(Path, sys.argv[1:4])
-    formats, calibration = json.loads(sys.argv[4])
     output.mkdir()
     in_a_fork(lambda: export(source, output / "plain", mixed=False))
     in_a_fork(lambda: export(source, output / "mixed", mixed=True))
-    in_a_fork(lambda: quantize_checkpoint(source, output / "quantized", formats, calibration))
+    in_a_fork(lambda: quantize_checkpoint(source, output / "quantized", QUANTIZED, CALIBRATION))
+    in_a_fork(lambda: quantize_checkpoint(source, output / "every-kind", EVERY_KIND, CALIBRATION))
     in_a_fork(lambda: check("tiny", output / "check-tiny.json"))
     in_a_fork(lambda: check(str(mixed), output / "check-mixed.json"))
 

@@ -94,10 +94,13 @@ def decode_nvfp4(packed: Bytes, block_scale: Bytes, weight_scale_2: Float32) -> 
     return decoder.decode(np.ascontiguousarray(packed), np.ascontiguousarray(scale))
 
 
-def encode_nvfp4(weight: Float32) -> tuple[Bytes, Bytes, Float32]:
-    """Return (packed, block_scale, weight_scale_2) of a float32 weight [rows, columns] by its largest magnitudes."""
+def encode_nvfp4(weight: Float32, weight_scale_2: np.float32 | None = None) -> tuple[Bytes, Bytes, Float32]:
+    """Return (packed, block_scale, weight_scale_2) of a float32 weight [rows, columns] by its largest magnitudes.
+
+    weight_scale_2: where the weight is a part of a larger one, that one's.
+    """
     rows, columns = weight.shape
-    scale_2: Any = np.abs(weight).max() / (E2M1_MAX * E4M3_MAX)
+    scale_2: Any = np.abs(weight).max() / (E2M1_MAX * E4M3_MAX) if weight_scale_2 is None else weight_scale_2
     blocks = weight.reshape(rows, columns // BLOCK_SIZE, BLOCK_SIZE)
     raw = np.abs(blocks).max(-1) / (E2M1_MAX * scale_2)
     block_scale = encode_e4m3(np.clip(np.where(raw == 0, np.float32(1), raw), np.float32(2**-9), E4M3_MAX))

@@ -9,9 +9,9 @@ from __future__ import annotations
 import fnmatch
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from trtnemo.checkpoint.auditing.audit import AuditReport, audit
 from trtnemo.checkpoint.checkpoint import Checkpoint
@@ -19,21 +19,13 @@ from trtnemo.checkpoint.family.config import ModelConfig
 from trtnemo.checkpoint.family.weight_format import BLOCK_SIZE
 from trtnemo.checkpoint.format.header import read_header
 from trtnemo.checkpoint.format.headers import SINGLE
-from trtnemo.checkpoint.format.storage import StorageType, TensorInfo
+from trtnemo.checkpoint.format.storage import StorageType
 from trtnemo.checkpoint.format.writing import copy_text_files, write_safetensors
+from trtnemo.checkpoint.rewrite.maps.patterns import FormatMap
+from trtnemo.checkpoint.rewrite.quantization_files import write_quantization
 from trtnemo.errors import CheckpointError, MachineError, UsageError
-from trtnemo.files.json_file import write_json
 from trtnemo.files.staging import check_output, staged_directory
 
-Format = Literal["nvfp4", "fp8", "bf16"]
-FormatMap = Mapping[str, Format]
-_LINEARS = ("*.mixer.experts", "*.mixer.shared_experts", "*.mixer.in_proj", "*.mixer.out_proj")
-PRESETS: dict[str, dict[str, Format]] = {
-    "nvfp4": dict.fromkeys(_LINEARS, "nvfp4"),
-    "fp8": dict.fromkeys(_LINEARS, "fp8"),
-    # as ModelOpt's own recipe for Super: experts NVFP4, Mamba and shared experts FP8
-    "super": {**dict.fromkeys(_LINEARS, "fp8"), "*.mixer.experts": "nvfp4"},
-}
 _NUMERICS: dict[str, dict[str, Any]] = {
     "nvfp4": {"num_bits": (2, 1), "block_sizes": {-1: BLOCK_SIZE, "type": "dynamic", "scale_bits": (4, 3)}},
     "fp8": {"num_bits": (4, 3), "axis": None},
@@ -135,30 +127,8 @@ def _merge_tensors(checkpoint: Checkpoint, exported: Path, new: Path) -> None:
 
 
 def _write_configs(checkpoint: Checkpoint, new: Path) -> None:
-    """Write the source's config with the quantization block, and hf_quant_config.json, names clean."""
-    tensors = read_header(new / SINGLE)
-    layers = layer_map(tensors)
-    kv_algorithm = "FP8" if any(name.endswith(".k_scale") for name in tensors) else None
-    producer = {"name": "modelopt", "version": _modelopt_version()}
-    quantization = {"quant_algo": "MIXED_PRECISION", "kv_cache_quant_algo": kv_algorithm, "quantized_layers": layers}
-    write_json(new / "hf_quant_config.json", {"producer": producer, "quantization": quantization})
-    block: dict[str, Any] = {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION", "ignore": [],
-                             "quantized_layers": layers, "producer": producer}  # fmt: skip
-    if kv_algorithm:
-        block["kv_cache_scheme"] = {"dynamic": False, "num_bits": 8, "type": "float"}
-    write_json(new / "config.json", {**checkpoint.raw_config, "quantization_config": block})
-
-
-def layer_map(tensors: Mapping[str, TensorInfo]) -> dict[str, dict[str, Any]]:
-    """Return the `quantized_layers` map that the tensors themselves show."""
-    layers: dict[str, dict[str, Any]] = {}
-    for name, info in sorted(tensors.items()):
-        module, _, last = name.rpartition(".")
-        if last == "weight" and info.storage is StorageType.U8:
-            layers[module] = {"quant_algo": "NVFP4", "group_size": BLOCK_SIZE}
-        elif last == "weight" and info.storage is StorageType.F8_E4M3:
-            layers[module] = {"quant_algo": "FP8"}
-    return layers
+    storages = {name: info.storage for name, info in read_header(new / SINGLE).items()}
+    write_quantization(new, checkpoint.raw_config, storages, _modelopt_version())
 
 
 def linear_modules(config: ModelConfig) -> list[str]:

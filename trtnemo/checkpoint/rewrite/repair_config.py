@@ -10,7 +10,7 @@ from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.family.config import LETTERS
 from trtnemo.checkpoint.family.quantization import SENTINEL
 from trtnemo.checkpoint.family.weight_format import WeightFormat
-from trtnemo.checkpoint.rewrite.quantize import layer_map
+from trtnemo.checkpoint.rewrite.quantization_files import layer_map
 
 _LETTER_OF = {kind: letter for letter, kind in LETTERS.items()}
 # readers go by the producer's name; which version wrote the weights is lost with the map
@@ -76,7 +76,7 @@ def repaired_layers(checkpoint: Checkpoint, rules: set[str]) -> Layers | None:
     """Return the map by module as the tensors show it, where one of `rules` asks for it."""
     if not rules & FROM_TENSORS:
         return None
-    layers = layer_map(checkpoint.tensors)
+    layers = layer_map({name: info.storage for name, info in checkpoint.tensors.items()})
     for module, entry in layers.items():
         if (
             checkpoint.quantization.format_of(module) is WeightFormat.NVFP4_WEIGHT_ONLY

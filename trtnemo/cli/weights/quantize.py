@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from trtnemo.cli.options import json_option, print_json
+from trtnemo.cli.views.progress import byte_progress
+from trtnemo.cli.weights.formats import PRESET_NAMES, read_formats_of, read_map_of
 from trtnemo.errors import UsageError
+
+if TYPE_CHECKING:
+    from trtnemo.checkpoint import AuditReport
+
+_FILE = click.Path(path_type=Path)
 
 
 @click.command()
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("output", type=click.Path(path_type=Path))
-@click.option("--preset", type=click.Choice(["nvfp4", "fp8", "super"]), help="Formats by kind of layer.")
-@click.option("--map", "map_file", type=click.Path(path_type=Path), help="YAML file of `module pattern: format`.")
-@click.option("--calibration", type=click.Path(path_type=Path), required=True, help="Text file, one text per line.")
-@click.option("--fp8-kv-cache/--no-fp8-kv-cache", default=True, show_default=True, help="Write KV cache scales.")
+@click.option("--preset", type=click.Choice(PRESET_NAMES), help="Formats by kind of layer, or as a release has them.")
+@click.option("--map", "map_file", type=_FILE, help="YAML file of `module pattern: format`.")
+@click.option("--modelopt-recipe", "recipe_file", type=_FILE, help="Recipe file of ModelOpt (recipe_type: ptq).")
+@click.option("--input-scales-from", metavar="CHECKPOINT", help="Quantized checkpoint of the same network, whose "
+              "scales of inputs, keys and values are taken.")  # fmt: skip
+@click.option("--weight-only", is_flag=True, help="NVFP4 weights, inputs in BF16; what would be FP8 stays plain.")
+@click.option("--calibration", type=_FILE, help="Text file, one text per line: ModelOpt runs the model, in memory, "
+              "for the scales of inputs.")  # fmt: skip
+@click.option("--fp8-kv-cache/--no-fp8-kv-cache", default=True, show_default=True, help="Write KV cache scales, where "
+              "there are some.")  # fmt: skip
+@click.option("--shard-gb", type=click.FloatRange(0.001), default=5.0, show_default=True, help="GB of one new file.")
 @click.option("--force", is_flag=True, help="Overwrite OUTPUT if it holds a checkpoint.")
 @json_option
 def quantize(
@@ -26,47 +40,69 @@ def quantize(
     output: Path,
     preset: str | None,
     map_file: Path | None,
-    calibration: Path,
+    recipe_file: Path | None,
+    input_scales_from: str | None,
+    weight_only: bool,
+    calibration: Path | None,
     fp8_kv_cache: bool,
+    shard_gb: float,
     force: bool,
     as_json: bool,
 ) -> None:
-    """Quantize a BF16 checkpoint with ModelOpt.
+    """Quantize a BF16 checkpoint of any size.
 
-    Reads SOURCE, writes OUTPUT in the hub's layout: per-layer formats, the MTP head carried over, names clean.
+    Reads SOURCE tensor by tensor and writes OUTPUT in the hub's layout, in bounded memory, with the bits that ModelOpt
+    writes for max calibration; the MTP head is carried over. The same command goes on where a run was killed. The
+    scales of inputs come from --input-scales-from, or there are none with --weight-only. With --calibration, ModelOpt
+    itself runs the model, which must fit in memory.
     """
-    from trtnemo.checkpoint.rewrite.quantize import PRESETS, quantize_checkpoint
+    if sum(given is not None for given in (preset, map_file, recipe_file)) != 1:
+        raise UsageError("give one of --preset, --map and --modelopt-recipe")
+    if (calibration is not None) + (input_scales_from is not None) + weight_only > 1:
+        raise UsageError("give one of --calibration, --input-scales-from and --weight-only")
+    if calibration is not None:
+        formats = read_formats_of(preset, map_file)
+        _print(output, _calibrated(source, output, formats, calibration, fp8_kv_cache, force), {}, as_json)
+        return
+    from trtnemo.checkpoint import Checkpoint
+    from trtnemo.checkpoint.rewrite.maps.weight_only import weight_only as without_inputs
+    from trtnemo.checkpoint.rewrite.stream.quantize import quantize_stream
+
+    checkpoint = Checkpoint.open(source)
+    target = read_map_of(checkpoint.config, preset, map_file, recipe_file, fp8_kv_cache)
+    plain = 0
+    if weight_only:
+        target, plain = without_inputs(target)
+    other = None if input_scales_from is None else Checkpoint.open(input_scales_from)
+    with byte_progress() as report:
+        done = quantize_stream(checkpoint, output, target, scales_from=other, shard_bytes=int(shard_gb * 1e9),
+                               force=force, report=report)  # fmt: skip
+    told = {"files": done.files, "files_kept": done.files_kept, "fp8_left_plain": plain}
+    _print(output, done.audit, told, as_json)
+
+
+def _calibrated(
+    source: Path, output: Path, formats: Any, calibration: Path, fp8_kv_cache: bool, force: bool
+) -> AuditReport:
+    from trtnemo.checkpoint.rewrite.quantize import quantize_checkpoint
     from trtnemo.text import TextTokenizer
 
-    if (preset is None) == (map_file is None):
-        raise UsageError("give either --preset or --map")
-    formats: Any = PRESETS[preset] if preset is not None else _read_map(map_file)
-    tokenizer = TextTokenizer(source)
-    texts = [tokenizer.encode(line) for line in _read_text(calibration).splitlines() if line.strip()]
-    report = quantize_checkpoint(source, output, formats, texts, fp8_kv_cache=fp8_kv_cache, force=force)
-    if as_json:
-        print_json({"output": str(output), **dataclasses.asdict(report)})
-    else:
-        counts = ", ".join(f"{count} {name}" for name, count in report.formats.items())
-        click.echo(f"Wrote {output}: {report.tensors} tensors, {report.bytes:,} bytes; linear weights: {counts}")
-
-
-def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        lines = calibration.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot be read: {error}", where=str(path)) from None
+        raise UsageError(f"cannot be read: {error}", where=str(calibration)) from None
+    tokenizer = TextTokenizer(source)
+    texts = [tokenizer.encode(line) for line in lines if line.strip()]
+    return quantize_checkpoint(source, output, formats, texts, fp8_kv_cache=fp8_kv_cache, force=force)
 
 
-def _read_map(path: Path | None) -> dict[str, str]:
-    import yaml
-
-    if path is None:
-        return {}
-    try:
-        content = yaml.safe_load(_read_text(path))
-    except yaml.YAMLError as error:
-        raise UsageError(f"is not YAML: {error}", where=str(path)) from None
-    if not isinstance(content, dict) or not all(isinstance(item, str) for pair in content.items() for item in pair):
-        raise UsageError("is not a mapping of module patterns to formats", where=str(path))
-    return content
+def _print(output: Path, report: AuditReport, told: dict[str, int], as_json: bool) -> None:
+    if as_json:
+        print_json({"output": str(output), **dataclasses.asdict(report), **told})
+        return
+    counts = ", ".join(f"{count} {name}" for name, count in report.formats.items())
+    click.echo(f"Wrote {output}: {report.tensors} tensors, {report.bytes:,} bytes; linear weights: {counts}")
+    if told.get("files_kept"):
+        click.echo(f"{told['files_kept']} of {told['files']} files were there from an earlier run.")
+    if told.get("fp8_left_plain"):
+        click.echo(f"{told['fp8_left_plain']} layers stay plain that the map has in FP8, which needs scales of inputs.")

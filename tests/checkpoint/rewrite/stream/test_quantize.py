@@ -1,0 +1,203 @@
+"""A streamed copy has the bits of ModelOpt's, goes on where it was killed, and says what it cannot do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support.checkpoints.formats import EVERY_KIND, QUANTIZED
+from trtnemo.checkpoint import Checkpoint, WeightFormat, audit
+from trtnemo.checkpoint.family.quantization import QuantizationMap
+from trtnemo.checkpoint.rewrite.maps.patterns import PRESETS, linear_names, map_of_patterns
+from trtnemo.checkpoint.rewrite.maps.weight_only import weight_only
+from trtnemo.checkpoint.rewrite.stream import write
+from trtnemo.checkpoint.rewrite.stream.quantize import quantize_stream
+from trtnemo.errors import CheckpointError, MachineError, UsageError
+
+
+@pytest.fixture
+def source(make_checkpoint: Any) -> Checkpoint:
+    return Checkpoint.open(make_checkpoint("bf16"))
+
+
+def weights_alone(checkpoint: Checkpoint) -> QuantizationMap:
+    return weight_only(map_of_patterns(checkpoint.config, PRESETS["nvfp4"], every=False))[0]
+
+
+def bits(checkpoint: Checkpoint) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
+    return {
+        name: (info.storage.value, info.shape, checkpoint.read(name).data.tobytes())
+        for name, info in checkpoint.tensors.items()
+    }
+
+
+@pytest.mark.parametrize(("name", "formats"), [("quantized", QUANTIZED), ("every-kind", EVERY_KIND)])
+@pytest.mark.parametrize("part", [write.PART, 4096])
+def test_every_tensor_is_modelopts_bit_for_bit(
+    source: Checkpoint, made_by_modelopt: Path, tmp_path: Path, monkeypatch: Any, name: str, formats: Any, part: int
+) -> None:
+    monkeypatch.setattr(write, "PART", part)
+    theirs = Checkpoint.open(made_by_modelopt / name)
+    target = map_of_patterns(source.config, formats, every=True)
+    target = QuantizationMap(layers=target.layers, fp8_kv_cache=True)
+    done = quantize_stream(source, tmp_path / "new", target, scales_from=theirs, shard_bytes=400_000)
+    assert done.files > 3
+    ours = Checkpoint.open(tmp_path / "new")
+    assert bits(ours) == bits(theirs)
+    found, expected = (json.loads((one.directory / "hf_quant_config.json").read_text()) for one in (ours, theirs))
+    assert found["quantization"] == expected["quantization"]
+    assert audit(ours).passed
+
+
+@pytest.mark.parametrize("name", ["plain", "mixed"])
+def test_weights_that_share_an_input_share_a_scale_as_in_modelopts_own_export(
+    source: Checkpoint, made_by_modelopt: Path, tmp_path: Path, name: str
+) -> None:
+    theirs = Checkpoint.survey(made_by_modelopt / name)  # whose names are damaged, and whose MTP head is gone
+    layers = {
+        module: theirs.quantization.format_of(module)
+        for module in linear_names(source.config)
+        if not module.startswith("mtp.")
+    }
+    target = QuantizationMap(layers=layers, fp8_kv_cache=theirs.quantization.fp8_kv_cache)
+    quantize_stream(source, tmp_path / "new", target, scales_from=theirs)
+    ours, expected = bits(Checkpoint.open(tmp_path / "new")), bits(theirs)
+    assert {module for module, kind in layers.items() if kind is not WeightFormat.PLAIN}
+    assert {tensor: ours[tensor] for tensor in expected} == expected
+
+
+def test_weights_alone_need_no_scales_of_inputs(source: Checkpoint, tmp_path: Path) -> None:
+    quantize_stream(source, tmp_path / "new", weights_alone(source))
+    new = Checkpoint.open(tmp_path / "new")
+    assert new.quantization.format_of("backbone.layers.1.mixer.experts.0.up_proj") is WeightFormat.NVFP4_WEIGHT_ONLY
+    assert [name for name in new.tensors if name.endswith(("input_scale", "k_scale"))] == []
+    assert np.array_equal(new.read("mtp.layers.0.eh_proj.weight").data, source.read("mtp.layers.0.eh_proj.weight").data)
+    card = (tmp_path / "new" / "README.md").read_text()
+    assert "| W4A16_NVFP4 |" in card
+    assert "weights alone are quantized" in card
+    assert (tmp_path / "new" / "tokenizer.json").is_file()
+
+
+def test_inputs_without_scales_are_refused_before_anything_is_written(source: Checkpoint, tmp_path: Path) -> None:
+    target = map_of_patterns(source.config, PRESETS["super"], every=False)
+    with pytest.raises(UsageError, match="weights do not tell the scales of inputs"):
+        quantize_stream(source, tmp_path / "new", target)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_scales_of_another_network_or_without_a_layer_are_refused(
+    source: Checkpoint, made_by_modelopt: Path, make_checkpoint: Any, tmp_path: Path
+) -> None:
+    target = map_of_patterns(source.config, PRESETS["super"], every=False)
+    with pytest.raises(CheckpointError, match=r"has no backbone\.layers\.0\.mixer\.out_proj\.input_scale"):
+        quantize_stream(source, tmp_path / "new", target, scales_from=Checkpoint.open(made_by_modelopt / "quantized"))
+    with pytest.raises(CheckpointError, match="of another network"):
+        quantize_stream(source, tmp_path / "new", target, scales_from=Checkpoint.open("tiny"))
+
+
+def test_a_run_goes_on_behind_the_files_that_are_whole(
+    source: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = quantize_stream(source, tmp_path / "whole", weights_alone(source), shard_bytes=200_000)
+    assert whole.files > 5
+    assert whole.files_kept == 0
+    heard: list[str] = []
+
+    def stop(what: str, done: int, total: int) -> None:
+        heard.append(what)
+        if what.startswith("model-00004"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        quantize_stream(source, tmp_path / "new", weights_alone(source), shard_bytes=200_000, report=stop)
+    assert not (tmp_path / "new").exists()
+    again: list[tuple[str, int, int]] = []
+    done = quantize_stream(
+        source, tmp_path / "new", weights_alone(source), shard_bytes=200_000, report=lambda *told: again.append(told)
+    )
+    assert (done.files, done.files_kept) == (whole.files, 3)
+    assert again[0][0].startswith("model-00004")
+    assert again[-1][1] == again[-1][2] == sum(info.size for info in source.tensors.values())
+    assert {path.name: path.read_bytes() for path in (tmp_path / "new").iterdir()} == {
+        path.name: path.read_bytes() for path in (tmp_path / "whole").iterdir()
+    }
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "whole"]
+
+
+def test_another_plan_keeps_nothing_of_an_earlier_run(source: Checkpoint, tmp_path: Path) -> None:
+    def stop(what: str, done: int, total: int) -> None:
+        if what.startswith("model-00004"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        quantize_stream(source, tmp_path / "new", weights_alone(source), shard_bytes=200_000, report=stop)
+    assert quantize_stream(source, tmp_path / "new", weights_alone(source), shard_bytes=250_000).files_kept == 0
+
+
+def test_a_source_that_changes_meanwhile_is_refused(source: Checkpoint, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(source.directory, copy)
+    (weights,) = copy.glob("*.safetensors")
+
+    def touch(what: str, done: int, total: int) -> None:
+        weights.touch()
+
+    with pytest.raises(CheckpointError, match="changed while it was read"):
+        quantize_stream(Checkpoint.open(copy), tmp_path / "new", weights_alone(source), report=touch)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_weight_that_is_no_number_is_named(source: Checkpoint, tmp_path: Path, value: float) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(source.directory, copy)
+    info = source.tensors["backbone.layers.1.mixer.experts.5.up_proj.weight"]
+    (weights,) = copy.glob("*.safetensors")
+    with weights.open("r+b") as file:
+        file.seek(info.offset + 2 * 777)
+        file.write((np.float32(value).view(np.uint32) >> np.uint32(16)).astype(np.uint16).tobytes())
+    with pytest.raises(CheckpointError, match="holds infinity or NaN") as raised:
+        quantize_stream(Checkpoint.open(copy), tmp_path / "new", weights_alone(source))
+    assert "experts.5.up_proj" in str(raised.value)
+
+
+def test_a_tensor_of_zeros_stays_zeros(source: Checkpoint, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(source.directory, copy)
+    info = source.tensors["backbone.layers.1.mixer.experts.5.up_proj.weight"]
+    (weights,) = copy.glob("*.safetensors")
+    with weights.open("r+b") as file:
+        file.seek(info.offset)
+        file.write(bytes(info.size))
+    quantize_stream(Checkpoint.open(copy), tmp_path / "new", weights_alone(source))
+    new = Checkpoint.open(tmp_path / "new")
+    module = "backbone.layers.1.mixer.experts.5.up_proj"
+    assert not new.read(f"{module}.weight").data.any()
+    assert new.read(f"{module}.weight_scale_2").data == 1
+    assert audit(new).findings == []
+
+
+def test_what_cannot_be_quantized_or_written_is_told(
+    source: Checkpoint, make_checkpoint: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quantized = Checkpoint.open(make_checkpoint("nvfp4"))
+    with pytest.raises(CheckpointError, match="is quantized already"):
+        quantize_stream(quantized, tmp_path / "new", weights_alone(source))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match="cannot be written: Not a directory"):
+        quantize_stream(source, tmp_path / "file" / "new", weights_alone(source))
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "mine").write_text("")
+    with pytest.raises(CheckpointError, match="already exists"):
+        quantize_stream(source, tmp_path / "there", weights_alone(source))
+    with pytest.raises(CheckpointError, match=r"holds no config\.json"):
+        quantize_stream(source, tmp_path / "there", weights_alone(source), force=True)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    with pytest.raises(MachineError, match="1,000 bytes free"):
+        quantize_stream(source, tmp_path / "new", weights_alone(source))

@@ -1,0 +1,56 @@
+"""A model card that says where the weights are from, and how they were made: a beginning for whoever publishes them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+from trtnemo.checkpoint.checkpoint import Checkpoint
+from trtnemo.checkpoint.format.storage import StorageType
+from trtnemo.checkpoint.rewrite.quantization_files import layer_map
+
+_TEXT = """\
+---
+library_name: transformers
+base_model: {source}
+base_model_relation: quantized
+---
+
+# {name}
+
+Quantized from `{source}` by trtnemo {version}, tensor by tensor, with the bits that ModelOpt 0.47 writes: scales are
+set by the largest magnitude of each tensor and block.
+
+| format | linear layers |
+|---|---|
+{formats}
+
+- Scales of inputs, keys and values: {scales}.
+- What is not named in hf_quant_config.json, the MTP head among it, is as it was.
+
+What this model was trained on, is for, and must not be used for is not known here: it is for you to write.
+"""
+
+
+def write_card(
+    directory: Path, source: Checkpoint, storages: Mapping[str, StorageType], scales_from: Checkpoint | None
+) -> None:
+    """Write README.md."""
+    counts = Counter(layer["quant_algo"] for layer in layer_map(storages).values())
+    rows = "\n".join(f"| {name} | {count:,} |" for name, count in sorted(counts.items()))
+    scales = "none, weights alone are quantized" if scales_from is None else f"taken from `{_name(scales_from)}`"
+    text = _TEXT.format(
+        source=_name(source),
+        name=f"{source.directory.name}, quantized",
+        version=version("trtnemo"),
+        formats=rows,
+        scales=scales,
+    )
+    (directory / "README.md").write_text(text, encoding="utf-8")
+
+
+def _name(checkpoint: Checkpoint) -> str:
+    """Return a checkpoint's name without the folders of this machine."""
+    return checkpoint.directory.name

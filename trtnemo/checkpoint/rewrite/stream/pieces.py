@@ -1,0 +1,103 @@
+"""What is written: each tensor of the source, and the tensors that are made of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from trtnemo.checkpoint.checkpoint import Checkpoint
+from trtnemo.checkpoint.family.expected import ExpectedTensor, expected_tensors
+from trtnemo.checkpoint.family.quantization import QuantizationMap
+from trtnemo.checkpoint.family.weight_format import BLOCK_SIZE, WeightFormat
+from trtnemo.checkpoint.format.storage import StorageType, TensorInfo
+from trtnemo.errors import CheckpointError
+
+_FUSED = ("q_proj", "k_proj", "v_proj")  # one product in a server, so that their weights share one scale
+
+
+@dataclass(frozen=True)
+class NewTensor:
+    """A tensor that is written: name, element type and shape."""
+
+    name: str
+    storage: StorageType
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        return math.prod(self.shape) * self.storage.itemsize
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One tensor of the source and what is made of it: a copy, or codes and scales.
+
+    outputs: the weight, then its scales, as `family/layout.py` has them; constants: scalars that are known beforehand,
+    by name; together: the sources that share one scale, itself among them.
+    """
+
+    source: TensorInfo
+    format: WeightFormat
+    outputs: tuple[NewTensor, ...]
+    constants: Mapping[str, float] = field(default_factory=dict)
+    together: tuple[TensorInfo, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes that are written."""
+        return sum(output.size for output in self.outputs)
+
+
+def plan_pieces(source: Checkpoint, target: QuantizationMap, scalars: Mapping[str, float]) -> list[Piece]:
+    """Return what a checkpoint becomes with another map, in the order of its network.
+
+    scalars: values of input, key and value scales by name. Raises CheckpointError where columns are no blocks.
+    """
+    expected = list(expected_tensors(source.config, target))
+    scales: dict[str, list[ExpectedTensor]] = {}
+    for item in expected:
+        if item.is_scale:
+            scales.setdefault(_of_weight(item.name), []).append(item)
+    pieces = []
+    for item in expected:
+        info = source.tensors.get(item.name)
+        if info is not None:
+            pieces.append(_piece(source, item, info, scales.get(item.name, []), scalars))
+    return pieces
+
+
+def _piece(
+    source: Checkpoint,
+    item: ExpectedTensor,
+    info: TensorInfo,
+    scales: list[ExpectedTensor],
+    scalars: Mapping[str, float],
+) -> Piece:
+    chosen = item.weight_format or WeightFormat.PLAIN
+    constants = {scale.name: scalars[scale.name] for scale in scales if scale.name in scalars}
+    known = tuple(NewTensor(name, StorageType.F32, ()) for name in constants)
+    if chosen is WeightFormat.PLAIN:
+        return Piece(info, chosen, (NewTensor(item.name, info.storage, info.shape), *known), constants)
+    if chosen.is_nvfp4 and info.shape[-1] % BLOCK_SIZE:
+        raise CheckpointError(f"{info.shape[-1]} columns are no whole number of blocks of {BLOCK_SIZE}",
+                              where=item.name)  # fmt: skip
+    made = [scale for scale in scales if scale.name.endswith((".weight_scale", ".weight_scale_2"))]
+    outputs = (NewTensor(item.name, item.storages[0], item.shape),
+               *(NewTensor(scale.name, scale.storages[0], scale.shape) for scale in made))  # fmt: skip
+    together = tuple(_together(source, item.name)) if chosen.is_nvfp4 else (info,)
+    return Piece(info, chosen, (*outputs, *known), constants, together)
+
+
+def _together(source: Checkpoint, name: str) -> Iterator[TensorInfo]:
+    """Yield the weights that share a second scale with one: those of one input, where all of them are NVFP4."""
+    head, _, last = name.removesuffix(".weight").rpartition(".")
+    for other in _FUSED if last in _FUSED else (last,):
+        info = source.tensors.get(f"{head}.{other}.weight")
+        if info is not None:
+            yield info
+
+
+def _of_weight(scale: str) -> str:
+    return f"{scale.rpartition('.')[0]}.weight"

@@ -1,0 +1,154 @@
+"""Quantize a checkpoint tensor by tensor: read at the disk's speed, in bounded memory, going on where it was killed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from itertools import accumulate
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from trtnemo.checkpoint.auditing.audit import AuditReport, audit
+from trtnemo.checkpoint.checkpoint import Checkpoint
+from trtnemo.checkpoint.family.quantization import QuantizationMap
+from trtnemo.checkpoint.format.headers import INDEX
+from trtnemo.checkpoint.format.writing import copy_text_files
+from trtnemo.checkpoint.rewrite.quantization_files import write_quantization
+from trtnemo.checkpoint.rewrite.stream.card import write_card
+from trtnemo.checkpoint.rewrite.stream.pieces import Piece, plan_pieces
+from trtnemo.checkpoint.rewrite.stream.scalars import read_scalars, require_no_scalars
+from trtnemo.checkpoint.rewrite.stream.shard import Shard, cut_shards
+from trtnemo.checkpoint.rewrite.stream.sources import Sources
+from trtnemo.checkpoint.rewrite.stream.staging import Staging, open_staging
+from trtnemo.checkpoint.rewrite.stream.write import PLAIN_TYPES, write_piece
+from trtnemo.errors import CheckpointError
+from trtnemo.files.json_file import write_json
+from trtnemo.files.staging import check_output
+
+SHARD_BYTES = 5_000_000_000  # as the hub's own are cut
+MODELOPT = "0.47.0"  # whose bits are written
+Report = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class StreamedReport:
+    """What was written, and how much of it an earlier run had left."""
+
+    audit: AuditReport
+    files: int
+    files_kept: int
+
+
+def quantize_stream(
+    source: Checkpoint,
+    output: Path,
+    target: QuantizationMap,
+    *,
+    scales_from: Checkpoint | None = None,
+    shard_bytes: int = SHARD_BYTES,
+    force: bool = False,
+    report: Report = lambda what, done, total: None,
+) -> StreamedReport:
+    """Write a quantized copy of a plain checkpoint to `output`, and return its audit.
+
+    target: the format of each module; scales_from: a checkpoint of the same network, whose input, key and value scales
+    are taken. report hears of (file, bytes read, bytes to read). A run that is killed leaves whole files, and the same
+    call goes on behind them. Raises CheckpointError, UsageError, and MachineError where the disk is too small.
+    """
+    check_output(output, force, "config.json", CheckpointError)
+    audit(source).require()
+    _require_plain(source)
+    if scales_from is None:
+        require_no_scalars(source.config, target)
+    scalars = {} if scales_from is None else read_scalars(source.config, target, scales_from)
+    shards = cut_shards(plan_pieces(source, target, scalars), shard_bytes)
+    with open_staging(output) as staging, Sources(str(path) for path in source.shards) as sources:
+        staging.adopt(_fingerprint(source, shards, sources))
+        left = [shard for shard in shards if not staging.holds(shard)]
+        staging.require_space(left)
+        _write_shards(staging, shards, left, sources, report)
+        sources.require_unchanged()
+        _write_files(source, staging.directory, shards, scales_from)
+        found = audit(Checkpoint.open(staging.directory))
+        found.require()
+        staging.finish(output)
+    return StreamedReport(replace(found, directory=str(output)), len(shards), len(shards) - len(left))
+
+
+def _require_plain(source: Checkpoint) -> None:
+    quantized = next((info for info in source.tensors.values() if info.storage not in PLAIN_TYPES), None)
+    if quantized is not None:
+        raise CheckpointError(f"is quantized already: {quantized.name} is {quantized.storage.value}",
+                              where=source.place)  # fmt: skip
+
+
+def _fingerprint(source: Checkpoint, shards: list[Shard], sources: Sources) -> dict[str, Any]:
+    """Return all that decides what is written: another plan begins with nothing."""
+    return {
+        "trtnemo": version("trtnemo"),
+        "config": source.raw_config,
+        "files": {Path(path).name: state for path, state in sources.states.items()},
+        "shards": [[shard.name, shard.header.decode("latin-1")] for shard in shards],
+        "constants": [piece.constants for shard in shards for piece in shard.pieces if piece.constants],
+    }
+
+
+def _write_shards(staging: Staging, shards: list[Shard], left: list[Shard], sources: Sources, report: Report) -> None:
+    total = sum(_bytes_read(shard) for shard in shards)
+    done = total - sum(_bytes_read(shard) for shard in left)
+    for shard in left:
+        begin = done
+
+        def fill(file: int, shard: Shard = shard, begin: int = begin) -> None:
+            _fill(shard, sources, file, lambda read: report(shard.name, begin + read, total))
+
+        staging.write(shard, fill)
+        sources.require_unchanged()
+        done += _bytes_read(shard)
+
+
+def _fill(shard: Shard, sources: Sources, file: int, told: Callable[[int], None]) -> None:
+    """Write all pieces of a shard, in as many threads as processors; what is heavy holds no lock of Python."""
+    done, lock = 0, Lock()
+
+    def count(read: int) -> None:
+        nonlocal done
+        with lock:
+            done += read
+            told(done)
+
+    def write(piece: Piece) -> None:
+        write_piece(piece, sources, file, shard.places, count)
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="quantize") as threads:
+        try:
+            for _ in threads.map(write, shard.pieces):
+                pass
+        except BaseException:
+            threads.shutdown(cancel_futures=True)
+            raise
+
+
+def _bytes_read(shard: Shard) -> int:
+    return sum(piece.source.size for piece in shard.pieces)
+
+
+def _write_files(source: Checkpoint, directory: Path, shards: list[Shard], scales_from: Checkpoint | None) -> None:
+    """Write all that is not weights: index, configuration, tokenizer, template and card."""
+    storages = {tensor.name: tensor.storage for shard in shards for tensor in shard.tensors}
+    write_quantization(directory, source.raw_config, storages, f"{MODELOPT}+trtnemo")
+    copy_text_files(source.directory, directory)
+    write_card(directory, source, storages, scales_from)
+    if len(shards) > 1:
+        write_json(directory / INDEX, _index(shards))
+
+
+def _index(shards: list[Shard]) -> Mapping[str, Any]:
+    sizes = accumulate(tensor.size for shard in shards for tensor in shard.tensors)
+    *_, total = sizes
+    weights = {tensor.name: shard.name for shard in shards for tensor in shard.tensors}
+    return {"metadata": {"total_size": total}, "weight_map": dict(sorted(weights.items()))}

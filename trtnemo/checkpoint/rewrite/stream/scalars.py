@@ -1,0 +1,63 @@
+"""The scales that weights do not tell: of inputs, keys and values, taken from a checkpoint of the same network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from trtnemo.checkpoint.checkpoint import Checkpoint
+from trtnemo.checkpoint.family.config import ModelConfig
+from trtnemo.checkpoint.family.expected import ExpectedTensor, expected_tensors
+from trtnemo.checkpoint.family.quantization import QuantizationMap
+from trtnemo.checkpoint.format.codecs import decode_plain
+from trtnemo.errors import CheckpointError, UsageError
+
+_CACHE = (".k_scale", ".v_scale")
+
+
+def read_scalars(config: ModelConfig, target: QuantizationMap, other: Checkpoint) -> dict[str, float]:
+    """Return the input, key and value scales that a map asks for, by name, as another checkpoint has them.
+
+    Raises CheckpointError where that one is of another network, or lacks a scale of an input.
+    """
+    if other.config.layer_kinds != config.layer_kinds or other.config.n_routed_experts != config.n_routed_experts:
+        raise CheckpointError("is of another network than the source: its scales do not fit", where=other.place)
+    names = [item.name for item in wanted_scalars(config, target)]
+    missing = [name for name in names if name not in other.tensors and not name.endswith(_CACHE)]
+    if missing:
+        raise CheckpointError(
+            f"has no {missing[0]}" + (f" (and lacks {len(missing) - 1} more)" if missing[1:] else ""),
+            where=other.place,
+            remedy="Take a preset whose formats that checkpoint has, or --weight-only",
+        )
+    return {name: _positive(other, name) for name in names if name in other.tensors}
+
+
+def wanted_scalars(config: ModelConfig, target: QuantizationMap) -> Iterator[ExpectedTensor]:
+    """Yield the scales of a map that no weight tells."""
+    for item in expected_tensors(config, target):
+        if item.is_scale and item.name.endswith((".input_scale", *_CACHE)) and not _is_spared(item):
+            yield item
+
+
+def require_no_scalars(config: ModelConfig, target: QuantizationMap) -> None:
+    """Raise UsageError where a map asks for scales of inputs, and nothing was given to take them from."""
+    asked = sum(item.name.endswith(".input_scale") for item in wanted_scalars(config, target))
+    if asked:
+        raise UsageError(
+            f"{asked:,} layers quantize their inputs, and weights do not tell the scales of inputs",
+            remedy="Give --input-scales-from CHECKPOINT (a quantized one of the same network), --calibration TEXTS "
+            "(ModelOpt, the model in memory), or --weight-only",
+        )
+
+
+def _is_spared(item: ExpectedTensor) -> bool:
+    return item.optional and item.name.endswith(".input_scale")
+
+
+def _positive(other: Checkpoint, name: str) -> float:
+    values = decode_plain(other.read(name)).reshape(-1)
+    if len(values) != 1 or not np.isfinite(values[0]) or values[0] <= 0:
+        raise CheckpointError("is no positive number", where=f"{other.place}: {name}")
+    return float(values[0])
