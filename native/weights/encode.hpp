@@ -3,23 +3,28 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace trtnemo::weights {
 
 inline constexpr std::size_t kBlock = 16;
 
-// The largest magnitude; infinity or NaN where one of the numbers is.
-template <class Element>
-float largest(const typename Element::Bits* values, std::size_t count);
+// What is done with numbers of one element type, which lie at `values`.
+struct Encoder {
+    // The largest magnitude; infinity or NaN where one of the numbers is.
+    float (*largest)(const void* values, std::size_t count);
+    // codes[i] = e4m3(values[i] / scale), to the nearest, of two the even one. A quotient of 16-bit numbers is rounded to
+    // BF16 first, as torch divides a BF16 tensor by a scalar.
+    void (*fp8)(const void* values, std::size_t count, float scale, std::uint8_t* codes);
+    // packed: eight bytes a block, low nibble first; block_scales: one E4M3 code a block. scale_2 is above 0.
+    void (*nvfp4)(const void* values, std::size_t blocks, float scale_2, std::uint8_t* packed, std::uint8_t* block_scales);
+};
 
-// codes[i] = e4m3(values[i] / scale), to the nearest, of two the even one. A quotient of numbers that are not float32 is
-// rounded to BF16 first, as torch divides a BF16 tensor by a scalar.
-template <class Element>
-void encode_fp8(const typename Element::Bits* values, std::size_t count, float scale, std::uint8_t* codes);
+struct Encoders {
+    Encoder bf16, f16, f32;
+};
 
-// packed: eight bytes a block, low nibble first; block_scales: one E4M3 code a block. scale_2 is above 0.
-template <class Element>
-void encode_nvfp4(const typename Element::Bits* values, std::size_t blocks, float scale_2, std::uint8_t* packed,
-                  std::uint8_t* block_scales);
+// Those of a form of the kernels that this machine can run, by its name; nullptr where there is none.
+const Encoders* find_encoders(std::string_view kernels);
 
 }  // namespace trtnemo::weights

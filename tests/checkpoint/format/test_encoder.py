@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from trtnemo.checkpoint.format import encoder
 from trtnemo.checkpoint.format.storage import StorageType
-from trtnemo.native import require_native
+from trtnemo.native import FORCED, require_native
 
 TYPES = {StorageType.BF16: torch.bfloat16, StorageType.F16: torch.float16, StorageType.F32: torch.float32}
 
@@ -26,6 +26,19 @@ def drawn(storage: StorageType, seed: int, count: int = 64 * 48) -> Any:
     values[:16] = np.resize([0, 0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5, -0.25, -5, 6, -6, -0.0], 16)
     values[16:32] = 0
     return torch.tensor(values, dtype=torch.float32).to(TYPES[storage])
+
+
+def nvfp4(data: Any, storage: StorageType, scale_2: Any) -> tuple[Any, Any]:
+    count = len(data) // storage.itemsize
+    packed, scales = np.zeros(count // 2, np.uint8), np.zeros(count // 16, np.uint8)
+    encoder.encode_nvfp4(data, storage, scale_2, packed, scales)
+    return packed, scales
+
+
+def fp8(data: Any, storage: StorageType, scale: Any) -> Any:
+    codes = np.zeros(len(data) // storage.itemsize, np.uint8)
+    encoder.encode_fp8(data, storage, scale, codes)
+    return codes
 
 
 def stored(values: Any) -> Any:
@@ -41,10 +54,12 @@ def modelopt(values: Any, scale_2: Any) -> tuple[Any, Any]:
     return tensor._quantized_data.numpy().reshape(-1), scale.view(torch.uint8).numpy().reshape(-1)
 
 
-@pytest.fixture(params=["native", "numpy"], autouse=True)
+@pytest.fixture(params=[*require_native().kernel_names(), "numpy"], autouse=True)
 def implementation(request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "numpy":
         monkeypatch.setattr(encoder, "find_native", lambda: None)
+    else:
+        monkeypatch.setenv(FORCED, request.param)
 
 
 @pytest.mark.parametrize("storage", TYPES)
@@ -54,7 +69,7 @@ def test_codes_and_scales_are_modelopts(storage: StorageType, seed: int) -> None
     largest = encoder.largest_magnitude(stored(values), storage)
     assert largest == values.float().abs().max().numpy()
     scale_2 = torch.tensor(largest) / (6.0 * 448.0)
-    packed, scales = encoder.encode_nvfp4(stored(values), storage, np.float32(largest / np.float32(2688)))
+    packed, scales = nvfp4(stored(values), storage, np.float32(largest / np.float32(2688)))
     expected = modelopt(values, scale_2)
     assert np.array_equal(packed, expected[0])
     assert np.array_equal(scales, expected[1])
@@ -66,7 +81,7 @@ def test_fp8_codes_are_those_of_torchs_division(storage: StorageType, seed: int)
     values = drawn(storage, seed)
     scale = values.float().abs().max() / 448.0
     expected = (values / scale).to(torch.float8_e4m3fn).view(torch.uint8).numpy()
-    assert np.array_equal(encoder.encode_fp8(stored(values), storage, scale.numpy()[()]), expected)
+    assert np.array_equal(fp8(stored(values), storage, scale.numpy()[()]), expected)
 
 
 @settings(max_examples=200, deadline=None)
@@ -86,8 +101,7 @@ def test_any_bits_are_encoded_alike_by_both(bits: bytes, storage: StorageType) -
         with pytest.MonkeyPatch.context() as patch:
             if not native:
                 patch.setattr(encoder, "find_native", lambda: None)
-            fp8 = encoder.encode_fp8(data, storage, scales[1])
-            answers.append((*encoder.encode_nvfp4(data, storage, scales[0]), fp8))
+            answers.append((*nvfp4(data, storage, scales[0]), fp8(data, storage, scales[1])))
     for ours, theirs in zip(*answers, strict=True):
         assert np.array_equal(ours, theirs)
 
@@ -103,16 +117,18 @@ def test_what_is_no_number_is_seen(storage: StorageType, value: float) -> None:
 def test_memory_that_does_not_fit_is_refused() -> None:
     native: Any = require_native()
     data, codes = np.zeros(64, np.uint8), np.zeros(32, np.uint8)
-    native.encode_fp8(data, "BF16", 1.0, codes)
+    kernels = native.kernel_names()[0]
+    native.encode_fp8(data, "BF16", 1.0, codes, kernels)
     wrongs: list[Callable[[], Any]] = [
-        lambda: native.encode_fp8(data, "BF16", 1.0, codes[1:]),
-        lambda: native.encode_fp8(data, "BF16", 0.0, codes),
-        lambda: native.encode_fp8(data[:-1], "BF16", 1.0, codes),
-        lambda: native.encode_fp8(data[1:-1], "BF16", 1.0, codes[1:]),
-        lambda: native.encode_fp8(data, "U8", 1.0, codes),
-        lambda: native.encode_nvfp4(data, "BF16", 1.0, codes[:16], codes[:1]),
-        lambda: native.encode_nvfp4(data[:48], "BF16", 1.0, codes[:12], codes[:1]),
+        lambda: native.encode_fp8(data, "BF16", 1.0, codes, "neon"),
+        lambda: native.encode_fp8(data, "BF16", 1.0, codes[1:], kernels),
+        lambda: native.encode_fp8(data, "BF16", 0.0, codes, kernels),
+        lambda: native.encode_fp8(data[:-1], "BF16", 1.0, codes, kernels),
+        lambda: native.encode_fp8(data[1:-1], "BF16", 1.0, codes[1:], kernels),
+        lambda: native.encode_fp8(data, "U8", 1.0, codes, kernels),
+        lambda: native.encode_nvfp4(data, "BF16", 1.0, codes[:16], codes[:1], kernels),
+        lambda: native.encode_nvfp4(data[:48], "BF16", 1.0, codes[:12], codes[:1], kernels),
     ]
     for wrong in wrongs:
-        with pytest.raises(ValueError, match=r"written|above 0|element|aligned|weights are|blocks"):
+        with pytest.raises(ValueError, match=r"written|above 0|element|aligned|weights are|blocks|no such kernels"):
             wrong()

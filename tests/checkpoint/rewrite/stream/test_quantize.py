@@ -15,7 +15,7 @@ from trtnemo.checkpoint import Checkpoint, WeightFormat, audit
 from trtnemo.checkpoint.family.quantization import QuantizationMap
 from trtnemo.checkpoint.rewrite.maps.patterns import PRESETS, linear_names, map_of_patterns
 from trtnemo.checkpoint.rewrite.maps.weight_only import weight_only
-from trtnemo.checkpoint.rewrite.stream import write
+from trtnemo.checkpoint.rewrite.stream import buffers
 from trtnemo.checkpoint.rewrite.stream.quantize import quantize_stream
 from trtnemo.errors import CheckpointError, MachineError, UsageError
 
@@ -37,11 +37,11 @@ def bits(checkpoint: Checkpoint) -> dict[str, tuple[str, tuple[int, ...], bytes]
 
 
 @pytest.mark.parametrize(("name", "formats"), [("quantized", QUANTIZED), ("every-kind", EVERY_KIND)])
-@pytest.mark.parametrize("part", [write.PART, 4096])
+@pytest.mark.parametrize("part", [buffers.PART, 4096])
 def test_every_tensor_is_modelopts_bit_for_bit(
     source: Checkpoint, made_by_modelopt: Path, tmp_path: Path, monkeypatch: Any, name: str, formats: Any, part: int
 ) -> None:
-    monkeypatch.setattr(write, "PART", part)
+    monkeypatch.setattr(buffers, "PART", part)
     theirs = Checkpoint.open(made_by_modelopt / name)
     target = map_of_patterns(source.config, formats, every=True)
     target = QuantizationMap(layers=target.layers, fp8_kv_cache=True)

@@ -19,12 +19,12 @@ from trtnemo.checkpoint.format.headers import INDEX
 from trtnemo.checkpoint.format.writing import copy_text_files
 from trtnemo.checkpoint.rewrite.quantization_files import write_quantization
 from trtnemo.checkpoint.rewrite.stream.card import write_card
-from trtnemo.checkpoint.rewrite.stream.pieces import Piece, plan_pieces
+from trtnemo.checkpoint.rewrite.stream.pieces import plan_pieces
 from trtnemo.checkpoint.rewrite.stream.scalars import read_scalars, require_no_scalars
 from trtnemo.checkpoint.rewrite.stream.shard import Shard, cut_shards
 from trtnemo.checkpoint.rewrite.stream.sources import Sources
 from trtnemo.checkpoint.rewrite.stream.staging import Staging, open_staging
-from trtnemo.checkpoint.rewrite.stream.write import PLAIN_TYPES, write_piece
+from trtnemo.checkpoint.rewrite.stream.write import PLAIN_TYPES, PieceWriter
 from trtnemo.errors import CheckpointError
 from trtnemo.files.json_file import write_json
 from trtnemo.files.staging import check_output
@@ -112,7 +112,7 @@ def _write_shards(staging: Staging, shards: list[Shard], left: list[Shard], sour
 
 
 def _fill(shard: Shard, sources: Sources, file: int, told: Callable[[int], None]) -> None:
-    """Write all pieces of a shard, in as many threads as processors; what is heavy holds no lock of Python."""
+    """Write all pieces of a shard in threads, twice as many as processors: half of them wait for the disk."""
     done, lock = 0, Lock()
 
     def count(read: int) -> None:
@@ -121,12 +121,10 @@ def _fill(shard: Shard, sources: Sources, file: int, told: Callable[[int], None]
             done += read
             told(done)
 
-    def write(piece: Piece) -> None:
-        write_piece(piece, sources, file, shard.places, count)
-
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="quantize") as threads:
+    writer = PieceWriter(sources, file, shard.places, count)
+    with ThreadPoolExecutor(2 * len(os.sched_getaffinity(0)), thread_name_prefix="quantize") as threads:
         try:
-            for _ in threads.map(write, shard.pieces):
+            for _ in threads.map(writer.write, shard.pieces):
                 pass
         except BaseException:
             threads.shutdown(cancel_futures=True)

@@ -44,9 +44,8 @@ class Sources:
         """Size, time of the last change in nanoseconds, and inode of each file, as they were when it was opened."""
         return dict(self._states)
 
-    def read(self, info: TensorInfo, begin: int, size: int) -> npt.NDArray[np.uint8]:
-        """Return bytes of a tensor, from `begin` of its own; raises CheckpointError where the file has become short."""
-        buffer = np.empty(size, np.uint8)
+    def read(self, info: TensorInfo, begin: int, buffer: npt.NDArray[np.uint8]) -> None:
+        """Fill a buffer with bytes of a tensor, from `begin` on; raises CheckpointError where the file became short."""
         view = buffer.data
         place = info.offset + begin
         while view:
@@ -54,7 +53,6 @@ class Sources:
             if not done:
                 raise CheckpointError("shrank while it was read", where=info.file)
             view, place = view[done:], place + done
-        return buffer
 
     def require_unchanged(self) -> None:
         """Raise CheckpointError for a file that is not what it was when it was opened."""
