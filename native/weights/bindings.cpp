@@ -8,6 +8,7 @@
 #include <string>
 
 #include "encode.hpp"
+#include "scan.hpp"
 
 namespace nb = nanobind;
 
@@ -16,6 +17,7 @@ namespace trtnemo {
 namespace {
 
 using Given = nb::ndarray<const std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Counts = nb::ndarray<std::uint64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Taken = nb::ndarray<std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 void require(bool holds, const char* what) {
@@ -71,6 +73,61 @@ void encode_nvfp4(const Given& data, const std::string& element, float scale_2, 
     numbers.encoder.nvfp4(data.data(), numbers.count / weights::kBlock, scale_2, packed.data(), block_scales.data());
 }
 
+std::size_t rows_of(const Given& data, std::size_t columns, std::size_t size) {
+    require(columns > 0 && data.shape(0) % (columns * size) == 0, "rows are whole");
+    return data.shape(0) / (columns * size);
+}
+
+// The place of a row, or nothing where there is none.
+nb::object place(std::uint64_t row) { return row == ~0ULL ? nb::none() : nb::object(nb::int_(row)); }
+
+nb::dict scan_numbers(const Given& data, const std::string& element, std::size_t columns, const std::string& kernels) {
+    const Numbers numbers(data, element, kernels);  // checks the bytes, and the form
+    const weights::Scanner& scanner = *weights::find_scanner(kernels);
+    const auto scan = element == "BF16" ? scanner.bf16 : element == "F16" ? scanner.f16 : scanner.f32;
+    const std::size_t rows = rows_of(data, columns, element == "F32" ? 4 : 2);
+    weights::NumberCounts counts;
+    {
+        nb::gil_scoped_release unlocked;
+        scan(data.data(), rows, columns, counts);
+    }
+    nb::dict found;
+    found["nans"] = counts.nans;
+    found["infinities"] = counts.infinities;
+    found["zeros"] = counts.zeros;
+    found["zero_rows"] = counts.zero_rows;
+    found["first_not_finite"] = place(counts.first_not_finite);
+    found["first_zero_row"] = place(counts.first_zero_row);
+    found["largest_row"] = counts.largest_row;
+    found["largest"] = counts.largest;
+    found["squares"] = counts.squares;
+    found["row_squares"] = counts.row_squares;
+    return found;
+}
+
+nb::dict scan_codes(const Given& data, std::size_t columns, std::uint8_t mask, const Counts& bytes,
+                    const std::string& kernels) {
+    const weights::Scanner* scanner = weights::find_scanner(kernels);
+    require(scanner != nullptr, "this machine has no such kernels");
+    require(bytes.shape(0) == 256, "there are 256 bytes");
+    const std::size_t rows = rows_of(data, columns, 1);
+    weights::CodeCounts counts;
+    {
+        nb::gil_scoped_release unlocked;
+        scanner->codes(data.data(), rows, columns, mask, counts);
+    }
+    for (std::size_t byte = 0; byte < 256; ++byte) bytes.data()[byte] += counts.bytes[byte];
+    nb::dict found;
+    found["zero_rows"] = counts.zero_rows;
+    found["first_zero_row"] = place(counts.first_zero_row);
+    return found;
+}
+
+std::uint64_t digest(const Given& data, std::uint64_t before) {
+    nb::gil_scoped_release unlocked;
+    return weights::digest(data.data(), data.shape(0), before);
+}
+
 }  // namespace
 
 void bind_weights(nb::module_& module) {
@@ -82,6 +139,11 @@ void bind_weights(nb::module_& module) {
     module.def("encode_nvfp4", &encode_nvfp4, nb::arg("data"), nb::arg("element"), nb::arg("scale_2"),
                nb::arg("packed"), nb::arg("block_scales"), nb::arg("kernels"),
                "Write E2M1 codes, low nibble first, and the E4M3 scale of each 16 numbers.");
+    module.def("scan_numbers", &scan_numbers, nb::arg("data"), nb::arg("element"), nb::arg("columns"),
+               nb::arg("kernels"), "Return what rows of numbers hold.");
+    module.def("scan_codes", &scan_codes, nb::arg("data"), nb::arg("columns"), nb::arg("mask"), nb::arg("bytes"),
+               nb::arg("kernels"), "Add how often each byte is there, and return the rows without a number but zero.");
+    module.def("digest", &digest, nb::arg("data"), nb::arg("before"), "Return a number that differs with the bytes.");
 }
 
 }  // namespace trtnemo

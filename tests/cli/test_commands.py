@@ -87,6 +87,7 @@ def test_json_output_keeps_its_keys(make_checkpoint: Any, tmp_path: Path) -> Non
         "remote_code",
         "modelopt",
         "values_read",
+        "deep",
         "groups",
         "rules",
         "findings",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.option(
     "--modelopt", is_flag=True, help="Also decode sampled weights with ModelOpt's classes, and compare the bits."
 )
+@click.option("--deep", is_flag=True, help="Also read every byte of every tensor, and judge the values.")
 @click.option("--rules", "list_rules", is_flag=True, help="List the rules that a checkpoint is checked by.")
 @click.option(
     "--repair", type=click.Path(path_type=Path), metavar="OUT", help="Write a corrected copy, weights linked."
@@ -58,6 +59,7 @@ def check(
     checkpoint: str | None,
     headers_only: bool,
     modelopt: bool,
+    deep: bool,
     list_rules: bool,
     repair: Path | None,
     source: str | None,
@@ -75,19 +77,20 @@ def check(
 ) -> None:
     """Check a checkpoint, a recipe or a pasted server command.
 
-    CHECKPOINT is a directory, a hub id, or `tiny`: every tensor and every scale; of a hub id only the headers are
-    fetched. A recipe or a command is compared with the options of its server's version and with known issues, a
-    manifest of Kubernetes with the schemas of its objects. Exits 1 when something is wrong.
+    CHECKPOINT is a directory, a hub id, or `tiny`: every tensor and every scale, and with --deep every value; of a hub
+    id only the headers are fetched. A recipe or a command is compared with the options of its server's version and with
+    known issues, a manifest of Kubernetes with the schemas of its objects. Exits 1 when something is wrong.
     """
     if list_rules:
         print_rules(as_json)
         return
     if sum(given is not None for given in (checkpoint, recipe, command)) != 1:
         raise UsageError("give a CHECKPOINT, --recipe or --command: one of them")
-    if checkpoint is None and (headers_only or modelopt or repair is not None or source is not None):
-        raise UsageError("--headers-only, --modelopt, --repair and --source go with a CHECKPOINT")
-    if modelopt and (headers_only or repair is not None):
-        raise UsageError("--modelopt reads weights: it goes neither with --headers-only nor with --repair")
+    if checkpoint is None and (headers_only or modelopt or deep or repair is not None or source is not None):
+        raise UsageError("--headers-only, --modelopt, --deep, --repair and --source go with a CHECKPOINT")
+    if (modelopt or deep) and (headers_only or repair is not None):
+        reader = "--modelopt" if modelopt else "--deep"
+        raise UsageError(f"{reader} reads weights: it goes neither with --headers-only nor with --repair")
     if repair is None and (source is not None or force):
         raise UsageError("--source and --force go with --repair")
     if settings and recipe is None:
@@ -105,7 +108,9 @@ def check(
             remedy="Give one such as 10.0",
         )
     if checkpoint is not None:
-        passed = _check_checkpoint(checkpoint, revision, (headers_only, modelopt), (repair, source, force), as_json)
+        passed = _check_checkpoint(
+            checkpoint, revision, (headers_only, modelopt, deep), (repair, source, force), as_json
+        )
     elif recipe is not None:
         passed = _check_recipe(recipe, settings, (installed, server_python), as_json)
     else:
@@ -118,25 +123,30 @@ def check(
 def _check_checkpoint(
     name: str,
     revision: str | None,
-    depth: tuple[bool, bool],
+    depth: tuple[bool, bool, bool],
     mending: tuple[Path | None, str | None, bool],
     as_json: bool,
 ) -> bool:
     from trtnemo.checkpoint import Checkpoint, audit
     from trtnemo.checkpoint.rewrite.repair import repair_checkpoint
 
-    (headers_only, modelopt), (output, source, force) = depth, mending
+    (headers_only, modelopt, deep), (output, source, force) = depth, mending
     checkpoint = Checkpoint.survey(name, revision)
     if output is not None:
         original = Checkpoint.open(source) if source is not None else None
         repair = repair_checkpoint(checkpoint, output, original, force=force, values=not headers_only)
         print_repair(repair, as_json)
         return repair.after.passed
-    if modelopt and checkpoint.listing is not None:
-        raise UsageError(
-            "--modelopt reads weights, and only the headers were fetched", remedy="`trtnemo fetch` has all"
-        )
+    if (modelopt or deep) and checkpoint.listing is not None:
+        reader = "--modelopt" if modelopt else "--deep"
+        raise UsageError(f"{reader} reads weights, and only the headers were fetched", remedy="`trtnemo fetch` has all")
     report = audit(checkpoint, values=not headers_only, with_modelopt=modelopt)
+    if deep:
+        from trtnemo.checkpoint.auditing.deep.scan import scan
+        from trtnemo.cli.views.progress import byte_progress
+
+        with byte_progress() as progress:
+            report = scan(checkpoint, progress).added_to(report)
     if as_json:
         print_json(audit_json(report))
     else:

@@ -22,11 +22,21 @@ from trtnemo.findings import Finding
 
 
 @dataclass(frozen=True)
+class DeepSummary:
+    """How much of a checkpoint was read to the last byte, and which tensors no rule judges."""
+
+    bytes: int
+    seconds: float
+    unjudged: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class AuditReport:
     """What an audit found, and what it looked at.
 
     `remote_code` lists the Python classes that config.json's auto_map names: reported, never imported. `modelopt` is
-    there where sampled weights were decoded by ModelOpt too. `values_read` says whether the values of scales were read.
+    there where sampled weights were decoded by ModelOpt too, `deep` where every value was read. `values_read` says
+    whether the values of scales were read.
     """
 
     directory: str
@@ -36,6 +46,7 @@ class AuditReport:
     producer: str | None
     remote_code: tuple[str, ...] = ()
     values_read: bool = True
+    deep: DeepSummary | None = None
     modelopt: Comparison | None = None
     findings: list[Finding] = field(default_factory=list)
 

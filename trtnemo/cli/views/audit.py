@@ -13,6 +13,7 @@ from trtnemo.errors import one_line
 
 if TYPE_CHECKING:
     from trtnemo.checkpoint import AuditReport
+    from trtnemo.checkpoint.auditing.audit import DeepSummary
     from trtnemo.checkpoint.rewrite.repair import Repair
 
 SHOWN = 40
@@ -50,6 +51,8 @@ def print_audit(report: AuditReport) -> None:
         click.echo(f"config.json names Python code (auto_map), not imported here: {names}")
     if not report.values_read:
         click.echo("headers alone were read: nothing is said of the values of scales")
+    if report.deep is not None:
+        click.echo(_read_whole(report.deep))
     groups = group_findings(report.findings)
     for group in groups[:SHOWN]:
         text = one_line(f"{group.subject} {_sentence(group.message)}")
@@ -61,6 +64,12 @@ def print_audit(report: AuditReport) -> None:
         mends = f"; `check --repair OUT` writes {rule.repair}" if rule.repair else ""
         click.echo(f"[{name}] at run time: {rule.effect}\n  -> {rule.remedy}{mends}")
     print_verdict(report.passed, (finding.severity for finding in report.findings))
+
+
+def _read_whole(deep: DeepSummary) -> str:
+    rate = deep.bytes / max(deep.seconds, 1e-9) / 1e9
+    unjudged = f"; {len(deep.unjudged)} tensors of other types are judged by no rule" if deep.unjudged else ""
+    return f"every value was read: {deep.bytes:,} bytes in {deep.seconds:.1f} s, {rate:.2f} GB/s{unjudged}"
 
 
 def _sentence(message: str) -> str:

@@ -13,9 +13,9 @@ import pytest
 from tests.support.checkpoints.formats import EVERY_KIND, QUANTIZED
 from trtnemo.checkpoint import Checkpoint, WeightFormat, audit
 from trtnemo.checkpoint.family.quantization import QuantizationMap
+from trtnemo.checkpoint.reading import buffers
 from trtnemo.checkpoint.rewrite.maps.patterns import PRESETS, linear_names, map_of_patterns
 from trtnemo.checkpoint.rewrite.maps.weight_only import weight_only
-from trtnemo.checkpoint.rewrite.stream import buffers
 from trtnemo.checkpoint.rewrite.stream.quantize import quantize_stream
 from trtnemo.errors import CheckpointError, MachineError, UsageError
 

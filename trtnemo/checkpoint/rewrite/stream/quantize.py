@@ -17,12 +17,12 @@ from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.family.quantization import QuantizationMap
 from trtnemo.checkpoint.format.headers import INDEX
 from trtnemo.checkpoint.format.writing import copy_text_files
+from trtnemo.checkpoint.reading.sources import Sources
 from trtnemo.checkpoint.rewrite.quantization_files import write_quantization
 from trtnemo.checkpoint.rewrite.stream.card import write_card
 from trtnemo.checkpoint.rewrite.stream.pieces import plan_pieces
 from trtnemo.checkpoint.rewrite.stream.scalars import read_scalars, require_no_scalars
 from trtnemo.checkpoint.rewrite.stream.shard import Shard, cut_shards
-from trtnemo.checkpoint.rewrite.stream.sources import Sources
 from trtnemo.checkpoint.rewrite.stream.staging import Staging, open_staging
 from trtnemo.checkpoint.rewrite.stream.write import PLAIN_TYPES, PieceWriter
 from trtnemo.errors import CheckpointError

@@ -12,10 +12,10 @@ from trtnemo.checkpoint.family.weight_format import BLOCK_SIZE, WeightFormat
 from trtnemo.checkpoint.format.codecs import E2M1_MAX, E4M3_MAX
 from trtnemo.checkpoint.format.encoder import encode_fp8, encode_nvfp4, largest_magnitude
 from trtnemo.checkpoint.format.storage import StorageType, TensorInfo
-from trtnemo.checkpoint.rewrite.stream import buffers
-from trtnemo.checkpoint.rewrite.stream.buffers import Buffers, Bytes
+from trtnemo.checkpoint.reading import buffers
+from trtnemo.checkpoint.reading.buffers import Buffers, Bytes
+from trtnemo.checkpoint.reading.sources import Sources
 from trtnemo.checkpoint.rewrite.stream.pieces import Piece
-from trtnemo.checkpoint.rewrite.stream.sources import Sources
 from trtnemo.errors import CheckpointError
 
 PLAIN_TYPES = (StorageType.BF16, StorageType.F16, StorageType.F32)

@@ -1,0 +1,53 @@
+"""`trtnemo check --deep`: what was read, what was found, and what cannot be asked."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.checkpoints.damage import load, save
+from tests.support.checkpoints.spoiled_values import EXPERT
+from tests.support.commands import trtnemo_here
+
+
+def test_all_of_tiny_is_read_and_nothing_found() -> None:
+    result = trtnemo_here("check", "tiny", "--deep")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "every value was read: 6,705,392 bytes in " in result.stdout
+    assert result.stdout.endswith("passed: 0 errors, 0 warnings, 0 notes\n")
+
+
+def test_a_number_that_is_none_fails_the_check_and_is_named(copy_checkpoint: Any) -> None:
+    directory = copy_checkpoint("bf16")
+    content = load(directory)
+    content[f"{EXPERT}.weight"][7, 5] = float("nan")
+    save(directory, content)
+    result = trtnemo_here("check", str(directory), "--deep")
+    assert result.returncode == 1
+    assert "up_proj.weight of expert 3 of layer 1 - 1 of 4,096 numbers are NaN, 0 infinite, the first in row 7" in (
+        result.stdout
+    )
+    assert trtnemo_here("check", str(directory)).returncode == 0
+
+
+def test_json_says_how_much_was_read() -> None:
+    told = json.loads(trtnemo_here("check", "tiny", "--deep", "--json").stdout)
+    assert told["deep"].keys() == {"bytes", "seconds", "unjudged"}
+    assert told["deep"]["bytes"] == 6_705_392
+    assert json.loads(trtnemo_here("check", "tiny", "--json").stdout)["deep"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["tiny", "--deep", "--headers-only"], "--deep reads weights: it goes neither with --headers-only nor"),
+        (["tiny", "--deep", "--repair", "out"], "--deep reads weights"),
+        (["--recipe", "tiny", "--deep"], "go with a CHECKPOINT"),
+    ],
+)
+def test_what_does_not_go_together_is_told(words: list[str], message: str) -> None:
+    result = trtnemo_here("check", *words)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert message in result.stderr
