@@ -1,4 +1,4 @@
-"""Quantize a made checkpoint of a real model's shapes, beside what reading and writing the same bytes alone takes.
+"""Quantize and scan a made checkpoint of a real model's shapes, beside reading and writing the same bytes alone.
 
 usage: python -m benchmarks.weights WORK [--model nano] [--layers 20] [--rounds 2]     (29 GB on the disk of WORK)
 
@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from tests.support.checkpoints import phantom
+from trtnemo.checkpoint.reading.buffers import Buffers
 
 PART = 16 << 20
 SHARD = 4 << 30
@@ -103,11 +104,28 @@ def copy_alone(source: Path, target: Path, written: int) -> float:
     return seconds
 
 
-def quantize(source: Path, target: Path) -> tuple[float, int]:
-    """Return (seconds, most bytes of anonymous memory) of `trtnemo quantize`."""
-    command = [sys.executable, "-m", "trtnemo", "quantize", str(source), str(target), "--preset", "nvfp4"]
+def read_alone(source: Path) -> float:
+    """Return the seconds that reading every shard takes."""
+    shards = sorted(source.glob("*.safetensors"))
+    parts = [(path, begin) for path in shards for begin in range(0, path.stat().st_size, PART)]
     began = time.monotonic()
-    process = subprocess.Popen([*command, "--weight-only"], stdout=subprocess.DEVNULL)
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+
+        def read(part: tuple[Path, int]) -> None:
+            with part[0].open("rb", buffering=0) as file:
+                file.seek(part[1])
+                file.readinto(own.take("read", PART).data)
+
+        own = Buffers()  # fresh memory for every part would be most of the time
+        for _ in threads.map(read, parts):
+            pass
+    return time.monotonic() - began
+
+
+def timed(*words: str) -> tuple[float, int]:
+    """Return (seconds, most bytes of anonymous memory) of a command of trtnemo."""
+    began = time.monotonic()
+    process = subprocess.Popen([sys.executable, "-m", "trtnemo", *words], stdout=subprocess.DEVNULL)
     most = 0
     while process.poll() is None:
         most = max(most, _anonymous(process.pid))
@@ -141,7 +159,8 @@ def main() -> int:
     for number in range(options.rounds):
         shutil.rmtree(target, ignore_errors=True)
         is_cold = empty_cache()
-        seconds, most = quantize(source, target)
+        words = ("quantize", str(source), str(target), "--preset", "nvfp4", "--weight-only")
+        seconds, most = timed(*words)
         written = sum(path.stat().st_size for path in target.glob("*.safetensors"))
         empty_cache()
         alone = copy_alone(source, options.work / "copied", written)
@@ -153,8 +172,24 @@ def main() -> int:
             f"{most / 2**20:.0f} MiB of anonymous memory",
             flush=True,
         )
-    print(f"ratio in the middle: {statistics.median(ratios):.2f}")
+    print(f"ratio in the middle: {statistics.median(ratios):.2f}", flush=True)
+    for number in range(options.rounds):
+        scan_once(number + 1, source)
     return 0
+
+
+def scan_once(number: int, source: Path) -> None:
+    """Print the times of scanning and of reading alone, the page cache emptied before each."""
+    read = sum(path.stat().st_size for path in source.glob("*.safetensors"))
+    empty_cache()
+    seconds, most = timed("check", str(source), "--deep")
+    empty_cache()
+    alone = read_alone(source)
+    print(
+        f"scan {number}: {read / 1e9:.1f} GB in {seconds:.1f} s, {read / seconds / 1e9:.2f} GB/s; reading alone "
+        f"{alone:.1f} s, {read / alone / 1e9:.2f} GB/s; ratio {alone / seconds:.2f}; {most / 2**20:.0f} MiB",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -44,8 +44,8 @@ def test_json_has_stable_keys(make_checkpoint: Any, made_by_modelopt: Path, tmp_
     assert result.returncode == 0, result.stderr
     told = json.loads(result.stdout)
     assert told.keys() == {
-        "output", "directory", "tensors", "bytes", "formats", "producer", "remote_code", "values_read", "deep", "modelopt",
-        "findings", "files", "files_kept", "fp8_left_plain",
+        "output", "directory", "tensors", "bytes", "formats", "producer", "remote_code", "values_read", "deep",
+        "modelopt", "findings", "files", "files_kept", "fp8_left_plain",
     }  # fmt: skip
     assert (told["files_kept"], told["fp8_left_plain"], told["findings"]) == (0, 0, [])
     assert told["files"] > 1

@@ -1,0 +1,1 @@
+"""Two checkpoints of one network: which numbers differ, and by how much, however each stores them."""
