@@ -48,16 +48,16 @@ def make(output: Path, model: str, layers: int) -> None:
         size += int(np.prod(tensor[2])) * phantom.BYTES[tensor[1]]
     names = [f"model-{number:05d}-of-{len(shards):05d}.safetensors" for number in range(1, len(shards) + 1)]
     weight_map: dict[str, str] = {}
-    for name, content in zip(names, shards, strict=True):
+    for seed, (name, content) in enumerate(zip(names, shards, strict=True)):
         phantom.write_shard(output / name, content)
-        fill(output / name)
+        fill(output / name, seed)
         weight_map |= {tensor[0]: name for tensor in content}
     (output / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
 
 
-def fill(path: Path) -> None:
+def fill(path: Path, seed: int) -> None:
     """Write random weights over the hole behind a header."""
-    draw = np.random.default_rng(0)
+    draw = np.random.default_rng(seed)
     values = draw.standard_normal(32 << 20, np.float32) * np.float32(0.02)
     noise = memoryview((values.view(np.uint32) >> 16).astype(np.uint16).view(np.uint8))
     with path.open("r+b") as file:

@@ -63,14 +63,20 @@ void encode_fp8(const Given& data, const std::string& element, float scale, cons
 }
 
 void encode_nvfp4(const Given& data, const std::string& element, float scale_2, const Taken& packed,
-                  const Taken& block_scales, const std::string& kernels) {
+                  const Taken& block_scales, const std::string& kernels,
+                  const std::string& search) {
     const Numbers numbers(data, element, kernels);
+    require(search == "max" || search == "four-over-six" || search == "mse", "there is no such search");
+    const auto chosen = search == "max"   ? weights::Search::kLargest
+                        : search == "mse" ? weights::Search::kAll
+                                          : weights::Search::kFourOverSix;
     require(scale_2 > 0.0F, "a scale is above 0");
     require(numbers.count % weights::kBlock == 0, "rows are cut into blocks of 16");
     require(packed.shape(0) == numbers.count / 2, "one byte is written for two numbers");
     require(block_scales.shape(0) == numbers.count / weights::kBlock, "one scale is written for a block");
     nb::gil_scoped_release unlocked;
-    numbers.encoder.nvfp4(data.data(), numbers.count / weights::kBlock, scale_2, packed.data(), block_scales.data());
+    numbers.encoder.nvfp4(data.data(), numbers.count / weights::kBlock, scale_2, chosen, packed.data(),
+                          block_scales.data());
 }
 
 std::size_t rows_of(const Given& data, std::size_t columns, std::size_t size) {
@@ -137,7 +143,7 @@ void bind_weights(nb::module_& module) {
                nb::arg("kernels"),
                "Write E4M3 codes of numbers over a scale.");
     module.def("encode_nvfp4", &encode_nvfp4, nb::arg("data"), nb::arg("element"), nb::arg("scale_2"),
-               nb::arg("packed"), nb::arg("block_scales"), nb::arg("kernels"),
+               nb::arg("packed"), nb::arg("block_scales"), nb::arg("kernels"), nb::arg("search"),
                "Write E2M1 codes, low nibble first, and the E4M3 scale of each 16 numbers.");
     module.def("scan_numbers", &scan_numbers, nb::arg("data"), nb::arg("element"), nb::arg("columns"),
                nb::arg("kernels"), "Return what rows of numbers hold.");

@@ -2,9 +2,9 @@
 #include "encode.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 
+#include "codes.hpp"
 #include "elements.hpp"
 
 namespace trtnemo::TRTNEMO_KERNELS {
@@ -12,42 +12,6 @@ namespace trtnemo::TRTNEMO_KERNELS {
 using namespace weights;
 
 namespace {
-
-constexpr float kE2m1Max = 6.0F;
-
-constexpr std::uint32_t bits_of(float value) { return std::bit_cast<std::uint32_t>(value); }
-
-// Magnitudes are compared by their bits, which are in their order: compilers turn float comparisons into vectors for some
-// machines alone.
-constexpr std::uint32_t kMagnitude = 0x7FFFFFFFU;
-constexpr std::uint32_t kE4m3Max = bits_of(448.0F), kLeastNormal = bits_of(0x1p-6F), kLeastScale = bits_of(0x1p-9F);
-
-// One of two, without a branch, which compilers do not turn into vectors.
-std::uint32_t chosen(bool first, std::uint32_t one, std::uint32_t other) {
-    return other ^ ((one ^ other) & (0U - static_cast<std::uint32_t>(first)));
-}
-
-// of the bits of 0 to 448
-std::uint32_t magnitude_to_e4m3(std::uint32_t bits) {
-    const std::uint32_t normal = ((bits + 0x7FFFFU + ((bits >> 20) & 1U)) >> 20) - (120U << 3);
-    // below 2^-6 codes are steps of 2^-9: a sum with 2^23 rounds them to the nearest, of two the even one
-    const std::uint32_t small = bits_of(std::bit_cast<float>(bits) * 0x1p9F + 0x1p23F) & 15U;
-    return chosen(bits < kLeastNormal, small, normal);
-}
-
-float e4m3_to_float(std::uint32_t code) { return std::bit_cast<float>(code << 20) * 0x1p120F; }
-
-std::uint32_t rounded_to_bf16(std::uint32_t bits) { return (bits + 0x7FFFU + ((bits >> 16) & 1U)) & 0xFFFF0000U; }
-
-// Between neighbours 0, .5, 1, 1.5, 2, 3, 4, 6; the middle goes to the even code. Zero has no sign, as in ModelOpt.
-std::uint32_t to_e2m1(float value) {
-    const std::uint32_t m = bits_of(value) & kMagnitude;
-    const std::uint32_t code = std::uint32_t(m > bits_of(0.25F)) + std::uint32_t(m >= bits_of(0.75F)) +
-                               std::uint32_t(m > bits_of(1.25F)) + std::uint32_t(m >= bits_of(1.75F)) +
-                               std::uint32_t(m > bits_of(2.5F)) + std::uint32_t(m >= bits_of(3.5F)) +
-                               std::uint32_t(m > bits_of(5.0F));
-    return code | chosen(m != 0, (bits_of(value) >> 28) & 8U, 0U);
-}
 
 template <class Element>
 float largest(const void* data, std::size_t count) {
@@ -74,47 +38,138 @@ void encode_fp8(const void* data, std::size_t count, float scale, std::uint8_t* 
 
 constexpr std::size_t kTogether = 64;  // blocks: what lies between the steps of their encoding stays near
 
-// Of at most kTogether blocks, step by step, so that each step is a loop that compilers turn into vectors.
-template <class Element>
-void encode_blocks(const typename Element::Bits* values, std::size_t blocks, float scale_2, std::uint8_t* packed,
-                   std::uint8_t* block_scales) {
-    std::uint32_t most[kTogether];
-    for (std::size_t block = 0; block < blocks; ++block) {
-        most[block] = bits_of(largest<Element>(values + block * kBlock, kBlock));
-    }
-    const float whole = kE2m1Max * scale_2;
+// What is between the steps for at most kTogether blocks: each step is a loop that compilers turn into vectors.
+struct Batch {
+    float numbers[kTogether * kBlock], quotients[kTogether * kBlock];
+    std::uint32_t most[kTogether], codes[kTogether];  // bits of the largest magnitude; the scale's code
     float scales[kTogether];
+};
+
+// A block of zeros has the scale 1, or what that becomes by the second scale.
+void choose_by_largest(Batch& batch, std::size_t blocks, float scale_2, float times, bool rescaled_zero) {
+    const float whole = kE2m1Max * scale_2;
+    const float zero = rescaled_zero ? 1.0F / scale_2 : 1.0F;
     for (std::size_t block = 0; block < blocks; ++block) {
-        // a block of zeros has the scale 1
-        const float raw = std::bit_cast<float>(most[block]) / whole;
-        const std::uint32_t bits = chosen(most[block] == 0, bits_of(1.0F), bits_of(raw));
-        const std::uint32_t code = magnitude_to_e4m3(std::min(std::max(bits, kLeastScale), kE4m3Max));
-        block_scales[block] = static_cast<std::uint8_t>(code);
-        scales[block] = e4m3_to_float(code) * scale_2;
+        const float raw = std::bit_cast<float>(batch.most[block]) * times / whole;
+        const std::uint32_t bits = chosen(batch.most[block] == 0, bits_of(zero), bits_of(raw));
+        batch.codes[block] = magnitude_to_e4m3(std::min(std::max(bits, kLeastScale), kE4m3Max));
     }
-    float quotients[kTogether * kBlock];
+}
+
+void divide(Batch& batch, std::size_t blocks, float scale_2) {
+    for (std::size_t block = 0; block < blocks; ++block) {
+        batch.scales[block] = e4m3_to_float(batch.codes[block]) * scale_2;
+    }
     for (std::size_t block = 0; block < blocks; ++block) {
         for (std::size_t i = 0; i < kBlock; ++i) {
-            quotients[block * kBlock + i] = Element::widen(values[block * kBlock + i]) / scales[block];
+            batch.quotients[block * kBlock + i] = batch.numbers[block * kBlock + i] / batch.scales[block];
         }
     }
+}
+
+// errors[b]: the sum of squares of what the codes of a block leave, under the scales that are chosen.
+void measure_errors(Batch& batch, std::size_t blocks, float scale_2, float* errors) {
+    divide(batch, blocks, scale_2);
+    for (std::size_t i = 0; i < blocks * kBlock; ++i) {
+        batch.quotients[i] = e2m1_to_float(to_e2m1(batch.quotients[i]) & 7U);
+    }
+    for (std::size_t block = 0; block < blocks; ++block) {
+        float sum[kBlock];
+        for (std::size_t i = 0; i < kBlock; ++i) {
+            const std::size_t at = block * kBlock + i;
+            const float number = std::bit_cast<float>(bits_of(batch.numbers[at]) & kMagnitude);
+            const float left = number - batch.quotients[at] * batch.scales[block];
+            sum[i] = left * left;
+        }
+        for (std::size_t half = kBlock / 2; half > 0; half /= 2) {
+            for (std::size_t i = 0; i < half; ++i) sum[i] += sum[i + half];
+        }
+        errors[block] = sum[0];
+    }
+}
+
+// Keep, of two choices, the one with the smaller error; of two alike, the one that was there.
+void keep_better(Batch& batch, std::size_t blocks, float scale_2, std::uint32_t* codes, float* errors) {
+    float found[kTogether];
+    measure_errors(batch, blocks, scale_2, found);
+    for (std::size_t block = 0; block < blocks; ++block) {
+        const bool is_better = found[block] < errors[block];
+        codes[block] = chosen(is_better, batch.codes[block], codes[block]);
+        errors[block] = std::bit_cast<float>(chosen(is_better, bits_of(found[block]), bits_of(errors[block])));
+    }
+}
+
+// The largest number may become 6 or 4: whichever leaves less. Of blocks that are alike, 6.
+void choose_four_over_six(Batch& batch, std::size_t blocks, float scale_2) {
+    std::uint32_t codes[kTogether];
+    float errors[kTogether];
+    choose_by_largest(batch, blocks, scale_2, 1.0F, true);
+    std::copy(batch.codes, batch.codes + blocks, codes);
+    measure_errors(batch, blocks, scale_2, errors);
+    choose_by_largest(batch, blocks, scale_2, 1.5F, true);
+    keep_better(batch, blocks, scale_2, codes, errors);
+    std::copy(codes, codes + blocks, batch.codes);
+}
+
+// Of all scales that E4M3 has, the smallest that leaves least. Below 0.6 of what the largest number asks for, cutting
+// that number off alone costs more than rounding all sixteen; beyond 12 times it, all of them become 0.
+void choose_of_all(Batch& batch, std::size_t blocks, float scale_2) {
+    constexpr std::uint32_t kCandidates = 40;  // of eight an octave
+    std::uint32_t first[kTogether], codes[kTogether];
+    float errors[kTogether];
+    choose_by_largest(batch, blocks, scale_2, 0.6F, false);
+    for (std::size_t block = 0; block < blocks; ++block) {
+        const std::uint32_t below = std::max(batch.codes[block], 2U) - 1;
+        first[block] = codes[block] = chosen(batch.most[block] == 0, 1U, below);
+        errors[block] = std::bit_cast<float>(0x7F800000U);
+    }
+    for (std::uint32_t step = 0; step < kCandidates; ++step) {
+        for (std::size_t block = 0; block < blocks; ++block) {
+            batch.codes[block] = std::min(first[block] + step, 0x7EU);
+        }
+        keep_better(batch, blocks, scale_2, codes, errors);
+    }
+    std::copy(codes, codes + blocks, batch.codes);
+}
+
+template <class Element>
+void encode_blocks(const typename Element::Bits* values, std::size_t blocks, float scale_2, Search search,
+                   std::uint8_t* packed, std::uint8_t* block_scales) {
+    Batch batch;
+    for (std::size_t i = 0; i < blocks * kBlock; ++i) {
+        batch.numbers[i] = Element::widen(values[i]);
+    }
+    for (std::size_t block = 0; block < blocks; ++block) {
+        batch.most[block] = bits_of(largest<Element>(values + block * kBlock, kBlock));
+    }
+    if (search == Search::kFourOverSix) {
+        choose_four_over_six(batch, blocks, scale_2);
+    } else if (search == Search::kAll) {
+        choose_of_all(batch, blocks, scale_2);
+    } else {
+        choose_by_largest(batch, blocks, scale_2, 1.0F, false);
+    }
+    divide(batch, blocks, scale_2);
     std::uint8_t nibbles[kTogether * kBlock];
     for (std::size_t i = 0; i < blocks * kBlock; ++i) {
-        nibbles[i] = static_cast<std::uint8_t>(to_e2m1(quotients[i]));
+        nibbles[i] = static_cast<std::uint8_t>(to_e2m1(batch.quotients[i]));
     }
     std::uint16_t pairs[kTogether * kBlock / 2];
     std::memcpy(pairs, nibbles, blocks * kBlock);
     for (std::size_t i = 0; i < blocks * kBlock / 2; ++i) {
         packed[i] = static_cast<std::uint8_t>(pairs[i] | (pairs[i] >> 4));  // the first number is the low byte
     }
+    for (std::size_t block = 0; block < blocks; ++block) {
+        block_scales[block] = static_cast<std::uint8_t>(batch.codes[block]);
+    }
 }
 
 template <class Element>
-void encode_nvfp4(const void* data, std::size_t blocks, float scale_2, std::uint8_t* packed,
+void encode_nvfp4(const void* data, std::size_t blocks, float scale_2, Search search, std::uint8_t* packed,
                   std::uint8_t* block_scales) {
     const auto* values = static_cast<const typename Element::Bits*>(data);
     for (std::size_t block = 0; block < blocks; block += kTogether) {
-        encode_blocks<Element>(values + block * kBlock, std::min(kTogether, blocks - block), scale_2,
+        encode_blocks<Element>(values + block * kBlock, std::min(kTogether, blocks - block), scale_2, search,
                                packed + block * (kBlock / 2), block_scales + block);
     }
 }

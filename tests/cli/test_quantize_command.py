@@ -45,9 +45,9 @@ def test_json_has_stable_keys(make_checkpoint: Any, made_by_modelopt: Path, tmp_
     told = json.loads(result.stdout)
     assert told.keys() == {
         "output", "directory", "tensors", "bytes", "formats", "producer", "remote_code", "values_read", "deep",
-        "modelopt", "findings", "files", "files_kept", "fp8_left_plain",
+        "modelopt", "findings", "files", "files_kept", "fp8_left_plain", "cache_scales",
     }  # fmt: skip
-    assert (told["files_kept"], told["fp8_left_plain"], told["findings"]) == (0, 0, [])
+    assert (told["files_kept"], told["fp8_left_plain"], told["cache_scales"], told["findings"]) == (0, 0, 2, [])
     assert told["files"] > 1
 
 
@@ -61,6 +61,7 @@ def test_json_has_stable_keys(make_checkpoint: Any, made_by_modelopt: Path, tmp_
         (["--preset", "super-nvfp4", "--weight-only"], 2, "is for 88 layers of other kinds than these 7"),
         (["--preset", "super-nvfp4", "--calibration", "texts"], 2, "formats go by kind of layer"),
         (["--preset", "super", "--calibration", "no/such"], 2, "cannot be read"),
+        (["--preset", "super", "--calibration", "texts", "--search", "mse"], 2, "--search is not ModelOpt's"),
         (["--map", "no/such", "--weight-only"], 2, "cannot be read"),
         (["--modelopt-recipe", "no/such", "--weight-only"], 2, "cannot be read"),
         (["--preset", "super", "--input-scales-from", "no/such/place"], 4, "there is no such directory"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,6 +43,13 @@ def check_output(output: Path, force: bool, marker: str, failure: type[TrtnemoEr
     is_empty = output.is_dir() and not any(output.iterdir())
     if not is_empty and not (output / marker).is_file():
         raise failure(f"exists but holds no {marker}, so --force does not replace it", where=str(output))
+
+
+def refuse_own_place(output: Path, read: Iterable[Path], failure: type[TrtnemoError]) -> None:
+    """Raise `failure` where the output is, or holds, a directory that it is made of: it would vanish."""
+    for directory in read:
+        if output.resolve() in (directory.resolve(), *directory.resolve().parents):
+            raise failure("is or holds what the copy is made of", where=str(output), remedy="Give another place")
 
 
 def replace_directory(staging: Path, output: Path) -> None:

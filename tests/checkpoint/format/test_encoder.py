@@ -12,8 +12,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trtnemo.checkpoint.format import encoder
+from trtnemo.checkpoint.format import codecs, encoder
 from trtnemo.checkpoint.format.storage import StorageType
+from trtnemo.errors import MachineError
 from trtnemo.native import FORCED, require_native
 
 TYPES = {StorageType.BF16: torch.bfloat16, StorageType.F16: torch.float16, StorageType.F32: torch.float32}
@@ -84,6 +85,49 @@ def test_fp8_codes_are_those_of_torchs_division(storage: StorageType, seed: int)
     assert np.array_equal(fp8(stored(values), storage, scale.numpy()[()]), expected)
 
 
+def left_by(values: Any, code: int, scale_2: float) -> tuple[Any, Any]:
+    """Return (codes, sums of squares that they leave) of blocks under one scale, in double precision."""
+    scale = float(codecs.e4m3_values()[code] * np.float32(scale_2))
+    levels = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6]) * scale
+    distance = np.abs(np.abs(values)[..., None] - levels)
+    return distance.argmin(-1), (distance.min(-1) ** 2).sum(-1)
+
+
+@pytest.mark.parametrize("storage", TYPES)
+@pytest.mark.parametrize("search", ["mse", "four-over-six"])
+def test_a_searched_scale_leaves_no_more_than_any_other(storage: StorageType, search: Any, request: Any) -> None:
+    if "numpy" in request.node.name:
+        pytest.skip("a search needs native code")
+    values = drawn(storage, 3, 16 * 300)
+    blocks = values.double().numpy().reshape(-1, 16)
+    largest = np.abs(blocks).max(1)
+    most = 256 if search == "four-over-six" else 448
+    scale_2 = np.float32(largest.max() / (6 * most))
+    packed, scales = np.zeros(len(values) // 2, np.uint8), np.zeros(len(blocks), np.uint8)
+    encoder.encode_nvfp4(stored(values), storage, scale_2, packed, scales, search)
+    every = np.stack([left_by(blocks, code, scale_2)[1] for code in range(1, 127)])
+    if search == "four-over-six":
+        raw = [
+            codecs.encode_e4m3(np.float32(np.clip(largest * times / (6 * scale_2), 2**-9, 448))) - 1
+            for times in (1, 1.5)
+        ]
+        every = np.stack([every[codes, np.arange(len(blocks))] for codes in raw])
+    mine = np.array(
+        [left_by(block[None], int(code), scale_2)[1][0] for block, code in zip(blocks, scales, strict=True)]
+    )
+    busy = largest > 0
+    assert (mine[busy] <= every.min(0)[busy] * (1 + 1e-4) + 1e-12).all()
+    decoded = codecs.decode_nvfp4(packed.reshape(-1, 8), scales.reshape(-1, 1), scale_2)
+    assert np.allclose(((decoded - blocks) ** 2).sum(1)[busy], mine[busy], rtol=1e-3, atol=1e-12)
+
+
+def test_a_search_without_native_code_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trtnemo.native._native", None)
+    with pytest.raises(MachineError, match="was not compiled"):
+        encoder.encode_nvfp4(np.zeros(32, np.uint8), StorageType.BF16, np.float32(1), np.zeros(8, np.uint8),
+                             np.zeros(1, np.uint8), "mse")  # fmt: skip
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.binary(min_size=32, max_size=32), st.sampled_from(list(TYPES)))
 def test_any_bits_are_encoded_alike_by_both(bits: bytes, storage: StorageType) -> None:
@@ -126,9 +170,10 @@ def test_memory_that_does_not_fit_is_refused() -> None:
         lambda: native.encode_fp8(data[:-1], "BF16", 1.0, codes, kernels),
         lambda: native.encode_fp8(data[1:-1], "BF16", 1.0, codes[1:], kernels),
         lambda: native.encode_fp8(data, "U8", 1.0, codes, kernels),
-        lambda: native.encode_nvfp4(data, "BF16", 1.0, codes[:16], codes[:1], kernels),
-        lambda: native.encode_nvfp4(data[:48], "BF16", 1.0, codes[:12], codes[:1], kernels),
+        lambda: native.encode_nvfp4(data, "BF16", 1.0, codes[:16], codes[:1], kernels, "max"),
+        lambda: native.encode_nvfp4(data, "BF16", 1.0, codes[:16], codes[:2], kernels, "hessian"),
+        lambda: native.encode_nvfp4(data[:48], "BF16", 1.0, codes[:12], codes[:1], kernels, "max"),
     ]
     for wrong in wrongs:
-        with pytest.raises(ValueError, match=r"written|above 0|element|aligned|weights are|blocks|no such kernels"):
+        with pytest.raises(ValueError, match=r"written|above 0|element|aligned|weights are|blocks|no such"):
             wrong()

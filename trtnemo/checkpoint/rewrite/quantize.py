@@ -24,7 +24,7 @@ from trtnemo.checkpoint.format.writing import copy_text_files, write_safetensors
 from trtnemo.checkpoint.rewrite.maps.patterns import FormatMap
 from trtnemo.checkpoint.rewrite.quantization_files import write_quantization
 from trtnemo.errors import CheckpointError, MachineError, UsageError
-from trtnemo.files.staging import check_output, staged_directory
+from trtnemo.files.staging import check_output, refuse_own_place, staged_directory
 
 _NUMERICS: dict[str, dict[str, Any]] = {
     "nvfp4": {"num_bits": (2, 1), "block_sizes": {-1: BLOCK_SIZE, "type": "dynamic", "scale_bits": (4, 3)}},
@@ -48,6 +48,7 @@ def quantize_checkpoint(
     CheckpointError, UsageError, or MachineError without ModelOpt.
     """
     check_output(output, force, "config.json", CheckpointError)
+    refuse_own_place(output, [source], CheckpointError)
     checkpoint = Checkpoint.open(source)
     audit(checkpoint).require()
     _check_request(checkpoint, formats, calibration)

@@ -24,7 +24,7 @@ from trtnemo.checkpoint.rewrite.repair_config import (
 )
 from trtnemo.errors import CheckpointError
 from trtnemo.files.json_file import read_json_object, write_json
-from trtnemo.files.staging import staged_directory
+from trtnemo.files.staging import refuse_own_place, staged_directory
 
 HEAD = "model-mtp.safetensors"
 QUANTIZATION = "hf_quant_config.json"
@@ -78,11 +78,8 @@ def _refuse_own_place(checkpoint: Checkpoint, output: Path, source: Checkpoint |
         raise CheckpointError(
             "only its headers were fetched", where=checkpoint.place, remedy="`trtnemo fetch --anyway` has all"
         )
-    for directory in (checkpoint.directory, *([source.directory] if source is not None else ())):
-        if output.resolve() in (directory.resolve(), *directory.resolve().parents):
-            raise CheckpointError(
-                "is or holds what the copy is made of", where=str(output), remedy="Give another place"
-            )
+    read = [one.directory for one in (checkpoint, source) if one is not None]
+    refuse_own_place(output, read, CheckpointError)
 
 
 def _head(checkpoint: Checkpoint, source: Checkpoint | None) -> dict[str, TensorInfo]:

@@ -10,6 +10,7 @@ from trtnemo.errors import UsageError
 
 if TYPE_CHECKING:
     from trtnemo.checkpoint import ModelConfig, QuantizationMap
+    from trtnemo.checkpoint.format.encoder import Search
     from trtnemo.checkpoint.rewrite.maps.patterns import FormatMap
 
 # named here too: their modules bring numpy, which `--help` does without
@@ -33,19 +34,19 @@ def read_formats_of(preset: str | None, map_file: Path | None) -> FormatMap:
 
 def read_map_of(
     config: ModelConfig, preset: str | None, map_file: Path | None, recipe_file: Path | None, fp8_kv_cache: bool
-) -> QuantizationMap:
-    """Return the format of each module of a network; raises UsageError."""
+) -> tuple[QuantizationMap, Search]:
+    """Return the format of each module of a network, and how scales of blocks are chosen; raises UsageError."""
     from trtnemo.checkpoint.rewrite.maps.modelopt_recipe import map_of_recipe
     from trtnemo.checkpoint.rewrite.maps.patterns import PRESETS, map_of_patterns
     from trtnemo.checkpoint.rewrite.maps.release import map_of_release
     from trtnemo.checkpoint.rewrite.maps.yaml_file import read_formats
 
     if recipe_file is not None:
-        found = map_of_recipe(config, recipe_file)
-        return replace(found, fp8_kv_cache=found.fp8_kv_cache and fp8_kv_cache)
+        found, search = map_of_recipe(config, recipe_file)
+        return replace(found, fp8_kv_cache=found.fp8_kv_cache and fp8_kv_cache), search
     if map_file is not None:
-        return replace(map_of_patterns(config, read_formats(map_file), every=True), fp8_kv_cache=fp8_kv_cache)
+        return replace(map_of_patterns(config, read_formats(map_file), every=True), fp8_kv_cache=fp8_kv_cache), "max"
     if preset in PRESETS:
-        return replace(map_of_patterns(config, PRESETS[preset], every=False), fp8_kv_cache=fp8_kv_cache)
+        return replace(map_of_patterns(config, PRESETS[preset], every=False), fp8_kv_cache=fp8_kv_cache), "max"
     found = map_of_release(config, str(preset))
-    return replace(found, fp8_kv_cache=found.fp8_kv_cache and fp8_kv_cache)
+    return replace(found, fp8_kv_cache=found.fp8_kv_cache and fp8_kv_cache), "max"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from trtnemo.errors import UsageError
 
 if TYPE_CHECKING:
     from trtnemo.checkpoint import AuditReport
+    from trtnemo.checkpoint.format.encoder import Search
 
 _FILE = click.Path(path_type=Path)
 
@@ -28,6 +30,8 @@ _FILE = click.Path(path_type=Path)
 @click.option("--input-scales-from", metavar="CHECKPOINT", help="Quantized checkpoint of the same network, whose "
               "scales of inputs, keys and values are taken.")  # fmt: skip
 @click.option("--weight-only", is_flag=True, help="NVFP4 weights, inputs in BF16; what would be FP8 stays plain.")
+@click.option("--search", type=click.Choice(["max", "four-over-six", "mse"]), help="How scales of NVFP4 blocks are "
+              "chosen: by the largest number, or by the error left.  [default: the recipe's, else max]")  # fmt: skip
 @click.option("--calibration", type=_FILE, help="Text file, one text per line: ModelOpt runs the model, in memory, "
               "for the scales of inputs.")  # fmt: skip
 @click.option("--fp8-kv-cache/--no-fp8-kv-cache", default=True, show_default=True, help="Write KV cache scales, where "
@@ -43,6 +47,7 @@ def quantize(
     recipe_file: Path | None,
     input_scales_from: str | None,
     weight_only: bool,
+    search: Search | None,
     calibration: Path | None,
     fp8_kv_cache: bool,
     shard_gb: float,
@@ -60,6 +65,8 @@ def quantize(
         raise UsageError("give one of --preset, --map and --modelopt-recipe")
     if (calibration is not None) + (input_scales_from is not None) + weight_only > 1:
         raise UsageError("give one of --calibration, --input-scales-from and --weight-only")
+    if calibration is not None and search is not None:
+        raise UsageError("--search is not ModelOpt's: it does not go with --calibration")
     if calibration is not None:
         formats = read_formats_of(preset, map_file)
         _print(output, _calibrated(source, output, formats, calibration, fp8_kv_cache, force), {}, as_json)
@@ -69,16 +76,25 @@ def quantize(
     from trtnemo.checkpoint.rewrite.stream.quantize import quantize_stream
 
     checkpoint = Checkpoint.open(source)
-    target = read_map_of(checkpoint.config, preset, map_file, recipe_file, fp8_kv_cache)
+    target, of_recipe = read_map_of(checkpoint.config, preset, map_file, recipe_file, fp8_kv_cache)
     plain = 0
     if weight_only:
         target, plain = without_inputs(target)
     other = None if input_scales_from is None else Checkpoint.open(input_scales_from)
     with byte_progress() as report:
-        done = quantize_stream(checkpoint, output, target, scales_from=other, shard_bytes=int(shard_gb * 1e9),
+        done = quantize_stream(checkpoint, output, target, scales_from=other, search=search or of_recipe,
+                               shard_bytes=int(shard_gb * 1e9),
                                force=force, report=report)  # fmt: skip
-    told = {"files": done.files, "files_kept": done.files_kept, "fp8_left_plain": plain}
-    _print(output, done.audit, told, as_json)
+    told = {"files": done.files, "files_kept": done.files_kept, "fp8_left_plain": plain,
+            "cache_scales": done.cache_scales}  # fmt: skip
+    notes = [
+        f"{done.files_kept} of {done.files} files were there from an earlier run." if done.files_kept else "",
+        f"{plain} layers stay plain that the map has in FP8, which needs scales of inputs." if plain else "",
+        "No scales of keys and values were found: the KV cache is not said to be FP8."
+        if target.fp8_kv_cache and not done.cache_scales
+        else "",
+    ]
+    _print(output, done.audit, told, as_json, notes)
 
 
 def _calibrated(
@@ -96,13 +112,12 @@ def _calibrated(
     return quantize_checkpoint(source, output, formats, texts, fp8_kv_cache=fp8_kv_cache, force=force)
 
 
-def _print(output: Path, report: AuditReport, told: dict[str, int], as_json: bool) -> None:
+def _print(output: Path, report: AuditReport, told: dict[str, int], as_json: bool, notes: Sequence[str] = ()) -> None:
     if as_json:
         print_json({"output": str(output), **dataclasses.asdict(report), **told})
         return
     counts = ", ".join(f"{count} {name}" for name, count in report.formats.items())
     click.echo(f"Wrote {output}: {report.tensors} tensors, {report.bytes:,} bytes; linear weights: {counts}")
-    if told.get("files_kept"):
-        click.echo(f"{told['files_kept']} of {told['files']} files were there from an earlier run.")
-    if told.get("fp8_left_plain"):
-        click.echo(f"{told['fp8_left_plain']} layers stay plain that the map has in FP8, which needs scales of inputs.")
+    for note in notes:
+        if note:
+            click.echo(note)

@@ -15,6 +15,8 @@ from trtnemo.errors import UsageError
 
 _SPEC = find_spec("modelopt_recipes")
 SHIPPED = Path(str(_SPEC and _SPEC.origin)).parent
+ULTRA = "models/nvidia/NVIDIA-Nemotron-3-Ultra-550B-A55B-BF16/ptq"
+LIGHTNING = "models/nvidia/NVIDIA-Nemotron-3.5-Lightning-30B-A3B-BF16/ptq"
 SUPER = "models/nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-BF16/ptq"
 
 
@@ -34,7 +36,8 @@ def formats(found: Any) -> dict[str, int]:
 
 
 def test_supers_own_recipe_gives_what_its_comments_say(config: Any) -> None:
-    found = map_of_recipe(config, SHIPPED / SUPER / "nvfp4-max-calib.yaml")
+    found, search = map_of_recipe(config, SHIPPED / SUPER / "nvfp4-max-calib.yaml")
+    assert search == "max"
     assert formats(found) == {
         "in_proj fp8": 40,
         "out_proj fp8": 40,
@@ -46,10 +49,10 @@ def test_supers_own_recipe_gives_what_its_comments_say(config: Any) -> None:
 
 
 def test_rules_that_are_imported_take_the_place_of_the_import(config: Any) -> None:
-    found = map_of_recipe(config, SHIPPED / "configs/ptq/presets/model/mamba_moe_nvfp4_conservative.yaml")
+    found, _ = map_of_recipe(config, SHIPPED / "configs/ptq/presets/model/mamba_moe_nvfp4_conservative.yaml")
     assert set(formats(found)) == {"experts nvfp4", "shared_experts.up_proj nvfp4", "shared_experts.down_proj nvfp4"}
     assert not found.fp8_kv_cache
-    fp8 = formats(map_of_recipe(config, SHIPPED / "configs/ptq/presets/model/fp8.yaml"))
+    fp8 = formats(map_of_recipe(config, SHIPPED / "configs/ptq/presets/model/fp8.yaml")[0])
     assert fp8["q_proj fp8"] == 8
     assert "lm_head fp8" not in fp8
 
@@ -58,7 +61,7 @@ def test_weights_alone_and_a_quantized_embedding_are_read() -> None:
     release = find_release("nvidia/Nemotron-H-56B-Base-8K")  # dense, as the 4B that the recipe is for
     assert release is not None
     path = SHIPPED / "models/nvidia/NVIDIA-Nemotron-3-Nano-4B-BF16/ptq/nvfp4_w4a16.yaml"
-    found = formats(map_of_recipe(release.config, path))
+    found = formats(map_of_recipe(release.config, path)[0])
     assert found["lm_head fp8"] == 1
     assert found["backbone.embeddings nvfp4_weight_only"] == 1
     named = (1, 3, 5, 8, 10, 18, 25, 33, 41)
@@ -66,13 +69,33 @@ def test_weights_alone_and_a_quantized_embedding_are_read() -> None:
 
 
 @pytest.mark.parametrize(
+    ("release", "place", "search", "experts"),
+    [
+        ("NVIDIA-Nemotron-3-Super-120B-A12B-BF16", f"{SUPER}/nvfp4-mse.yaml", "mse", "nvfp4"),
+        ("NVIDIA-Nemotron-3-Ultra-550B-A55B-BF16", f"{ULTRA}/nvfp4-4o6.yaml", "four-over-six", "nvfp4"),
+        (
+            "NVIDIA-Nemotron-3.5-Lightning-30B-A3B-NVFP4",
+            f"{LIGHTNING}/w4a16_nvfp4_4o6.yaml",
+            "four-over-six",
+            "nvfp4_weight_only",
+        ),
+    ],
+)
+def test_the_recipes_of_the_releases_search_scales(release: str, place: str, search: str, experts: str) -> None:
+    found = find_release(f"nvidia/{release}")
+    assert found is not None
+    chosen, how = map_of_recipe(found.config, SHIPPED / place)
+    assert how == search
+    assert any(name == f"experts {experts}" for name in formats(chosen))
+    assert chosen.fp8_kv_cache
+
+
+@pytest.mark.parametrize(
     ("place", "message"),
     [
-        (f"{SUPER}/nvfp4-mse.yaml", "its algorithm is 'mse'"),
-        ("models/nvidia/NVIDIA-Nemotron-3-Ultra-550B-A55B-BF16/ptq/nvfp4-4o6.yaml", "its algorithm is 'mse'"),
         ("configs/ptq/presets/model/int4_awq.yaml", "algorithm|not written here"),
         ("configs/ptq/presets/model/mxfp8.yaml", "not written here"),
-        ("configs/ptq/presets/model/nvfp4_four_over_six.yaml", "algorithm|not written here"),
+        ("configs/ptq/presets/model/nvfp4_awq_lite.yaml", "its algorithm is 'awq_lite'"),
         ("general/speculative_decoding/eagle3.yaml", "has no quantizer_name"),
     ],
 )
@@ -93,6 +116,8 @@ def test_a_recipe_for_what_is_not_built_is_refused_by_name(config: Any, place: s
         ("imports: {a: no/such}\nquantize: {quant_cfg: [{$import: a}]}", "which is not beside it"),
         ("quantize: {algorithm: max, quant_cfg: [{quantizer_name: '*', svd: 3}]}", "'svd', which is not read here"),
         ("quantize: {algorithm: max", "is not YAML"),
+        ("quantize: {algorithm: {method: awq_lite}, quant_cfg: []}", "its algorithm is 'awq_lite' with nothing else"),
+        ("quantize: {algorithm: {method: mse, step_size: 0.1}, quant_cfg: []}", "'mse' with step_size; built are max"),
         ("- 5", "5 is no rule"),
         ("", "no list of rules"),
     ],

@@ -12,7 +12,9 @@ import pytest
 
 from tests.support.checkpoints.formats import EVERY_KIND, QUANTIZED
 from trtnemo.checkpoint import Checkpoint, WeightFormat, audit
+from trtnemo.checkpoint.comparing.compare import compare_checkpoints
 from trtnemo.checkpoint.family.quantization import QuantizationMap
+from trtnemo.checkpoint.format.encoder import Search
 from trtnemo.checkpoint.reading import buffers
 from trtnemo.checkpoint.rewrite.maps.patterns import PRESETS, linear_names, map_of_patterns
 from trtnemo.checkpoint.rewrite.maps.weight_only import weight_only
@@ -81,6 +83,19 @@ def test_weights_alone_need_no_scales_of_inputs(source: Checkpoint, tmp_path: Pa
     assert "| W4A16_NVFP4 |" in card
     assert "weights alone are quantized" in card
     assert (tmp_path / "new" / "tokenizer.json").is_file()
+
+
+def test_searched_scales_leave_less_of_every_tensor(source: Checkpoint, tmp_path: Path) -> None:
+    noise: dict[str, dict[str, float]] = {}
+    searches: tuple[Search, ...] = ("max", "four-over-six", "mse")
+    for search in searches:
+        quantize_stream(source, tmp_path / search, weights_alone(source), search=search)
+        new = Checkpoint.open(tmp_path / search)
+        assert audit(new).passed
+        noise[search] = {one.name: one.noise for one in compare_checkpoints(source, new).differing}
+    assert noise["max"].keys() == noise["mse"].keys()
+    assert all(noise["mse"][name] < noise["four-over-six"][name] < noise["max"][name] for name in noise["max"])
+    assert "6 or 4" in (tmp_path / "four-over-six" / "README.md").read_text()
 
 
 def test_inputs_without_scales_are_refused_before_anything_is_written(source: Checkpoint, tmp_path: Path) -> None:
@@ -193,6 +208,10 @@ def test_what_cannot_be_quantized_or_written_is_told(
         quantize_stream(source, tmp_path / "file" / "new", weights_alone(source))
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "mine").write_text("")
+    for place in (source.directory,):
+        with pytest.raises(CheckpointError, match="is or holds what the copy is made of"):
+            quantize_stream(source, place, weights_alone(source), force=True)
+        assert (source.directory / "config.json").is_file()
     with pytest.raises(CheckpointError, match="already exists"):
         quantize_stream(source, tmp_path / "there", weights_alone(source))
     with pytest.raises(CheckpointError, match=r"holds no config\.json"):

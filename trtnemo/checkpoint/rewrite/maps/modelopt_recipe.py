@@ -10,6 +10,7 @@ from trtnemo.checkpoint.family.config import ModelConfig
 from trtnemo.checkpoint.family.module_name import DRAFT, EMBEDDING, HEAD, spellings
 from trtnemo.checkpoint.family.quantization import QuantizationMap
 from trtnemo.checkpoint.family.weight_format import BLOCK_SIZE, WeightFormat
+from trtnemo.checkpoint.format.encoder import Search
 from trtnemo.checkpoint.rewrite.maps.patterns import linear_names
 from trtnemo.checkpoint.rewrite.maps.recipe_file import RecipeFile
 from trtnemo.errors import UsageError
@@ -18,16 +19,14 @@ _E4M3, _E2M1 = ("e4m3", (4, 3), [4, 3]), ("e2m1", (2, 1), [2, 1])
 _KEYS = {"quantizer_name", "parent_class", "enable", "cfg"}
 
 
-def map_of_recipe(config: ModelConfig, path: Path) -> QuantizationMap:
-    """Return the map that a recipe of ModelOpt means for a network; raises UsageError for what is not built here."""
+def map_of_recipe(config: ModelConfig, path: Path) -> tuple[QuantizationMap, Search]:
+    """Return the map that a recipe of ModelOpt means for a network, and how it has scales of blocks chosen.
+
+    Raises UsageError for what is not built here.
+    """
     file = RecipeFile(path)
     rules = [_Rule(entry, str(path)) for entry in file.rules()]
-    if file.algorithm not in (None, "max"):
-        raise UsageError(
-            f"its algorithm is {file.algorithm!r}; scales are set by the largest magnitude here (max)",
-            where=str(path),
-            remedy="Set `algorithm: max` in a copy of the file, or quantize with ModelOpt",
-        )
+    search = _search(file.algorithm, rules, path)
     # ModelOpt never sees the MTP head, which transformers drops
     names = [EMBEDDING, *(name for name in linear_names(config) if not name.startswith(DRAFT))]
     layers = {name: _format(rules, name) for name in names}
@@ -35,7 +34,27 @@ def map_of_recipe(config: ModelConfig, path: Path) -> QuantizationMap:
     if not layers:
         raise UsageError("none of its rules fits a linear layer of this network", where=str(path))
     keeps_fp8 = any(rule.format is WeightFormat.FP8 for rule in rules if "bmm_quantizer" in rule.pattern)
-    return QuantizationMap(layers=layers, fp8_kv_cache=keeps_fp8, source=str(path))
+    return QuantizationMap(layers=layers, fp8_kv_cache=keeps_fp8, source=str(path)), search
+
+
+def _search(algorithm: dict[str, Any], rules: list[_Rule], path: Path) -> Search:
+    """Return how scales of NVFP4 blocks are chosen; of FP8 weights, the largest magnitude is all that is built."""
+    method, sweeps = algorithm.get("method"), bool(algorithm.get("fp8_scale_sweep"))
+    multipliers = tuple(algorithm.get(name) for name in ("start_multiplier", "stop_multiplier", "step_size"))
+    may_be_four = {rule.is_four_over_six for rule in rules if rule.is_static_nvfp4}
+    if method in (None, "max") and True not in may_be_four:
+        return "max"
+    if method == "mse" and may_be_four == {False} and sweeps:
+        return "mse"
+    if method == "mse" and may_be_four == {True} and not sweeps and multipliers == (1.0, 1.5, 0.5):
+        return "four-over-six"
+    said = ", ".join(sorted(str(name) for name in algorithm.keys() - {"method"})) or "nothing else"
+    raise UsageError(
+        f"its algorithm is {method!r} with {said}; built are max, mse with fp8_scale_sweep, and four-over-six by mse "
+        "between 1.0 and 1.5",
+        where=str(path),
+        remedy="Change `algorithm` in a copy of the file, or quantize with ModelOpt",
+    )
 
 
 class _Rule:
@@ -55,6 +74,21 @@ class _Rule:
     def format(self) -> WeightFormat | None:
         """The format that it gives, nothing where it takes one away; raises UsageError for numbers not written here."""
         return _numerics(self._cfg, self._where) if self._enables else None
+
+    @property
+    def is_static_nvfp4(self) -> bool:
+        """Whether it gives NVFP4 whose scales of blocks are stored: those of weights, where they are searched."""
+        return self.format is WeightFormat.NVFP4 and self._blocks.get("type") == "static"
+
+    @property
+    def is_four_over_six(self) -> bool:
+        """Whether the largest number of a block may become 4 in the place of 6."""
+        return bool(self._blocks.get("four_over_six"))
+
+    @property
+    def _blocks(self) -> dict[Any, Any]:
+        found = self._cfg.get("block_sizes") if isinstance(self._cfg, dict) else None
+        return found if isinstance(found, dict) else {}
 
     def fits(self, module: str, quantizer: str) -> bool:
         """Return whether it is for a quantizer of a module."""
@@ -85,7 +119,7 @@ def _numerics(found: Any, where: str) -> WeightFormat:
     bits, blocks = found.get("num_bits"), found.get("block_sizes")
     if bits in _E4M3 and blocks is None and found.get("axis") is None:
         return WeightFormat.FP8
-    if bits in _E2M1 and isinstance(blocks, dict) and not blocks.get("four_over_six"):
+    if bits in _E2M1 and isinstance(blocks, dict):
         in_blocks = blocks.get(-1) == BLOCK_SIZE and blocks.get("scale_bits") in _E4M3
         if in_blocks:
             return WeightFormat.NVFP4

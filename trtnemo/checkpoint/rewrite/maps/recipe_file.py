@@ -53,12 +53,12 @@ class RecipeFile:
                 raise UsageError("an entry of quant_cfg has no quantizer_name", where=str(self.path))
 
     @property
-    def algorithm(self) -> Any:
-        """The method of calibration, as the file names it."""
+    def algorithm(self) -> dict[str, Any]:
+        """The calibration, as the file names it: its `method`, and what else is said of it."""
         content = self.content if isinstance(self.content, dict) else {}
         inner = content.get("quantize", content)
         found = inner.get("algorithm") if isinstance(inner, dict) else None
-        return found.get("method") if isinstance(found, dict) else found
+        return found if isinstance(found, dict) else {"method": found}
 
     def _numerics(self, found: Any) -> Any:
         return self._imported(found[_IMPORT]).content if isinstance(found, dict) and _IMPORT in found else found

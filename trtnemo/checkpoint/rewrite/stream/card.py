@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from trtnemo.checkpoint.checkpoint import Checkpoint
+from trtnemo.checkpoint.format.encoder import Search
 from trtnemo.checkpoint.format.storage import StorageType
 from trtnemo.checkpoint.rewrite.quantization_files import layer_map
 
@@ -20,8 +21,7 @@ base_model_relation: quantized
 
 # {name}
 
-Quantized from `{source}` by trtnemo {version}, tensor by tensor, with the bits that ModelOpt 0.47 writes: scales are
-set by the largest magnitude of each tensor and block.
+Quantized from `{source}` by trtnemo {version}, tensor by tensor: {search}.
 
 | format | linear layers |
 |---|---|
@@ -34,8 +34,19 @@ What this model was trained on, is for, and must not be used for is not known he
 """
 
 
+_SEARCHES: dict[Search, str] = {
+    "max": "scales are set by the largest magnitude of each tensor and block, with the bits that ModelOpt 0.47 writes",
+    "four-over-six": "the largest number of an NVFP4 block becomes 6 or 4, whichever leaves the smaller square error",
+    "mse": "the scale of an NVFP4 block is the one of all that leaves the smallest square error",
+}
+
+
 def write_card(
-    directory: Path, source: Checkpoint, storages: Mapping[str, StorageType], scales_from: Checkpoint | None
+    directory: Path,
+    source: Checkpoint,
+    storages: Mapping[str, StorageType],
+    scales_from: Checkpoint | None,
+    search: Search,
 ) -> None:
     """Write README.md."""
     counts = Counter(layer["quant_algo"] for layer in layer_map(storages).values())
@@ -47,6 +58,7 @@ def write_card(
         version=version("trtnemo"),
         formats=rows,
         scales=scales,
+        search=_SEARCHES[search],
     )
     (directory / "README.md").write_text(text, encoding="utf-8")
 

@@ -15,6 +15,7 @@ from typing import Any
 from trtnemo.checkpoint.auditing.audit import AuditReport, audit
 from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.family.quantization import QuantizationMap
+from trtnemo.checkpoint.format.encoder import Search
 from trtnemo.checkpoint.format.headers import INDEX
 from trtnemo.checkpoint.format.writing import copy_text_files
 from trtnemo.checkpoint.reading.sources import Sources
@@ -27,7 +28,7 @@ from trtnemo.checkpoint.rewrite.stream.staging import Staging, open_staging
 from trtnemo.checkpoint.rewrite.stream.write import PLAIN_TYPES, PieceWriter
 from trtnemo.errors import CheckpointError
 from trtnemo.files.json_file import write_json
-from trtnemo.files.staging import check_output
+from trtnemo.files.staging import check_output, refuse_own_place
 
 SHARD_BYTES = 5_000_000_000  # as the hub's own are cut
 MODELOPT = "0.47.0"  # whose bits are written
@@ -36,11 +37,12 @@ Report = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class StreamedReport:
-    """What was written, and how much of it an earlier run had left."""
+    """What was written, and how much of it an earlier run had left; cache_scales: of keys and values, written."""
 
     audit: AuditReport
     files: int
     files_kept: int
+    cache_scales: int
 
 
 def quantize_stream(
@@ -49,6 +51,7 @@ def quantize_stream(
     target: QuantizationMap,
     *,
     scales_from: Checkpoint | None = None,
+    search: Search = "max",
     shard_bytes: int = SHARD_BYTES,
     force: bool = False,
     report: Report = lambda what, done, total: None,
@@ -56,10 +59,13 @@ def quantize_stream(
     """Write a quantized copy of a plain checkpoint to `output`, and return its audit.
 
     target: the format of each module; scales_from: a checkpoint of the same network, whose input, key and value scales
-    are taken. report hears of (file, bytes read, bytes to read). A run that is killed leaves whole files, and the same
-    call goes on behind them. Raises CheckpointError, UsageError, and MachineError where the disk is too small.
+    are taken; search: how scales of NVFP4 blocks are chosen (`format/encoder.py`). report hears of (file, bytes read,
+    bytes to read). A run that is killed leaves whole files, and the same call goes on behind them. Raises
+    CheckpointError, UsageError, and MachineError where the disk is too small.
     """
     check_output(output, force, "config.json", CheckpointError)
+    read = [checkpoint.directory for checkpoint in (source, scales_from) if checkpoint is not None]
+    refuse_own_place(output, read, CheckpointError)
     audit(source).require()
     _require_plain(source)
     if scales_from is None:
@@ -67,16 +73,21 @@ def quantize_stream(
     scalars = {} if scales_from is None else read_scalars(source.config, target, scales_from)
     shards = cut_shards(plan_pieces(source, target, scalars), shard_bytes)
     with open_staging(output) as staging, Sources(str(path) for path in source.shards) as sources:
-        staging.adopt(_fingerprint(source, shards, sources))
+        staging.adopt(_fingerprint(source, shards, sources, search))
         left = [shard for shard in shards if not staging.holds(shard)]
         staging.require_space(left)
-        _write_shards(staging, shards, left, sources, report)
+        _write_shards(staging, shards, left, sources, search, report)
         sources.require_unchanged()
-        _write_files(source, staging.directory, shards, scales_from)
+        _write_files(source, staging.directory, shards, scales_from, search)
         found = audit(Checkpoint.open(staging.directory))
         found.require()
         staging.finish(output)
-    return StreamedReport(replace(found, directory=str(output)), len(shards), len(shards) - len(left))
+    return StreamedReport(
+        audit=replace(found, directory=str(output)),
+        files=len(shards),
+        files_kept=len(shards) - len(left),
+        cache_scales=sum(name.endswith((".k_scale", ".v_scale")) for name in scalars),
+    )
 
 
 def _require_plain(source: Checkpoint) -> None:
@@ -86,32 +97,35 @@ def _require_plain(source: Checkpoint) -> None:
                               where=source.place)  # fmt: skip
 
 
-def _fingerprint(source: Checkpoint, shards: list[Shard], sources: Sources) -> dict[str, Any]:
+def _fingerprint(source: Checkpoint, shards: list[Shard], sources: Sources, search: Search) -> dict[str, Any]:
     """Return all that decides what is written: another plan begins with nothing."""
     return {
         "trtnemo": version("trtnemo"),
         "config": source.raw_config,
+        "search": search,
         "files": {Path(path).name: state for path, state in sources.states.items()},
         "shards": [[shard.name, shard.header.decode("latin-1")] for shard in shards],
         "constants": [piece.constants for shard in shards for piece in shard.pieces if piece.constants],
     }
 
 
-def _write_shards(staging: Staging, shards: list[Shard], left: list[Shard], sources: Sources, report: Report) -> None:
+def _write_shards(
+    staging: Staging, shards: list[Shard], left: list[Shard], sources: Sources, search: Search, report: Report
+) -> None:
     total = sum(_bytes_read(shard) for shard in shards)
     done = total - sum(_bytes_read(shard) for shard in left)
     for shard in left:
         begin = done
 
         def fill(file: int, shard: Shard = shard, begin: int = begin) -> None:
-            _fill(shard, sources, file, lambda read: report(shard.name, begin + read, total))
+            _fill(shard, sources, file, search, lambda read: report(shard.name, begin + read, total))
 
         staging.write(shard, fill)
         sources.require_unchanged()
         done += _bytes_read(shard)
 
 
-def _fill(shard: Shard, sources: Sources, file: int, told: Callable[[int], None]) -> None:
+def _fill(shard: Shard, sources: Sources, file: int, search: Search, told: Callable[[int], None]) -> None:
     """Write all pieces of a shard in threads, twice as many as processors: half of them wait for the disk."""
     done, lock = 0, Lock()
 
@@ -121,7 +135,7 @@ def _fill(shard: Shard, sources: Sources, file: int, told: Callable[[int], None]
             done += read
             told(done)
 
-    writer = PieceWriter(sources, file, shard.places, count)
+    writer = PieceWriter(sources, file, shard.places, count, search)
     with ThreadPoolExecutor(2 * len(os.sched_getaffinity(0)), thread_name_prefix="quantize") as threads:
         try:
             for _ in threads.map(writer.write, shard.pieces):
@@ -135,12 +149,14 @@ def _bytes_read(shard: Shard) -> int:
     return sum(piece.source.size for piece in shard.pieces)
 
 
-def _write_files(source: Checkpoint, directory: Path, shards: list[Shard], scales_from: Checkpoint | None) -> None:
+def _write_files(
+    source: Checkpoint, directory: Path, shards: list[Shard], scales_from: Checkpoint | None, search: Search
+) -> None:
     """Write all that is not weights: index, configuration, tokenizer, template and card."""
     storages = {tensor.name: tensor.storage for shard in shards for tensor in shard.tensors}
     write_quantization(directory, source.raw_config, storages, f"{MODELOPT}+trtnemo")
     copy_text_files(source.directory, directory)
-    write_card(directory, source, storages, scales_from)
+    write_card(directory, source, storages, scales_from, search)
     if len(shards) > 1:
         write_json(directory / INDEX, _index(shards))
 

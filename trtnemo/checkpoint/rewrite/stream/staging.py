@@ -49,7 +49,7 @@ class Staging:
     def require_space(self, shards: list[Shard]) -> None:
         """Raise MachineError where the disk has not the bytes that these shards take."""
         wanted, free = sum(shard.size for shard in shards), shutil.disk_usage(self.directory).free
-        free += sum(path.stat().st_size for path in self.directory.glob(f"*{_PART}"))
+        free += sum(path.stat().st_blocks * 512 for path in self.directory.glob(f"*{_PART}"))
         if wanted > free:
             raise MachineError(
                 f"the disk has {free:,} bytes free, and the files take {wanted:,}",

@@ -10,7 +10,7 @@ import numpy as np
 
 from trtnemo.checkpoint.family.weight_format import BLOCK_SIZE, WeightFormat
 from trtnemo.checkpoint.format.codecs import E2M1_MAX, E4M3_MAX
-from trtnemo.checkpoint.format.encoder import encode_fp8, encode_nvfp4, largest_magnitude
+from trtnemo.checkpoint.format.encoder import SCALE_MAX, Search, encode_fp8, encode_nvfp4, largest_magnitude
 from trtnemo.checkpoint.format.storage import StorageType, TensorInfo
 from trtnemo.checkpoint.reading import buffers
 from trtnemo.checkpoint.reading.buffers import Buffers, Bytes
@@ -30,6 +30,7 @@ class PieceWriter:
     file: int
     places: dict[str, int]
     told: Told
+    search: Search = "max"
     _buffers: Buffers = field(default_factory=Buffers)
 
     def write(self, piece: Piece) -> None:
@@ -43,7 +44,7 @@ class PieceWriter:
         if piece.format is WeightFormat.FP8:
             self._write_fp8(piece, _positive(largest / E4M3_MAX))
         else:
-            self._write_nvfp4(piece, _positive(largest / (E2M1_MAX * E4M3_MAX)))
+            self._write_nvfp4(piece, _positive(largest / (E2M1_MAX * SCALE_MAX[self.search])))
 
     def _copy(self, piece: Piece) -> None:
         place = self._place(piece, "")
@@ -69,7 +70,7 @@ class PieceWriter:
             count = len(part) // storage.itemsize
             packed = self._buffers.take("codes", count // 2)
             scales = self._buffers.take("scales", count // BLOCK_SIZE)
-            encode_nvfp4(part, storage, scale_2, packed, scales)
+            encode_nvfp4(part, storage, scale_2, packed, scales, self.search)
             self._put(packed.data, place)
             self._put(scales.data, scale_place)
             place, scale_place = place + len(packed), scale_place + len(scales)
