@@ -33,7 +33,16 @@ def test_json_has_stable_keys_and_no_number_that_json_lacks(copy_checkpoint: Any
     result = trtnemo_here("diff", str(make_checkpoint("bf16")), str(directory), "--json")
     assert result.returncode == 1
     told = json.loads(result.stdout, parse_constant=lambda name: pytest.fail(name))
-    assert told.keys() == {"same", "compared", "only_first", "only_second", "other_shapes", "kinds", "tensors"}
+    assert told.keys() == {
+        "same",
+        "compared",
+        "only_first",
+        "only_second",
+        "other_shapes",
+        "unread",
+        "kinds",
+        "tensors",
+    }
     assert told["kinds"] == [{"kind": "lm_head", "tensors": 1, "snr_db": None, "largest": None}]
     (tensor,) = told["tensors"]
     assert tensor.keys() == {"name", "formats", "elements", "snr_db", "noise", "largest", "codes_moved"}

@@ -108,6 +108,7 @@ def strided(value: Any) -> Any:
     [
         (0, strided, "projected is .* its columns beside each other"),
         (0, lambda x: x[0], "must be a matrix"),
+        (0, lambda x: x.int(), "must be a matrix of floats"),
         (1, lambda x: x.long(), "few is int64, and must be int32"),
         (1, lambda x: x[:, :6].contiguous(), "must have 8 columns"),
         (3, strided, "ssm_state is a view with strides"),

@@ -59,6 +59,7 @@ def test_a_known_gpu_gets_its_own_recipe(smi: Any, row: str, name: str, model: s
         ("NVIDIA B300 SXM6 AC, 275040, 10.3", "10.3", "Super"),
         ("NVIDIA L40S, 46068, 8.9", "8.9", "Nano"),
         ("NVIDIA GeForce RTX 5090 Laptop GPU, 24463, 12.0", "12.0", "Nano"),
+        ("NVIDIA H100L-2-24C, 24576, 9.0", "9.0", "Nano"),
     ],
 )
 def test_another_gpu_gets_what_its_memory_may_hold(smi: Any, row: str, capability: str, model: str) -> None:
@@ -66,6 +67,7 @@ def test_another_gpu_gets_what_its_memory_may_hold(smi: Any, row: str, capabilit
     recipe = load_recipe("gpu")
     assert recipe.hardware.compute_capability == capability
     assert str(recipe.hardware.memory_mib) in row
+    assert recipe.hardware.name.startswith("nvidia-")  # no recipe's own device
     assert model in recipe.checkpoint
 
 
@@ -74,6 +76,7 @@ def test_another_gpu_gets_what_its_memory_may_hold(smi: Any, row: str, capabilit
     [
         ("Tesla V100-SXM2-32GB, 32768, 7.0", "has compute capability 7.0"),
         ("NVIDIA GeForce RTX 3060, 12288, 8.6", "less than Nano"),
+        ("NVIDIA A10G, 23028, 8.6", "less than Nano"),
         ("NVIDIA H200, [Unknown Error], 9.0", "does not tell its memory"),
         ("NVIDIA Thor, [N/A], 11.0", "does not tell its memory"),
     ],
@@ -142,6 +145,7 @@ def test_the_gpu_that_is_visible_counts(smi: Any, monkeypatch: Any, visible: str
         ("2", "none of this machine's GPUs"),
         ("NoDevFiles", "none of this machine's GPUs"),
         ("GPU-", "more than one"),
+        ("GPU-ab-a064", "none of this machine's GPUs"),  # the middle of one
         ("GPU-52a3a85d-3c55-ca3a-a955-82c69ed360fc", "none of this machine's GPUs"),
     ],
 )

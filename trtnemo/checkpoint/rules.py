@@ -58,14 +58,14 @@ _TABLE = (
     # values (--deep)
     Rule("value-not-finite", "error", "a weight holds NaN or infinity (--deep)", "one such number spoils every answer "
          "that it has a part in", _DOWNLOAD),
-    Rule("tensor-zero", "error", "all numbers of a linear layer or a norm are zero (--deep)",
+    Rule("tensor-zero", "error", "all numbers of a weight are zero (--deep)",
          "the layer, or the expert, gives nothing", _DOWNLOAD),
     Rule("rows-zero", "warning", "rows of a linear layer are all zero (--deep)", "those outputs are always zero: right "
          "only where a channel was pruned", _DOWNLOAD, inferred=True),
     Rule("value-far", "warning", "one number of a weight is 1,000 times the rest (--deep)",
          "a bit that fell over in an exponent; quantized by it, all other numbers become zero", _DOWNLOAD,
          inferred=True),
-    Rule("value-out-of-range", "warning", "a norm, A_log, D, dt_bias or router bias is far from the family's (--deep)",
+    Rule("value-out-of-range", "warning", "a norm, A_log, D, dt_bias, router bias or input scale is far off (--deep)",
          "states decay at once or never, or one expert is always chosen", _DOWNLOAD, inferred=True),
     Rule("codes-unused", "warning", "no code of a weight is near the largest there is (--deep)",
          "the scale does not belong to these codes: all of the weight is too small or too large", _QUANTIZE,

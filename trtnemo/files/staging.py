@@ -22,7 +22,7 @@ def staged_directory(output: Path, force: bool, marker: str, failure: type[Trtne
     check_output(output, force, marker, failure)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(output)
+        remove_leftovers(output)
         staging = output.parent / f".{output.name}.building-{os.getpid()}"
         staging.mkdir()
     except OSError as error:
@@ -36,6 +36,8 @@ def staged_directory(output: Path, force: bool, marker: str, failure: type[Trtne
 
 def check_output(output: Path, force: bool, marker: str, failure: type[TrtnemoError]) -> None:
     """Raise `failure` unless `output` may be written."""
+    if output.is_symlink():
+        raise failure("is a link", where=str(output), remedy="Give the place that it leads to, or another")
     if not output.exists():
         return
     if not force:
@@ -63,7 +65,7 @@ def replace_directory(staging: Path, output: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _remove_leftovers(output: Path) -> None:
+def remove_leftovers(output: Path) -> None:
     """Delete what builds of this output left behind that were killed before they could tidy up."""
     for path in output.parent.glob(f".{output.name}.*"):
         match = re.fullmatch(r".*\.(?:building|replaced)-(\d+)", path.name)

@@ -87,6 +87,52 @@ def test_codes_that_moved_are_counted_one_by_one(copy_checkpoint: Any, make_chec
     assert found.codes_moved == 3
 
 
+def test_a_code_of_minus_zero_is_another_code_and_no_other_number(copy_checkpoint: Any, make_checkpoint: Any) -> None:
+    directory = copy_checkpoint("nvfp4")
+    place: list[int] = []
+
+    def turn(codes: Any) -> Any:
+        place.append(int((codes & 7 == 0).flatten().nonzero()[0]))
+        codes.flatten()[place[0]] ^= 8
+        return codes
+
+    change(directory, f"{EXPERT}.weight", turn)
+    (found,) = compared(make_checkpoint("nvfp4"), directory).differing
+    assert (found.codes_moved, found.noise, found.snr_db) == (1, 0, math.inf)
+
+
+def test_the_same_numbers_in_another_type_are_compared_as_numbers(copy_checkpoint: Any, make_checkpoint: Any) -> None:
+    """Which config does not promise: it is compared as it is stored, and not left out."""
+    directory = copy_checkpoint("bf16")
+    change(directory, f"{EXPERT}.weight", lambda x: x.float())
+    assert compared(make_checkpoint("bf16"), directory).same
+    change(directory, f"{EXPERT}.weight", lambda x: x * -3)
+    (found,) = compared(make_checkpoint("bf16"), directory).differing
+    assert (found.formats, found.codes_moved) == (("BF16", "F32"), None)
+
+
+def test_a_tensor_that_the_config_does_not_know_is_not_passed_over(copy_checkpoint: Any, make_checkpoint: Any) -> None:
+    directory = copy_checkpoint("bf16")
+    content = load(directory)
+    save(directory, {**content, "extra": torch.ones(3)})
+    assert compared(make_checkpoint("bf16"), directory).only_second == ("extra",)
+    save(directory, {**content, "extra": torch.ones(3, dtype=torch.int64)})
+    found = compared(make_checkpoint("bf16"), directory)
+    assert (found.unread, found.same) == (("extra",), False)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_no_number_in_both_is_the_same(copy_checkpoint: Any, value: float) -> None:
+    directory = copy_checkpoint("bf16")
+
+    def spoil(x: Any) -> Any:
+        x[3, 3] = value
+        return x
+
+    change(directory, f"{EXPERT}.weight", spoil)
+    assert compared(directory, directory).same
+
+
 def test_another_second_scale_changes_numbers_and_no_code(copy_checkpoint: Any, make_checkpoint: Any) -> None:
     directory = copy_checkpoint("nvfp4")
     change(directory, f"{EXPERT}.weight_scale_2", lambda x: x * 2)

@@ -84,6 +84,9 @@ kind("a_norm_of_zeros", "tensor-zero", "bf16", "backbone.layers.2.norm.weight",
      _times("backbone.layers.2.norm.weight", 0))  # fmt: skip
 kind("a_gated_norm_of_zeros", "tensor-zero", "bf16", f"{MAMBA}.norm.weight", _times(f"{MAMBA}.norm.weight", 0))
 kind("the_head_is_zeros", "tensor-zero", "bf16", "lm_head.weight", _times("lm_head.weight", 0))
+kind("a_convolution_of_zeros", "tensor-zero", "bf16", f"{MAMBA}.conv1d.weight", _times(f"{MAMBA}.conv1d.weight", 0))
+kind("a_router_of_zeros", "tensor-zero", "bf16", f"{LAYER}.gate.weight", _times(f"{LAYER}.gate.weight", 0))
+kind("a_skip_of_zeros", "tensor-zero", "bf16", f"{MAMBA}.D", _times(f"{MAMBA}.D", 0))
 kind("one_row_of_zeros", "rows-zero", "bf16", f"{EXPERT}.{W}", _set(f"{EXPERT}.{W}", 11, 0))
 kind("the_last_row_of_zeros", "rows-zero", "bf16", "lm_head.weight", _set("lm_head.weight", -1, 0))
 kind("rows_of_zero_codes", "rows-zero", "nvfp4", f"{EXPERT}.{W}", _set(f"{EXPERT}.{W}", slice(4, 8), 0))
@@ -102,6 +105,10 @@ kind("a_norm_far_away", "value-out-of-range", "bf16", "backbone.norm_f.weight",
      _set("backbone.norm_f.weight", 2, 1e6))  # fmt: skip
 kind("codes_without_the_largest", "codes-unused", "nvfp4", f"{EXPERT}.{W}",
      _bytes(f"{EXPERT}.{W}", lambda bits: bits & 0xBB))  # fmt: skip
+kind("an_expert_of_one_code", "codes-unused", "nvfp4", f"{EXPERT}.{W}",
+     _bytes(f"{EXPERT}.{W}", lambda bits: torch.full_like(bits, 0x77)))  # fmt: skip
+kind("an_input_scale_far_away", "value-out-of-range", "nvfp4", f"{EXPERT}.input_scale",
+     _times(f"{EXPERT}.input_scale", 1e9))  # fmt: skip
 kind("random_codes", "codes-flat", "nvfp4", f"{EXPERT}.{W}", _bytes(f"{EXPERT}.{W}", _random))
 kind("block_scales_of_a_32nd", "second-scale-large", "nvfp4", f"{EXPERT}.{S}",
      _bytes(f"{EXPERT}.{S}", lambda bits: (bits.int() - 40).clamp(min=1).to(torch.uint8)))  # fmt: skip

@@ -48,18 +48,22 @@ class TensorDifference:
 
 @dataclass(frozen=True)
 class CheckpointDifference:
-    """Two checkpoints side by side: tensors of one alone, of other shapes, and those whose numbers or codes differ."""
+    """Two checkpoints side by side: tensors of one alone, of other shapes, and those whose numbers or codes differ.
+
+    unread: tensors of types that are not decoded here, in either.
+    """
 
     compared: int
     only_first: tuple[str, ...]
     only_second: tuple[str, ...]
     other_shapes: tuple[str, ...]
     differing: tuple[TensorDifference, ...]
+    unread: tuple[str, ...] = ()
 
     @property
     def same(self) -> bool:
-        """Whether nothing differs."""
-        return not (self.only_first or self.only_second or self.other_shapes or self.differing)
+        """Whether all was compared, and nothing differs."""
+        return not (self.only_first or self.only_second or self.other_shapes or self.differing or self.unread)
 
 
 def compare_checkpoints(
@@ -69,7 +73,7 @@ def compare_checkpoints(
     for checkpoint in (first, second):
         if checkpoint.listing is not None:
             raise UsageError("only its headers were fetched", where=checkpoint.place, remedy="`trtnemo fetch` has all")
-    ours, theirs = numbers_of(first), numbers_of(second)
+    (ours, our_unread), (theirs, their_unread) = numbers_of(first), numbers_of(second)
     both = [name for name in ours if name in theirs]
     same_shape = [name for name in both if ours[name].shape == theirs[name].shape]
     total, done, lock = sum(math.prod(ours[name].shape) for name in same_shape), 0, Lock()
@@ -95,6 +99,7 @@ def compare_checkpoints(
         only_second=tuple(name for name in theirs if name not in ours),
         other_shapes=tuple(name for name in both if ours[name].shape != theirs[name].shape),
         differing=tuple(sorted(differing, key=_order)),
+        unread=tuple(sorted({*our_unread, *their_unread})),
     )
 
 
@@ -112,6 +117,8 @@ def _compare(one: Numbers, other: Numbers, ours: Sources, theirs: Sources) -> Te
         a, b = one.decoded(ours, row, count), other.decoded(theirs, row, count)
         with np.errstate(invalid="ignore", over="ignore"):  # infinity less infinity: such a tensor is told as no number
             difference = np.abs(np.subtract(a, b, dtype=np.float64))
+            difference[(a == b) | (np.isnan(a) & np.isnan(b))] = 0  # infinities and NaN that are alike
+            difference[np.isnan(difference)] = np.inf
             signal += float(np.square(a, dtype=np.float64).sum())
             noise += float(np.square(difference).sum())
         largest = max(largest, float(difference.max(initial=0)))

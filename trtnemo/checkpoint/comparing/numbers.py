@@ -54,33 +54,40 @@ class Numbers:
         return decode_nvfp4(codes.reshape(count, -1), blocks.reshape(count, self.columns // BLOCK_SIZE), scale)
 
 
-def numbers_of(checkpoint: Checkpoint) -> dict[str, Numbers]:
-    """Return every tensor by name but the scales of weights, which are in the numbers; raises CheckpointError.
+def numbers_of(checkpoint: Checkpoint) -> tuple[dict[str, Numbers], tuple[str, ...]]:
+    """Return (every tensor by name but the scales of weights, which are in the numbers; those that are not decoded).
 
-    Tensors whose type or shape is not what config and map promise are left out: `check` names them.
+    A tensor that config and map do not promise so is read as it is stored, where its numbers are plain. Raises
+    CheckpointError.
     """
     checkpoint.require_decodable()
     expected, _ = settle_formats(checkpoint)
     found: dict[str, Numbers] = {}
-    for name, item in expected.items():
-        info = checkpoint.tensors.get(name)
-        if info is None or info.storage not in item.storages or info.shape != item.shape:
+    scales = {
+        f"{item.module}.{ending}"
+        for item in expected.values()
+        if item.weight_format not in (None, WeightFormat.PLAIN)
+        for ending in ("weight_scale", "weight_scale_2")
+    }
+    for name, info in checkpoint.tensors.items():
+        item = expected.get(name)
+        kind = WeightFormat.PLAIN if item is None else item.weight_format or WeightFormat.PLAIN
+        is_promised = item is not None and info.storage in item.storages and info.shape == item.shape
+        if name in scales:
             continue
-        kind = item.weight_format or WeightFormat.PLAIN
-        if name.endswith((".weight_scale", ".weight_scale_2")):
+        if not is_promised or kind is WeightFormat.PLAIN:
+            if info.storage in PLAIN:
+                rows = info.shape[0] if len(info.shape) > 1 else 1
+                found[name] = Numbers(name, rows, math.prod(info.shape) // max(rows, 1), WeightFormat.PLAIN, info)
             continue
-        if kind is WeightFormat.PLAIN:
-            rows = info.shape[0] if len(info.shape) > 1 else 1
-            found[name] = Numbers(name, rows, math.prod(info.shape) // max(rows, 1), kind, info)
-            continue
-        module = item.module
+        module = name.rpartition(".")[0]
         scale = _scalar(checkpoint, f"{module}.weight_scale{'_2' if kind.is_nvfp4 else ''}")
         blocks = checkpoint.tensors.get(f"{module}.weight_scale") if kind.is_nvfp4 else None
         columns = info.shape[1] * (2 if kind.is_nvfp4 else 1)
         if kind.is_nvfp4 and (blocks is None or blocks.shape != (info.shape[0], columns // BLOCK_SIZE)):
             raise CheckpointError("has no block scales that fit it", where=f"{checkpoint.place}: {name}")
         found[name] = Numbers(name, info.shape[0], columns, kind, info, blocks, scale)
-    return found
+    return found, tuple(sorted(checkpoint.tensors.keys() - found.keys() - scales))
 
 
 def _scalar(checkpoint: Checkpoint, name: str) -> float:

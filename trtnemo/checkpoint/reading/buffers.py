@@ -16,6 +16,7 @@ class Buffers(local):
 
     def __init__(self) -> None:
         self._parts: dict[str, Bytes] = {}
+        self.held: tuple[str, int, int] | None = None  # whose bytes are in what was read: tensor, first, how many
 
     def take(self, name: str, size: int) -> Bytes:
         """Return so many bytes of a thread's buffer of this name; what was in it is gone."""

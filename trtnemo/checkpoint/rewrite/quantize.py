@@ -6,7 +6,6 @@ config; here the tensors are ModelOpt's, and all else is the source's.
 
 from __future__ import annotations
 
-import fnmatch
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from trtnemo.checkpoint.format.header import read_header
 from trtnemo.checkpoint.format.headers import SINGLE
 from trtnemo.checkpoint.format.storage import StorageType
 from trtnemo.checkpoint.format.writing import copy_text_files, write_safetensors
-from trtnemo.checkpoint.rewrite.maps.patterns import FormatMap
+from trtnemo.checkpoint.rewrite.maps.patterns import FormatMap, fits
 from trtnemo.checkpoint.rewrite.quantization_files import write_quantization
 from trtnemo.errors import CheckpointError, MachineError, UsageError
 from trtnemo.files.staging import check_output, refuse_own_place, staged_directory
@@ -75,7 +74,7 @@ def _check_request(checkpoint: Checkpoint, formats: FormatMap, calibration: Sequ
     if unknown:
         raise UsageError(f"'{unknown[0]}' is not a known format (nvfp4, fp8, bf16)")
     modules = linear_modules(checkpoint.config)
-    if not any(fnmatch.fnmatchcase(module, f"{pattern}*") for pattern in formats for module in modules):
+    if not any(fits(module, pattern) for pattern in formats for module in modules):
         raise UsageError(f"no pattern fits a linear layer: {', '.join(formats)}", remedy=f"Such as {modules[0]}")
     if not calibration or not all(calibration):
         raise UsageError("calibration needs at least one text")
@@ -90,8 +89,10 @@ def _quantizer_config(formats: FormatMap, fp8_kv_cache: bool) -> dict[str, Any]:
         # transformers calls the backbone `model`
         module = pattern.replace("backbone.", "model.", 1)
         for quantizer in ("weight_quantizer", "input_quantizer"):
-            rule: dict[str, Any] = {"quantizer_name": f"{module}*{quantizer}", "enable": chosen != "bf16"}
-            rules.append(rule | ({"cfg": _NUMERICS[chosen]} if chosen != "bf16" else {}))
+            for below in ("", "*"):  # the module's own, and those of what is in it
+                name = f"{module}.{below}{quantizer}"
+                rule: dict[str, Any] = {"quantizer_name": name, "enable": chosen != "bf16"}
+                rules.append(rule | ({"cfg": _NUMERICS[chosen]} if chosen != "bf16" else {}))
     if fp8_kv_cache:
         rules.append({"quantizer_name": "*[kv]_bmm_quantizer", "enable": True, "cfg": _NUMERICS["fp8"]})
     return {"quant_cfg": rules, "algorithm": {"method": "max"}}

@@ -22,6 +22,7 @@ def difference_json(found: CheckpointDifference) -> dict[str, Any]:
         "only_first": list(found.only_first),
         "only_second": list(found.only_second),
         "other_shapes": list(found.other_shapes),
+        "unread": list(found.unread),
         "kinds": [
             {"kind": kind, "tensors": len(ones), "snr_db": _json_db(_db_of(ones)), "largest": _finite(_most(ones))}
             for kind, ones in _by_kind(found).items()
@@ -47,6 +48,7 @@ def print_difference(found: CheckpointDifference) -> None:
         ("only in the first", found.only_first),
         ("only in the second", found.only_second),
         ("of another shape", found.other_shapes),
+        ("of types that are not compared", found.unread),
     ):
         if names:
             more = f", and {len(names) - 3} more" if len(names) > 3 else ""

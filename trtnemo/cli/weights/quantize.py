@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,6 +62,8 @@ def quantize(
     scales of inputs come from --input-scales-from, or there are none with --weight-only. With --calibration, ModelOpt
     itself runs the model, which must fit in memory.
     """
+    if not math.isfinite(shard_gb):
+        raise UsageError(f"{shard_gb} is no size of a file", where="--shard-gb")
     if sum(given is not None for given in (preset, map_file, recipe_file)) != 1:
         raise UsageError("give one of --preset, --map and --modelopt-recipe")
     if (calibration is not None) + (input_scales_from is not None) + weight_only > 1:

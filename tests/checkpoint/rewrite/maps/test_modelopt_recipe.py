@@ -116,6 +116,11 @@ def test_a_recipe_for_what_is_not_built_is_refused_by_name(config: Any, place: s
         ("imports: {a: no/such}\nquantize: {quant_cfg: [{$import: a}]}", "which is not beside it"),
         ("quantize: {algorithm: max, quant_cfg: [{quantizer_name: '*', svd: 3}]}", "'svd', which is not read here"),
         ("quantize: {algorithm: max", "is not YAML"),
+        ("quantize: {quant_cfg: [{$import: [1, 2]}]}", "names no file for"),
+        (
+            "quantize: {quant_cfg: [{quantizer_name: '*proj*weight_quantizer', cfg: {num_bits: e4m3, axis: 0}}]}",
+            "axis 0 is not written",
+        ),
         ("quantize: {algorithm: {method: awq_lite}, quant_cfg: []}", "its algorithm is 'awq_lite' with nothing else"),
         ("quantize: {algorithm: {method: mse, step_size: 0.1}, quant_cfg: []}", "'mse' with step_size; built are max"),
         ("- 5", "5 is no rule"),

@@ -46,6 +46,12 @@ def test_a_pattern_that_means_nothing_is_told(formats: Any, message: str) -> Non
         map_of_patterns(SUPER, formats, every=True)
 
 
+def test_a_pattern_names_a_layer_and_no_other_that_begins_alike() -> None:
+    found = map_of_patterns(SUPER, {"backbone.layers.1": "nvfp4", "*.experts.2": "fp8"}, every=True)
+    assert {module.split(".")[2] for module, kind in found.layers.items() if kind is WeightFormat.NVFP4} == {"1"}
+    assert {module.split(".")[5] for module, kind in found.layers.items() if kind is WeightFormat.FP8} == {"2"}
+
+
 def test_a_preset_may_name_layers_that_a_network_has_not() -> None:
     dense = config_of("nvidia/Nemotron-H-56B-Base-8K")
     assert map_of_patterns(dense, PRESETS["nvfp4"], every=False).layers

@@ -10,15 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.checkpoints.damage import load, save
 from tests.support.checkpoints.formats import EVERY_KIND, QUANTIZED
 from trtnemo.checkpoint import Checkpoint, WeightFormat, audit
 from trtnemo.checkpoint.comparing.compare import compare_checkpoints
 from trtnemo.checkpoint.family.quantization import QuantizationMap
+from trtnemo.checkpoint.format.codecs import decode_plain
 from trtnemo.checkpoint.format.encoder import Search
 from trtnemo.checkpoint.reading import buffers
 from trtnemo.checkpoint.rewrite.maps.patterns import PRESETS, linear_names, map_of_patterns
 from trtnemo.checkpoint.rewrite.maps.weight_only import weight_only
 from trtnemo.checkpoint.rewrite.stream.quantize import quantize_stream
+from trtnemo.checkpoint.rewrite.stream.staging import open_staging
 from trtnemo.errors import CheckpointError, MachineError, UsageError
 
 
@@ -144,14 +147,100 @@ def test_a_run_goes_on_behind_the_files_that_are_whole(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "whole"]
 
 
-def test_another_plan_keeps_nothing_of_an_earlier_run(source: Checkpoint, tmp_path: Path) -> None:
+@pytest.mark.parametrize("changed", ["size", "source", "version", "search", "nothing"])
+def test_another_plan_keeps_nothing_of_an_earlier_run(
+    source: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    shutil.copytree(source.directory, tmp_path / "copy")
+    copy = Checkpoint.open(tmp_path / "copy")
+
+    def stop(what: str, done: int, total: int) -> None:
+        if what.startswith("model-00004"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        quantize_stream(copy, tmp_path / "new", weights_alone(source), shard_bytes=200_000, report=stop)
+    if changed == "source":
+        copy.shards[0].touch()
+    elif changed == "version":
+        monkeypatch.setattr("trtnemo.checkpoint.rewrite.stream.quantize.version", lambda package: "9.9")
+    size = 250_000 if changed == "size" else 200_000
+    search: Search = "four-over-six" if changed == "search" else "max"
+    done = quantize_stream(copy, tmp_path / "new", weights_alone(source), shard_bytes=size, search=search)
+    assert done.files_kept == (3 if changed == "nothing" else 0)
+
+
+def test_half_a_file_of_a_run_that_was_killed_is_written_again(source: Checkpoint, tmp_path: Path) -> None:
     def stop(what: str, done: int, total: int) -> None:
         if what.startswith("model-00004"):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         quantize_stream(source, tmp_path / "new", weights_alone(source), shard_bytes=200_000, report=stop)
-    assert quantize_stream(source, tmp_path / "new", weights_alone(source), shard_bytes=250_000).files_kept == 0
+    staging = tmp_path / ".new.quantizing"
+    (staging / "tokenizer.json").write_text('{"ha')
+    (staging / "stray").mkdir()
+    quantize_stream(source, tmp_path / "new", weights_alone(source), shard_bytes=200_000)
+    new = tmp_path / "new"
+    assert (new / "tokenizer.json").read_bytes() == (source.directory / "tokenizer.json").read_bytes()
+    assert not {path.name for path in new.iterdir()} & {"stray", "plan.json", "lock"}
+
+
+def test_what_appears_at_the_output_meanwhile_is_left_alone(source: Checkpoint, tmp_path: Path) -> None:
+    def appear(what: str, done: int, total: int) -> None:
+        (tmp_path / "new").mkdir(exist_ok=True)
+        (tmp_path / "new" / "thesis.txt").write_text("mine")
+
+    with pytest.raises(CheckpointError, match="already exists"):
+        quantize_stream(source, tmp_path / "new", weights_alone(source), report=appear)
+    assert (tmp_path / "new" / "thesis.txt").read_text() == "mine"
+
+
+def test_one_output_is_written_by_one_process(source: Checkpoint, tmp_path: Path) -> None:
+    with open_staging(tmp_path / "new"), pytest.raises(CheckpointError, match="being written by another process"):
+        quantize_stream(source, tmp_path / "new", weights_alone(source))
+
+
+def test_the_head_alone_may_be_quantized(source: Checkpoint, tmp_path: Path) -> None:
+    target = QuantizationMap(layers={"lm_head": WeightFormat.NVFP4_WEIGHT_ONLY})
+    quantize_stream(source, tmp_path / "new", target)
+    assert Checkpoint.open(tmp_path / "new").quantization.format_of("lm_head") is WeightFormat.NVFP4_WEIGHT_ONLY
+
+
+def test_a_product_that_stays_plain_gives_the_others_no_scale(source: Checkpoint, tmp_path: Path) -> None:
+    module = "backbone.layers.3.mixer"
+    both = {f"{module}.{name}": WeightFormat.NVFP4_WEIGHT_ONLY for name in ("q_proj", "k_proj")}
+    quantize_stream(source, tmp_path / "new", QuantizationMap(layers=both))
+    largest = max(np.abs(decode_plain(source.read(f"{name}.weight"))).max() for name in both)
+    new = Checkpoint.open(tmp_path / "new")
+    assert {float(new.read(f"{name}.weight_scale_2").data) for name in both} == {float(np.float32(largest / 2688))}
+
+
+def test_formats_that_leave_all_plain_are_refused_before_anything_is_written(
+    source: Checkpoint, tmp_path: Path
+) -> None:
+    target, plain = weight_only(map_of_patterns(source.config, PRESETS["fp8"], every=False))
+    assert plain
+    with pytest.raises(UsageError, match="nothing would be quantized"):
+        quantize_stream(source, tmp_path / "new", target)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("spoiled", ["zero", "lacking"])
+def test_scales_that_cannot_be_are_not_taken(
+    source: Checkpoint, made_by_modelopt: Path, tmp_path: Path, spoiled: str
+) -> None:
+    shutil.copytree(made_by_modelopt / "quantized", tmp_path / "other")
+    content = load(tmp_path / "other")
+    name = "backbone.layers.3.mixer.k_proj.k_scale"
+    if spoiled == "zero":
+        content[name] *= 0
+    else:
+        del content[name]
+    save(tmp_path / "other", content)
+    target = QuantizationMap(layers=map_of_patterns(source.config, QUANTIZED, every=True).layers, fp8_kv_cache=True)
+    with pytest.raises(CheckpointError, match=r"is no positive number|has no .*k_scale, and has others"):
+        quantize_stream(source, tmp_path / "new", target, scales_from=Checkpoint.open(tmp_path / "other"))
 
 
 def test_a_source_that_changes_meanwhile_is_refused(source: Checkpoint, tmp_path: Path) -> None:

@@ -23,12 +23,7 @@ def group_findings(
     scales: the second scale of a weight, by its name, and 1 where there is none.
     """
     yield from _alike(expected, measures)
-    layers: dict[tuple[str, str], dict[str, float]] = {}
-    for name in measures:
-        match = _EXPERT.fullmatch(name)
-        if match and name in expected:
-            layers.setdefault((match[1], match[3]), {})[name] = _size(name, measures, scales.get(name, 1.0))
-    for sizes in layers.values():
+    for sizes in _by_layer(expected, measures, scales):
         middle = median(sizes.values())
         if len(sizes) < _FEWEST or middle <= 0:
             continue
@@ -36,6 +31,26 @@ def group_findings(
             if size > 0 and not middle / _TIMES <= size <= middle * _TIMES:
                 message = f"its numbers are {size / middle:.2g} times those of its layer's middle expert"
                 yield found("expert-far", name, message)
+
+
+def _by_layer(
+    expected: Mapping[str, ExpectedTensor], measures: Mapping[str, Measure], scales: Mapping[str, float]
+) -> list[dict[str, float]]:
+    """Return the sizes of the experts of each layer and projection, by name."""
+    layers: dict[tuple[str, str], dict[str, float]] = {}
+    for name in measures:
+        match = _EXPERT.fullmatch(name)
+        if match and name in expected:
+            layers.setdefault((match[1], match[3]), {})[name] = _size(name, measures, scales.get(name, 1.0))
+    return list(layers.values())
+
+
+def relative_sizes(
+    expected: Mapping[str, ExpectedTensor], measures: Mapping[str, Measure], scales: Mapping[str, float]
+) -> list[float]:
+    """Return each expert's size over the middle one's of its layer."""
+    layers = _by_layer(expected, measures, scales)
+    return [size / (median(sizes.values()) or 1.0) for sizes in layers for size in sizes.values()]
 
 
 def _size(name: str, measures: Mapping[str, Measure], scale: float) -> float:

@@ -19,9 +19,11 @@ from trtnemo.checkpoint.rules import found
 from trtnemo.findings import Finding
 
 FAR = 1000.0  # times the root of the mean square: weights of trained networks stay below a few hundred
+_LEAST = 1e-12  # below, squares are no float32
 _FEW = 1024  # numbers: of fewer, shares say nothing
 _FLAT = 1.25  # most frequent over least frequent code
 _LEAST_SCALE = 64.0  # the largest block scale is 448 by the largest magnitude, and 256 or more by other searches
+_INPUT_SCALE = 1000.0  # numbers of 448,000 in FP8: the family's are far below 1
 _SATURATED = 0.25  # share of block scales at 448
 _SMALL = {"A_log": 30.0, "dt_bias": 100.0, "D": 1000.0, "e_score_correction_bias": 1000.0, "norm.weight": 1000.0,
           "norm_f.weight": 1000.0}  # fmt: skip
@@ -37,8 +39,10 @@ def value_findings(item: ExpectedTensor, one: Measure) -> Iterator[Finding]:
         return
     if item.is_scale:
         yield from _block_scales(name, one)
+        if name.endswith("input_scale") and one.largest > _INPUT_SCALE:
+            yield found("value-out-of-range", name, f"it is {one.largest:.3g}, beyond {_INPUT_SCALE:g}")
         return
-    if one.zeros == one.elements and (item.weights or name.endswith(("norm.weight", "norm_f.weight"))):
+    if one.elements > 1 and one.zeros == one.elements and not name.endswith(("bias", "dt_bias")):
         yield found("tensor-zero", name, f"all {one.elements:,} numbers are zero")
         return
     if item.weights and one.zero_rows:
@@ -51,7 +55,8 @@ def value_findings(item: ExpectedTensor, one: Measure) -> Iterator[Finding]:
 
 def _numbers(item: ExpectedTensor, one: Measure) -> Iterator[Finding]:
     rest = one.rms_of_others
-    if item.weights and one.elements >= _FEW and (one.largest > FAR * rest or math.isinf(rest)):
+    is_far = one.largest > max(FAR * rest, _LEAST) or math.isinf(rest)
+    if item.weights and one.elements >= _FEW and is_far:
         times = "as large as others" if math.isinf(rest) else f"{one.largest / rest:,.0f} times" if rest else "alone"
         yield found("value-far", item.name, f"{one.largest:.3g} in row {one.largest_row} is {times} beside other rows")
     for ending, most in _SMALL.items():
@@ -65,7 +70,9 @@ def _codes(name: str, one: Measure) -> Iterator[Finding]:
         return
     if one.info.storage is StorageType.U8:
         counts = one.codes
-        if not counts[[6, 7, 14, 15]].any():
+        if counts.max() == one.elements:
+            yield found("codes-unused", name, "all of its codes are the same")
+        elif not counts[[6, 7, 14, 15]].any():
             yield found("codes-unused", name, "no code stands for 4 or 6, which the largest of each block becomes")
         if counts.max() < (_FLAT + 6 / (one.elements / 16) ** 0.5) * counts.min():  # six deviations of a count
             yield found("codes-flat", name, "all 16 codes are equally frequent, as of bytes that are no weights")

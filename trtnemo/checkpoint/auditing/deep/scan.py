@@ -11,7 +11,7 @@ from threading import Lock
 
 from trtnemo.checkpoint.auditing.audit import AuditReport, DeepSummary
 from trtnemo.checkpoint.auditing.deep.measure import PLAIN, Measure, measure
-from trtnemo.checkpoint.auditing.deep.rules_of_experts import group_findings
+from trtnemo.checkpoint.auditing.deep.rules_of_experts import group_findings, relative_sizes
 from trtnemo.checkpoint.auditing.deep.rules_of_values import value_findings
 from trtnemo.checkpoint.auditing.groups import settle_groups
 from trtnemo.checkpoint.auditing.tensors import settle_formats
@@ -29,12 +29,16 @@ Report = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Scan:
-    """What was read, how long it took, what was found, and every tensor's measure."""
+    """What was read, how long it took, what was found, and every tensor's measure.
+
+    expert_sizes: of each expert, its numbers' size over the middle one's of its layer.
+    """
 
     bytes: int
     seconds: float
     findings: list[Finding]
     measures: dict[str, Measure]
+    expert_sizes: list[float]
     unjudged: tuple[str, ...] = ()
 
     def added_to(self, report: AuditReport) -> AuditReport:
@@ -60,9 +64,11 @@ def scan(checkpoint: Checkpoint, report: Report = lambda what, done, total: None
         sources.require_unchanged()
     known = {name: item for name, item in expected.items() if _is_as_promised(item, checkpoint.tensors.get(name))}
     findings = [finding for name, item in known.items() for finding in value_findings(item, measures[name])]
-    findings += group_findings(known, measures, dict(_second_scales(checkpoint, known)))
+    scales = dict(_second_scales(checkpoint, known))
+    findings += group_findings(known, measures, scales)
+    sizes = relative_sizes(known, measures, scales)
     unjudged = tuple(sorted(name for name, one in measures.items() if not _is_judged(one.info)))
-    return Scan(checkpoint.total_bytes, time.monotonic() - began, findings, measures, unjudged)
+    return Scan(checkpoint.total_bytes, time.monotonic() - began, findings, measures, sizes, unjudged)
 
 
 def _measure_all(checkpoint: Checkpoint, sources: Sources, report: Report) -> dict[str, Measure]:

@@ -123,4 +123,5 @@ def _numerics(found: Any, where: str) -> WeightFormat:
         in_blocks = blocks.get(-1) == BLOCK_SIZE and blocks.get("scale_bits") in _E4M3
         if in_blocks:
             return WeightFormat.NVFP4
-    raise UsageError(f"num_bits {bits} with block_sizes {blocks} is not written here (FP8, NVFP4)", where=where)
+    said = f"num_bits {bits}, block_sizes {blocks}, axis {found.get('axis')}"
+    raise UsageError(f"{said} is not written here (FP8 by tensor, NVFP4)", where=where)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from trtnemo.checkpoint.family.config import ModelConfig
 from trtnemo.checkpoint.family.expected import expected_tensors
-from trtnemo.checkpoint.family.module_name import DRAFT
+from trtnemo.checkpoint.family.module_name import DRAFT, self_and_parents
 from trtnemo.checkpoint.family.quantization import QuantizationMap
 from trtnemo.checkpoint.family.weight_format import WeightFormat
 from trtnemo.errors import UsageError
@@ -51,9 +51,10 @@ def map_of_patterns(config: ModelConfig, formats: FormatMap, *, every: bool) -> 
     return QuantizationMap(layers={name: chosen for name, chosen in layers.items() if chosen is not WeightFormat.PLAIN})
 
 
+def fits(module: str, pattern: str) -> bool:
+    """Return whether a pattern names a module or one of its parents: `*.layers.1` is no `*.layers.10`."""
+    return any(fnmatch.fnmatchcase(name, pattern) for name in self_and_parents(module))
+
+
 def _fitting(names: Iterable[str], pattern: str) -> Iterable[str]:
-    return (
-        name
-        for name in names
-        if fnmatch.fnmatchcase(name, f"{pattern}*") and (pattern.startswith(DRAFT) or not name.startswith(DRAFT))
-    )
+    return (name for name in names if fits(name, pattern) and (pattern.startswith(DRAFT) or not name.startswith(DRAFT)))

@@ -64,7 +64,7 @@ class RecipeFile:
         return self._imported(found[_IMPORT]).content if isinstance(found, dict) and _IMPORT in found else found
 
     def _imported(self, name: Any) -> RecipeFile:
-        place = self._imports.get(name)
+        place = self._imports.get(name) if isinstance(name, str) else None
         if not isinstance(place, str) or ".." in place or place.startswith("/"):
             raise UsageError(f"imports {name!r}, which it names no file for", where=str(self.path))
         for root in _roots(self.path):

@@ -64,12 +64,13 @@ def plan_pieces(source: Checkpoint, target: QuantizationMap, scalars: Mapping[st
     for item in expected:
         info = source.tensors.get(item.name)
         if info is not None:
-            pieces.append(_piece(source, item, info, scales.get(item.name, []), scalars))
+            pieces.append(_piece(source, target, item, info, scales.get(item.name, []), scalars))
     return pieces
 
 
 def _piece(
     source: Checkpoint,
+    target: QuantizationMap,
     item: ExpectedTensor,
     info: TensorInfo,
     scales: list[ExpectedTensor],
@@ -86,16 +87,17 @@ def _piece(
     made = [scale for scale in scales if scale.name.endswith((".weight_scale", ".weight_scale_2"))]
     outputs = (NewTensor(item.name, item.storages[0], item.shape),
                *(NewTensor(scale.name, scale.storages[0], scale.shape) for scale in made))  # fmt: skip
-    together = tuple(_together(source, item.name)) if chosen.is_nvfp4 else (info,)
+    together = tuple(_together(source, target, item.name)) if chosen.is_nvfp4 else (info,)
     return Piece(info, chosen, (*outputs, *known), constants, together)
 
 
-def _together(source: Checkpoint, name: str) -> Iterator[TensorInfo]:
-    """Yield the weights that share a second scale with one: those of one input, where all of them are NVFP4."""
-    head, _, last = name.removesuffix(".weight").rpartition(".")
+def _together(source: Checkpoint, target: QuantizationMap, name: str) -> Iterator[TensorInfo]:
+    """Yield the weights that share a second scale with one: those of one input that are NVFP4, itself among them."""
+    head, dot, last = name.removesuffix(".weight").rpartition(".")
     for other in _FUSED if last in _FUSED else (last,):
-        info = source.tensors.get(f"{head}.{other}.weight")
-        if info is not None:
+        module = f"{head}{dot}{other}"
+        info = source.tensors.get(f"{module}.weight")
+        if info is not None and target.format_of(module).is_nvfp4:
             yield info
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from trtnemo.checkpoint.auditing.audit import AuditReport, audit
 from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.family.quantization import QuantizationMap
+from trtnemo.checkpoint.family.weight_format import WeightFormat
 from trtnemo.checkpoint.format.encoder import Search
 from trtnemo.checkpoint.format.headers import INDEX
 from trtnemo.checkpoint.format.writing import copy_text_files
@@ -24,9 +25,9 @@ from trtnemo.checkpoint.rewrite.stream.card import write_card
 from trtnemo.checkpoint.rewrite.stream.pieces import plan_pieces
 from trtnemo.checkpoint.rewrite.stream.scalars import read_scalars, require_no_scalars
 from trtnemo.checkpoint.rewrite.stream.shard import Shard, cut_shards
-from trtnemo.checkpoint.rewrite.stream.staging import Staging, open_staging
+from trtnemo.checkpoint.rewrite.stream.staging import Staging, flushed_meanwhile, open_staging
 from trtnemo.checkpoint.rewrite.stream.write import PLAIN_TYPES, PieceWriter
-from trtnemo.errors import CheckpointError
+from trtnemo.errors import CheckpointError, UsageError
 from trtnemo.files.json_file import write_json
 from trtnemo.files.staging import check_output, refuse_own_place
 
@@ -71,16 +72,21 @@ def quantize_stream(
     if scales_from is None:
         require_no_scalars(source.config, target)
     scalars = {} if scales_from is None else read_scalars(source.config, target, scales_from)
-    shards = cut_shards(plan_pieces(source, target, scalars), shard_bytes)
+    pieces = plan_pieces(source, target, scalars)
+    if all(piece.format is WeightFormat.PLAIN for piece in pieces):
+        raise UsageError("nothing would be quantized: the formats that are asked for leave every layer plain")
+    shards = cut_shards(pieces, shard_bytes)
     with open_staging(output) as staging, Sources(str(path) for path in source.shards) as sources:
         staging.adopt(_fingerprint(source, shards, sources, search))
         left = [shard for shard in shards if not staging.holds(shard)]
         staging.require_space(left)
         _write_shards(staging, shards, left, sources, search, report)
         sources.require_unchanged()
+        staging.keep_only(shards)
         _write_files(source, staging.directory, shards, scales_from, search)
         found = audit(Checkpoint.open(staging.directory))
         found.require()
+        check_output(output, force, "config.json", CheckpointError)  # which may have appeared meanwhile
         staging.finish(output)
     return StreamedReport(
         audit=replace(found, directory=str(output)),
@@ -136,7 +142,10 @@ def _fill(shard: Shard, sources: Sources, file: int, search: Search, told: Calla
             told(done)
 
     writer = PieceWriter(sources, file, shard.places, count, search)
-    with ThreadPoolExecutor(2 * len(os.sched_getaffinity(0)), thread_name_prefix="quantize") as threads:
+    with (
+        flushed_meanwhile(file),
+        ThreadPoolExecutor(2 * len(os.sched_getaffinity(0)), thread_name_prefix="quantize") as threads,
+    ):
         try:
             for _ in threads.map(writer.write, shard.pieces):
                 pass
@@ -152,13 +161,20 @@ def _bytes_read(shard: Shard) -> int:
 def _write_files(
     source: Checkpoint, directory: Path, shards: list[Shard], scales_from: Checkpoint | None, search: Search
 ) -> None:
-    """Write all that is not weights: index, configuration, tokenizer, template and card."""
+    """Write all that is not weights: index, configuration, tokenizer, template and card; raises CheckpointError."""
     storages = {tensor.name: tensor.storage for shard in shards for tensor in shard.tensors}
-    write_quantization(directory, source.raw_config, storages, f"{MODELOPT}+trtnemo")
-    copy_text_files(source.directory, directory)
-    write_card(directory, source, storages, scales_from, search)
-    if len(shards) > 1:
-        write_json(directory / INDEX, _index(shards))
+    try:
+        write_quantization(directory, source.raw_config, storages, f"{MODELOPT}+trtnemo")
+        copy_text_files(source.directory, directory)
+        write_card(directory, source, storages, scales_from, search)
+        if len(shards) > 1:
+            write_json(directory / INDEX, _index(shards))
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot be written: {error.strerror}",
+            where=str(error.filename or directory),
+            remedy="The same command goes on with what is written already",
+        ) from None
 
 
 def _index(shards: list[Shard]) -> Mapping[str, Any]:

@@ -31,7 +31,15 @@ def read_scalars(config: ModelConfig, target: QuantizationMap, other: Checkpoint
             where=other.place,
             remedy="Take a preset whose formats that checkpoint has, or --weight-only",
         )
-    return {name: _positive(other, name) for name in names if name in other.tensors}
+    found = {name: _positive(other, name) for name in names if name in other.tensors}
+    lacking = [name for name in names if name.endswith(_CACHE) and name not in found]
+    if lacking and any(name.endswith(_CACHE) for name in found):
+        raise CheckpointError(
+            f"has no {lacking[0]}, and has others of keys and values",
+            where=other.place,
+            remedy="`trtnemo check` lists them; --no-fp8-kv-cache takes none",
+        )
+    return found
 
 
 def wanted_scalars(config: ModelConfig, target: QuantizationMap) -> Iterator[ExpectedTensor]:

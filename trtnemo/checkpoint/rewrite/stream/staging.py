@@ -8,13 +8,14 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 from trtnemo.checkpoint.rewrite.stream.shard import Shard
 from trtnemo.errors import CheckpointError, MachineError
-from trtnemo.files.staging import replace_directory
+from trtnemo.files.staging import remove_leftovers, replace_directory
 
 _PLAN, _LOCK, _PART = "plan.json", "lock", ".part"
 
@@ -35,11 +36,22 @@ class Staging:
                 return True
         except (OSError, ValueError):
             pass  # nothing was written yet, or it was cut off
-        for path in self.directory.iterdir():
-            if path.name != _LOCK:
-                path.unlink()
+        self._remove_all_but({_LOCK})
         written.write_text(json.dumps(digest))
         return False
+
+    def keep_only(self, shards: list[Shard]) -> None:
+        """Remove all but whole shards: another file may be half of one, from a run that was killed."""
+        self._remove_all_but({_LOCK, _PLAN, *(shard.name for shard in shards)})
+
+    def _remove_all_but(self, names: set[str]) -> None:
+        for path in self.directory.iterdir():
+            if path.name in names:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
     def holds(self, shard: Shard) -> bool:
         """Return whether a shard is here, whole: it gets its name when all of it is on the disk."""
@@ -77,9 +89,28 @@ class Staging:
 
     def finish(self, output: Path) -> None:
         """Give the directory its name, in the place of what is there."""
-        for name in (_PLAN, _LOCK):
-            (self.directory / name).unlink()
         replace_directory(self.directory, output)
+        for name in (_PLAN, _LOCK):  # after the name: a kill in between loses nothing
+            (output / name).unlink()
+
+
+@contextmanager
+def flushed_meanwhile(file: int) -> Iterator[None]:
+    """Have what is written go to the disk all the time, so that nothing waits for all of it at the end."""
+    ended = Event()
+
+    def flush() -> None:
+        while not ended.wait(0.5):
+            with suppress(OSError):  # told by the last one, which the writer waits for
+                os.fdatasync(file)
+
+    thread = Thread(target=flush, name="flush")
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @contextmanager
@@ -91,6 +122,7 @@ def open_staging(output: Path) -> Iterator[Staging]:
     directory = output.parent / f".{output.name}.quantizing"
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(output)
         lock = (directory / _LOCK).open("w")
     except OSError as error:
         raise CheckpointError(f"cannot be written: {error.strerror}", where=str(output)) from None

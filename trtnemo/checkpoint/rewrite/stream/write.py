@@ -96,7 +96,11 @@ class PieceWriter:
     def _parts(self, info: TensorInfo) -> Iterator[Bytes]:
         for begin in range(0, info.size, buffers.PART):
             part = self._buffers.take("read", min(buffers.PART, info.size - begin))
-            self.sources.read(info, begin, part)
+            wanted = (info.name, begin, len(part))
+            if self._buffers.held != wanted:  # a small tensor is still there from the search for its largest number
+                self._buffers.held = None
+                self.sources.read(info, begin, part)
+                self._buffers.held = wanted
             yield part
 
     def _put(self, data: bytes | memoryview, place: int) -> None:
