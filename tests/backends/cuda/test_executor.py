@@ -105,6 +105,7 @@ def test_a_commit_without_tokens_under_verification_is_refused(make_checkpoint: 
         executor.commit(0, 1)
 
 
+@pytest.mark.slow
 def test_a_float16_state_has_the_same_bits_however_tokens_arrive(make_checkpoint: Any) -> None:
     """One by one, verified and partly refused, or from a snapshot: a state is rounded at fixed positions."""
     executor = make_cuda(make_checkpoint("bf16", "least"), slots=3, max_seq_len=64, mtp=False, state="float16")
@@ -122,6 +123,7 @@ def test_a_float16_state_has_the_same_bits_however_tokens_arrive(make_checkpoint
     assert torch.equal(states[2], states[0])
 
 
+@pytest.mark.slow
 def test_a_float16_state_is_near_a_float32_one(make_checkpoint: Any) -> None:
     directory = make_checkpoint("bf16", "least")
     half, whole = (

@@ -77,6 +77,7 @@ def feed(executor: Any, slot: int, position: int, count: int) -> Any:
     return executor.forward(make_batch([(slot, position, ids, False)], logit_rows=[count - 1])).logits
 
 
+@pytest.mark.slow
 def test_a_sequence_gives_way_and_goes_on_as_if_it_had_not(make_checkpoint: Any) -> None:
     """Snapshots share whole pages, are moved to the host for their room, and continue with the same bits."""
     executor = make_cuda(make_checkpoint("bf16", "least"), slots=3, max_seq_len=256, kv_tokens=3 * PAGE)

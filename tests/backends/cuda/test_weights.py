@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from tests.support.backends.executors import make_cuda
@@ -25,6 +26,7 @@ def test_a_bank_comes_expert_by_expert(make_checkpoint: Any) -> None:
     assert all(weight.words.device.type == "meta" for weight in weights.packed.values())
 
 
+@pytest.mark.slow
 def test_copies_in_fp8_change_drafts_a_little_and_no_answer(make_checkpoint: Any) -> None:
     directory = make_checkpoint("bf16", "least")
     plain, copied = (make_cuda(directory, slots=1, max_seq_len=64, fp8_drafts=fp8) for fp8 in (False, True))
