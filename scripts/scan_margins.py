@@ -6,18 +6,21 @@ usage: python -m scripts.scan_margins CHECKPOINT...     (directories, or tiny)
 from __future__ import annotations
 
 import sys
+from statistics import median
 
 from trtnemo.checkpoint import Checkpoint
-from trtnemo.checkpoint.auditing.deep.measure import PLAIN, Measure
+from trtnemo.checkpoint.auditing.deep.measure import Measure
 from trtnemo.checkpoint.auditing.deep.scan import scan
-from trtnemo.checkpoint.format.storage import StorageType
+from trtnemo.checkpoint.format.storage import PLAIN, StorageType
 
 
 def main(names: list[str]) -> int:
     """Print one line a checkpoint."""
     for name in names:
         found = scan(Checkpoint.open(name))
-        measures, sizes = found.measures, found.expert_sizes or [1.0]
+        measures = found.measures
+        layers = [list(sizes.values()) for sizes in found.expert_sizes]
+        sizes = [size / (median(layer) or 1.0) for layer in layers for size in layer] or [1.0]
         far = max((one.largest / one.rms_of_others for one in _matrices(measures)), default=0.0)
         packed = [one.codes for one in measures.values() if one.info.storage is StorageType.U8]
         flat = min((float(codes.max() / max(codes.min(), 1)) for codes in packed), default=0.0)

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "codes.hpp"
 #include "elements.hpp"
 #include "scan.hpp"
 
@@ -11,7 +12,7 @@ using namespace weights;
 
 namespace {
 
-constexpr std::uint32_t kMagnitude = 0x7FFFFFFFU, kInfinity = 0x7F800000U;
+constexpr std::uint32_t kInfinity = 0x7F800000U;
 constexpr std::size_t kLanes = 16, kRun = 4096;  // sums are kept in float32 for a run, in order for every form
 
 struct RowCounts {
@@ -25,7 +26,7 @@ RowCounts scan_run(const typename Element::Bits* values, std::size_t count) {
     float squares[kLanes] = {};
     for (std::size_t i = 0; i < count; i += kLanes) {
         for (std::size_t lane = 0; lane < kLanes; ++lane) {
-            const std::uint32_t bits = std::bit_cast<std::uint32_t>(Element::widen(values[i + lane])) & kMagnitude;
+            const std::uint32_t bits = bits_of(Element::widen(values[i + lane])) & kMagnitude;
             const std::uint32_t finite = 0U - static_cast<std::uint32_t>(bits < kInfinity);
             const std::uint32_t kept = bits & finite;
             nans[lane] += static_cast<std::uint32_t>(bits > kInfinity);

@@ -11,7 +11,7 @@ from trtnemo.checkpoint.family.config import ModelConfig, parse_config
 from trtnemo.checkpoint.family.quantization import QuantizationMap, read_quantizations
 from trtnemo.checkpoint.family.tools.known import refuse_gguf
 from trtnemo.checkpoint.format.headers import Headers, survey_headers
-from trtnemo.checkpoint.format.storage import RawTensor
+from trtnemo.checkpoint.format.storage import PLAIN, RawTensor
 from trtnemo.checkpoint.hub.source import (
     SMALL_FILES,
     cached_snapshot,
@@ -19,7 +19,7 @@ from trtnemo.checkpoint.hub.source import (
     find_directory,
     locate_checkpoint,
 )
-from trtnemo.errors import CheckpointError
+from trtnemo.errors import CheckpointError, UsageError
 from trtnemo.files.json_file import read_json_object
 
 if TYPE_CHECKING:
@@ -111,6 +111,19 @@ class Checkpoint:
     def quantization(self) -> QuantizationMap:
         """The map to believe; one that names nothing where the checkpoint has none."""
         return self.quantizations[0] if self.quantizations else QuantizationMap()
+
+    def require_weights(self) -> None:
+        """Raise UsageError where only the headers were fetched."""
+        if self.listing is not None:
+            raise UsageError("only its headers were fetched", where=self.place, remedy="`trtnemo fetch` has all")
+
+    def require_plain(self) -> None:
+        """Raise CheckpointError for a checkpoint that is quantized already."""
+        quantized = next((info for info in self.tensors.values() if info.storage not in PLAIN), None)
+        if quantized is not None:
+            raise CheckpointError(
+                f"is quantized already: {quantized.name} is {quantized.storage.value}", where=self.place
+            )
 
     def require_decodable(self) -> None:
         """Raise CheckpointError for weights that trtnemo's own runtimes do not decode."""

@@ -29,7 +29,7 @@ def scale_findings(checkpoint: Checkpoint, expected: dict[str, ExpectedTensor]) 
     """Yield the scales with values that no scale can have; those of wrong type or shape are reported elsewhere."""
     for item in expected.values():
         info = checkpoint.tensors.get(item.name)
-        if item.is_scale and info is not None and info.storage in item.storages and info.shape == item.shape:
+        if item.is_scale and info is not None and item.is_met_by(info):
             yield from _scale_findings(checkpoint, info)
 
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +14,17 @@ from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.comparing.numbers import Numbers, numbers_of
 from trtnemo.checkpoint.family.weight_format import WeightFormat
 from trtnemo.checkpoint.reading.sources import Sources
-from trtnemo.errors import UsageError
+from trtnemo.checkpoint.reading.threads import Progress, in_threads
 
 PART = 4 << 20  # numbers of one tensor at a time and thread
 Report = Callable[[str, int, int], None]
+
+
+def decibels(signal: float, noise: float) -> float | None:
+    """Return signal to noise in decibels; nothing where one is no number, or the signal is all zeros."""
+    if not math.isfinite(noise) or not math.isfinite(signal) or signal == 0:
+        return None
+    return 10 * math.log10(signal / noise) if noise else math.inf
 
 
 @dataclass(frozen=True)
@@ -41,9 +45,7 @@ class TensorDifference:
     @property
     def snr_db(self) -> float | None:
         """Signal to noise in decibels: nothing where a difference is no number, or the first is all zeros."""
-        if not math.isfinite(self.noise) or not math.isfinite(self.signal) or self.signal == 0:
-            return None
-        return 10 * math.log10(self.signal / self.noise) if self.noise else math.inf
+        return decibels(self.signal, self.noise)
 
 
 @dataclass(frozen=True)
@@ -71,25 +73,21 @@ def compare_checkpoints(
 ) -> CheckpointDifference:
     """Return how two checkpoints differ, those tensors first that differ most; raises CheckpointError, UsageError."""
     for checkpoint in (first, second):
-        if checkpoint.listing is not None:
-            raise UsageError("only its headers were fetched", where=checkpoint.place, remedy="`trtnemo fetch` has all")
+        checkpoint.require_weights()
     (ours, our_unread), (theirs, their_unread) = numbers_of(first), numbers_of(second)
     both = [name for name in ours if name in theirs]
     same_shape = [name for name in both if ours[name].shape == theirs[name].shape]
-    total, done, lock = sum(math.prod(ours[name].shape) for name in same_shape), 0, Lock()
+    total = sum(math.prod(ours[name].shape) for name in same_shape)
+    progress = Progress(lambda what, done: report(what, done, total))
     with ExitStack() as stack:
         sources = [stack.enter_context(Sources(str(path) for path in one.shards)) for one in (first, second)]
 
         def compare(name: str) -> TensorDifference:
-            nonlocal done
             found = _compare(ours[name], theirs[name], sources[0], sources[1])
-            with lock:
-                done += found.elements
-                report(name, done, total)
+            progress.add(name, found.elements)
             return found
 
-        threads = stack.enter_context(ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="diff"))
-        found = list(threads.map(compare, same_shape))
+        found = in_threads(compare, same_shape, each=1)  # decoding keeps the processors busy
         for source in sources:
             source.require_unchanged()
     differing = [one for one in found if one.noise != 0 or one.codes_moved]
@@ -112,9 +110,10 @@ def _compare(one: Numbers, other: Numbers, ours: Sources, theirs: Sources) -> Te
     moved = 0
     counts_codes = one.format.stores_like(other.format) and one.info.storage is other.info.storage
     for row, count in _parts(one):
+        codes = one.codes(ours, row, count), other.codes(theirs, row, count)
         if counts_codes:
-            moved += _moved(one, one.codes(ours, row, count), other.codes(theirs, row, count))
-        a, b = one.decoded(ours, row, count), other.decoded(theirs, row, count)
+            moved += _moved(one, *codes)
+        a, b = one.decoded(codes[0], ours, row, count), other.decoded(codes[1], theirs, row, count)
         with np.errstate(invalid="ignore", over="ignore"):  # infinity less infinity: such a tensor is told as no number
             difference = np.abs(np.subtract(a, b, dtype=np.float64))
             difference[(a == b) | (np.isnan(a) & np.isnan(b))] = 0  # infinities and NaN that are alike

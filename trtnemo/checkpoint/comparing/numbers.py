@@ -12,12 +12,11 @@ from trtnemo.checkpoint.auditing.tensors import settle_formats
 from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.family.weight_format import BLOCK_SIZE, WeightFormat
 from trtnemo.checkpoint.format.codecs import decode_fp8, decode_nvfp4, decode_plain
-from trtnemo.checkpoint.format.storage import RawTensor, StorageType, TensorInfo
+from trtnemo.checkpoint.format.storage import PLAIN, RawTensor, TensorInfo
 from trtnemo.checkpoint.reading.sources import Sources
 from trtnemo.errors import CheckpointError
 
 Float32 = npt.NDArray[np.float32]
-PLAIN = (StorageType.BF16, StorageType.F16, StorageType.F32)
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,8 @@ class Numbers:
         """Return the bytes of some rows."""
         return _rows(self.info, sources, self.rows, first, count)
 
-    def decoded(self, sources: Sources, first: int, count: int) -> Float32:
-        """Return some rows as float32."""
-        codes = self.codes(sources, first, count)
+    def decoded(self, codes: npt.NDArray[np.uint8], sources: Sources, first: int, count: int) -> Float32:
+        """Return some rows, whose bytes are `codes`, as float32."""
         if self.format is WeightFormat.PLAIN:
             raw = RawTensor(self.info.storage, codes.view(self.info.storage.raw_dtype))
             return decode_plain(raw).reshape(count, self.columns)
@@ -72,7 +70,7 @@ def numbers_of(checkpoint: Checkpoint) -> tuple[dict[str, Numbers], tuple[str, .
     for name, info in checkpoint.tensors.items():
         item = expected.get(name)
         kind = WeightFormat.PLAIN if item is None else item.weight_format or WeightFormat.PLAIN
-        is_promised = item is not None and info.storage in item.storages and info.shape == item.shape
+        is_promised = item is not None and item.is_met_by(info)
         if name in scales:
             continue
         if not is_promised or kind is WeightFormat.PLAIN:

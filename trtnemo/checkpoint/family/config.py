@@ -89,6 +89,10 @@ class ModelConfig(BaseModel):
         """Whether the checkpoint promises a multi-token-prediction head."""
         return bool(self.mtp_layer_kinds)
 
+    def has_layers_of(self, other: ModelConfig) -> bool:
+        """Return whether module names mean the same in another network: its layers' kinds and number of experts."""
+        return (self.layer_kinds, self.n_routed_experts) == (other.layer_kinds, other.n_routed_experts)
+
 
 def parse_config(data: dict[str, Any], where: str = "config.json") -> ModelConfig:
     """Return the network described by the content of config.json; raises ModelConfigError."""

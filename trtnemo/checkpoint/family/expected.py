@@ -15,7 +15,7 @@ from trtnemo.checkpoint.family.layout import parts_of
 from trtnemo.checkpoint.family.module_name import EMBEDDING
 from trtnemo.checkpoint.family.quantization import QuantizationMap
 from trtnemo.checkpoint.family.weight_format import WeightFormat
-from trtnemo.checkpoint.format.storage import StorageType
+from trtnemo.checkpoint.format.storage import StorageType, TensorInfo
 
 PLAIN_TYPES = {"bfloat16": StorageType.BF16, "float16": StorageType.F16, "float32": StorageType.F32}
 EMBEDDINGS = f"{EMBEDDING}.weight"
@@ -38,6 +38,10 @@ class ExpectedTensor:
     def module(self) -> str:
         """The module that holds it."""
         return self.name.rpartition(".")[0]
+
+    def is_met_by(self, info: TensorInfo | None) -> bool:
+        """Return whether a tensor is there with a type and the shape that are expected."""
+        return info is not None and info.storage in self.storages and info.shape == self.shape
 
 
 def expected_tensors(config: ModelConfig, quantization: QuantizationMap) -> Iterator[ExpectedTensor]:

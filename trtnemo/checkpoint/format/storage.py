@@ -45,6 +45,8 @@ class StorageType(str, Enum):
         return np.dtype(_RAW[self])
 
 
+PLAIN = (StorageType.BF16, StorageType.F16, StorageType.F32)  # of weights that are not quantized
+
 _RAW: dict[StorageType, str] = {
     StorageType.BOOL: "u1",
     StorageType.U8: "u1",

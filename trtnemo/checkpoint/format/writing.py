@@ -31,12 +31,17 @@ def write_safetensors(path: Path, tensors: Mapping[str, TensorInfo]) -> None:
         offsets = [position, position + info.size]
         header[name] = {"dtype": info.storage.value, "shape": list(info.shape), "data_offsets": offsets}
         position += info.size
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
     with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
+        file.write(encode_header(header))
         for _, info in sorted(tensors.items()):
             _copy_bytes(info, file)
+
+
+def encode_header(header: Mapping[str, Any]) -> bytes:
+    """Return a header as it stands at the beginning of a safetensors file, its length first, filled up to 8 bytes."""
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
 
 
 def _copy_bytes(info: TensorInfo, file: BinaryIO) -> None:

@@ -18,7 +18,6 @@ from trtnemo.checkpoint.family.config import ModelConfig
 from trtnemo.checkpoint.family.weight_format import BLOCK_SIZE
 from trtnemo.checkpoint.format.header import read_header
 from trtnemo.checkpoint.format.headers import SINGLE
-from trtnemo.checkpoint.format.storage import StorageType
 from trtnemo.checkpoint.format.writing import copy_text_files, write_safetensors
 from trtnemo.checkpoint.rewrite.maps.patterns import FormatMap, fits
 from trtnemo.checkpoint.rewrite.quantization_files import write_quantization
@@ -65,11 +64,7 @@ def quantize_checkpoint(
 
 
 def _check_request(checkpoint: Checkpoint, formats: FormatMap, calibration: Sequence[Sequence[int]]) -> None:
-    plain = {StorageType.BF16, StorageType.F16, StorageType.F32}
-    quantized = next((info for info in checkpoint.tensors.values() if info.storage not in plain), None)
-    if quantized is not None:
-        raise CheckpointError(f"is quantized already: {quantized.name} is {quantized.storage.value}",
-                              where=str(checkpoint.directory))  # fmt: skip
+    checkpoint.require_plain()
     unknown = sorted(set(formats.values()) - {"nvfp4", "fp8", "bf16"})
     if unknown:
         raise UsageError(f"'{unknown[0]}' is not a known format (nvfp4, fp8, bf16)")

@@ -82,10 +82,9 @@ def _rank(value: float | None) -> float:
 
 def _db_of(ones: list[TensorDifference]) -> float | None:
     """Return the signal to noise of tensors together."""
-    signal, noise = sum(one.signal for one in ones), sum(one.noise for one in ones)
-    if not math.isfinite(signal) or not math.isfinite(noise) or signal == 0:
-        return None
-    return 10 * math.log10(signal / noise) if noise else math.inf
+    from trtnemo.checkpoint.comparing.compare import decibels
+
+    return decibels(sum(one.signal for one in ones), sum(one.noise for one in ones))
 
 
 def _most(ones: list[TensorDifference]) -> float:

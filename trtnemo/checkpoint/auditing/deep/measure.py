@@ -11,12 +11,11 @@ import numpy.typing as npt
 
 from trtnemo.checkpoint.format.codecs import e4m3_values
 from trtnemo.checkpoint.format.decoder import E2M1_VALUES
-from trtnemo.checkpoint.format.storage import StorageType, TensorInfo
+from trtnemo.checkpoint.format.storage import PLAIN, StorageType, TensorInfo
 from trtnemo.checkpoint.reading.buffers import PART, Buffers
 from trtnemo.checkpoint.reading.sources import Sources
 from trtnemo.native import choose_kernels, require_native
 
-PLAIN = (StorageType.BF16, StorageType.F16, StorageType.F32)
 _MASKS = {StorageType.U8: 0x77, StorageType.F8_E4M3: 0x7F}  # what makes a code other than zero
 Counts = npt.NDArray[np.uint64]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from statistics import median
 
 from trtnemo.checkpoint.auditing.deep.measure import Measure
@@ -15,15 +15,9 @@ _EXPERT = re.compile(r"(.+\.experts)\.(\d+)\.(\w+)\.weight")
 _FEWEST, _TIMES = 4, 4.0  # experts to compare; times the middle one's root of the mean square
 
 
-def group_findings(
-    expected: Mapping[str, ExpectedTensor], measures: Mapping[str, Measure], scales: Mapping[str, float]
-) -> Iterator[Finding]:
-    """Yield experts far from those of their layer, and weights that another tensor has byte for byte.
-
-    scales: the second scale of a weight, by its name, and 1 where there is none.
-    """
-    yield from _alike(expected, measures)
-    for sizes in _by_layer(expected, measures, scales):
+def expert_findings(layers: Iterable[Mapping[str, float]]) -> Iterator[Finding]:
+    """Yield experts far from those of their layer; layers: the sizes of their numbers, as `expert_sizes` has them."""
+    for sizes in layers:
         middle = median(sizes.values())
         if len(sizes) < _FEWEST or middle <= 0:
             continue
@@ -33,24 +27,19 @@ def group_findings(
                 yield found("expert-far", name, message)
 
 
-def _by_layer(
+def expert_sizes(
     expected: Mapping[str, ExpectedTensor], measures: Mapping[str, Measure], scales: Mapping[str, float]
 ) -> list[dict[str, float]]:
-    """Return the sizes of the experts of each layer and projection, by name."""
+    """Return the sizes of the experts' numbers of each layer and projection, by name.
+
+    scales: the second scale of a weight, by its name, and 1 where there is none.
+    """
     layers: dict[tuple[str, str], dict[str, float]] = {}
     for name in measures:
         match = _EXPERT.fullmatch(name)
         if match and name in expected:
             layers.setdefault((match[1], match[3]), {})[name] = _size(name, measures, scales.get(name, 1.0))
     return list(layers.values())
-
-
-def relative_sizes(
-    expected: Mapping[str, ExpectedTensor], measures: Mapping[str, Measure], scales: Mapping[str, float]
-) -> list[float]:
-    """Return each expert's size over the middle one's of its layer."""
-    layers = _by_layer(expected, measures, scales)
-    return [size / (median(sizes.values()) or 1.0) for sizes in layers for size in sizes.values()]
 
 
 def _size(name: str, measures: Mapping[str, Measure], scale: float) -> float:
@@ -61,7 +50,8 @@ def _size(name: str, measures: Mapping[str, Measure], scale: float) -> float:
     return min(one.rms, one.rms_of_others or one.rms) * by_block * scale  # without a number that is far from all others
 
 
-def _alike(expected: Mapping[str, ExpectedTensor], measures: Mapping[str, Measure]) -> Iterator[Finding]:
+def alike_findings(expected: Mapping[str, ExpectedTensor], measures: Mapping[str, Measure]) -> Iterator[Finding]:
+    """Yield weights that another tensor has byte for byte."""
     first: dict[tuple[int, int], str] = {}
     for name, one in measures.items():
         item = expected.get(name)

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from trtnemo.checkpoint.auditing.deep.measure import PLAIN, Measure
+from trtnemo.checkpoint.auditing.deep.measure import Measure
 from trtnemo.checkpoint.family.expected import ExpectedTensor
 from trtnemo.checkpoint.format.codecs import e4m3_values
-from trtnemo.checkpoint.format.storage import StorageType
+from trtnemo.checkpoint.format.storage import PLAIN, StorageType
 from trtnemo.checkpoint.rules import found
 from trtnemo.findings import Finding
 

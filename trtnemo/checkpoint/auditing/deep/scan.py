@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from threading import Lock
 
 from trtnemo.checkpoint.auditing.audit import AuditReport, DeepSummary
-from trtnemo.checkpoint.auditing.deep.measure import PLAIN, Measure, measure
-from trtnemo.checkpoint.auditing.deep.rules_of_experts import group_findings, relative_sizes
+from trtnemo.checkpoint.auditing.deep.measure import Measure, measure
+from trtnemo.checkpoint.auditing.deep.rules_of_experts import alike_findings, expert_findings, expert_sizes
 from trtnemo.checkpoint.auditing.deep.rules_of_values import value_findings
 from trtnemo.checkpoint.auditing.groups import settle_groups
 from trtnemo.checkpoint.auditing.tensors import settle_formats
 from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.family.expected import ExpectedTensor
 from trtnemo.checkpoint.format.codecs import decode_plain
-from trtnemo.checkpoint.format.storage import StorageType, TensorInfo
+from trtnemo.checkpoint.format.storage import PLAIN, StorageType, TensorInfo
 from trtnemo.checkpoint.reading.buffers import Buffers
 from trtnemo.checkpoint.reading.sources import Sources
-from trtnemo.errors import UsageError
+from trtnemo.checkpoint.reading.threads import Progress, in_threads
 from trtnemo.findings import Finding
 
 Report = Callable[[str, int, int], None]
@@ -31,14 +28,14 @@ Report = Callable[[str, int, int], None]
 class Scan:
     """What was read, how long it took, what was found, and every tensor's measure.
 
-    expert_sizes: of each expert, its numbers' size over the middle one's of its layer.
+    expert_sizes: of each layer and projection, the sizes of its experts' numbers, by name.
     """
 
     bytes: int
     seconds: float
     findings: list[Finding]
     measures: dict[str, Measure]
-    expert_sizes: list[float]
+    expert_sizes: list[dict[str, float]]
     unjudged: tuple[str, ...] = ()
 
     def added_to(self, report: AuditReport) -> AuditReport:
@@ -54,46 +51,32 @@ def scan(checkpoint: Checkpoint, report: Report = lambda what, done, total: None
     them. Raises UsageError where only headers were fetched, CheckpointError for files that change meanwhile, and
     MachineError on an install without a compiler.
     """
-    if checkpoint.listing is not None:
-        raise UsageError("only its headers were fetched", where=checkpoint.place, remedy="`trtnemo fetch` has all")
+    checkpoint.require_weights()
     tool = checkpoint.quantization.tool
     expected, _ = settle_formats(checkpoint) if tool is None else settle_groups(checkpoint, tool)
     began = time.monotonic()
     with Sources(str(path) for path in checkpoint.shards) as sources:
         measures = _measure_all(checkpoint, sources, report)
         sources.require_unchanged()
-    known = {name: item for name, item in expected.items() if _is_as_promised(item, checkpoint.tensors.get(name))}
+    known = {name: item for name, item in expected.items() if item.is_met_by(checkpoint.tensors.get(name))}
     findings = [finding for name, item in known.items() for finding in value_findings(item, measures[name])]
-    scales = dict(_second_scales(checkpoint, known))
-    findings += group_findings(known, measures, scales)
-    sizes = relative_sizes(known, measures, scales)
+    sizes = expert_sizes(known, measures, dict(_second_scales(checkpoint, known)))
+    findings += [*alike_findings(known, measures), *expert_findings(sizes)]
     unjudged = tuple(sorted(name for name, one in measures.items() if not _is_judged(one.info)))
     return Scan(checkpoint.total_bytes, time.monotonic() - began, findings, measures, sizes, unjudged)
 
 
 def _measure_all(checkpoint: Checkpoint, sources: Sources, report: Report) -> dict[str, Measure]:
-    buffers, lock, total = Buffers(), Lock(), checkpoint.total_bytes
-    done = 0
+    buffers, total = Buffers(), checkpoint.total_bytes
 
     def one(info: TensorInfo) -> Measure:
-        nonlocal done
         found = measure(info, sources, buffers)
-        with lock:
-            done += info.size
-            report(info.name, done, total)
+        progress.add(info.name, info.size)
         return found
 
+    progress = Progress(lambda what, done: report(what, done, total))
     ordered = sorted(checkpoint.tensors.values(), key=lambda info: (info.file, info.offset))
-    with ThreadPoolExecutor(2 * len(os.sched_getaffinity(0)), thread_name_prefix="scan") as threads:
-        try:
-            return {found.info.name: found for found in threads.map(one, ordered)}
-        except BaseException:
-            threads.shutdown(cancel_futures=True)
-            raise
-
-
-def _is_as_promised(item: ExpectedTensor, info: TensorInfo | None) -> bool:
-    return info is not None and info.storage in item.storages and info.shape == item.shape
+    return {found.info.name: found for found in in_threads(one, ordered)}
 
 
 def _is_judged(info: TensorInfo) -> bool:

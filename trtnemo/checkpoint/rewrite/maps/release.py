@@ -24,7 +24,7 @@ def map_of_release(config: ModelConfig, name: str) -> QuantizationMap:
     if release is None or (not release.quantization.layers and release.quantization.uniform is WeightFormat.PLAIN):
         known = ", ".join((*_SHORT, *(known for known in RELEASES if known not in _SHORT.values())))
         raise UsageError(f"no quantized release is called {name!r} here", remedy=f"Known: {known}")
-    if release.config.layer_kinds != config.layer_kinds or release.config.n_routed_experts != config.n_routed_experts:
+    if not release.config.has_layers_of(config):
         raise UsageError(
             f"the map of {release.name} is for {len(release.config.layer_kinds)} layers of other kinds than these "
             f"{len(config.layer_kinds)}",

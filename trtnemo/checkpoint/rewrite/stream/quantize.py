@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from itertools import accumulate
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from trtnemo.checkpoint.auditing.audit import AuditReport, audit
@@ -20,13 +16,14 @@ from trtnemo.checkpoint.format.encoder import Search
 from trtnemo.checkpoint.format.headers import INDEX
 from trtnemo.checkpoint.format.writing import copy_text_files
 from trtnemo.checkpoint.reading.sources import Sources
+from trtnemo.checkpoint.reading.threads import Progress, in_threads
 from trtnemo.checkpoint.rewrite.quantization_files import write_quantization
 from trtnemo.checkpoint.rewrite.stream.card import write_card
 from trtnemo.checkpoint.rewrite.stream.pieces import plan_pieces
 from trtnemo.checkpoint.rewrite.stream.scalars import read_scalars, require_no_scalars
 from trtnemo.checkpoint.rewrite.stream.shard import Shard, cut_shards
 from trtnemo.checkpoint.rewrite.stream.staging import Staging, flushed_meanwhile, open_staging
-from trtnemo.checkpoint.rewrite.stream.write import PLAIN_TYPES, PieceWriter
+from trtnemo.checkpoint.rewrite.stream.write import PieceWriter
 from trtnemo.errors import CheckpointError, UsageError
 from trtnemo.files.json_file import write_json
 from trtnemo.files.staging import check_output, refuse_own_place
@@ -68,7 +65,7 @@ def quantize_stream(
     read = [checkpoint.directory for checkpoint in (source, scales_from) if checkpoint is not None]
     refuse_own_place(output, read, CheckpointError)
     audit(source).require()
-    _require_plain(source)
+    source.require_plain()
     if scales_from is None:
         require_no_scalars(source.config, target)
     scalars = {} if scales_from is None else read_scalars(source.config, target, scales_from)
@@ -96,13 +93,6 @@ def quantize_stream(
     )
 
 
-def _require_plain(source: Checkpoint) -> None:
-    quantized = next((info for info in source.tensors.values() if info.storage not in PLAIN_TYPES), None)
-    if quantized is not None:
-        raise CheckpointError(f"is quantized already: {quantized.name} is {quantized.storage.value}",
-                              where=source.place)  # fmt: skip
-
-
 def _fingerprint(source: Checkpoint, shards: list[Shard], sources: Sources, search: Search) -> dict[str, Any]:
     """Return all that decides what is written: another plan begins with nothing."""
     return {
@@ -124,34 +114,14 @@ def _write_shards(
         begin = done
 
         def fill(file: int, shard: Shard = shard, begin: int = begin) -> None:
-            _fill(shard, sources, file, search, lambda read: report(shard.name, begin + read, total))
+            progress = Progress(lambda what, read: report(what, begin + read, total))
+            writer = PieceWriter(sources, file, shard.places, lambda read: progress.add(shard.name, read), search)
+            with flushed_meanwhile(file):
+                in_threads(writer.write, shard.pieces)
 
         staging.write(shard, fill)
         sources.require_unchanged()
         done += _bytes_read(shard)
-
-
-def _fill(shard: Shard, sources: Sources, file: int, search: Search, told: Callable[[int], None]) -> None:
-    """Write all pieces of a shard in threads, twice as many as processors: half of them wait for the disk."""
-    done, lock = 0, Lock()
-
-    def count(read: int) -> None:
-        nonlocal done
-        with lock:
-            done += read
-            told(done)
-
-    writer = PieceWriter(sources, file, shard.places, count, search)
-    with (
-        flushed_meanwhile(file),
-        ThreadPoolExecutor(2 * len(os.sched_getaffinity(0)), thread_name_prefix="quantize") as threads,
-    ):
-        try:
-            for _ in threads.map(writer.write, shard.pieces):
-                pass
-        except BaseException:
-            threads.shutdown(cancel_futures=True)
-            raise
 
 
 def _bytes_read(shard: Shard) -> int:
@@ -178,7 +148,6 @@ def _write_files(
 
 
 def _index(shards: list[Shard]) -> Mapping[str, Any]:
-    sizes = accumulate(tensor.size for shard in shards for tensor in shard.tensors)
-    *_, total = sizes
+    total = sum(tensor.size for shard in shards for tensor in shard.tensors)
     weights = {tensor.name: shard.name for shard in shards for tensor in shard.tensors}
     return {"metadata": {"total_size": total}, "weight_map": dict(sorted(weights.items()))}

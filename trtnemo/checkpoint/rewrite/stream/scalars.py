@@ -21,7 +21,7 @@ def read_scalars(config: ModelConfig, target: QuantizationMap, other: Checkpoint
 
     Raises CheckpointError where that one is of another network, or lacks a scale of an input.
     """
-    if other.config.layer_kinds != config.layer_kinds or other.config.n_routed_experts != config.n_routed_experts:
+    if not other.config.has_layers_of(config):
         raise CheckpointError("is of another network than the source: its scales do not fit", where=other.place)
     names = [item.name for item in wanted_scalars(config, target)]
     missing = [name for name in names if name not in other.tensors and not name.endswith(_CACHE)]

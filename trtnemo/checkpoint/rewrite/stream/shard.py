@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from trtnemo.checkpoint.format.writing import encode_header
 from trtnemo.checkpoint.rewrite.stream.pieces import NewTensor, Piece
 
 
@@ -56,8 +56,6 @@ def _shard(name: str, pieces: Sequence[Piece]) -> Shard:
         }
         places[output.name] = begin
         begin = end
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    start = 8 + len(text)
-    places = {tensor: start + place for tensor, place in places.items()}
-    return Shard(name, tuple(pieces), len(text).to_bytes(8, "little") + text, places, start + begin)
+    text = encode_header(header)
+    places = {tensor: len(text) + place for tensor, place in places.items()}
+    return Shard(name, tuple(pieces), text, places, len(text) + begin)

@@ -11,14 +11,13 @@ import numpy as np
 from trtnemo.checkpoint.family.weight_format import BLOCK_SIZE, WeightFormat
 from trtnemo.checkpoint.format.codecs import E2M1_MAX, E4M3_MAX
 from trtnemo.checkpoint.format.encoder import SCALE_MAX, Search, encode_fp8, encode_nvfp4, largest_magnitude
-from trtnemo.checkpoint.format.storage import StorageType, TensorInfo
+from trtnemo.checkpoint.format.storage import PLAIN, TensorInfo
 from trtnemo.checkpoint.reading import buffers
 from trtnemo.checkpoint.reading.buffers import Buffers, Bytes
 from trtnemo.checkpoint.reading.sources import Sources
 from trtnemo.checkpoint.rewrite.stream.pieces import Piece
 from trtnemo.errors import CheckpointError
 
-PLAIN_TYPES = (StorageType.BF16, StorageType.F16, StorageType.F32)
 Told = Callable[[int], None]
 
 
@@ -82,7 +81,7 @@ class PieceWriter:
         return self.places[next(output.name for output in piece.outputs if output.name.endswith(ending))]
 
     def _largest(self, info: TensorInfo) -> np.float32:
-        if info.storage not in PLAIN_TYPES:
+        if info.storage not in PLAIN:
             raise CheckpointError(f"is {info.storage.value}, and only plain weights are quantized", where=info.name)
         largest = max((largest_magnitude(part, info.storage) for part in self._parts(info)), default=np.float32(0))
         if not np.isfinite(largest):
