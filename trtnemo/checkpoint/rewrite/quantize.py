@@ -20,7 +20,7 @@ from trtnemo.checkpoint.format.header import read_header
 from trtnemo.checkpoint.format.headers import SINGLE
 from trtnemo.checkpoint.format.writing import copy_text_files, write_safetensors
 from trtnemo.checkpoint.rewrite.maps.patterns import FormatMap, fits
-from trtnemo.checkpoint.rewrite.quantization_files import write_quantization
+from trtnemo.checkpoint.rewrite.quantizing.quantization_files import write_quantization
 from trtnemo.errors import CheckpointError, MachineError, UsageError
 from trtnemo.files.staging import check_output, refuse_own_place, staged_directory
 

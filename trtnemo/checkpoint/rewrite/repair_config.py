@@ -10,7 +10,7 @@ from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.family.config import LETTERS
 from trtnemo.checkpoint.family.quantization import SENTINEL
 from trtnemo.checkpoint.family.weight_format import WeightFormat
-from trtnemo.checkpoint.rewrite.quantization_files import layer_map
+from trtnemo.checkpoint.rewrite.quantizing.quantization_files import layer_map
 
 _LETTER_OF = {kind: letter for letter, kind in LETTERS.items()}
 # readers go by the producer's name; which version wrote the weights is lost with the map

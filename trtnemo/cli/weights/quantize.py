@@ -76,16 +76,20 @@ def quantize(
         return
     from trtnemo.checkpoint import Checkpoint
     from trtnemo.checkpoint.rewrite.maps.weight_only import weight_only as without_inputs
-    from trtnemo.checkpoint.rewrite.stream.quantize import quantize_stream
+    from trtnemo.checkpoint.rewrite.quantizing.quantize import quantize_stream
 
     checkpoint = Checkpoint.open(source)
     target, of_recipe = read_map_of(checkpoint.config, preset, map_file, recipe_file, fp8_kv_cache)
     plain = 0
     if weight_only:
         target, plain = without_inputs(target)
-    other = None if input_scales_from is None else Checkpoint.open(input_scales_from)
+    scalars = None
+    if input_scales_from is not None:
+        from trtnemo.checkpoint.rewrite.quantizing.scalars import read_scalars
+
+        scalars = read_scalars(checkpoint.config, target, Checkpoint.open(input_scales_from))
     with byte_progress() as report:
-        done = quantize_stream(checkpoint, output, target, scales_from=other, search=search or of_recipe,
+        done = quantize_stream(checkpoint, output, target, scalars=scalars, search=search or of_recipe,
                                shard_bytes=int(shard_gb * 1e9),
                                force=force, report=report)  # fmt: skip
     told = {"files": done.files, "files_kept": done.files_kept, "fp8_left_plain": plain,

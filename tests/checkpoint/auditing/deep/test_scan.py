@@ -13,7 +13,7 @@ from trtnemo.checkpoint import Checkpoint, audit
 from trtnemo.checkpoint.auditing.deep.scan import scan
 from trtnemo.checkpoint.rewrite.maps.patterns import PRESETS, map_of_patterns
 from trtnemo.checkpoint.rewrite.maps.weight_only import weight_only
-from trtnemo.checkpoint.rewrite.stream.quantize import quantize_stream
+from trtnemo.checkpoint.rewrite.quantizing.quantize import quantize_stream
 from trtnemo.checkpoint.rules import RULES
 from trtnemo.errors import CheckpointError
 

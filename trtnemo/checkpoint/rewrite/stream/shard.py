@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trtnemo.checkpoint.format.writing import encode_header
-from trtnemo.checkpoint.rewrite.stream.pieces import NewTensor, Piece
+from trtnemo.checkpoint.rewrite.stream.piece import NewTensor, Piece
 
 
 @dataclass(frozen=True)
@@ -25,17 +25,23 @@ class Shard:
         """Yield what it holds."""
         return (output for piece in self.pieces for output in piece.outputs)
 
+    @property
+    def bytes_read(self) -> int:
+        """Return the bytes that are read for it."""
+        return sum(piece.bytes_read for piece in self.pieces)
+
 
 def cut_shards(pieces: Sequence[Piece], shard_bytes: int) -> list[Shard]:
     """Return the files that hold all pieces in order, each of at most so many bytes, or of one piece."""
     groups: list[list[Piece]] = [[]]
     size = 0
     for piece in pieces:
-        if groups[-1] and size + piece.size > shard_bytes:
+        own = sum(output.size for output in piece.outputs)
+        if groups[-1] and size + own > shard_bytes:
             groups.append([])
             size = 0
         groups[-1].append(piece)
-        size += piece.size
+        size += own
     count = len(groups)
     if count == 1:
         return [_shard("model.safetensors", groups[0])]

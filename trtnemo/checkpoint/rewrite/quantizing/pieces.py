@@ -1,59 +1,29 @@
-"""What is written: each tensor of the source, and the tensors that are made of it."""
+"""What each tensor of a plain checkpoint becomes: itself, or codes and scales."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
 from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.family.expected import ExpectedTensor, expected_tensors
 from trtnemo.checkpoint.family.quantization import QuantizationMap
 from trtnemo.checkpoint.family.weight_format import BLOCK_SIZE, WeightFormat
+from trtnemo.checkpoint.format.encoder import Search
 from trtnemo.checkpoint.format.storage import StorageType, TensorInfo
+from trtnemo.checkpoint.rewrite.quantizing.encode import Quantized
+from trtnemo.checkpoint.rewrite.stream.piece import NewTensor
 from trtnemo.errors import CheckpointError
 
 _FUSED = ("q_proj", "k_proj", "v_proj")  # one product in a server, so that their weights share one scale
 
 
-@dataclass(frozen=True)
-class NewTensor:
-    """A tensor that is written: name, element type and shape."""
-
-    name: str
-    storage: StorageType
-    shape: tuple[int, ...]
-
-    @property
-    def size(self) -> int:
-        """Its bytes."""
-        return math.prod(self.shape) * self.storage.itemsize
-
-
-@dataclass(frozen=True)
-class Piece:
-    """One tensor of the source and what is made of it: a copy, or codes and scales.
-
-    outputs: the weight, then its scales, as `family/layout.py` has them; constants: scalars that are known beforehand,
-    by name; together: the sources that share one scale, itself among them.
-    """
-
-    source: TensorInfo
-    format: WeightFormat
-    outputs: tuple[NewTensor, ...]
-    constants: Mapping[str, float] = field(default_factory=dict)
-    together: tuple[TensorInfo, ...] = ()
-
-    @property
-    def size(self) -> int:
-        """Bytes that are written."""
-        return sum(output.size for output in self.outputs)
-
-
-def plan_pieces(source: Checkpoint, target: QuantizationMap, scalars: Mapping[str, float]) -> list[Piece]:
+def plan_pieces(
+    source: Checkpoint, target: QuantizationMap, scalars: Mapping[str, float], search: Search = "max"
+) -> list[Quantized]:
     """Return what a checkpoint becomes with another map, in the order of its network.
 
-    scalars: values of input, key and value scales by name. Raises CheckpointError where columns are no blocks.
+    scalars: values of input, key and value scales by name; search: how scales of NVFP4 blocks are chosen. Raises
+    CheckpointError where columns are no blocks.
     """
     expected = list(expected_tensors(source.config, target))
     scales: dict[str, list[ExpectedTensor]] = {}
@@ -64,7 +34,7 @@ def plan_pieces(source: Checkpoint, target: QuantizationMap, scalars: Mapping[st
     for item in expected:
         info = source.tensors.get(item.name)
         if info is not None:
-            pieces.append(_piece(source, target, item, info, scales.get(item.name, []), scalars))
+            pieces.append(_piece(source, target, item, info, scales.get(item.name, []), scalars, search))
     return pieces
 
 
@@ -75,12 +45,13 @@ def _piece(
     info: TensorInfo,
     scales: list[ExpectedTensor],
     scalars: Mapping[str, float],
-) -> Piece:
+    search: Search,
+) -> Quantized:
     chosen = item.weight_format or WeightFormat.PLAIN
     constants = {scale.name: scalars[scale.name] for scale in scales if scale.name in scalars}
     known = tuple(NewTensor(name, StorageType.F32, ()) for name in constants)
     if chosen is WeightFormat.PLAIN:
-        return Piece(info, chosen, (NewTensor(item.name, info.storage, info.shape), *known), constants)
+        return Quantized(info, chosen, (NewTensor(item.name, info.storage, info.shape), *known), constants)
     if chosen.is_nvfp4 and info.shape[-1] % BLOCK_SIZE:
         raise CheckpointError(f"{info.shape[-1]} columns are no whole number of blocks of {BLOCK_SIZE}",
                               where=item.name)  # fmt: skip
@@ -88,7 +59,7 @@ def _piece(
     outputs = (NewTensor(item.name, item.storages[0], item.shape),
                *(NewTensor(scale.name, scale.storages[0], scale.shape) for scale in made))  # fmt: skip
     together = tuple(_together(source, target, item.name)) if chosen.is_nvfp4 else (info,)
-    return Piece(info, chosen, (*outputs, *known), constants, together)
+    return Quantized(info, chosen, (*outputs, *known), constants, together, search)
 
 
 def _together(source: Checkpoint, target: QuantizationMap, name: str) -> Iterator[TensorInfo]:

@@ -13,7 +13,7 @@ from trtnemo.checkpoint.family.quantization import QuantizationMap
 from trtnemo.checkpoint.format.encoder import Search
 from trtnemo.checkpoint.rewrite.maps.patterns import PRESETS, map_of_patterns
 from trtnemo.checkpoint.rewrite.maps.weight_only import weight_only
-from trtnemo.checkpoint.rewrite.stream.quantize import quantize_stream
+from trtnemo.checkpoint.rewrite.quantizing.quantize import quantize_stream
 from trtnemo.checkpoint.rewrite.stream.staging import open_staging
 from trtnemo.errors import CheckpointError
 
@@ -72,7 +72,7 @@ def test_another_plan_keeps_nothing_of_an_earlier_run(
     if changed == "source":
         copy.shards[0].touch()
     elif changed == "version":
-        monkeypatch.setattr("trtnemo.checkpoint.rewrite.stream.quantize.version", lambda package: "9.9")
+        monkeypatch.setattr("trtnemo.checkpoint.rewrite.stream.run.version", lambda package: "9.9")
     size = 250_000 if changed == "size" else 200_000
     search: Search = "four-over-six" if changed == "search" else "max"
     done = quantize_stream(copy, tmp_path / "new", weights_alone(source), shard_bytes=size, search=search)

@@ -20,7 +20,8 @@ from trtnemo.checkpoint.format.encoder import Search
 from trtnemo.checkpoint.reading import buffers
 from trtnemo.checkpoint.rewrite.maps.patterns import PRESETS, linear_names, map_of_patterns
 from trtnemo.checkpoint.rewrite.maps.weight_only import weight_only
-from trtnemo.checkpoint.rewrite.stream.quantize import quantize_stream
+from trtnemo.checkpoint.rewrite.quantizing.quantize import quantize_stream
+from trtnemo.checkpoint.rewrite.quantizing.scalars import read_scalars
 from trtnemo.errors import CheckpointError, MachineError, UsageError
 
 
@@ -49,7 +50,9 @@ def test_every_tensor_is_modelopts_bit_for_bit(
     theirs = Checkpoint.open(made_by_modelopt / name)
     target = map_of_patterns(source.config, formats, every=True)
     target = QuantizationMap(layers=target.layers, fp8_kv_cache=True)
-    done = quantize_stream(source, tmp_path / "new", target, scales_from=theirs, shard_bytes=400_000)
+    done = quantize_stream(
+        source, tmp_path / "new", target, scalars=read_scalars(source.config, target, theirs), shard_bytes=400_000
+    )
     assert done.files > 3
     ours = Checkpoint.open(tmp_path / "new")
     assert bits(ours) == bits(theirs)
@@ -69,7 +72,7 @@ def test_weights_that_share_an_input_share_a_scale_as_in_modelopts_own_export(
         if not module.startswith("mtp.")
     }
     target = QuantizationMap(layers=layers, fp8_kv_cache=theirs.quantization.fp8_kv_cache)
-    quantize_stream(source, tmp_path / "new", target, scales_from=theirs)
+    quantize_stream(source, tmp_path / "new", target, scalars=read_scalars(source.config, target, theirs))
     ours, expected = bits(Checkpoint.open(tmp_path / "new")), bits(theirs)
     assert {module for module, kind in layers.items() if kind is not WeightFormat.PLAIN}
     assert {tensor: ours[tensor] for tensor in expected} == expected
@@ -112,9 +115,16 @@ def test_scales_of_another_network_or_without_a_layer_are_refused(
 ) -> None:
     target = map_of_patterns(source.config, PRESETS["super"], every=False)
     with pytest.raises(CheckpointError, match=r"has no backbone\.layers\.0\.mixer\.out_proj\.input_scale"):
-        quantize_stream(source, tmp_path / "new", target, scales_from=Checkpoint.open(made_by_modelopt / "quantized"))
+        quantize_stream(
+            source,
+            tmp_path / "new",
+            target,
+            scalars=read_scalars(source.config, target, Checkpoint.open(made_by_modelopt / "quantized")),
+        )
     with pytest.raises(CheckpointError, match="of another network"):
-        quantize_stream(source, tmp_path / "new", target, scales_from=Checkpoint.open("tiny"))
+        quantize_stream(
+            source, tmp_path / "new", target, scalars=read_scalars(source.config, target, Checkpoint.open("tiny"))
+        )
 
 
 def test_the_head_alone_may_be_quantized(source: Checkpoint, tmp_path: Path) -> None:
@@ -156,7 +166,12 @@ def test_scales_that_cannot_be_are_not_taken(
     save(tmp_path / "other", content)
     target = QuantizationMap(layers=map_of_patterns(source.config, QUANTIZED, every=True).layers, fp8_kv_cache=True)
     with pytest.raises(CheckpointError, match=r"is no positive number|has no .*k_scale, and has others"):
-        quantize_stream(source, tmp_path / "new", target, scales_from=Checkpoint.open(tmp_path / "other"))
+        quantize_stream(
+            source,
+            tmp_path / "new",
+            target,
+            scalars=read_scalars(source.config, target, Checkpoint.open(tmp_path / "other")),
+        )
 
 
 def test_a_source_that_changes_meanwhile_is_refused(source: Checkpoint, tmp_path: Path) -> None:

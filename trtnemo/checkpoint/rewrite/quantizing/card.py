@@ -10,7 +10,7 @@ from pathlib import Path
 from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.format.encoder import Search
 from trtnemo.checkpoint.format.storage import StorageType
-from trtnemo.checkpoint.rewrite.quantization_files import layer_map
+from trtnemo.checkpoint.rewrite.quantizing.quantization_files import layer_map
 
 _TEXT = """\
 ---
@@ -45,15 +45,14 @@ def write_card(
     directory: Path,
     source: Checkpoint,
     storages: Mapping[str, StorageType],
-    scales_from: Checkpoint | None,
+    scales: str,
     search: Search,
 ) -> None:
-    """Write README.md."""
+    """Write README.md; scales: where those of inputs, keys and values are from."""
     counts = Counter(layer["quant_algo"] for layer in layer_map(storages).values())
     rows = "\n".join(f"| {name} | {count:,} |" for name, count in sorted(counts.items()))
-    scales = "none, weights alone are quantized" if scales_from is None else f"taken from `{_name(scales_from)}`"
     text = _TEXT.format(
-        source=_name(source),
+        source=source.directory.name,  # without the folders of this machine
         name=f"{source.directory.name}, quantized",
         version=version("trtnemo"),
         formats=rows,
@@ -61,8 +60,3 @@ def write_card(
         search=_SEARCHES[search],
     )
     (directory / "README.md").write_text(text, encoding="utf-8")
-
-
-def _name(checkpoint: Checkpoint) -> str:
-    """Return a checkpoint's name without the folders of this machine."""
-    return checkpoint.directory.name

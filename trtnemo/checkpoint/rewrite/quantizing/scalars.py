@@ -1,8 +1,10 @@
-"""The scales that weights do not tell: of inputs, keys and values, taken from a checkpoint of the same network."""
+"""The scales that weights do not tell: of inputs, keys and values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -16,8 +18,17 @@ from trtnemo.errors import CheckpointError, UsageError
 _CACHE = (".k_scale", ".v_scale")
 
 
-def read_scalars(config: ModelConfig, target: QuantizationMap, other: Checkpoint) -> dict[str, float]:
-    """Return the input, key and value scales that a map asks for, by name, as another checkpoint has them.
+@dataclass(frozen=True)
+class Scalars:
+    """Scales by the name of their tensor; origin: where they are from, for a reader; read: directories of theirs."""
+
+    values: Mapping[str, float]
+    origin: str
+    read: tuple[Path, ...] = ()
+
+
+def read_scalars(config: ModelConfig, target: QuantizationMap, other: Checkpoint) -> Scalars:
+    """Return the input, key and value scales that a map asks for as another checkpoint of the network has them.
 
     Raises CheckpointError where that one is of another network, or lacks a scale of an input.
     """
@@ -39,7 +50,7 @@ def read_scalars(config: ModelConfig, target: QuantizationMap, other: Checkpoint
             where=other.place,
             remedy="`trtnemo check` lists them; --no-fp8-kv-cache takes none",
         )
-    return found
+    return Scalars(found, f"taken from `{other.directory.name}`", (other.directory,))
 
 
 def wanted_scalars(config: ModelConfig, target: QuantizationMap) -> Iterator[ExpectedTensor]:

@@ -1,0 +1,1 @@
+"""Quantizing tensor by tensor: the weight of each layer becomes codes and scales."""
