@@ -42,6 +42,7 @@ COMMANDS: dict[str, Entry] = {
     "gateway": Entry("operate.gateway:gateway", "Put keys, limits and bounds before servers that have none."),
     "inspect": Entry("inspect:inspect", "Show what an engine is made of, and verify its files."),
     "logs": Entry("operate.fleet:logs", "Print the last lines of a supervised server's log."),
+    "merge": Entry("weights.merge:merge", "Merge LoRA adapters into a BF16 checkpoint of any size."),
     "plan": Entry("plan:plan", "Plan a recipe's memory to the byte, and give an upper bound of its speed."),
     "quantize": Entry("weights.quantize:quantize", "Quantize a BF16 checkpoint of any size."),
     "recipes": Entry("recipes:recipes", "List, show, describe, import and upgrade recipes."),

@@ -12,15 +12,17 @@ from trtnemo.checkpoint.format.storage import TensorInfo
 from trtnemo.errors import CheckpointError
 
 _CHUNK = 16 << 20
-_TEXT_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
-               "generation_config.json")  # fmt: skip
+# the code that config.json's auto_map names is copied with them, and run by nobody here
+_TEXT_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+               "chat_template.jinja", "generation_config.json", "*.py")  # fmt: skip
 
 
 def copy_text_files(source: Path, target: Path) -> None:
-    """Copy tokenizer, template and generation settings that `target` has not got."""
-    for name in _TEXT_FILES:
-        if (source / name).is_file() and not (target / name).exists():
-            shutil.copyfile(source / name, target / name)
+    """Copy tokenizer, template, generation settings and model code that `target` has not got."""
+    for pattern in _TEXT_FILES:
+        for path in sorted(source.glob(pattern)):
+            if path.is_file() and not (target / path.name).exists():
+                shutil.copyfile(path, target / path.name)
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, TensorInfo]) -> None:

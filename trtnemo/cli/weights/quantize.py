@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ import click
 from trtnemo.cli.options import json_option, print_json
 from trtnemo.cli.views.progress import byte_progress
 from trtnemo.cli.weights.formats import PRESET_NAMES, read_formats_of, read_map_of
+from trtnemo.cli.weights.shards import read_shard_bytes, shard_option
 from trtnemo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _FILE = click.Path(path_type=Path)
               "for the scales of inputs.")  # fmt: skip
 @click.option("--fp8-kv-cache/--no-fp8-kv-cache", default=True, show_default=True, help="Write KV cache scales, where "
               "there are some.")  # fmt: skip
-@click.option("--shard-gb", type=click.FloatRange(0.001), default=5.0, show_default=True, help="GB of one new file.")
+@shard_option
 @click.option("--force", is_flag=True, help="Overwrite OUTPUT if it holds a checkpoint.")
 @json_option
 def quantize(
@@ -62,8 +62,7 @@ def quantize(
     scales of inputs come from --input-scales-from, or there are none with --weight-only. With --calibration, ModelOpt
     itself runs the model, which must fit in memory.
     """
-    if not math.isfinite(shard_gb):
-        raise UsageError(f"{shard_gb} is no size of a file", where="--shard-gb")
+    shard_bytes = read_shard_bytes(shard_gb)
     if sum(given is not None for given in (preset, map_file, recipe_file)) != 1:
         raise UsageError("give one of --preset, --map and --modelopt-recipe")
     if (calibration is not None) + (input_scales_from is not None) + weight_only > 1:
@@ -90,7 +89,7 @@ def quantize(
         scalars = read_scalars(checkpoint.config, target, Checkpoint.open(input_scales_from))
     with byte_progress() as report:
         done = quantize_stream(checkpoint, output, target, scalars=scalars, search=search or of_recipe,
-                               shard_bytes=int(shard_gb * 1e9),
+                               shard_bytes=shard_bytes,
                                force=force, report=report)  # fmt: skip
     told = {"files": done.files, "files_kept": done.files_kept, "fp8_left_plain": plain,
             "cache_scales": done.cache_scales}  # fmt: skip

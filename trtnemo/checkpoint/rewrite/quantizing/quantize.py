@@ -12,7 +12,7 @@ from trtnemo.checkpoint.family.quantization import QuantizationMap
 from trtnemo.checkpoint.family.weight_format import WeightFormat
 from trtnemo.checkpoint.format.encoder import Search
 from trtnemo.checkpoint.format.writing import copy_text_files
-from trtnemo.checkpoint.rewrite.quantizing.card import write_card
+from trtnemo.checkpoint.rewrite.quantizing.card import write_quantized_card
 from trtnemo.checkpoint.rewrite.quantizing.pieces import plan_pieces
 from trtnemo.checkpoint.rewrite.quantizing.quantization_files import write_quantization
 from trtnemo.checkpoint.rewrite.quantizing.scalars import Scalars, require_no_scalars
@@ -70,7 +70,7 @@ def quantize_stream(
     def finish(directory: Path, storages: Storages) -> AuditReport:
         write_quantization(directory, source.raw_config, storages, f"{MODELOPT}+trtnemo")
         copy_text_files(source.directory, directory)
-        write_card(directory, source, storages, origin, search)
+        write_quantized_card(directory, source, storages, origin, search)
         found = audit(Checkpoint.open(directory))
         found.require()
         return replace(found, directory=str(output))

@@ -1,0 +1,30 @@
+"""A model card that says where weights are from and how they were made: a beginning for whoever publishes them."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+_TEXT = """\
+---
+library_name: transformers
+base_model: {source}
+base_model_relation: {relation}
+---
+
+# {name}
+
+{made} `{source}` by trtnemo {version}, tensor by tensor.
+
+{text}
+
+What this model was trained on, is for, and must not be used for is not known here: it is for you to write.
+"""
+
+
+def write_card(directory: Path, source: str, relation: str, made: str, text: str) -> None:
+    """Write README.md; source: the name of what it is made of; relation: as the hub spells it; made: how, as words."""
+    card = _TEXT.format(
+        source=source, relation=relation, name=f"{source}, changed", made=made, version=version("trtnemo"), text=text
+    )
+    (directory / "README.md").write_text(card, encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Merging adapters of PEFT into plain weights."""

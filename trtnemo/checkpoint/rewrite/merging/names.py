@@ -1,0 +1,59 @@
+"""Names of an adapter's tensors, and the weights of the base that they mean.
+
+Source: what peft 0.21 writes over transformers' NemotronH and over the model code of the hub, and what other trainers
+do (huggingface/peft #1579: the beginning is lost; axolotl #3508: `embedding` for `embeddings`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trtnemo.checkpoint.family.module_name import EMBEDDING
+
+_ROOTS = ("base_model.model.", "base_model.")
+_WRAPPERS = ("base_layer", "modules_to_save", "original_module", "default")
+_MATRICES = ("lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B", "lora_magnitude_vector")
+
+
+@dataclass(frozen=True)
+class AdapterName:
+    """What a tensor of an adapter is: matrix `kind` of a module, or, without a kind, a whole tensor of the base.
+
+    trained: the module as the trained model calls it, which patterns of ranks are matched against; depth: how many
+    wrappers stand around the module.
+    """
+
+    module: str
+    trained: str
+    kind: str | None
+    tensor: str
+    depth: int = 0
+
+
+def read_name(name: str) -> AdapterName:
+    """Return what a tensor's name means."""
+    for root in _ROOTS:
+        name = name.removeprefix(root)
+    parts = name.split(".")
+    depth = parts.count("base_layer")
+    kind = next((part for part in parts if part in _MATRICES), None)
+    if kind is None:
+        trained = ".".join(part for part in parts if part not in _WRAPPERS)
+        return AdapterName(trained.rpartition(".")[0], trained, None, base_name(trained), depth)
+    inner = [part for part in parts[: parts.index(kind)] if part not in _WRAPPERS]
+    trained = ".".join(inner)
+    module = base_name(trained)
+    return AdapterName(module, trained, kind, f"{module}.weight", depth)
+
+
+def base_name(name: str) -> str:
+    """Return the name of a module or tensor as the hub's checkpoints have it."""
+    head, _, tail = name.partition(".")
+    if head == "model":
+        name = f"backbone.{tail}"
+    elif head in ("layers", "embeddings", "norm_f"):  # saved from inside the causal model
+        name = f"backbone.{name}"
+    for other in ("backbone.embedding", "backbone.embed_tokens"):
+        if name == other or name.startswith(f"{other}."):
+            return EMBEDDING + name[len(other) :]
+    return name
