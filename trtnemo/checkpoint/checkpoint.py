@@ -129,7 +129,12 @@ class Checkpoint:
         """Raise CheckpointError for weights that trtnemo's own runtimes do not decode."""
         reason = self.quantization.undecodable
         if reason is not None:
-            raise CheckpointError(reason, where=self.place, remedy="Use a ModelOpt export (NVFP4, FP8) or BF16 here")
+            raise CheckpointError(
+                reason,
+                where=self.place,
+                remedy="Use a ModelOpt export (NVFP4, FP8) or BF16 here; `trtnemo convert` makes one of "
+                "compressed-tensors' NVFP4",
+            )
 
     @property
     def shards(self) -> list[Path]:

@@ -29,6 +29,9 @@ _TABLE = (
     # tensors
     Rule("tensor-missing", "error", "a tensor that config and map promise is in no shard",
          "some engines refuse the load; others leave it at its first value, and every answer is garbage", _DOWNLOAD),
+    Rule("layout-other", "error", "tensors have names that another program gives them, or hold all experts of a layer",
+         "servers that read the hub's layout refuse the load, or leave experts at their first values",
+         "`trtnemo convert` writes the hub's layout"),
     Rule("tensor-unexpected", "error", "a tensor belongs to no layer in its declared format",
          "strict loaders refuse it; lax ones drop it silently", "Compare config.json with where the weights are from"),
     Rule("tensor-shape", "error", "a tensor's shape differs from what config.json gives",

@@ -33,6 +33,7 @@ COMMANDS: dict[str, Entry] = {
     "build": Entry("build:build", "Build the engine of a recipe."),
     "chat": Entry("operate.chat:chat", "Talk to a running server."),
     "check": Entry("check:check", "Check a checkpoint, a recipe or a pasted server command."),
+    "convert": Entry("weights.convert:convert", "Convert a checkpoint to the layout of the hub, or to fused experts."),
     "diff": Entry("diff:diff", "Compare two engines, two bundles, or the weights of two checkpoints."),
     "doctor": Entry(
         "operate.doctor:doctor", "Show what this machine can build and serve, and what is missing for the rest."

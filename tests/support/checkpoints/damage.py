@@ -133,6 +133,20 @@ tensors(_without(".mixer.experts.3."), rule="tensor-missing", name="expert_3_of_
 tensors(_without("backbone.layers.2."), rule="tensor-missing", name="a_layer_is_gone")
 tensors(_without(".weight_scale_2"), rule="tensor-missing", name="no_weight_scale_2_anywhere")
 tensors(_without("mtp."), rule="mtp-missing", name="the_draft_head_is_gone")
+
+
+def _rename(content: dict[str, torch.Tensor]) -> None:
+    for name in [name for name in content if name.startswith("backbone.")]:
+        content[name.replace("backbone.", "model.")] = content.pop(name)
+
+
+def _stack(content: dict[str, torch.Tensor]) -> None:
+    names = [f"backbone.layers.1.mixer.experts.{expert}.up_proj.weight" for expert in range(8)]
+    content["backbone.layers.1.mixer.experts.up_proj"] = torch.stack([content.pop(name) for name in names])
+
+
+tensors(_rename, rule="layout-other", name="names_of_transformers", precision="bf16")
+tensors(_stack, rule="layout-other", name="experts_of_a_layer_in_one_tensor", precision="bf16")
 tensors(lambda t: t.update(stray=torch.zeros(3)), rule="tensor-unexpected", name="a_stray_tensor")
 tensors(lambda t: t.update({"backbone.layers.0.mixer.in_proj.bias": torch.zeros(8)}), rule="tensor-unexpected",
         name="a_bias_that_the_config_denies")  # fmt: skip

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
+from trtnemo.checkpoint.auditing.other_layout import find_other_layout
 from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.family.expected import EMBEDDINGS, ExpectedTensor, expected_tensors
 from trtnemo.checkpoint.family.weight_format import WeightFormat
@@ -50,8 +51,13 @@ def tensor_findings(checkpoint: Checkpoint, expected: Expected) -> Iterator[Find
     has_head = any(name.startswith("mtp.") for names in seen for name in names)
     if checkpoint.config.has_mtp and not has_head:
         yield found("mtp-missing", "config.json", "promises an MTP head, and no mtp.* tensor is there")
+    other = find_other_layout(checkpoint, expected)
+    if other.names:
+        yield found("layout-other", other.names[0], f"is another layout's name, as {len(other.names):,} tensors have")
     for item in expected.values():
         info = tensors.get(item.name)
+        if item.name in other.means:
+            continue
         if info is not None:
             yield from _shape_findings(info, item)
         elif item.name in checkpoint.headers.unlisted:
@@ -59,7 +65,7 @@ def tensor_findings(checkpoint: Checkpoint, expected: Expected) -> Iterator[Find
             yield found("index-incomplete", item.name, f"is in {place}, which the index does not name")
         elif not item.optional and item.name not in unreadable and (has_head or not item.name.startswith("mtp.")):
             yield found("tensor-missing", item.name, "is missing")
-    for name in sorted(tensors.keys() - expected.keys()):
+    for name in sorted(tensors.keys() - expected.keys() - set(other.names)):
         yield found("tensor-unexpected", name, "belongs to no layer of this network in its declared format")
     yield from _kv_scales(checkpoint, expected)
 

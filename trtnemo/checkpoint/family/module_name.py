@@ -9,6 +9,7 @@ from trtnemo.errors import CheckpointError
 
 EMBEDDING, HEAD, DRAFT = "backbone.embeddings", "lm_head", "mtp."
 _MAXIMUM_PATTERNS, _MAXIMUM_LENGTH, _MAXIMUM_REPEATS = 64, 1000, 4
+_STACK = re.compile(r"(.+\.mixer)\.(?:experts\.(up_proj|down_proj)|switch_mlp\.(fc1|fc2))(?:\.weight)?")
 _REPEAT = re.compile(r"[*+]|\{\d*,?\d*\}")
 
 
@@ -23,6 +24,34 @@ def spellings(module: str) -> tuple[str, ...]:
     """Return a module's name and, below the backbone, the one that transformers 5 and vLLM give it."""
     head, dot, tail = module.partition(".")
     return (module, f"model.{tail}") if dot and head == "backbone" else (module,)
+
+
+def hub_name(name: str) -> str:
+    """Return a module's or tensor's name as the hub's checkpoints have it, whatever program wrote it.
+
+    Source: transformers 5 (`model.`), the hub's model code and vLLM (`backbone.`), names from inside the causal model
+    (huggingface/peft #1579), axolotl #3508 (`embedding`).
+    """
+    head, _, tail = name.partition(".")
+    if head == "model":
+        name = f"backbone.{tail}"
+    elif head in ("layers", "embeddings", "norm_f"):
+        name = f"backbone.{name}"
+    for other in ("backbone.embedding", "backbone.embed_tokens"):
+        if name == other or name.startswith(f"{other}."):
+            return EMBEDDING + name[len(other) :]
+    return name
+
+
+def stacked_experts(name: str) -> tuple[str, str] | None:
+    """Return the `experts` module and the projection of a tensor that holds a layer's experts, in the hub's spelling.
+
+    Source: transformers 5.23 NemotronHExperts (`experts.up_proj`), mlx-lm models/nemotron_h.py (`switch_mlp.fc1`).
+    """
+    match = _STACK.fullmatch(name)
+    return (
+        None if match is None else (f"{match[1]}.experts", match[2] or {"fc1": "up_proj", "fc2": "down_proj"}[match[3]])
+    )
 
 
 def compile_patterns(texts: list[str], where: str) -> tuple[re.Pattern[str], ...]:

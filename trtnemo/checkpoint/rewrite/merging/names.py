@@ -1,14 +1,13 @@
 """Names of an adapter's tensors, and the weights of the base that they mean.
 
-Source: what peft 0.21 writes over transformers' NemotronH and over the model code of the hub, and what other trainers
-do (huggingface/peft #1579: the beginning is lost; axolotl #3508: `embedding` for `embeddings`).
+Source: what peft 0.21 writes over transformers' NemotronH and over the model code of the hub.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trtnemo.checkpoint.family.module_name import EMBEDDING
+from trtnemo.checkpoint.family.module_name import hub_name
 
 _ROOTS = ("base_model.model.", "base_model.")
 _WRAPPERS = ("base_layer", "modules_to_save", "original_module", "default")
@@ -39,21 +38,8 @@ def read_name(name: str) -> AdapterName:
     kind = next((part for part in parts if part in _MATRICES), None)
     if kind is None:
         trained = ".".join(part for part in parts if part not in _WRAPPERS)
-        return AdapterName(trained.rpartition(".")[0], trained, None, base_name(trained), depth)
+        return AdapterName(trained.rpartition(".")[0], trained, None, hub_name(trained), depth)
     inner = [part for part in parts[: parts.index(kind)] if part not in _WRAPPERS]
     trained = ".".join(inner)
-    module = base_name(trained)
+    module = hub_name(trained)
     return AdapterName(module, trained, kind, f"{module}.weight", depth)
-
-
-def base_name(name: str) -> str:
-    """Return the name of a module or tensor as the hub's checkpoints have it."""
-    head, _, tail = name.partition(".")
-    if head == "model":
-        name = f"backbone.{tail}"
-    elif head in ("layers", "embeddings", "norm_f"):  # saved from inside the causal model
-        name = f"backbone.{name}"
-    for other in ("backbone.embedding", "backbone.embed_tokens"):
-        if name == other or name.startswith(f"{other}."):
-            return EMBEDDING + name[len(other) :]
-    return name

@@ -10,6 +10,8 @@ from trtnemo.checkpoint.family.weight_format import BLOCK_SIZE
 from trtnemo.checkpoint.format.storage import StorageType
 from trtnemo.files.json_file import write_json
 
+MODELOPT = "0.47.0"  # whose bits and files are written
+
 
 def write_quantization(
     directory: Path, raw_config: Mapping[str, Any], storages: Mapping[str, StorageType], version: str

@@ -14,7 +14,7 @@ from trtnemo.checkpoint.format.encoder import Search
 from trtnemo.checkpoint.format.writing import copy_text_files
 from trtnemo.checkpoint.rewrite.quantizing.card import write_quantized_card
 from trtnemo.checkpoint.rewrite.quantizing.pieces import plan_pieces
-from trtnemo.checkpoint.rewrite.quantizing.quantization_files import write_quantization
+from trtnemo.checkpoint.rewrite.quantizing.quantization_files import MODELOPT, write_quantization
 from trtnemo.checkpoint.rewrite.quantizing.scalars import Scalars, require_no_scalars
 from trtnemo.checkpoint.rewrite.stream.run import (
     SHARD_BYTES,
@@ -25,8 +25,6 @@ from trtnemo.checkpoint.rewrite.stream.run import (
     write_stream,
 )
 from trtnemo.errors import UsageError
-
-MODELOPT = "0.47.0"  # whose bits are written
 
 
 @dataclass(frozen=True)
