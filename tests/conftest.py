@@ -186,6 +186,15 @@ def make_plans(make_checkpoint: MakeCheckpoint, shared: Share) -> Callable[..., 
     return make
 
 
+@pytest.fixture(scope="session")
+def bf16_tiny(shared: Share) -> Path:
+    """Return `tiny` decoded to BF16: a trained network that can be quantized."""
+    from tests.support.checkpoints.decoded import write_decoded
+    from trtnemo.checkpoint import Checkpoint
+
+    return shared("bf16-tiny", lambda place: write_decoded(Checkpoint.open("tiny").directory, place))
+
+
 # what is asked of ModelOpt for `made_by_modelopt / "quantized"`: formats by module pattern, and token ids of texts
 @pytest.fixture(scope="session")
 def made_by_modelopt(make_checkpoint: MakeCheckpoint, shared: Share) -> Path:

@@ -9,21 +9,33 @@ from pathlib import Path
 import click
 
 from trtnemo.cli.options import json_option, print_json
+from trtnemo.errors import UsageError
 
 
 @click.command()
 @click.argument("first")
 @click.argument("second")
+@click.option("--logits", type=click.Path(path_type=Path), metavar="TEXTS", help="Also run two checkpoints over a text "
+              "file, one text per line (or .jsonl): KL, top-1, perplexity, worst layers.")  # fmt: skip
+@click.option("--logits-tokens", type=click.IntRange(2, 1 << 16), default=2048, show_default=True,
+              help="With --logits: how many tokens.")  # fmt: skip
 @json_option
 @click.pass_context
-def diff(context: click.Context, first: str, second: str, as_json: bool) -> None:
+def diff(
+    context: click.Context, first: str, second: str, logits: Path | None, logits_tokens: int, as_json: bool
+) -> None:
     """Compare two engines, two bundles, or the weights of two checkpoints.
 
     Of checkpoints, every number is compared as it decodes, so that BF16 and NVFP4 of one model go beside each other.
     Exits 0 when they are the same, 1 when they differ.
     """
+    is_built = _is_built(first, second)
+    if is_built and logits is not None:
+        raise UsageError("--logits compares two checkpoints", remedy="Give the checkpoints that they were built from")
     same = (
-        _diff_manifests(first, second, as_json) if _is_built(first, second) else _diff_weights(first, second, as_json)
+        _diff_manifests(first, second, as_json)
+        if is_built
+        else _diff_weights(first, second, logits, logits_tokens, as_json)
     )
     if not same:
         context.exit(1)
@@ -55,16 +67,25 @@ def _diff_manifests(first: str, second: str, as_json: bool) -> bool:
     return not found
 
 
-def _diff_weights(first: str, second: str, as_json: bool) -> bool:
+def _diff_weights(first: str, second: str, logits: Path | None, most: int, as_json: bool) -> bool:
     from trtnemo.checkpoint import Checkpoint
     from trtnemo.checkpoint.comparing.compare import compare_checkpoints
     from trtnemo.cli.views.progress import point_progress
     from trtnemo.cli.views.weights import difference_json, print_difference
 
+    ours, theirs = Checkpoint.survey(first), Checkpoint.survey(second)
     with point_progress() as report:
-        found = compare_checkpoints(Checkpoint.survey(first), Checkpoint.survey(second), report)
+        found = compare_checkpoints(ours, theirs, report)
+    predicted = None
+    if logits is not None:
+        from trtnemo.cli.weights.logits import logits_difference, logits_json, print_logits
+
+        predicted = logits_difference(ours, theirs, logits, most)
     if as_json:
-        print_json(difference_json(found))
+        more = {} if predicted is None else {"logits": logits_json(predicted)}
+        print_json({**difference_json(found), **more})
     else:
         print_difference(found)
+        if predicted is not None:
+            print_logits(predicted)
     return found.same

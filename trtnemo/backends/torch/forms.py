@@ -34,16 +34,16 @@ class StepContext:
         """Return a single weight of the node."""
         return single_weight(self.weights, node, role)
 
-    def bank(self, node: Node, role: str) -> tuple[Weight, ...]:
+    def bank(self, node: Node, role: str) -> Sequence[Weight]:
         """Return a weight per expert."""
         found = self.weights[node.parameters[role]]
-        return found if isinstance(found, tuple) else (found,)
+        return (found,) if isinstance(found, Weight) else found
 
 
 def single_weight(weights: Weights, node: Node, role: str) -> Weight:
     """Return a weight of a node that is not a bank; raises EngineError."""
     found = weights[node.parameters[role]]
-    if isinstance(found, tuple):
+    if not isinstance(found, Weight):
         raise EngineError(f"{node.name}: {role} is a bank, not one weight")
     return found
 

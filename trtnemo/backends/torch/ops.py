@@ -17,7 +17,7 @@ from trtnemo.graph.ops import Attention, Linear, RmsNorm
 
 def embedding(op: Any, node: Node, context: StepContext, inputs: list[Tensor]) -> Tensor:
     """Return embedding rows."""
-    return F.embedding(inputs[0], context.weight(node, "weight").values)
+    return F.embedding(inputs[0], context.weight(node, "weight").values).float()
 
 
 def rms_norm(op: RmsNorm, node: Node, context: StepContext, inputs: list[Tensor]) -> Tensor:

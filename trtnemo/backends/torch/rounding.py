@@ -16,6 +16,8 @@ _ODD_BOUNDS = _BOUNDS[1::2]
 
 def project(x: Tensor, weight: Weight, compute: Compute) -> Tensor:
     """Return x times the transposed weight, x rounded first where `compute` says so."""
+    if weight.heard is not None:
+        weight.heard(x)
     if compute == "w8a8" and weight.input_scale is not None:
         x = round_fp8(x, weight.input_scale)
     elif compute == "w4a4" and weight.input_scale is not None:

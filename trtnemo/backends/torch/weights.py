@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,15 +16,19 @@ from trtnemo.graph import Graph, ParameterSpec
 
 @dataclass(frozen=True)
 class Weight:
-    """A decoded weight, its stored format, and the static scale of its input where it has one."""
+    """A decoded weight, its stored format, and the static scale of its input where it has one.
+
+    heard: is called with every input that it is multiplied with, before that is rounded.
+    """
 
     values: Tensor
     format: WeightFormat
     input_scale: float | None = None
+    heard: Callable[[Tensor], None] | None = None
 
 
-# a bank (one weight per expert) is a tuple
-Weights = dict[str, Weight | tuple[Weight, ...]]
+# a bank has one weight per expert
+Weights = Mapping[str, Weight | Sequence[Weight]]
 
 
 def load_weights(checkpoint: Checkpoint, *graphs: Graph) -> Weights:

@@ -13,6 +13,7 @@ from trtnemo.cli.options import json_option, print_json
 from trtnemo.cli.views.progress import byte_progress
 from trtnemo.cli.weights.formats import PRESET_NAMES, read_formats_of, read_map_of
 from trtnemo.cli.weights.shards import read_shard_bytes, shard_option
+from trtnemo.cli.weights.texts import read_texts
 from trtnemo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ _FILE = click.Path(path_type=Path)
 @click.option("--modelopt-recipe", "recipe_file", type=_FILE, help="Recipe file of ModelOpt (recipe_type: ptq).")
 @click.option("--input-scales-from", metavar="CHECKPOINT", help="Quantized checkpoint of the same network, whose "
               "scales of inputs, keys and values are taken.")  # fmt: skip
+@click.option("--calibrate", type=_FILE, metavar="TEXTS", help="Text file, one text per line (or .jsonl): trtnemo runs "
+              "the network over it, layer after layer, for the scales of inputs, keys and values.")  # fmt: skip
+@click.option("--calibrate-tokens", type=click.IntRange(1, 1 << 17), default=8192, show_default=True,
+              help="With --calibrate: how many tokens; memory and time grow with them.")  # fmt: skip
 @click.option("--weight-only", is_flag=True, help="NVFP4 weights, inputs in BF16; what would be FP8 stays plain.")
 @click.option("--search", type=click.Choice(["max", "four-over-six", "mse"]), help="How scales of NVFP4 blocks are "
               "chosen: by the largest number, or by the error left.  [default: the recipe's, else max]")  # fmt: skip
@@ -47,6 +52,8 @@ def quantize(
     map_file: Path | None,
     recipe_file: Path | None,
     input_scales_from: str | None,
+    calibrate: Path | None,
+    calibrate_tokens: int,
     weight_only: bool,
     search: Search | None,
     calibration: Path | None,
@@ -59,14 +66,14 @@ def quantize(
 
     Reads SOURCE tensor by tensor and writes OUTPUT in the hub's layout, in bounded memory, with the bits that ModelOpt
     writes for max calibration; the MTP head is carried over. The same command goes on where a run was killed. The
-    scales of inputs come from --input-scales-from, or there are none with --weight-only. With --calibration, ModelOpt
-    itself runs the model, which must fit in memory.
+    scales of inputs come from --input-scales-from, or from --calibrate, or there are none with --weight-only. With
+    --calibration, ModelOpt itself runs the model, which must fit in memory.
     """
     shard_bytes = read_shard_bytes(shard_gb)
     if sum(given is not None for given in (preset, map_file, recipe_file)) != 1:
         raise UsageError("give one of --preset, --map and --modelopt-recipe")
-    if (calibration is not None) + (input_scales_from is not None) + weight_only > 1:
-        raise UsageError("give one of --calibration, --input-scales-from and --weight-only")
+    if sum(given is not None for given in (calibration, calibrate, input_scales_from)) + weight_only > 1:
+        raise UsageError("give one of --calibrate, --calibration, --input-scales-from and --weight-only")
     if calibration is not None and search is not None:
         raise UsageError("--search is not ModelOpt's: it does not go with --calibration")
     if calibration is not None:
@@ -76,13 +83,19 @@ def quantize(
     from trtnemo.checkpoint import Checkpoint
     from trtnemo.checkpoint.rewrite.maps.weight_only import weight_only as without_inputs
     from trtnemo.checkpoint.rewrite.quantizing.quantize import quantize_stream
+    from trtnemo.checkpoint.rewrite.stream.run import require_place
 
     checkpoint = Checkpoint.open(source)
     target, of_recipe = read_map_of(checkpoint.config, preset, map_file, recipe_file, fp8_kv_cache)
     plain = 0
     if weight_only:
         target, plain = without_inputs(target)
-    scalars = None
+    scalars, calibrated = None, ""
+    require_place(output, {checkpoint.directory}, force)
+    if calibrate is not None:
+        from trtnemo.cli.weights.calibrate import calibrated_scalars
+
+        scalars, calibrated = calibrated_scalars(checkpoint, target, calibrate, calibrate_tokens)
     if input_scales_from is not None:
         from trtnemo.checkpoint.rewrite.quantizing.scalars import read_scalars
 
@@ -94,6 +107,7 @@ def quantize(
     told = {"files": done.files, "files_kept": done.files_kept, "fp8_left_plain": plain,
             "cache_scales": done.cache_scales}  # fmt: skip
     notes = [
+        calibrated,
         f"{done.files_kept} of {done.files} files were there from an earlier run." if done.files_kept else "",
         f"{plain} layers stay plain that the map has in FP8, which needs scales of inputs." if plain else "",
         "No scales of keys and values were found: the KV cache is not said to be FP8."
@@ -109,12 +123,8 @@ def _calibrated(
     from trtnemo.checkpoint.rewrite.quantize import quantize_checkpoint
     from trtnemo.text import TextTokenizer
 
-    try:
-        lines = calibration.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot be read: {error}", where=str(calibration)) from None
     tokenizer = TextTokenizer(source)
-    texts = [tokenizer.encode(line) for line in lines if line.strip()]
+    texts = [tokenizer.encode(text) for text in read_texts(calibration)]
     return quantize_checkpoint(source, output, formats, texts, fp8_kv_cache=fp8_kv_cache, force=force)
 
 

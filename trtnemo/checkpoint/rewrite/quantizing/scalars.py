@@ -12,7 +12,7 @@ from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.family.config import ModelConfig
 from trtnemo.checkpoint.family.expected import ExpectedTensor, expected_tensors
 from trtnemo.checkpoint.family.quantization import QuantizationMap
-from trtnemo.checkpoint.format.codecs import decode_plain
+from trtnemo.checkpoint.format.codecs import E2M1_MAX, E4M3_MAX, decode_plain
 from trtnemo.errors import CheckpointError, UsageError
 
 _CACHE = (".k_scale", ".v_scale")
@@ -53,6 +53,29 @@ def read_scalars(config: ModelConfig, target: QuantizationMap, other: Checkpoint
     return Scalars(found, f"taken from `{other.directory.name}`", (other.directory,))
 
 
+def scalars_of(
+    config: ModelConfig, target: QuantizationMap, inputs: Mapping[str, float], cached: Mapping[str, float], origin: str
+) -> Scalars:
+    """Return the scales that a map asks for, of the largest magnitudes that layers saw.
+
+    inputs: by module; cached: of keys and values by their projections. As ModelOpt 0.47 exports them, the largest
+    becomes the largest number of the format; a layer that saw zeros alone has the scale 1. Raises UsageError for one
+    that saw nothing.
+    """
+    values: dict[str, float] = {}
+    for item in wanted_scalars(config, target):
+        seen = cached if item.name.endswith(_CACHE) else inputs
+        if item.module not in seen:
+            raise UsageError("its inputs were not seen", where=item.module)
+        largest = np.float32(seen[item.module])
+        if not np.isfinite(largest):
+            raise CheckpointError("its inputs hold NaN or infinity over these texts", where=item.module,
+                                  remedy="`trtnemo check --deep` the source")  # fmt: skip
+        is_nvfp4 = item.name.endswith(".input_scale") and target.format_of(item.module).is_nvfp4
+        values[item.name] = float(largest / (E2M1_MAX * E4M3_MAX if is_nvfp4 else E4M3_MAX)) or 1.0
+    return Scalars(values, origin)
+
+
 def wanted_scalars(config: ModelConfig, target: QuantizationMap) -> Iterator[ExpectedTensor]:
     """Yield the scales of a map that no weight tells."""
     for item in expected_tensors(config, target):
@@ -66,8 +89,8 @@ def require_no_scalars(config: ModelConfig, target: QuantizationMap) -> None:
     if asked:
         raise UsageError(
             f"{asked:,} layers quantize their inputs, and weights do not tell the scales of inputs",
-            remedy="Give --input-scales-from CHECKPOINT (a quantized one of the same network), --calibration TEXTS "
-            "(ModelOpt, the model in memory), or --weight-only",
+            remedy="Give --input-scales-from CHECKPOINT (a quantized one of the same network), --calibrate TEXTS "
+            "(slow), --calibration TEXTS (ModelOpt, the model in memory), or --weight-only",
         )
 
 
