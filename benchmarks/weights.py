@@ -1,6 +1,7 @@
 """Quantize and scan a made checkpoint of a real model's shapes, beside reading and writing the same bytes alone.
 
-usage: python -m benchmarks.weights WORK [--model nano] [--layers 20] [--rounds 2]     (29 GB on the disk of WORK)
+usage: python -m benchmarks.weights WORK [--model nano] [--layers 20] [--rounds 2]     (29 GB on the disk of WORK;
+all 52 layers of Nano take 83 GB, of which `--spill DIR --spill-shards N` puts N * 4.3 GB elsewhere)
 
 The page cache is emptied before each measure where this user may. Memory is the anonymous memory of the process that
 quantizes: pages of files are the kernel's to take back.
@@ -30,8 +31,11 @@ SHARD = 4 << 30
 _DROP = Path("/proc/sys/vm/drop_caches")
 
 
-def make(output: Path, model: str, layers: int) -> None:
-    """Write a BF16 checkpoint with the first layers of a released model: real shapes, random weights, no MTP head."""
+def make(output: Path, model: str, layers: int, elsewhere: Path | None = None, spilled: int = 0) -> None:
+    """Write a BF16 checkpoint with the first layers of a released model: real shapes, random weights, no MTP head.
+
+    elsewhere: a folder of another disk, or of memory, which the first `spilled` shards are written to and linked from.
+    """
     config: dict[str, Any] = json.loads((phantom.FAMILY / f"{model}.json").read_text())
     pattern = phantom.pattern(config, "hybrid_override_pattern", "layers_block_type")[:layers]
     config |= {"hybrid_override_pattern": pattern, "num_hidden_layers": layers, "num_nextn_predict_layers": 0}
@@ -49,8 +53,11 @@ def make(output: Path, model: str, layers: int) -> None:
     names = [f"model-{number:05d}-of-{len(shards):05d}.safetensors" for number in range(1, len(shards) + 1)]
     weight_map: dict[str, str] = {}
     for seed, (name, content) in enumerate(zip(names, shards, strict=True)):
-        phantom.write_shard(output / name, content)
-        fill(output / name, seed)
+        place = output if elsewhere is None or seed >= spilled else elsewhere
+        phantom.write_shard(place / name, content)
+        fill(place / name, seed)
+        if place != output:
+            (output / name).symlink_to(place / name)
         weight_map |= {tensor[0]: name for tensor in content}
     (output / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
 
@@ -150,10 +157,12 @@ def main() -> int:
     parser.add_argument("--model", default="nano", choices=["nano", "super", "lightning"])
     parser.add_argument("--layers", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--spill", type=Path, help="a folder on another disk, or in memory, for the first shards")
+    parser.add_argument("--spill-shards", type=int, default=0)
     options = parser.parse_args()
     source, target = options.work / f"{options.model}-{options.layers}", options.work / "quantized"
     if not source.exists():
-        make(source, options.model, options.layers)
+        make(source, options.model, options.layers, options.spill, options.spill_shards)
     read = sum(path.stat().st_size for path in source.glob("*.safetensors"))
     written, ratios = int(read * 0.3), []
     for number in range(options.rounds):

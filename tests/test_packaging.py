@@ -93,6 +93,7 @@ def require_files(wheel: Any, has_native: Any) -> None:
         "trtnemo/recipes/tiny.yaml",
         "trtnemo/plugins/mamba2/op.py",
         "trtnemo/assets/tiny/model.safetensors",
+        "trtnemo/assets/weights/base.html.jinja",
         "trtnemo/front/page/static/index.html",
     ):
         assert expected in names

@@ -83,7 +83,7 @@ def test_check_of_the_cards_recipe_names_13179_and_the_remedy() -> None:
         (["render", "--recipe", "b200", "--output", "/nowhere/x"], 2, "cannot be written"),
         (["render", "--recipe", "b200", "--set", "trtllm.args.nope=1"], 3, "--nope"),
         (["recipes", "import", "vllm serve m --port x"], 2, "is not a whole number"),
-        (["diff", "/nowhere", "/nowhere"], 5, "is not an engine"),
+        (["diff", "/nowhere", "/nowhere"], 2, "there is no such directory"),
         (["build", "--recipe", "tiny", "--interpret"], 2, "runtime 'cpu' has none"),
         (["eval", "--url", "http://127.0.0.1:9"], 7, "no server answers"),
         (["eval", "--include-path", "/nowhere"], 2, "is not a directory"),

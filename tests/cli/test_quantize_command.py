@@ -56,7 +56,11 @@ def test_json_has_stable_keys(make_checkpoint: Any, made_by_modelopt: Path, tmp_
     [
         ([], 2, "give one of --preset, --map and --modelopt-recipe"),
         (["--preset", "fp8", "--map", "m.yaml"], 2, "give one of"),
-        (["--preset", "fp8", "--weight-only", "--input-scales-from", "tiny"], 2, "give one of --calibrate, --calibration"),
+        (
+            ["--preset", "fp8", "--weight-only", "--input-scales-from", "tiny"],
+            2,
+            "give one of --calibrate, --calibration",
+        ),
         (["--preset", "super"], 2, "weights do not tell the scales of inputs"),
         (["--preset", "super-nvfp4", "--weight-only"], 2, "is for 88 layers of other kinds than these 7"),
         (["--preset", "super-nvfp4", "--calibration", "texts"], 2, "formats go by kind of layer"),

@@ -100,4 +100,4 @@ def test_logits_of_engines_and_of_other_networks_are_refused(make_checkpoint: An
     (tmp_path / "engine").mkdir()
     (tmp_path / "engine" / "engine.json").write_text("{}")
     result = trtnemo_here("diff", tmp_path / "engine", tmp_path / "engine", "--logits", tmp_path / "texts")
-    assert (result.returncode, "--logits compares two checkpoints" in result.stderr) == (2, True)
+    assert (result.returncode, "--logits runs the networks of two checkpoints" in result.stderr) == (2, True)

@@ -78,11 +78,14 @@ def _sentence(message: str) -> str:
 
 def print_verdict(passed: bool, severities: Iterable[str], unread: Sequence[str] = ()) -> None:
     """Print the last line: passed or not, how many findings of each kind, and what the verdict does not speak for."""
-    given = list(severities)
+    click.echo(verdict(passed, list(severities)) + (f"; not read: {', '.join(unread)}" if unread else ""))
+
+
+def verdict(passed: bool, given: Sequence[str]) -> str:
+    """Return passed or not, and how many findings there are of each severity."""
     counts = {kind: given.count(kind) for kind in ("error", "warning", "note")}
     summary = ", ".join(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items())
-    verdict = "passed" if passed else "FAILED" if counts["error"] else "NOT ALL READ"
-    click.echo(f"{verdict}: {summary}" + (f"; not read: {', '.join(unread)}" if unread else ""))
+    return f"{'passed' if passed else 'FAILED' if counts['error'] else 'NOT ALL READ'}: {summary}"
 
 
 def print_rules(as_json: bool) -> None:

@@ -24,8 +24,8 @@ def difference_json(found: CheckpointDifference) -> dict[str, Any]:
         "other_shapes": list(found.other_shapes),
         "unread": list(found.unread),
         "kinds": [
-            {"kind": kind, "tensors": len(ones), "snr_db": _json_db(_db_of(ones)), "largest": _finite(_most(ones))}
-            for kind, ones in _by_kind(found).items()
+            {"kind": kind, "tensors": len(ones), "snr_db": _json_db(db_of(ones)), "largest": _finite(largest_of(ones))}
+            for kind, ones in by_kind(found).items()
         ],
         "tensors": [
             {
@@ -57,41 +57,44 @@ def print_difference(found: CheckpointDifference) -> None:
         click.echo(f"the same: {found.compared} tensors")
         return
     click.echo(f"{len(found.differing)} of {found.compared} tensors differ")
-    for kind, ones in _by_kind(found).items():
-        click.echo(f"  {kind:<32} {len(ones):>7} tensors  {_db(_db_of(ones)):>9}  largest {_most(ones):.3g}")
+    for kind, ones in by_kind(found).items():
+        click.echo(f"  {kind:<32} {len(ones):>7} tensors  {db_text(db_of(ones)):>9}  largest {largest_of(ones):.3g}")
     if found.differing:
         click.echo("the worst:")
     for one in found.differing[:SHOWN]:
         moved = "" if one.codes_moved is None else f"  {one.codes_moved:,} of {one.elements:,} stored otherwise"
-        click.echo(f"  {_db(one.snr_db):>9}  {' -> '.join(dict.fromkeys(one.formats))}  {one.name}{moved}")
+        click.echo(f"  {db_text(one.snr_db):>9}  {' -> '.join(dict.fromkeys(one.formats))}  {one.name}{moved}")
     if len(found.differing) > SHOWN:
         click.echo(f"  ... and {len(found.differing) - SHOWN} more (--json prints all)")
 
 
-def _by_kind(found: CheckpointDifference) -> dict[str, list[TensorDifference]]:
+def by_kind(found: CheckpointDifference) -> dict[str, list[TensorDifference]]:
+    """Return the tensors that differ by kind of layer, experts together, the worst kind first."""
     kinds: dict[str, list[TensorDifference]] = {}
     for one in found.differing:
         kind = re.sub(r"\.experts\.\d+\.", ".experts.*.", re.sub(r"\.layers\.\d+\.", ".", one.name))
         kinds.setdefault(kind.removesuffix(".weight"), []).append(one)
-    return dict(sorted(kinds.items(), key=lambda pair: _rank(_db_of(pair[1]))))
+    return dict(sorted(kinds.items(), key=lambda pair: _rank(db_of(pair[1]))))
 
 
 def _rank(value: float | None) -> float:
     return -math.inf if value is None else value
 
 
-def _db_of(ones: list[TensorDifference]) -> float | None:
+def db_of(ones: list[TensorDifference]) -> float | None:
     """Return the signal to noise of tensors together."""
     from trtnemo.checkpoint.comparing.compare import decibels
 
     return decibels(sum(one.signal for one in ones), sum(one.noise for one in ones))
 
 
-def _most(ones: list[TensorDifference]) -> float:
+def largest_of(ones: list[TensorDifference]) -> float:
+    """Return the largest difference of tensors."""
     return max(one.largest for one in ones)
 
 
-def _db(value: float | None) -> str:
+def db_text(value: float | None) -> str:
+    """Return signal to noise for people."""
     return "no number" if value is None else "equal" if math.isinf(value) else f"{value:.1f} dB"
 
 

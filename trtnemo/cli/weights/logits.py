@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trtnemo.cli.views.progress import point_progress
+from trtnemo.cli.views.weights import db_text
 from trtnemo.cli.weights.texts import read_texts, tokenize
 from trtnemo.errors import MachineError
 
@@ -63,11 +64,7 @@ def print_logits(found: LogitsDifference) -> None:
     if worst:
         click.echo("the layers whose own output differs most, given the first's input (and the stream behind them):")
     for one in worst:
-        click.echo(f"  {_db(one.own_db):>9}  {_db(one.stream_db):>9}  {one.layer}")
-
-
-def _db(value: float | None) -> str:
-    return "no number" if value is None else "equal" if math.isinf(value) else f"{value:.1f} dB"
+        click.echo(f"  {db_text(one.own_db):>9}  {db_text(one.stream_db):>9}  {one.layer}")
 
 
 def _finite(value: float | None) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from trtnemo.checkpoint.auditing.audit import AuditReport, DeepSummary
 from trtnemo.checkpoint.auditing.deep.measure import Measure, measure
@@ -28,7 +28,8 @@ Report = Callable[[str, int, int], None]
 class Scan:
     """What was read, how long it took, what was found, and every tensor's measure.
 
-    expert_sizes: of each layer and projection, the sizes of its experts' numbers, by name.
+    expert_sizes: of each layer and projection, the sizes of its experts' numbers, by name. expected: what config and
+    map promise, in network order. scales: the number that all of a weight is multiplied by, by the weight's name.
     """
 
     bytes: int
@@ -37,6 +38,8 @@ class Scan:
     measures: dict[str, Measure]
     expert_sizes: list[dict[str, float]]
     unjudged: tuple[str, ...] = ()
+    expected: dict[str, ExpectedTensor] = field(default_factory=dict)
+    scales: dict[str, float] = field(default_factory=dict)
 
     def added_to(self, report: AuditReport) -> AuditReport:
         """Return an audit's report with what was found here."""
@@ -60,10 +63,12 @@ def scan(checkpoint: Checkpoint, report: Report = lambda what, done, total: None
         sources.require_unchanged()
     known = {name: item for name, item in expected.items() if item.is_met_by(checkpoint.tensors.get(name))}
     findings = [finding for name, item in known.items() for finding in value_findings(item, measures[name])]
-    sizes = expert_sizes(known, measures, dict(_second_scales(checkpoint, known)))
+    scales = dict(_second_scales(checkpoint, known))
+    sizes = expert_sizes(known, measures, scales)
     findings += [*alike_findings(known, measures), *expert_findings(sizes)]
     unjudged = tuple(sorted(name for name, one in measures.items() if not _is_judged(one.info)))
-    return Scan(checkpoint.total_bytes, time.monotonic() - began, findings, measures, sizes, unjudged)
+    seconds = time.monotonic() - began
+    return Scan(checkpoint.total_bytes, seconds, findings, measures, sizes, unjudged, expected, scales)
 
 
 def _measure_all(checkpoint: Checkpoint, sources: Sources, report: Report) -> dict[str, Measure]:

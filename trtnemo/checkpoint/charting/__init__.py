@@ -1,0 +1,1 @@
+"""What a picture of a checkpoint's weights shows: which tensor stands where, and its values."""
