@@ -59,6 +59,7 @@ lint: $(VENV)/.installed-dev  ## run ruff, mypy, the import order and the size b
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy examples/weights.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m scripts.house.sizes
 

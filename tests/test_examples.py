@@ -6,14 +6,16 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.support.checkpoints.adapters import make_adapter
 from tests.support.paths import ROOT
 from trtnemo.recipe import load_recipe
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-CLIENTS = [path for path in EXAMPLES if path.stem != "llm"]
+CLIENTS = [path for path in EXAMPLES if path.stem not in ("llm", "weights")]
 
 
 def test_the_readme_names_every_example() -> None:
@@ -48,3 +50,30 @@ def test_the_example_without_a_server_runs(tiny_engine: Path) -> None:
     tokyo, nairobi = done.stdout.splitlines()
     assert "Tokyo" in tokyo
     assert "Nairobi" in nairobi
+
+
+def test_the_example_of_weights_runs(make_checkpoint: Any, tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "examples" / "weights.py"), str(make_checkpoint("bf16"))]
+    done = subprocess.run([*command, str(tmp_path / "new")], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "layers left plain" in done.stdout
+    assert re.search(r"the worst: backbone\.layers\.\d.*, \d+\.\d dB", done.stdout)
+    again = subprocess.run([*command, str(tmp_path / "new")], capture_output=True, text=True, timeout=60)
+    assert (again.returncode, "already exists" in again.stderr, "Traceback" in again.stderr) == (1, True, False)
+
+
+def test_the_page_of_the_library_runs_as_it_stands(make_checkpoint: Any, shared: Any, tmp_path: Path) -> None:
+    base = make_checkpoint("bf16")
+    adapter = shared("adapter", lambda output: make_adapter(base, output, r=2, target_modules=["q_proj"]))
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "library.md").read_text(), re.DOTALL)
+    (tmp_path / "BF16DIR").symlink_to(base)
+    (tmp_path / "LORA").symlink_to(adapter)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {path.name for path in tmp_path.iterdir()} >= {"MERGED", "NVFP4", "FUSED"}
+
+
+def test_every_name_of_the_library_is_there_and_loads_nothing_before_it_is_asked_for() -> None:
+    code = "import sys, trtnemo.checkpoint as c; assert 'numpy' not in sys.modules; [getattr(c, n) for n in c.__all__]"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")

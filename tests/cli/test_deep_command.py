@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,7 +37,7 @@ def test_a_number_that_is_none_fails_the_check_and_is_named(copy_checkpoint: Any
 
 def test_json_says_how_much_was_read() -> None:
     told = json.loads(trtnemo_here("check", "tiny", "--deep", "--json").stdout)
-    assert told["deep"].keys() == {"bytes", "seconds", "unjudged"}
+    assert told["deep"].keys() == {"bytes", "seconds", "unjudged", "digests"}
     assert told["deep"]["bytes"] == 6_705_392
     assert json.loads(trtnemo_here("check", "tiny", "--json").stdout)["deep"] is None
 
@@ -51,3 +54,36 @@ def test_what_does_not_go_together_is_told(words: list[str], message: str) -> No
     result = trtnemo_here("check", *words)
     assert (result.returncode, result.stdout) == (2, "")
     assert message in result.stderr
+
+
+def test_file_with_one_other_bit_is_named_by_its_digest(make_checkpoint: Any, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(make_checkpoint("bf16"), tmp_path / "copy"))
+    weights, digests = copy / "model.safetensors", tmp_path / "sums"
+    digests.write_text(f"{hashlib.sha256(weights.read_bytes()).hexdigest()}  model.safetensors\n")
+    words = ("check", copy, "--deep", "--digests", digests)
+    told = trtnemo_here(*words)
+    assert (told.returncode, "1 files compared with their published sha256" in told.stdout) == (0, True)
+    data = bytearray(weights.read_bytes())
+    data[-1000] ^= 1  # the last bit of a mantissa, which no rule of values can see
+    weights.write_bytes(data)
+    assert trtnemo_here("check", copy, "--deep").returncode == 0
+    told = trtnemo_here(*words)
+    assert (told.returncode, "[file-changed]" in told.stdout) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("content", "words", "message"),
+    [
+        ("", ["--deep"], "holds no digest"),
+        ("12 model.safetensors\n", ["--deep"], "line 1 is no digest and file name"),
+        (f"{'a' * 64}  other.safetensors\n", ["--deep"], "gives no digest of model.safetensors"),
+        (f"{'a' * 64}  model.safetensors\n{'b' * 64} *model.safetensors\n", ["--deep"], "gives two digests"),
+        (f"{'a' * 64}  model.safetensors\n", [], "--digests goes with --deep"),
+    ],
+)
+def test_list_that_says_nothing_of_the_files_is_refused(
+    make_checkpoint: Any, tmp_path: Path, content: str, words: list[str], message: str
+) -> None:
+    (tmp_path / "sums").write_text(content)
+    result = trtnemo_here("check", make_checkpoint("bf16"), *words, "--digests", tmp_path / "sums")
+    assert (result.returncode, message in result.stderr) == (2, True)

@@ -59,6 +59,8 @@ _TABLE = (
     Rule("kv-scale-missing", "warning", "the map says FP8 KV cache, and some layers have scales and some have none",
          "layers without one use 1.0, which clips their keys or values", _QUANTIZE, inferred=True),
     # values (--deep)
+    Rule("file-changed", "error", "a file's sha256 is not the one that was published or given (--deep)",
+         "at least one byte of it is another: of a weight, or of a header", _DOWNLOAD),
     Rule("value-not-finite", "error", "a weight holds NaN or infinity (--deep)", "one such number spoils every answer "
          "that it has a part in", _DOWNLOAD),
     Rule("tensor-zero", "error", "all numbers of a weight are zero (--deep)",

@@ -15,7 +15,6 @@ from trtnemo.cli.views.audit import audit_json, print_audit, print_repair, print
 from trtnemo.errors import UsageError
 
 if TYPE_CHECKING:
-    from trtnemo.checkpoint import AuditReport, Checkpoint
     from trtnemo.launch.check import LaunchReport
     from trtnemo.launch.installed.second_opinion import StatedDevice
     from trtnemo.launch.servers.invocation import Invocation
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
 @click.option(
     "--html", type=click.Path(path_type=Path), metavar="FILE", help="With --deep: also write one HTML page of it."
 )
+@click.option("--digests", type=click.Path(path_type=Path), metavar="FILE", help="With --deep: list of sha256 of the "
+              "weight files, as sha256sum writes it.  [default: what a download of the hub left]")  # fmt: skip
 @click.option("--rules", "list_rules", is_flag=True, help="List the rules that a checkpoint is checked by.")
 @click.option(
     "--repair", type=click.Path(path_type=Path), metavar="OUT", help="Write a corrected copy, weights linked."
@@ -65,6 +66,7 @@ def check(
     modelopt: bool,
     deep: bool,
     html: Path | None,
+    digests: Path | None,
     list_rules: bool,
     repair: Path | None,
     source: str | None,
@@ -95,6 +97,8 @@ def check(
         raise UsageError("--headers-only, --modelopt, --deep, --repair and --source go with a CHECKPOINT")
     if html is not None and not deep:
         raise UsageError("--html draws what --deep reads of a CHECKPOINT", remedy="Add --deep")
+    if digests is not None and not deep:
+        raise UsageError("--digests goes with --deep, which reads every byte", remedy="Add --deep")
     if (modelopt or deep) and (headers_only or repair is not None):
         reader = "--modelopt" if modelopt else "--deep"
         raise UsageError(f"{reader} reads weights: it goes neither with --headers-only nor with --repair")
@@ -116,7 +120,7 @@ def check(
         )
     if checkpoint is not None:
         passed = _check_checkpoint(
-            checkpoint, revision, (headers_only, modelopt, deep), (repair, source, force), html, as_json
+            checkpoint, revision, (headers_only, modelopt, deep), (repair, source, force), (html, digests), as_json
         )
     elif recipe is not None:
         passed = _check_recipe(recipe, settings, (installed, server_python), as_json)
@@ -132,7 +136,7 @@ def _check_checkpoint(
     revision: str | None,
     depth: tuple[bool, bool, bool],
     mending: tuple[Path | None, str | None, bool],
-    html: Path | None,
+    pages: tuple[Path | None, Path | None],
     as_json: bool,
 ) -> bool:
     from trtnemo.checkpoint import Checkpoint, audit
@@ -149,38 +153,16 @@ def _check_checkpoint(
         reader = "--modelopt" if modelopt else "--deep"
         raise UsageError(f"{reader} reads weights, and only the headers were fetched", remedy="`trtnemo fetch` has all")
     if deep:
-        return _check_deep(checkpoint, modelopt, html, as_json)
-    report = audit(checkpoint, values=not headers_only, with_modelopt=modelopt)
-    _tell_audit(report, as_json)
-    return report.passed
+        from trtnemo.cli.weights.deep import audit_deep
 
-
-def _check_deep(checkpoint: Checkpoint, modelopt: bool, html: Path | None, as_json: bool) -> bool:
-    """Audit and scan, and write the page where one is asked for; a place that is refused is told before the scan."""
-    from trtnemo.checkpoint import audit
-    from trtnemo.checkpoint.auditing.deep.scan import scan
-    from trtnemo.cli.views.pages.output import require_page
-    from trtnemo.cli.views.progress import byte_progress
-
-    if html is not None:
-        require_page(html)
-    report = audit(checkpoint, with_modelopt=modelopt)
-    with byte_progress() as progress:
-        found = scan(checkpoint, progress)
-    report = found.added_to(report)
-    _tell_audit(report, as_json)
-    if html is not None:
-        from trtnemo.cli.views.pages.scan_page import write_scan_page
-
-        write_scan_page(html, checkpoint, found, report)
-    return report.passed
-
-
-def _tell_audit(report: AuditReport, as_json: bool) -> None:
+        report = audit_deep(checkpoint, modelopt, *pages)
+    else:
+        report = audit(checkpoint, values=not headers_only, with_modelopt=modelopt)
     if as_json:
         print_json(audit_json(report))
     else:
         print_audit(report)
+    return report.passed
 
 
 def _check_recipe(name: str, settings: Sequence[str], asked: tuple[bool, str | None], as_json: bool) -> bool:

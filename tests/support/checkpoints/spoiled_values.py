@@ -127,3 +127,26 @@ kind("an_expert_of_another_layer", "weights-alike", "bf16", "backbone.layers.4.m
      _copy(EXPERT, "backbone.layers.4.mixer.experts.3.up_proj", W))  # fmt: skip
 kind("a_whole_layer_twice", "weights-alike", "bf16", "backbone.layers.2.mixer.in_proj.weight",
      _copy(MAMBA, "backbone.layers.2.mixer", "in_proj.weight", "out_proj.weight"))  # fmt: skip
+MTP = "mtp.layers.1.mixer.experts.2.down_proj"
+kind("a_draft_expert_of_zeros", "tensor-zero", "nvfp4", f"{MTP}.{W}", _times(f"{MTP}.{W}", 0))
+kind("a_row_of_a_draft_expert_lost", "rows-zero", "nvfp4", f"{MTP}.{W}", _set(f"{MTP}.{W}", 5, 0))
+kind("a_draft_expert_twice", "weights-alike", "nvfp4", "mtp.layers.1.mixer.experts.6.down_proj.weight",
+     _copy(MTP, "mtp.layers.1.mixer.experts.6.down_proj", W))  # fmt: skip
+kind("a_draft_expert_far_from_the_others", "expert-far", "nvfp4", f"{MTP}.{W}", _times(f"{MTP}.{W}", 12.0))
+kind("nan_in_a_convolution", "value-not-finite", "nvfp4", f"{MAMBA}.conv1d.weight",
+     _set(f"{MAMBA}.conv1d.weight", (1, 0, 2), float("nan")))  # fmt: skip
+kind("nan_in_a_log", "value-not-finite", "nvfp4", f"{MAMBA}.A_log", _set(f"{MAMBA}.A_log", 1, float("nan")))
+kind("infinity_in_a_latent_projection", "value-not-finite", "bf16", f"{LAYER}.fc1_latent_proj.weight",
+     _set(f"{LAYER}.fc1_latent_proj.weight", (0, 3), float("inf")))  # fmt: skip
+kind("keys_are_the_queries_of_zeros", "tensor-zero", "bf16", "backbone.layers.3.mixer.k_proj.weight",
+     _times("backbone.layers.3.mixer.k_proj.weight", 0))  # fmt: skip
+kind("values_are_the_keys", "weights-alike", "bf16", "backbone.layers.3.mixer.v_proj.weight",
+     _copy("backbone.layers.3.mixer.k_proj", "backbone.layers.3.mixer.v_proj", W))  # fmt: skip
+FP8 = "backbone.layers.2.mixer.in_proj"
+kind("nan_among_codes_of_fp8", "value-not-finite", "mixed", f"{FP8}.{W}",
+     _bytes(f"{FP8}.{W}", lambda bits: bits.flatten().index_fill(0, torch.tensor([77]), 0x7F)))  # fmt: skip
+kind("codes_of_fp8_are_zeros", "tensor-zero", "mixed", f"{FP8}.{W}", _bytes(f"{FP8}.{W}", torch.zeros_like))
+kind("codes_of_fp8_an_eighth_of_their_size", "codes-unused", "mixed", f"{FP8}.{W}",
+     _bytes(f"{FP8}.{W}", lambda bits: torch.where((bits & 0x7F) > 24, bits - 24, bits & 0x80)))  # fmt: skip
+kind("rows_of_fp8_lost", "rows-zero", "mixed", f"{FP8}.{W}", _bytes(f"{FP8}.{W}", lambda bits: bits * (
+    torch.arange(len(bits)) != 9)[:, None].to(torch.uint8)))  # fmt: skip

@@ -23,11 +23,15 @@ from trtnemo.findings import Finding
 
 @dataclass(frozen=True)
 class DeepSummary:
-    """How much of a checkpoint was read to the last byte, and which tensors no rule judges."""
+    """How much of a checkpoint was read to the last byte, and which tensors no rule judges.
+
+    digests: files that were compared with the sha256 that was published, or given.
+    """
 
     bytes: int
     seconds: float
     unjudged: tuple[str, ...] = ()
+    digests: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The released family, as its public json files have it: enough to plan and audit without the hub.
 
-Each map says where it is from. What nobody has published (Super's FP8 map) follows a rule and is marked inferred.
+Each map says where it is from. What nobody has published (Super's FP8 map, Ultra's NVFP4 one) follows a
+rule or a recipe and is marked inferred.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ RELEASES: dict[str, tuple[str, str | None]] = {
     f"{_NANO}-BF16": ("nano", None),
     f"{_NANO}-NVFP4": ("nano", "nano-nvfp4"),
     f"{_ULTRA}-BF16": ("ultra", None),
+    f"{_ULTRA}-NVFP4": ("ultra", "ultra-nvfp4"),
     "nvidia/NVIDIA-Nemotron-3.5-Lightning-30B-A3B-NVFP4": ("lightning", "lightning-nvfp4"),
     "nvidia/Nemotron-H-56B-Base-8K": ("nemotron-h-56b", None),
 }
@@ -60,8 +62,10 @@ def _read_release(name: str, folder: Path) -> Release:
     if map_name == _RULE:
         rule = QuantizationMap(uniform=WeightFormat.FP8, excluded_patterns=_FP8_EXCLUDED, fp8_kv_cache=True)
         return Release(name, config, rule, inferred=True)
-    quantization = QuantizationMap() if map_name is None else _read_map(folder / f"{map_name}.json", config)
-    return Release(name, config, quantization, inferred=False)
+    if map_name is None:
+        return Release(name, config, QuantizationMap(), inferred=False)
+    path = folder / f"{map_name}.json"
+    return Release(name, config, _read_map(path, config), inferred=bool(read_json_object(path).get("inferred")))
 
 
 def release_named(name: str) -> Release | None:

@@ -69,7 +69,10 @@ def print_audit(report: AuditReport) -> None:
 def _read_whole(deep: DeepSummary) -> str:
     rate = deep.bytes / max(deep.seconds, 1e-9) / 1e9
     unjudged = f"; {len(deep.unjudged)} tensors of other types are judged by no rule" if deep.unjudged else ""
-    return f"every value was read: {deep.bytes:,} bytes in {deep.seconds:.1f} s, {rate:.2f} GB/s{unjudged}"
+    compared = (
+        f"; {deep.digests} files compared with their published sha256" if deep.digests else "; no sha256 is known"
+    )
+    return f"every value was read: {deep.bytes:,} bytes in {deep.seconds:.1f} s, {rate:.2f} GB/s{unjudged}{compared}"
 
 
 def _sentence(message: str) -> str:

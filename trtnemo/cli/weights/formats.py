@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from trtnemo.checkpoint.rewrite.maps.patterns import FormatMap
 
 # named here too: their modules bring numpy, which `--help` does without
-PRESET_NAMES = ("nvfp4", "fp8", "super", "super-nvfp4", "super-fp8", "nano-nvfp4", "lightning-nvfp4")
+PRESET_NAMES = ("nvfp4", "fp8", "super", "super-nvfp4", "super-fp8", "nano-nvfp4", "ultra-nvfp4", "lightning-nvfp4")
 
 
 def read_formats_of(preset: str | None, map_file: Path | None) -> FormatMap:

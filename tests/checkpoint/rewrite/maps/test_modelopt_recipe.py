@@ -90,6 +90,15 @@ def test_the_recipes_of_the_releases_search_scales(release: str, place: str, sea
     assert chosen.fp8_kv_cache
 
 
+def test_the_map_of_ultra_is_that_of_its_recipe() -> None:
+    found = find_release("nvidia/NVIDIA-Nemotron-3-Ultra-550B-A55B-NVFP4")
+    assert found is not None
+    chosen, _ = map_of_recipe(found.config, SHIPPED / "models/nvidia/NVIDIA-Nemotron-3-Ultra-550B-A55B-BF16/ptq"
+                              "/nvfp4-4o6.yaml")  # fmt: skip
+    assert (found.quantization.layers, found.inferred) == (chosen.layers, True)
+    assert found.quantization.fp8_kv_cache
+
+
 @pytest.mark.parametrize(
     ("place", "message"),
     [

@@ -62,10 +62,10 @@ def test_a_releases_map_is_its_own_file() -> None:
     assert found.format_of("backbone.layers.0.mixer.in_proj") is WeightFormat.FP8
     assert found.format_of("backbone.layers.33.mixer.in_proj") is WeightFormat.PLAIN
     assert found == map_of_release(SUPER, "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-NVFP4")
+    configs = {"super": SUPER, "nano": NANO, "ultra": config_of("nvidia/NVIDIA-Nemotron-3-Ultra-550B-A55B-BF16"),
+               "lightning": config_of("nvidia/NVIDIA-Nemotron-3.5-Lightning-30B-A3B-NVFP4")}  # fmt: skip
     for name in RELEASED:
-        fits = SUPER if name.startswith("super") else NANO
-        config = config_of("nvidia/NVIDIA-Nemotron-3.5-Lightning-30B-A3B-NVFP4") if "lightning" in name else fits
-        assert map_of_release(config, name)
+        assert map_of_release(configs[name.partition("-")[0]], name)
 
 
 @pytest.mark.parametrize(

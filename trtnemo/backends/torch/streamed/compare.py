@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -57,8 +57,12 @@ def compare_logits(
     second: Checkpoint,
     texts: Texts,
     report: Callable[[str, int, int], None] = lambda what, done, total: None,
+    counted: Sequence[Sequence[bool]] | None = None,
 ) -> LogitsDifference:
     """Return how two checkpoints differ over token ids of texts; report hears of (layer, nodes, nodes).
+
+    counted: of each token of each text, whether its prediction counts, such as those of answers alone; all do by
+    default.
 
     Each multiplies as its formats ask: where inputs have scales, they are rounded. Weights are read once, one at a
     time; the second runs over its own stream and over the first's, side by side. Raises CheckpointError for two
@@ -66,7 +70,8 @@ def compare_logits(
     """
     if first.config.model_copy(update={"dtype": second.config.dtype}) != second.config:
         raise CheckpointError("is of another network than the first", where=second.place)
-    if all(len(text) < 2 for text in texts):
+    predicted = _predicted(texts, counted)
+    if not predicted:
         raise UsageError("no text has two tokens, so that nothing is predicted")
     graphs = [NemotronH.from_checkpoint(one, "native").record_target() for one in (first, second)]
     weights = [StreamedWeights(one, graph) for one, graph in zip((first, second), graphs, strict=True)]
@@ -79,7 +84,7 @@ def compare_logits(
         sent = streams.take(node, value, other)
         report(".".join(node.name.split(".")[:3]), done, total)
     heads = [_head(graph, one) for graph, one in zip(graphs, weights, strict=True)]
-    return _compare(streams, heads, texts)
+    return _compare(streams, heads, texts, predicted)
 
 
 @dataclass
@@ -123,15 +128,20 @@ def _head(graph: Graph, weights: StreamedWeights) -> Head:
     return lambda hidden: project(hidden, weight, compute).log_softmax(-1)
 
 
-@torch.inference_mode()
-def _compare(streams: _Streams, heads: list[Head], texts: Texts) -> LogitsDifference:
-    rows: list[int] = []
-    targets: list[int] = []
-    start = 0
-    for text in texts:
-        rows += range(start, start + len(text) - 1)
-        targets += text[1:]
+def _predicted(texts: Texts, counted: Sequence[Sequence[bool]] | None) -> list[tuple[int, int]]:
+    """Return (row of the token before, token) of every prediction that counts."""
+    found, start = [], 0
+    for number, text in enumerate(texts):
+        for place in range(1, len(text)):
+            if counted is None or counted[number][place]:
+                found.append((start + place - 1, text[place]))
         start += len(text)
+    return found
+
+
+@torch.inference_mode()
+def _compare(streams: _Streams, heads: list[Head], texts: Texts, predicted: list[tuple[int, int]]) -> LogitsDifference:
+    rows, targets = [row for row, _ in predicted], [token for _, token in predicted]
     divergences, same, losses = [], 0, [0.0, 0.0]
     for begin in range(0, len(rows), _ROWS):
         part, wanted = torch.tensor(rows[begin : begin + _ROWS]), torch.tensor(targets[begin : begin + _ROWS])

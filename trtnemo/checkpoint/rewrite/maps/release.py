@@ -13,6 +13,7 @@ _SHORT = {
     "super-nvfp4": "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-NVFP4",
     "super-fp8": "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-FP8",
     "nano-nvfp4": "nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-NVFP4",
+    "ultra-nvfp4": "nvidia/NVIDIA-Nemotron-3-Ultra-550B-A55B-NVFP4",
     "lightning-nvfp4": "nvidia/NVIDIA-Nemotron-3.5-Lightning-30B-A3B-NVFP4",
 }
 RELEASED = tuple(_SHORT)
