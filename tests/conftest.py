@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -184,6 +185,23 @@ def make_plans(make_checkpoint: MakeCheckpoint, shared: Share) -> Callable[..., 
         return shared(label, lambda place: build_engine(recipe, "rtx-pro-6000", place))
 
     return make
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Return a function of (directory, flags) that gives a running hub with that directory as its one repository."""
+    from tests.support.hub.process import Hub
+
+    running: list[Hub] = []
+
+    def start(directory: Any, *flags: Any) -> Hub:
+        running.append(Hub(directory, tmp_path / "home", *flags))
+        return running[-1]
+
+    yield start
+    for one in running:
+        if one.process.poll() is None:
+            one.stop()
 
 
 @pytest.fixture(scope="session")

@@ -153,7 +153,7 @@ def test_serving_a_bundle_without_a_gpu_is_this_machines_lack(tmp_path: Path) ->
 
 def test_listing_and_doctor_know_every_recipe() -> None:
     listed = trtnemo_here("recipes", "list").stdout.splitlines()
-    assert len(listed) == 25  # with `gpu`, which picks one of them
+    assert len(listed) == 27  # with `gpu`, which picks one of them
     doctor = json.loads(trtnemo_here("doctor", "--json").stdout)
     verdicts = {verdict["recipe"]: verdict for verdict in doctor["recipes"]}
     assert verdicts["b200"]["build"] == "yes, a bundle"

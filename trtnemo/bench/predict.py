@@ -17,7 +17,7 @@ from trtnemo.recipe import AnyRecipe
 def plan_of(recipe: AnyRecipe) -> Plan:
     """Return a recipe's plan; raises TrtnemoError where its network is not known or cannot be split."""
     network = find_network(recipe.checkpoint, recipe.revision)
-    device = calibrated_cpu() if recipe.hardware.name == "cpu" else recipe_device(recipe.hardware)
+    device = recipe_device(recipe.hardware, calibrated_cpu)
     if device.bandwidth_gbs is None:
         raise RecipeError(
             f"the bandwidth of '{device.name}' is not known: its speed has no bound",

@@ -31,6 +31,7 @@ COMMANDS: dict[str, Entry] = {
     "batch": Entry("operate.batch:batch", "Answer a file of requests in OpenAI's batch format, resumable."),
     "bench": Entry("bench.group:bench", "Measure speed."),
     "build": Entry("build:build", "Build the engine of a recipe."),
+    "cache": Entry("operate.cache:cache", "List and remove engines and checkpoints that take room on this machine."),
     "chat": Entry("operate.chat:chat", "Talk to a running server."),
     "check": Entry("check:check", "Check a checkpoint, a recipe or a pasted server command."),
     "convert": Entry("weights.convert:convert", "Convert a checkpoint to the layout of the hub, or to fused experts."),
@@ -51,6 +52,7 @@ COMMANDS: dict[str, Entry] = {
     "render": Entry(
         "render:render", "Write a recipe as a command, for Docker, Compose, Slurm or a cluster, or for a client."
     ),
+    "run": Entry("operate.run:run", "Run a model on this machine and ask it."),
     "serve": Entry("operate.serve:serve", "Serve an engine over the OpenAI API."),
     "status": Entry(
         "operate.fleet:status", "Show the external servers that `trtnemo serve` keeps serving on this machine."

@@ -75,6 +75,7 @@ def plan_recipe(
     recipe: str, settings: tuple[str, ...], checkpoint: str | None, hardware: str | None, acceptance: float | None
 ) -> Plan:
     """Load a recipe and plan it; raises TrtnemoError."""
+    from trtnemo.bench.calibrate import calibrated_cpu
     from trtnemo.launch.plan_input import to_deployment
     from trtnemo.plan.hardware import STATED, parse_hardware, recipe_device
     from trtnemo.plan.network import find_network
@@ -91,7 +92,8 @@ def plan_recipe(
         }
         changed = {**foreign, "name": name, "count": count or loaded.hardware.count}
         loaded = loaded.model_copy(update={"hardware": loaded.hardware.model_copy(update=changed)})
-    device = recipe_device(loaded.hardware)
+    # our runtime's own rates: numpy's would give bounds that it exceeds
+    device = recipe_device(loaded.hardware, calibrated_cpu if loaded.runtime == "cpu" else None)
     if checkpoint is not None:
         loaded = loaded.model_copy(update={"checkpoint": checkpoint, "revision": None})
     network = find_network(loaded.checkpoint, loaded.revision)

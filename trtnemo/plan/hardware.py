@@ -83,10 +83,13 @@ def catalogue_names() -> list[str]:
     return ["cpu", *(name for name in read_json_object(CATALOGUE) if name != "_")]
 
 
-def find_device(name: str) -> Device:
-    """Return a device by its catalogue name; raises UsageError."""
+def find_device(name: str, measure: Callable[[], Device] | None = None) -> Device:
+    """Return a device by its catalogue name; raises UsageError.
+
+    measure: what returns this machine's CPU, instead of numpy's rates.
+    """
     if name == "cpu":
-        return this_cpu()
+        return (measure or this_cpu)()
     catalogue = read_json_object(CATALOGUE)
     if name not in catalogue or name == "_":
         known = catalogue_names()
@@ -98,15 +101,16 @@ def find_device(name: str) -> Device:
     return Device(name=name, **catalogue[name])
 
 
-def recipe_device(hardware: Hardware) -> Device:
+def recipe_device(hardware: Hardware, measure: Callable[[], Device] | None = None) -> Device:
     """Return the device that a recipe is for: the catalogue's, what the recipe states in its place.
 
-    Raises UsageError for a name that is not in the catalogue, where the recipe states no memory either.
+    measure: as `find_device` has it. Raises UsageError for a name that is not in the catalogue, where the recipe states
+    no memory either.
     """
     stated: dict[str, Any] = hardware.model_dump(include=set(STATED), exclude_none=True)
     if hardware.memory_mib is not None and hardware.name not in catalogue_names():
         return Device(name=hardware.name, title=hardware.name, source="as the recipe states it", **stated)
-    device = find_device(hardware.name)
+    device = find_device(hardware.name, measure)
     changed = [f"{key} {value}" for key, value in stated.items() if getattr(device, key) != value]
     if not changed:
         return device

@@ -15,8 +15,8 @@ import huggingface_hub
 import pytest
 from huggingface_hub import constants
 
-from tests.support.checkpoints import hub
-from tests.support.checkpoints.hub import COMMIT
+from tests.support.hub import hub
+from tests.support.hub.hub import COMMIT
 from trtnemo.checkpoint.hub.client import HubListing
 from trtnemo.checkpoint.hub.download import download_weights
 from trtnemo.errors import CheckpointError

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,53 +11,13 @@ import pytest
 
 from tests.support.checkpoints.damage import shard
 from tests.support.checkpoints.damaged_files import KINDS
-from tests.support.checkpoints.hub import COMMIT
 from tests.support.checkpoints.phantom import write_phantom
-from tests.support.paths import CHECKPOINTS
+from tests.support.hub.hub import COMMIT
+from tests.support.hub.process import NAME
 from trtnemo.checkpoint.fetch import require_disk
 from trtnemo.checkpoint.hub.client import HubListing
 from trtnemo.checkpoint.hub.download import require_etag
 from trtnemo.errors import CheckpointError, MachineError
-
-HUB = CHECKPOINTS / "hub.py"
-NAME = "owner/model"
-
-
-class Hub:
-    """A running hub, and trtnemo run against it in processes of their own: the client reads its endpoint at import."""
-
-    def __init__(self, directory: Any, home: Any, *flags: Any) -> None:
-        command = [sys.executable, str(HUB), str(directory), NAME, *flags]
-        self.home = home
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        self.address = self.process.stdout.readline().strip()
-
-    def run(self, *arguments: Any, **environment: Any) -> Any:
-        variables = {**os.environ, "HF_ENDPOINT": self.address, "HF_HOME": str(self.home), "HF_HUB_OFFLINE": "0"}
-        variables |= {"HF_HUB_DISABLE_XET": "1", "NO_PROXY": "127.0.0.1", **environment}
-        command = [sys.executable, "-m", "trtnemo", *map(str, arguments)]
-        return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=120)
-
-    def stop(self) -> Any:
-        """Stop, and return what was answered."""
-        self.process.terminate()
-        lines = self.process.communicate()[0].splitlines()
-        return [json.loads(line) for line in lines]
-
-
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Any]:
-    running = []
-
-    def start(directory: Any, *flags: Any) -> Any:
-        running.append(Hub(directory, tmp_path / "home", *flags))
-        return running[-1]
-
-    yield start
-    for one in running:
-        if one.process.poll() is None:
-            one.stop()
 
 
 def weights_sent(answers: Any) -> Any:

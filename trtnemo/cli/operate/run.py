@@ -1,0 +1,89 @@
+"""`trtnemo run`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from trtnemo.cli.options import set_option
+from trtnemo.errors import TrtnemoError
+
+if TYPE_CHECKING:
+    from trtnemo.launch.chosen import Chosen
+
+
+@click.command()
+@click.argument("model")
+@click.argument("question", required=False)
+@click.option("--revision", help="Hub revision: branch, tag or commit.")
+@click.option("--thinking/--no-thinking", default=True, show_default=True, help="Whether the model thinks first.")
+@click.option("--max-tokens", type=click.IntRange(1), help="Longest answer, in tokens.")
+@click.option("--dry-run", is_flag=True, help="Say what would run, how fast at best, and whether it fits; then end.")
+@set_option
+def run(
+    model: str,
+    question: str | None,
+    revision: str | None,
+    thinking: bool,
+    max_tokens: int | None,
+    dry_run: bool,
+    settings: tuple[str, ...],
+) -> None:
+    """Run a model on this machine and ask it.
+
+    MODEL is a hub id, a directory, a recipe or `tiny`. Chooses a GPU if one fits, else the CPU, and says why; says
+    whether memory holds it, and how fast it can be at best here, before anything is downloaded; downloads and audits
+    what is missing; builds the engine once, into the cache (`trtnemo cache`); then answers QUESTION, or talks at the
+    terminal. All but the answer goes to stderr.
+    """
+    from trtnemo.cli.operate.run_engine import engine_of
+    from trtnemo.endpoint import served_models, serving
+    from trtnemo.launch.chosen import choose
+
+    chosen = choose(model, settings, revision)
+    _tell_choice(chosen)
+    if dry_run:
+        return
+    engine = engine_of(chosen)
+    began = time.monotonic()
+    with serving(["--engine", str(engine)]) as base:
+        _tell(f"ready in {time.monotonic() - began:.1f} s; weights are read from disk as they are first used"
+              if chosen.recipe.runtime == "cpu" else f"ready in {time.monotonic() - began:.1f} s")  # fmt: skip
+        _talk(base, served_models(base)[0], question, thinking, max_tokens)
+
+
+def _tell_choice(chosen: Chosen) -> None:
+    _tell(f"runtime {chosen.recipe.runtime}, recipe {chosen.name}: {chosen.why}")
+    _tell(chosen.verdict.sentence)
+    try:
+        from trtnemo.bench.predict import plan_of
+
+        speeds = plan_of(chosen.recipe).decode
+    except TrtnemoError:  # a bound that is not known keeps nothing from running
+        return
+    if speeds:
+        one, rate = speeds[0], speeds[0].tokens_per_second
+        shown = f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
+        _tell(f"at best {shown} tokens/s for one answer here, bound by {one.bound}")
+
+
+def _talk(base: str, name: str, question: str | None, thinking: bool, max_tokens: int | None) -> None:
+    from trtnemo.chat.conversation import Conversation
+    from trtnemo.chat.stream import ChatEndpoint
+    from trtnemo.chat.talk import answer_all, converse, script_lines
+
+    options = {} if max_tokens is None else {"max_tokens": max_tokens}
+    conversation = Conversation(ChatEndpoint(base), name, "on" if thinking else "off", None, options)
+    if question is not None:
+        answer_all(conversation, [question])
+    elif sys.stdin.isatty() and sys.stderr.isatty():
+        converse(conversation, "this machine", keep_lines=True)
+    else:
+        answer_all(conversation, script_lines())
+
+
+def _tell(text: str) -> None:
+    click.echo(text, err=True)
