@@ -45,6 +45,9 @@ test-optimized: $(VENV)/.installed-dev  ## run the tests under `python -O`, wher
 test-parsers: $(VENV)/.installed-dev  ## compare recipes and recorded options with the wheels of vLLM and SGLang, in .venv-parsers
 	$(BIN)/python -m pytest -m wheels $(PATIENT)
 
+test-arm: $(VENV)/.installed-dev  ## build the native kernels for Arm, run them emulated, and compare every bit (Debian, qemu-user)
+	$(BIN)/python -m scripts.arm.emulate
+
 test-dynamo: $(VENV)/.installed-dev .venv-dynamo/.installed  ## put the frontend and the mock engines of NVIDIA Dynamo behind a gateway, as our manifest starts them
 	$(BIN)/python -m pytest -m dynamo $(PATIENT)
 

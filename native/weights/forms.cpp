@@ -16,6 +16,8 @@ TRTNEMO_FORM(portable)
 #if defined(TRTNEMO_X86)
 TRTNEMO_FORM(avx2)
 TRTNEMO_FORM(avx512)
+#elif defined(TRTNEMO_ARM)
+TRTNEMO_FORM(neon)
 #endif
 
 namespace {
@@ -31,6 +33,8 @@ constexpr Form kForms[] = {
 #if defined(TRTNEMO_X86)
     {"avx2", &avx2::kEncoders, &avx2::kScanner},
     {"avx512", &avx512::kEncoders, &avx512::kScanner},
+#elif defined(TRTNEMO_ARM)
+    {"neon", &neon::kEncoders, &neon::kScanner},
 #endif
 };
 

@@ -7,6 +7,8 @@
 #include "simd_avx512.hpp"
 #elif defined(TRTNEMO_AVX2)
 #include "simd_avx2.hpp"
+#elif defined(TRTNEMO_NEON)
+#include "simd_neon.hpp"
 #else
 #include "simd_portable.hpp"
 #endif

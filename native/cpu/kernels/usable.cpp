@@ -1,12 +1,28 @@
 // Which forms of the kernels this machine can run.
 #include "kernels.hpp"
 
+#if defined(TRTNEMO_ARM) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 namespace trtnemo {
 
 namespace portable { extern const Kernels kKernels; }
 #if defined(TRTNEMO_X86)
 namespace avx2 { extern const Kernels kKernels; }
 namespace avx512 { extern const Kernels kKernels; }
+#elif defined(TRTNEMO_ARM)
+namespace neon { extern const Kernels kKernels; }
+namespace {
+bool has_dot_product() {
+#if defined(__linux__)
+    return getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+#else
+    return true;  // every chip of Apple's that runs macOS
+#endif
+}
+}  // namespace
 #endif
 
 std::span<const Kernels* const> usable_kernels() {
@@ -21,6 +37,8 @@ std::span<const Kernels* const> usable_kernels() {
                                 __builtin_cpu_supports("avx512vnni");
         if (has_avx512) found[n++] = &avx512::kKernels;
         if (has_avx2) found[n++] = &avx2::kKernels;
+#elif defined(TRTNEMO_ARM)
+        if (has_dot_product()) found[n++] = &neon::kKernels;
 #endif
         found[n++] = &portable::kKernels;
         return n;

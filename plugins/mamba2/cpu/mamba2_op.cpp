@@ -1,8 +1,8 @@
 #include "mamba2_op.hpp"
 
 #include <algorithm>
-#include <cmath>
 
+#include "exact.hpp"
 #include "op_registry.hpp"
 
 namespace trtnemo {
@@ -87,12 +87,12 @@ void Mamba2Op::scan_head(Machine& machine, const Stretch& stretch, std::size_t h
     float* scratch = machine.workers[worker].get<float>(tokens * (kTileRows + 2));
     float* dt = scratch + tokens * kTileRows;
     float* decay = dt + tokens;
-    const float rate = -std::exp(weights_.a_log[head]);
+    const float rate = -exact_exp(weights_.a_log[head]);
     const float* raw = stretch.rows + sizes_.inner() + sizes_.channels() + head;
     for (std::size_t t = 0; t < tokens; ++t) {
         const float x = raw[t * padded(input_.width)] + weights_.dt_bias[head];
-        dt[t] = std::max(x, 0.0F) + std::log1p(std::exp(-std::abs(x)));
-        decay[t] = std::exp(dt[t] * rate);
+        dt[t] = exact_softplus(x);
+        decay[t] = exact_exp(dt[t] * rate);
     }
     const float* b = stretch.convolved + sizes_.inner() + group * sizes_.state_size;
     kernels_.scan({.x = stretch.convolved + head * sizes_.head_dim,

@@ -1,0 +1,1 @@
+"""The native kernels for Arm, built and run on another machine."""
