@@ -42,6 +42,8 @@ def main(source: Path, output: Path) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python examples/weights.py BF16DIR OUTPUT")
     try:
         main(Path(sys.argv[1]), Path(sys.argv[2]))
     except TrtnemoError as error:  # says what, where, and what to do next

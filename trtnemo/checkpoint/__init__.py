@@ -19,19 +19,23 @@ if TYPE_CHECKING:
     from trtnemo.checkpoint.family.quantization import QuantizationMap
     from trtnemo.checkpoint.family.weight_format import WeightFormat
     from trtnemo.checkpoint.hub.source import locate_checkpoint
-    from trtnemo.checkpoint.rewrite.converting.convert import convert_stream
+    from trtnemo.checkpoint.rewrite.converting.convert import ConvertReport, convert_stream
     from trtnemo.checkpoint.rewrite.maps.modelopt_recipe import map_of_recipe
     from trtnemo.checkpoint.rewrite.maps.patterns import PRESETS, map_of_patterns
     from trtnemo.checkpoint.rewrite.maps.release import map_of_release
     from trtnemo.checkpoint.rewrite.maps.weight_only import weight_only
-    from trtnemo.checkpoint.rewrite.merging.adapter import open_adapter
-    from trtnemo.checkpoint.rewrite.merging.merge import merge_stream
-    from trtnemo.checkpoint.rewrite.quantizing.quantize import quantize_stream
+    from trtnemo.checkpoint.rewrite.merging.adapter import Adapter, open_adapter
+    from trtnemo.checkpoint.rewrite.merging.merge import MergeReport, merge_stream
+    from trtnemo.checkpoint.rewrite.quantizing.quantize import StreamedReport, quantize_stream
     from trtnemo.checkpoint.rewrite.quantizing.scalars import Scalars, read_scalars
     from trtnemo.findings import Finding
 
 # the module below this package that each name is in
 _HOMES = {
+    "StreamedReport": "rewrite.quantizing.quantize",
+    "ConvertReport": "rewrite.converting.convert",
+    "MergeReport": "rewrite.merging.merge",
+    "Adapter": "rewrite.merging.adapter",
     "AuditReport": "auditing.audit",
     "Checkpoint": "checkpoint",
     "CheckpointDifference": "comparing.compare",
@@ -71,16 +75,20 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "PRESETS",
+    "Adapter",
     "AuditReport",
     "Checkpoint",
     "CheckpointDifference",
+    "ConvertReport",
     "ExpectedTensor",
     "Finding",
     "LayerKind",
+    "MergeReport",
     "ModelConfig",
     "QuantizationMap",
     "Scalars",
     "Scan",
+    "StreamedReport",
     "WeightFormat",
     "audit",
     "compare_checkpoints",

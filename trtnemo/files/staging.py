@@ -41,7 +41,7 @@ def check_output(output: Path, force: bool, marker: str, failure: type[TrtnemoEr
     if not output.exists():
         return
     if not force:
-        raise failure("already exists", where=str(output), remedy="Choose another --output, or add --force")
+        raise failure("already exists", where=str(output), remedy="Give another place, or add --force")
     is_empty = output.is_dir() and not any(output.iterdir())
     if not is_empty and not (output / marker).is_file():
         raise failure(f"exists but holds no {marker}, so --force does not replace it", where=str(output))

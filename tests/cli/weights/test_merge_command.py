@@ -23,7 +23,7 @@ def test_what_was_merged_is_told(make_checkpoint: Any, adapter: Path, tmp_path: 
     base, output = make_checkpoint("bf16"), tmp_path / "new"
     result = trtnemo_here("merge", base, output, "--adapter", adapter)
     assert (result.returncode, result.stderr) == (0, "")
-    assert "adapters were added to 1 weights, and replaced 0" in result.stdout
+    assert "adapters were added to 1 of the weights, and replaced 0" in result.stdout
     again = trtnemo_here("merge", base, output, "--adapter", adapter)
     assert (again.returncode, "already exists" in again.stderr) == (4, True)
     told = json.loads(trtnemo_here("merge", base, output, "--adapter", adapter, "--force", "--json").stdout)

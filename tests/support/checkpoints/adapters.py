@@ -10,7 +10,27 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from trtnemo.checkpoint import Checkpoint
+from trtnemo.checkpoint.rewrite.merging.adapter import open_adapter
+from trtnemo.checkpoint.rewrite.merging.merge import MergeReport, merge_stream
+
 EXPERTS = ("mixer.experts.up_proj", "mixer.experts.down_proj")
+LAYERS: dict[str, Any] = {"r": 4, "lora_alpha": 8, "target_modules": ["in_proj", "q_proj", "up_proj", "lm_head"]}
+FUSED: dict[str, Any] = {
+    "r": 2,
+    "lora_alpha": 3,
+    "target_modules": [],
+    "target_parameters": [*EXPERTS, "mixer.gate.weight"],
+}
+ONLY_DOWN = {**FUSED, "target_parameters": EXPERTS[1:]}
+PATTERNS = {**LAYERS, "rank_pattern": {"in_proj": 7, r"layers\.3\.mixer\.q_proj": 1},
+            "alpha_pattern": {"q_proj": 5}, "use_rslora": True}  # fmt: skip
+DORA = {**LAYERS, "use_dora": True, "target_modules": ["in_proj", "q_proj", "up_proj"]}
+EMBEDDING: dict[str, Any] = {"r": 3, "target_modules": ["embeddings"], "modules_to_save": ["norm_f", "lm_head"]}
+BY_PROJECTION: dict[str, Any] = {**FUSED, "target_parameters": [*EXPERTS, "mixer.gate.weight"], "rank_pattern": {
+    "experts.down_proj": 5}, "alpha_pattern": {"experts.up_proj": 11, "gate.weight": 7}}  # fmt: skip
+FORMS = {"by projection": BY_PROJECTION, "layers": LAYERS, "fused": FUSED, "one of two": ONLY_DOWN,
+         "patterns": PATTERNS, "dora": DORA, "embedding": EMBEDDING}  # fmt: skip
 
 
 def make_adapter(base: Path, output: Path, dtype: torch.dtype = torch.bfloat16, **settings: Any) -> dict[str, Any]:
@@ -43,3 +63,13 @@ def edit_adapter(directory: Path, edit: Any = None, **settings: Any) -> None:
         tensors = load_file(directory / "adapter_model.safetensors")
         edit(tensors)
         save_file(tensors, directory / "adapter_model.safetensors")
+
+
+def merged(base: Path, output: Path, *adapters: Path) -> tuple[dict[str, torch.Tensor], MergeReport]:
+    """Merge in files of 900 kB, and return all tensors and the report."""
+    done = merge_stream(Checkpoint.open(base), output, [open_adapter(one) for one in adapters], shard_bytes=900_000)
+    assert done.files > 1
+    tensors: dict[str, torch.Tensor] = {}
+    for path in output.glob("*.safetensors"):
+        tensors |= load_file(path)
+    return tensors, done

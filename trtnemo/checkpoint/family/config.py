@@ -89,6 +89,12 @@ class ModelConfig(BaseModel):
         """Whether the checkpoint promises a multi-token-prediction head."""
         return bool(self.mtp_layer_kinds)
 
+    def computes_like(self, other: ModelConfig) -> bool:
+        """Return whether two target networks are the same function of their weights, whatever their element types."""
+        unlike = {"dtype": other.dtype, "mtp_layer_kinds": other.mtp_layer_kinds,
+                  "max_position_embeddings": other.max_position_embeddings}  # fmt: skip
+        return self.model_copy(update=unlike) == other
+
     def has_layers_of(self, other: ModelConfig) -> bool:
         """Return whether module names mean the same in another network: its layers' kinds and number of experts."""
         return (self.layer_kinds, self.n_routed_experts) == (other.layer_kinds, other.n_routed_experts)

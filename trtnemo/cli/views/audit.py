@@ -68,7 +68,11 @@ def print_audit(report: AuditReport) -> None:
 
 def _read_whole(deep: DeepSummary) -> str:
     rate = deep.bytes / max(deep.seconds, 1e-9) / 1e9
-    unjudged = f"; {len(deep.unjudged)} tensors of other types are judged by no rule" if deep.unjudged else ""
+    unjudged = (
+        f"; {len(deep.unjudged)} tensors of other names, shapes or types are judged by no rule but for NaN"
+        if deep.unjudged
+        else ""
+    )
     compared = (
         f"; {deep.digests} files compared with their published sha256" if deep.digests else "; no sha256 is known"
     )

@@ -10,7 +10,7 @@ from trtnemo.cli.options import print_json
 from trtnemo.cli.views.pages.output import require_page
 from trtnemo.cli.views.progress import point_progress
 from trtnemo.cli.views.weights import difference_json, print_difference
-from trtnemo.cli.weights.logits import logits_difference, logits_json, print_logits
+from trtnemo.cli.weights.logits import logits_difference, logits_json, print_logits, read_ids
 
 
 def diff_weights(
@@ -23,9 +23,10 @@ def diff_weights(
     if html is not None:
         require_page(html)
     ours, theirs = Checkpoint.survey(first), Checkpoint.survey(second)
+    ids = None if texts is None else read_ids(ours, theirs, texts, most_tokens)  # refused before all is read
     with point_progress() as report:
         found = compare_checkpoints(ours, theirs, report)
-    predicted = None if texts is None else logits_difference(ours, theirs, texts, most_tokens)
+    predicted = None if ids is None else logits_difference(ours, theirs, ids)
     if as_json:
         more = {} if predicted is None else {"logits": logits_json(predicted)}
         print_json({**difference_json(found), **more})

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 # named here too: their modules bring numpy, which `--help` does without
 PRESET_NAMES = ("nvfp4", "fp8", "super", "super-nvfp4", "super-fp8", "nano-nvfp4", "ultra-nvfp4", "lightning-nvfp4")
 
+# how ModelOpt's recipes of those releases choose scales of blocks; slower than by the largest number
+RECIPE_SEARCHES = {"super-nvfp4": "mse", "ultra-nvfp4": "four-over-six", "lightning-nvfp4": "four-over-six"}
+
 
 def read_formats_of(preset: str | None, map_file: Path | None) -> FormatMap:
     """Return formats by patterns, as ModelOpt is told them; raises UsageError for what names modules one by one."""

@@ -21,14 +21,24 @@ if TYPE_CHECKING:
 _SHOWN = 8
 
 
-def logits_difference(first: Checkpoint, second: Checkpoint, file: Path, most: int) -> LogitsDifference:
-    """Return how two checkpoints differ over `most` tokens of a file's texts, by the first's tokenizer.
+def read_ids(first: Checkpoint, second: Checkpoint, file: Path, most: int) -> list[list[int]]:
+    """Return token ids of a file's texts by the first's tokenizer, of `most` tokens in all.
 
-    Raises CheckpointError, UsageError, and MachineError without torch.
+    Raises what would keep both from being run: CheckpointError, UsageError, and MachineError without torch.
     """
     if importlib.util.find_spec("torch") is None:
         raise MachineError("--logits needs torch", remedy="pip install 'trtnemo[torch]'")
     ids = tokenize(first.directory, read_texts(file), first.config.vocab_size, most)
+    from trtnemo.backends.torch.streamed.compare import require_comparable
+
+    for checkpoint in (first, second):
+        checkpoint.require_weights()
+    require_comparable(first, second)
+    return ids
+
+
+def logits_difference(first: Checkpoint, second: Checkpoint, ids: list[list[int]]) -> LogitsDifference:
+    """Return how two checkpoints differ over token ids; raises CheckpointError, UsageError."""
     from trtnemo.backends.torch.streamed.compare import compare_logits
 
     with point_progress() as report:

@@ -42,7 +42,7 @@ def merge(base: Path, output: Path, directories: tuple[Path, ...], shard_gb: flo
         print_json({"output": str(output), **dataclasses.asdict(done)})
         return
     click.echo(f"Wrote {output}: {done.audit.tensors} tensors, {done.audit.bytes:,} bytes; adapters were added to "
-               f"{done.merged} weights, and replaced {done.replaced}.")  # fmt: skip
+               f"{done.merged} of the weights, and replaced {done.replaced}.")  # fmt: skip
     if done.files_kept:
         click.echo(f"{done.files_kept} of {done.files} files were there from an earlier run.")
     if done.unchanged:

@@ -11,7 +11,7 @@ import click
 
 from trtnemo.cli.options import json_option, print_json
 from trtnemo.cli.views.progress import byte_progress
-from trtnemo.cli.weights.formats import PRESET_NAMES, read_formats_of, read_map_of
+from trtnemo.cli.weights.formats import PRESET_NAMES, RECIPE_SEARCHES, read_formats_of, read_map_of
 from trtnemo.cli.weights.shards import read_shard_bytes, shard_option
 from trtnemo.cli.weights.texts import read_texts
 from trtnemo.errors import UsageError
@@ -40,6 +40,7 @@ _FILE = click.Path(path_type=Path)
               "chosen: by the largest number, or by the error left.  [default: the recipe's, else max]")  # fmt: skip
 @click.option("--calibration", type=_FILE, help="Text file, one text per line: ModelOpt runs the model, in memory, "
               "for the scales of inputs.")  # fmt: skip
+@click.option("--stream", is_flag=True, help="Write tensor by tensor: always so, but with --calibration.")
 @click.option("--fp8-kv-cache/--no-fp8-kv-cache", default=True, show_default=True, help="Write KV cache scales, where "
               "there are some.")  # fmt: skip
 @shard_option
@@ -57,6 +58,7 @@ def quantize(
     weight_only: bool,
     search: Search | None,
     calibration: Path | None,
+    stream: bool,
     fp8_kv_cache: bool,
     shard_gb: float,
     force: bool,
@@ -74,6 +76,9 @@ def quantize(
         raise UsageError("give one of --preset, --map and --modelopt-recipe")
     if sum(given is not None for given in (calibration, calibrate, input_scales_from)) + weight_only > 1:
         raise UsageError("give one of --calibrate, --calibration, --input-scales-from and --weight-only")
+    if calibration is not None and stream:
+        raise UsageError("--calibration has ModelOpt hold the model in memory: it does not go with --stream",
+                         remedy="Give --calibrate")  # fmt: skip
     if calibration is not None and search is not None:
         raise UsageError("--search is not ModelOpt's: it does not go with --calibration")
     if calibration is not None:
@@ -108,6 +113,10 @@ def quantize(
             "cache_scales": done.cache_scales}  # fmt: skip
     notes = [
         calibrated,
+        f"Scales of blocks are set by the largest number; the recipe of that release searches them: --search "
+        f"{RECIPE_SEARCHES[preset]}."
+        if preset in RECIPE_SEARCHES and search is None
+        else "",
         f"{done.files_kept} of {done.files} files were there from an earlier run." if done.files_kept else "",
         f"{plain} layers stay plain that the map has in FP8, which needs scales of inputs." if plain else "",
         "No scales of keys and values were found: the KV cache is not said to be FP8."

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from trtnemo.errors import UsageError
+from trtnemo.errors import RequestError, UsageError
 
 _MOST_BYTES = 256 << 20
 
@@ -16,7 +16,7 @@ def read_texts(path: Path) -> list[str]:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise UsageError(f"is longer than {_MOST_BYTES:,} bytes", where=str(path), remedy="Give a part of it")
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # a text may hold other ends of lines
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot be read: {error}", where=str(path)) from None
     texts = list(_of_json(lines, path)) if path.suffix == ".jsonl" else lines
@@ -36,7 +36,10 @@ def tokenize(directory: Path, texts: list[str], vocabulary: int, most: int) -> l
     tokenizer = TextTokenizer(directory)
     found: list[list[int]] = []
     for text in texts:
-        ids = tokenizer.encode(text)[:most]
+        try:
+            ids = tokenizer.encode(text)[:most]
+        except RequestError as error:
+            raise UsageError(f"a text cannot be read: {error.what}", where="the texts") from None
         if any(token >= vocabulary for token in ids):
             raise UsageError(f"its tokenizer gives token {max(ids)}, and the network knows {vocabulary}",
                              where=str(directory), remedy="Its tokenizer.json is another model's")  # fmt: skip

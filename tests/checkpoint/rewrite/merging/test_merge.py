@@ -10,26 +10,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.support.checkpoints.adapters import EXPERTS, edit_adapter, make_adapter
+from tests.support.checkpoints.adapters import (
+    FORMS,
+    LAYERS,
+    edit_adapter,
+    make_adapter,
+    merged,
+)
 from trtnemo.checkpoint import Checkpoint
 from trtnemo.checkpoint.rewrite.merging.adapter import open_adapter
-from trtnemo.checkpoint.rewrite.merging.merge import MergeReport, merge_stream
+from trtnemo.checkpoint.rewrite.merging.merge import merge_stream
 from trtnemo.errors import CheckpointError
-
-LAYERS: dict[str, Any] = {"r": 4, "lora_alpha": 8, "target_modules": ["in_proj", "q_proj", "up_proj", "lm_head"]}
-FUSED: dict[str, Any] = {
-    "r": 2,
-    "lora_alpha": 3,
-    "target_modules": [],
-    "target_parameters": [*EXPERTS, "mixer.gate.weight"],
-}
-ONLY_DOWN = {**FUSED, "target_parameters": EXPERTS[1:]}
-PATTERNS = {**LAYERS, "rank_pattern": {"in_proj": 7, r"layers\.3\.mixer\.q_proj": 1},
-            "alpha_pattern": {"q_proj": 5}, "use_rslora": True}  # fmt: skip
-DORA = {**LAYERS, "use_dora": True, "target_modules": ["in_proj", "q_proj", "up_proj"]}
-EMBEDDING: dict[str, Any] = {"r": 3, "target_modules": ["embeddings"], "modules_to_save": ["norm_f", "lm_head"]}
-FORMS = {"layers": LAYERS, "fused": FUSED, "one of two": ONLY_DOWN, "patterns": PATTERNS, "dora": DORA,
-         "embedding": EMBEDDING}  # fmt: skip
 
 
 @pytest.fixture
@@ -42,15 +33,6 @@ def base(make_checkpoint: Any) -> Path:
 def adapter(base: Path, tmp_path: Path) -> Path:
     make_adapter(base, tmp_path / "adapter", **LAYERS)
     return tmp_path / "adapter"
-
-
-def merged(base: Path, output: Path, *adapters: Path) -> tuple[dict[str, torch.Tensor], MergeReport]:
-    done = merge_stream(Checkpoint.open(base), output, [open_adapter(one) for one in adapters], shard_bytes=900_000)
-    assert done.files > 1
-    tensors: dict[str, torch.Tensor] = {}
-    for path in output.glob("*.safetensors"):
-        tensors |= load_file(path)
-    return tensors, done
 
 
 def as_transformers(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -178,11 +160,12 @@ def _spoil(tensors: dict[str, torch.Tensor]) -> None:
 @pytest.mark.parametrize(
     ("edit", "settings", "told"),
     [
-        (None, {"r": 8}, "no pair of rank 8"),
+        (None, {"r": 8}, "lm_head has rank 4, its settings 8"),
         (None, {"r": 2}, "has rank 4, its settings 2"),
         (None, {"peft_type": "IA3"}, "peft_type is 'IA3'"),
         (None, {"r": "four"}, "'r' must be a valid integer"),
         (None, {"init_lora_weights": "pissa_niter_16"}, "changed the base weights too"),
+        (None, {"init_lora_weights": "lora_ga"}, "changed the base weights too"),
         (None, {"use_dora": True}, "use_dora is True"),
         (None, {"trainable_token_indices": [1, 2]}, "trainable_token_indices is set"),
         (None, {"layer_replication": [[0, 4], [2, 5]]}, "layer_replication is set"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from trtnemo.backends.torch.streamed.run import Texts, count_nodes, run_streamed
+from trtnemo.backends.torch.streamed.run import Texts, count_nodes, require_target, run_streamed
 from trtnemo.backends.torch.streamed.weights import StreamedWeights
 from trtnemo.checkpoint import Checkpoint
 from trtnemo.network import NemotronH
@@ -36,6 +36,7 @@ def calibrate(
     Weights are read once, tensor by tensor; memory holds the activations of all tokens between two nodes, and one
     weight in float32. The MTP head is not run: no preset quantizes it. Raises CheckpointError.
     """
+    require_target(checkpoint)
     graph = NemotronH.from_checkpoint(checkpoint).record_target()
     inputs: dict[str, float] = {}
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from trtnemo.backends.torch.rounding import project
-from trtnemo.backends.torch.streamed.run import Texts, count_nodes, run_streamed
+from trtnemo.backends.torch.streamed.run import Texts, count_nodes, require_target, run_streamed
 from trtnemo.backends.torch.streamed.weights import StreamedWeights
 from trtnemo.checkpoint import Checkpoint
 from trtnemo.checkpoint.comparing.compare import decibels
@@ -68,8 +68,7 @@ def compare_logits(
     time; the second runs over its own stream and over the first's, side by side. Raises CheckpointError for two
     networks, UsageError where no text has a next token.
     """
-    if first.config.model_copy(update={"dtype": second.config.dtype}) != second.config:
-        raise CheckpointError("is of another network than the first", where=second.place)
+    require_comparable(first, second)
     predicted = _predicted(texts, counted)
     if not predicted:
         raise UsageError("no text has two tokens, so that nothing is predicted")
@@ -85,6 +84,14 @@ def compare_logits(
         report(".".join(node.name.split(".")[:3]), done, total)
     heads = [_head(graph, one) for graph, one in zip(graphs, weights, strict=True)]
     return _compare(streams, heads, texts, predicted)
+
+
+def require_comparable(first: Checkpoint, second: Checkpoint) -> None:
+    """Raise CheckpointError for two networks, and for a checkpoint that is not whole."""
+    if not first.config.computes_like(second.config):
+        raise CheckpointError("is of another network than the first", where=second.place)
+    for checkpoint in (first, second):
+        require_target(checkpoint)
 
 
 @dataclass

@@ -12,6 +12,8 @@ from trtnemo.backends.step import Segment
 from trtnemo.backends.torch.forms import FORMS, StepContext
 from trtnemo.backends.torch.state import SlotState
 from trtnemo.backends.torch.streamed.weights import StreamedWeights
+from trtnemo.checkpoint import Checkpoint, audit
+from trtnemo.errors import CheckpointError
 from trtnemo.graph import Graph, Node
 from trtnemo.graph.ops import Embedding
 
@@ -44,6 +46,16 @@ def run_streamed(
         for name in node.inputs:
             if last_use[name] == index:
                 values.pop(name, None)
+
+
+def require_target(checkpoint: Checkpoint) -> None:
+    """Raise CheckpointError where headers show that a checkpoint is not whole; its MTP head is not run."""
+    checkpoint.require_decodable()
+    report = audit(checkpoint, values=False)
+    other = next((finding for finding in report.errors if finding.rule != "mtp-missing"), None)
+    if other is not None:
+        raise CheckpointError(f"{other.subject}: {other.message}", where=checkpoint.place,
+                              remedy=f"`trtnemo check {checkpoint.place}` lists everything")  # fmt: skip
 
 
 def count_nodes(graph: Graph) -> int:

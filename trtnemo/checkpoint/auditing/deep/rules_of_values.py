@@ -33,9 +33,7 @@ def value_findings(item: ExpectedTensor, one: Measure) -> Iterator[Finding]:
     """Yield what a tensor's own values show."""
     name = item.name
     if one.nans or one.infinities:
-        what = f"{one.nans} of {one.elements:,} numbers are NaN, {one.infinities} infinite"
-        row = f", the first in row {one.first_not_finite}" if one.first_not_finite is not None else ""
-        yield found("value-not-finite", name, f"{what}{row}")
+        yield from number_findings(name, one)
         return
     if item.is_scale:
         yield from _block_scales(name, one)
@@ -51,6 +49,14 @@ def value_findings(item: ExpectedTensor, one: Measure) -> Iterator[Finding]:
         yield from _numbers(item, one)
     elif item.weights:
         yield from _codes(name, one)
+
+
+def number_findings(name: str, one: Measure) -> Iterator[Finding]:
+    """Yield that numbers of a tensor are none."""
+    if one.nans or one.infinities:
+        what = f"{one.nans} of {one.elements:,} numbers are NaN, {one.infinities} infinite"
+        row = f", the first in row {one.first_not_finite}" if one.first_not_finite is not None else ""
+        yield found("value-not-finite", name, f"{what}{row}")
 
 
 def _numbers(item: ExpectedTensor, one: Measure) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from trtnemo.checkpoint.auditing.audit import AuditReport, DeepSummary
 from trtnemo.checkpoint.auditing.deep.measure import Measure, measure
 from trtnemo.checkpoint.auditing.deep.rules_of_experts import alike_findings, expert_findings, expert_sizes
-from trtnemo.checkpoint.auditing.deep.rules_of_values import value_findings
+from trtnemo.checkpoint.auditing.deep.rules_of_values import number_findings, value_findings
 from trtnemo.checkpoint.auditing.groups import settle_groups
 from trtnemo.checkpoint.auditing.tensors import settle_formats
 from trtnemo.checkpoint.checkpoint import Checkpoint
@@ -50,9 +50,9 @@ class Scan:
 def scan(checkpoint: Checkpoint, report: Report = lambda what, done, total: None) -> Scan:
     """Return every finding in the values of a checkpoint; report hears of (tensor, bytes read, bytes to read).
 
-    Tensors whose type or shape is not what config and map promise are read, and judged by nothing: the audit names
-    them. Raises UsageError where only headers were fetched, CheckpointError for files that change meanwhile, and
-    MachineError on an install without a compiler.
+    Tensors whose name, type or shape is not what config and map promise are judged by NaN and infinity alone, and told
+    as `unjudged`: the audit names them. Raises UsageError where only headers were fetched, CheckpointError for files
+    that change meanwhile, and MachineError on an install without a compiler.
     """
     checkpoint.require_weights()
     tool = checkpoint.quantization.tool
@@ -66,7 +66,9 @@ def scan(checkpoint: Checkpoint, report: Report = lambda what, done, total: None
     scales = dict(_second_scales(checkpoint, known))
     sizes = expert_sizes(known, measures, scales)
     findings += [*alike_findings(known, measures), *expert_findings(sizes)]
-    unjudged = tuple(sorted(name for name, one in measures.items() if not _is_judged(one.info)))
+    strange = {name: one for name, one in measures.items() if name not in known}
+    findings += [finding for name, one in sorted(strange.items()) for finding in number_findings(name, one)]
+    unjudged = tuple(sorted({name for name, one in measures.items() if not _is_judged(one.info)} | strange.keys()))
     seconds = time.monotonic() - began
     return Scan(checkpoint.total_bytes, seconds, findings, measures, sizes, unjudged, expected, scales)
 

@@ -13,6 +13,7 @@ from trtnemo.checkpoint.rewrite.card import write_card
 from trtnemo.checkpoint.rewrite.converting.to_fused import plan_fused
 from trtnemo.checkpoint.rewrite.converting.to_hub import plan_hub
 from trtnemo.checkpoint.rewrite.quantizing.quantization_files import MODELOPT, layer_map, write_quantization
+from trtnemo.checkpoint.rewrite.repair_config import repaired_config
 from trtnemo.checkpoint.rewrite.stream.run import (
     SHARD_BYTES,
     Report,
@@ -64,13 +65,14 @@ def convert_stream(
         raise UsageError(f"is in the layout '{layout}' already", where=source.place)
 
     def finish(directory: Path, storages: Storages) -> AuditReport | None:
-        config = {key: value for key, value in source.raw_config.items() if key != "quantization_config"}
+        config = source.raw_config if layout == "fused" else repaired_config(source, set(), None, keeps_head=True)
+        config = {key: value for key, value in config.items() if key != "quantization_config"}
         if layer_map(storages):
             write_quantization(directory, config, storages, f"{MODELOPT}+trtnemo")
         else:
             write_json(directory / "config.json", config)
         copy_text_files(source.directory, directory)
-        write_card(directory, source.directory.name, "finetune", "Converted from",
+        write_card(directory, source.directory, "finetune", "Converted from",
                    f"Layout: {layout}. No number was changed.")  # fmt: skip
         return _judged(directory, output) if layout == "hub" else None
 

@@ -47,5 +47,9 @@ class Widened:
         values = decode_plain(RawTensor(self.source.storage, data.view(self.source.storage.raw_dtype)))
         if self.is_scale and not (np.isfinite(values).all() and (values > 0).all()):
             raise CheckpointError("is no positive number", where=f"{self.source.file}: {self.source.name}")
-        page.put(self.name, (1 / values if self.is_reciprocal else values).astype(np.float32).tobytes())
+        with np.errstate(over="ignore"):
+            values = (1 / values if self.is_reciprocal else values).astype(np.float32)
+        if self.is_scale and not np.isfinite(values).all():
+            raise CheckpointError("has no reciprocal", where=f"{self.source.file}: {self.source.name}")
+        page.put(self.name, values.tobytes())
         page.told(self.source.size)

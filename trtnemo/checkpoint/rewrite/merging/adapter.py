@@ -26,7 +26,6 @@ class Pair:
     name: AdapterName
     a: TensorInfo
     b: TensorInfo
-    scale: float
     is_embedding: bool = False
     magnitude: TensorInfo | None = None
 
@@ -52,7 +51,10 @@ def open_adapter(directory: Path) -> Adapter:
     file = directory / WEIGHTS
     if not file.is_file():
         remedy = None
-        if (directory / "adapter_model.bin").is_file():
+        parts = sorted(directory.glob("adapter_model*.safetensors"))
+        if parts:
+            remedy = f"It is in parts ({parts[0].name}, ...): save it in one file, by max_shard_size"
+        elif (directory / "adapter_model.bin").is_file():
             remedy = "adapter_model.bin is a pickle, which is not read: save it again with safe_serialization=True"
         raise CheckpointError(f"has no {WEIGHTS}", where=str(directory), remedy=remedy)
     wrappers: dict[tuple[str, int], dict[str, tuple[AdapterName, TensorInfo]]] = defaultdict(dict)
@@ -65,7 +67,8 @@ def open_adapter(directory: Path) -> Adapter:
             continue  # some trainers write empty matrices for projections that this family has not
         matrices = wrappers[name.trained, name.depth] if name.kind is not None else {}
         if name.tensor in replaced if name.kind is None else name.kind in matrices:
-            raise CheckpointError(f"names {name.trained} twice, the second time as {info.name}", where=str(file))
+            raise CheckpointError(f"names {name.trained} twice, the second time as {info.name}", where=str(file),
+                                  remedy="Save one adapter alone")  # fmt: skip
         if name.kind is None:
             replaced[name.tensor] = info
         else:
@@ -84,14 +87,16 @@ def _pair(settings: AdapterSettings, matrices: dict[str, tuple[AdapterName, Tens
         if kind not in matrices:
             raise CheckpointError(f"{name.trained} has no {kind}", where=str(file))
     (_, a), (_, b) = (matrices[kind] for kind in kinds)
-    rank = settings.rank(name.trained)
-    if len(a.shape) != 2 or len(b.shape) != 2 or a.shape[0] % rank or a.shape[0] != b.shape[1]:
+    if len(a.shape) != 2 or len(b.shape) != 2 or a.shape[0] != b.shape[1]:
         raise CheckpointError(
-            f"{name.trained} has matrices {list(a.shape)} and {list(b.shape)}, which are no pair of rank {rank}",
+            f"{name.trained} has matrices {list(a.shape)} and {list(b.shape)}, which are no pair",
             where=str(file),
-            remedy="adapter_config.json (r, rank_pattern) is of another adapter, or the layer is a convolution",
+            remedy="The adapter is damaged, or the layer is a convolution, which is not merged here",
         )
     magnitude = matrices.get("lora_magnitude_vector")
     if (magnitude is not None) != settings.use_dora:
         raise CheckpointError(f"use_dora is {settings.use_dora}, and {name.trained} says otherwise", where=str(file))
-    return Pair(name, a, b, settings.scale(name.trained), is_embedding, None if magnitude is None else magnitude[1])
+    if magnitude is not None and is_embedding:
+        raise CheckpointError(f"{name.trained} is an embedding trained by DoRA, which is not merged here",
+                              where=str(file), remedy="Merge it with PEFT")  # fmt: skip
+    return Pair(name, a, b, is_embedding, None if magnitude is None else magnitude[1])

@@ -49,13 +49,16 @@ class Matrices:
 
 @dataclass(frozen=True)
 class Delta:
-    """A pair that is added to a weight, or to the weight of one of `experts` experts.
+    """A pair that is added to a weight, scaled, or to the weight of one of `experts` experts.
 
-    expert: which one; of a pair that is not fused there is one expert, 0.
+    expert: which one; of a pair that is not fused there is one expert, 0. is_turned: inputs and outputs are the other
+    way round, as peft had those of experts until 0.19.0.
     """
 
     pair: Pair
     matrices: Matrices
+    scale: float
+    is_turned: bool = False
     expert: int = 0
     experts: int = 1
 
@@ -68,8 +71,8 @@ class Delta:
             b = self.matrices.shared(sources, pair.b).reshape(pair.b.shape[0], -1, self.experts)[:, :, self.expert]
         else:
             a, b = self.matrices.read(sources, pair.a), self.matrices.read(sources, pair.b)
-        left, right = (a.T, b.T) if pair.is_embedding else (b, a)
-        return np.ascontiguousarray(left) * np.float32(pair.scale), np.ascontiguousarray(right)
+        left, right = (a.T, b.T) if pair.is_embedding or self.is_turned else (b, a)
+        return np.ascontiguousarray(left) * np.float32(self.scale), np.ascontiguousarray(right)
 
     def magnitude(self, sources: Sources) -> Float32 | None:
         """Return the length that each row was trained to have, where the adapter has them (DoRA)."""

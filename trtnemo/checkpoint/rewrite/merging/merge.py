@@ -9,7 +9,7 @@ from pathlib import Path
 from trtnemo.checkpoint.auditing.audit import AuditReport, audit
 from trtnemo.checkpoint.checkpoint import Checkpoint
 from trtnemo.checkpoint.format.writing import copy_text_files
-from trtnemo.checkpoint.rewrite.card import write_card
+from trtnemo.checkpoint.rewrite.card import public_name, write_card
 from trtnemo.checkpoint.rewrite.merging.adapter import Adapter
 from trtnemo.checkpoint.rewrite.merging.merged import Merged, Tally
 from trtnemo.checkpoint.rewrite.merging.plan import plan_merge
@@ -21,6 +21,7 @@ from trtnemo.checkpoint.rewrite.stream.run import (
     require_place,
     write_stream,
 )
+from trtnemo.errors import UsageError
 from trtnemo.files.json_file import write_json
 
 
@@ -54,6 +55,8 @@ def merge_stream(
     CheckpointError, and MachineError where the disk is too small.
     """
     require_place(output, {base.directory, *(adapter.directory for adapter in adapters)}, force)
+    if len({adapter.directory.resolve() for adapter in adapters}) < len(adapters):
+        raise UsageError("the same adapter is given twice")
     audit(base).require()
     base.require_plain()
     tally = Tally()
@@ -62,8 +65,8 @@ def merge_stream(
     def finish(directory: Path, storages: Storages) -> AuditReport:
         write_json(directory / "config.json", base.raw_config)
         copy_text_files(base.directory, directory)
-        names = ", ".join(f"`{adapter.directory.name}`" for adapter in adapters)
-        write_card(directory, base.directory.name, "finetune", f"The LoRA adapters {names} are merged into",
+        names = ", ".join(f"`{public_name(adapter.directory)}`" for adapter in adapters)
+        write_card(directory, base.directory, "finetune", f"The LoRA adapters {names} are merged into",
                    "Sums were taken in float32 and rounded once.")  # fmt: skip
         found = audit(Checkpoint.open(directory))
         found.require()

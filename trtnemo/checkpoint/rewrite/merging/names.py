@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from trtnemo.checkpoint.family.module_name import hub_name
 
 _ROOTS = ("base_model.model.", "base_model.")
+# what torch.compile, DistributedDataParallel and FSDP put in between
+_OF_TRAINING = ("_orig_mod", "_fsdp_wrapped_module", "module")
 _WRAPPERS = ("base_layer", "modules_to_save", "original_module", "default")
 _MATRICES = ("lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B", "lora_magnitude_vector")
 
@@ -31,8 +33,10 @@ class AdapterName:
 
 def read_name(name: str) -> AdapterName:
     """Return what a tensor's name means."""
+    name = ".".join(part for part in name.split(".") if part not in _OF_TRAINING)
     for root in _ROOTS:
         name = name.removeprefix(root)
+    name = name.removeprefix("model.") if name.startswith(("model.backbone.", "model.model.")) else name
     parts = name.split(".")
     depth = parts.count("base_layer")
     kind = next((part for part in parts if part in _MATRICES), None)

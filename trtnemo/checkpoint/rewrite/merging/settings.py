@@ -6,7 +6,10 @@ Source: peft 0.21, tuners/lora/config.py and layer.py (scaling), utils/other.py 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,17 +43,24 @@ class AdapterSettings(BaseModel):
     use_dora: bool = False
     fan_in_fan_out: bool = False
     target_parameters: tuple[str, ...] = ()
+    peft_version: str | None = None
     base_model_name_or_path: str | None = None
 
     def rank(self, module: str) -> int:
-        """Return the rank of a module, by its name in the model that was trained."""
-        return self.rank_pattern[key] if (key := _key_of(self.rank_pattern, module)) else self.r
+        """Return the rank of a module, or of a parameter, by its name in the model that was trained."""
+        return self.rank_pattern[key] if (key := _table(tuple(self.rank_pattern)).find(module)) else self.r
 
     def scale(self, module: str) -> float:
-        """Return what the product of a module's two matrices is multiplied with."""
-        alpha = self.alpha_pattern[key] if (key := _key_of(self.alpha_pattern, module)) else self.lora_alpha
-        rank = self.rank(module)
+        """Return what the product of two matrices is multiplied with."""
+        key = _table(tuple(self.alpha_pattern)).find(module)
+        alpha, rank = self.lora_alpha if key is None else self.alpha_pattern[key], self.rank(module)
         return alpha / (math.sqrt(rank) if self.use_rslora else rank)
+
+    @property
+    def turns_experts(self) -> bool:
+        """Whether matrices over all experts have inputs and outputs the other way round: peft did so until 0.19.0."""
+        match = re.match(r"(\d+)\.(\d+)\.(\d+)", self.peft_version or "")
+        return match is not None and tuple(map(int, match.groups())) < (0, 19, 1)
 
 
 def read_settings(directory: Path) -> AdapterSettings:
@@ -69,7 +79,7 @@ def read_settings(directory: Path) -> AdapterSettings:
         fault = first_fault(error)
         raise CheckpointError(f"'{fault.key}' {fault.message}", where=str(path)) from None
     for patterns in (settings.rank_pattern, settings.alpha_pattern):
-        _compiled(patterns, str(path))
+        _table(tuple(patterns), str(path))
     return settings
 
 
@@ -89,11 +99,28 @@ def _refuse_other_forms(content: Mapping[str, Any], path: Path) -> None:
         )
 
 
-def _compiled(patterns: Mapping[str, Any], where: str = CONFIG) -> dict[str, Any]:
-    texts = [rf"(?:.*\.)?(?:{key})$" for key in patterns]
-    return dict(zip(patterns, compile_patterns(texts, where), strict=True))
+@dataclass(frozen=True)
+class PatternTable:
+    """Keys that are matched against the end of a name, in their order; most are plain names, which are looked up."""
+
+    plain: Mapping[str, int]
+    patterns: tuple[tuple[int, str, re.Pattern[str]], ...]
+
+    def find(self, name: str) -> str | None:
+        """Return the first key that is the end of a name, from a dot on."""
+        found: list[tuple[int, str]] = []
+        rest = name
+        while rest:
+            if rest in self.plain:
+                found.append((self.plain[rest], rest))
+            rest = rest.partition(".")[2]
+        found += [(place, key) for place, key, pattern in self.patterns if pattern.match(name)]
+        return min(found)[1] if found else None
 
 
-def _key_of(patterns: Mapping[str, Any], module: str) -> str | None:
-    """Return the first key that is the end of a module's name."""
-    return next((key for key, pattern in _compiled(patterns).items() if pattern.match(module)), None)
+@lru_cache(maxsize=64)
+def _table(keys: tuple[str, ...], where: str = CONFIG) -> PatternTable:
+    plain = {key: place for place, key in enumerate(keys) if re.fullmatch(r"[\w.]+", key)}
+    others = [(place, key) for place, key in enumerate(keys) if key not in plain]
+    compiled = compile_patterns([rf"(?:.*\.)?(?:{key})$" for _, key in others], where)
+    return PatternTable(plain, tuple((*one, pattern) for one, pattern in zip(others, compiled, strict=True)))

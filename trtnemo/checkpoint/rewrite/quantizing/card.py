@@ -38,4 +38,4 @@ def write_quantized_card(
     rows = "\n".join(f"| {name} | {count:,} |" for name, count in sorted(counts.items()))
     text = _TEXT.format(formats=rows, scales=scales, search=_SEARCHES[search])
     # the name alone, without the folders of this machine
-    write_card(directory, source.directory.name, "quantized", "Quantized from", text)
+    write_card(directory, source.directory, "quantized", "Quantized from", text)

@@ -13,6 +13,7 @@ from trtnemo.checkpoint.family.config import ModelConfig
 from trtnemo.checkpoint.family.expected import ExpectedTensor, expected_tensors
 from trtnemo.checkpoint.family.quantization import QuantizationMap
 from trtnemo.checkpoint.format.codecs import E2M1_MAX, E4M3_MAX, decode_plain
+from trtnemo.checkpoint.rewrite.card import public_name
 from trtnemo.errors import CheckpointError, UsageError
 
 _CACHE = (".k_scale", ".v_scale")
@@ -50,7 +51,7 @@ def read_scalars(config: ModelConfig, target: QuantizationMap, other: Checkpoint
             where=other.place,
             remedy="`trtnemo check` lists them; --no-fp8-kv-cache takes none",
         )
-    return Scalars(found, f"taken from `{other.directory.name}`", (other.directory,))
+    return Scalars(found, f"taken from `{public_name(other.directory)}`", (other.directory,))
 
 
 def scalars_of(

@@ -87,7 +87,7 @@ def _fingerprint(rewrite: Rewrite[Result], shards: list[Shard], sources: Sources
     """Return all that decides what is written: another plan begins with nothing."""
     return {
         "trtnemo": version("trtnemo"),
-        "files": {Path(path).name: state for path, state in sources.states.items()},
+        "files": [[Path(path).name, state] for path, state in sources.states.items()],  # two may have one name
         "shards": [[shard.name, shard.header.decode("latin-1")] for shard in shards],
         **rewrite.identity,
     }
