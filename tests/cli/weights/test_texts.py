@@ -23,6 +23,11 @@ def test_lines_and_objects_are_texts(tmp_path: Path) -> None:
     objects.write_text('{"text": "one", "id": 3}\n"two"\n\n')
     assert read_texts(plain) == ["The first text.", "Another one, somewhat longer than the first."]
     assert read_texts(objects) == ["one", "two"]
+    # ends of lines that are none in JSON lines, and a mark at the beginning
+    objects.write_text('\ufeff{"text": "a\u2028b\x85c"}\n"d\u2029e"\r\n', encoding="utf-8")
+    assert read_texts(objects) == ["a\u2028b\x85c", "d\u2029e"]
+    plain.write_text("one\x0ctext\u2028here\nand another", encoding="utf-8")
+    assert len(read_texts(plain)) == 2
 
 
 @pytest.mark.parametrize(
@@ -42,6 +47,12 @@ def test_what_holds_no_text_is_refused(tmp_path: Path, name: str, content: bytes
         read_texts(tmp_path / name)
     with pytest.raises(UsageError, match="cannot be read"):
         read_texts(tmp_path / "nowhere.txt")
+
+
+def test_half_of_a_surrogate_pair_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('"half \\ud800"\n')
+    with pytest.raises(UsageError, match="lone surrogate"):
+        tokenize(Checkpoint.open("tiny").directory, read_texts(tmp_path / "a.jsonl"), 4096, 10)
 
 
 def test_tokens_end_where_there_are_enough_and_another_vocabulary_is_refused() -> None:
@@ -101,3 +112,22 @@ def test_logits_of_engines_and_of_other_networks_are_refused(make_checkpoint: An
     (tmp_path / "engine" / "engine.json").write_text("{}")
     result = trtnemo_here("diff", tmp_path / "engine", tmp_path / "engine", "--logits", tmp_path / "texts")
     assert (result.returncode, "--logits runs the networks of two checkpoints" in result.stderr) == (2, True)
+
+
+def test_what_keeps_networks_from_running_is_told_before_all_is_read(make_checkpoint: Any, tmp_path: Path) -> None:
+    fused = tmp_path / "fused"
+    assert trtnemo_here("convert", make_checkpoint("bf16"), fused, "--to", "fused").returncode == 0
+    (tmp_path / "texts").write_text(LINES)
+    result = trtnemo_here("diff", make_checkpoint("bf16"), fused, "--logits", tmp_path / "texts")
+    assert (result.returncode, result.stdout) == (4, "")
+    assert "another layout's name" in result.stderr
+    result = trtnemo_here("quantize", fused, tmp_path / "q", "--preset", "super", "--calibrate", tmp_path / "texts")
+    assert (result.returncode, "another layout's name" in result.stderr) == (4, True)
+
+
+def test_preset_of_a_release_says_that_its_recipe_searches_scales(make_checkpoint: Any, tmp_path: Path) -> None:
+    words = ["quantize", make_checkpoint("bf16"), tmp_path / "q", "--preset", "nvfp4", "--weight-only", "--stream"]
+    assert "the recipe of that release" not in trtnemo_here(*words).stdout
+    told = trtnemo_here("quantize", make_checkpoint("bf16"), tmp_path / "r", "--preset", "nvfp4", "--calibration",
+                        tmp_path / "texts", "--stream")  # fmt: skip
+    assert (told.returncode, "does not go with --stream" in told.stderr) == (2, True)

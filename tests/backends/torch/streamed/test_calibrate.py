@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import weakref
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -77,3 +78,14 @@ def test_one_number_that_is_none_is_not_lost_among_others(make_checkpoint: Any, 
     found = calibrate(Checkpoint.open(copy), [list(range(300))])
     assert math.isnan(found.inputs["backbone.layers.1.mixer.experts.0.down_proj"])
     assert math.isfinite(found.inputs["backbone.layers.1.mixer.experts.0.up_proj"])
+
+
+def test_values_are_dropped_when_no_node_needs_them(make_checkpoint: Any) -> None:
+    checkpoint = Checkpoint.open(make_checkpoint("bf16"))
+    graph = NemotronH.from_checkpoint(checkpoint).record_target()
+    alive: list[weakref.ref[Any]] = []
+    most = 0
+    for _, value in run_streamed(graph, StreamedWeights(checkpoint, graph), [list(range(50))]):
+        alive.append(weakref.ref(value))
+        most = max(most, sum(ref() is not None for ref in alive))
+    assert most <= 6 < len(alive)

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from tests.support.checkpoints.spoil import edit_tensors
+from tests.support.checkpoints.spoil import edit_config, edit_tensors
 from tests.support.oracle import load_model
+from trtnemo.backends.torch.streamed.calibrate import calibrate
 from trtnemo.backends.torch.streamed.compare import compare_logits
 from trtnemo.checkpoint import Checkpoint
 from trtnemo.checkpoint.rewrite.maps.patterns import PRESETS, map_of_patterns
@@ -72,3 +73,45 @@ def test_other_networks_and_texts_without_a_next_token_are_refused(pair: tuple[C
         compare_logits(pair[0], Checkpoint.open("tiny"), TEXTS)
     with pytest.raises(UsageError, match="nothing is predicted"):
         compare_logits(*pair, [[1], [2]])
+
+
+def test_predictions_that_count_are_those_of_the_tokens_that_are_marked(pair: tuple[Checkpoint, Checkpoint]) -> None:
+    text = list(range(200, 240))
+    marked = [[10 <= place < 25 for place in range(len(text))]]
+    found = compare_logits(*pair, [text], counted=marked)
+    model = load_model(pair[0].directory)
+    with torch.no_grad():
+        logs = model(torch.tensor([text])).logits[0, :-1].log_softmax(-1)
+    targets = torch.tensor(text[1:])
+    own = -logs.gather(1, targets[:, None])[9:24].mean()
+    assert found.perplexities[0] == pytest.approx(math.exp(own.item()), rel=1e-4)
+
+
+def test_fine_tune_with_longer_context_and_no_head_is_compared(
+    pair: tuple[Checkpoint, Checkpoint], tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(pair[0].directory, tmp_path / "copy"))
+    edit_config(copy, max_position_embeddings=4096, num_nextn_predict_layers=0)
+    edit_tensors(copy, lambda tensors: [tensors.pop(name) for name in list(tensors) if name.startswith("mtp.")])
+    assert compare_logits(pair[0], Checkpoint.open(copy), TEXTS).kl == 0
+
+
+def test_checkpoint_that_is_not_whole_is_told_before_it_is_run(
+    pair: tuple[Checkpoint, Checkpoint], tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(pair[0].directory, tmp_path / "copy"))
+    edit_tensors(copy, lambda tensors: tensors.update(
+        {"backbone.layers.3.mixer.q_proj.weight": torch.zeros(64, 128).bfloat16()}))  # fmt: skip
+    with pytest.raises(CheckpointError, match=r"q_proj\.weight: is BF16|q_proj\.weight: is 64x128"):
+        compare_logits(pair[0], Checkpoint.open(copy), TEXTS)
+    with pytest.raises(CheckpointError, match="q_proj"):
+        calibrate(Checkpoint.open(copy), TEXTS)
+
+
+def test_embedding_at_an_odd_place_is_read_too(pair: tuple[Checkpoint, Checkpoint], tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(pair[0].directory, tmp_path / "copy"))
+    path = copy / "model.safetensors"
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    path.write_bytes((length + 1).to_bytes(8, "little") + data[8 : 8 + length] + b" " + data[8 + length :])
+    assert compare_logits(pair[0], Checkpoint.open(copy), TEXTS).kl == 0

@@ -67,5 +67,15 @@ def test_lists_of_sha256sum_are_read_in_all_of_its_forms(tmp_path: Path) -> None
     sums = tmp_path / "sums"
     sums.write_text(f"# made by a script\n{'A' * 64}  ./sub/a.safetensors\n\n{'b' * 64} *b.safetensors\n")
     assert read_digests(sums) == {"a.safetensors": "a" * 64, "b.safetensors": "b" * 64}
+    sums.write_text(f"\\{'c' * 64}  odd\\\\name.safetensors\n")  # how sha256sum begins a line with a strange name
+    assert list(read_digests(sums).values()) == ["c" * 64]
     with pytest.raises(UsageError, match="cannot be read"):
         read_digests(tmp_path)
+
+
+def test_link_to_a_place_that_only_looks_like_a_digest_is_no_digest(local: Path) -> None:
+    weights = local / WEIGHTS
+    other = local.parent / ("a" * 64)
+    weights.rename(other)
+    weights.symlink_to(other)
+    assert published_digests(Checkpoint.survey(local).shards) == {}

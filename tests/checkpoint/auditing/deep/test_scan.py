@@ -73,3 +73,18 @@ def test_a_file_that_changes_meanwhile_is_refused(copy_checkpoint: Any) -> None:
     directory = copy_checkpoint("bf16")
     with pytest.raises(CheckpointError, match="changed while it was read"):
         scan(Checkpoint.open(directory), lambda what, done, total: (directory / "model.safetensors").touch())
+
+
+def test_tensors_of_another_layout_are_told_as_unjudged_and_numbers_that_are_none_are_found(
+    copy_checkpoint: Any,
+) -> None:
+    directory = copy_checkpoint("bf16")
+    content = load(directory)
+    name = "model.layers.0.mixer.in_proj.weight"
+    content[name] = content.pop("backbone.layers.0.mixer.in_proj.weight")
+    content[name][3, 4] = float("nan")
+    save(directory, content)
+    found = scan(Checkpoint.survey(directory))
+    assert found.unjudged == (name,)
+    assert [(finding.rule, finding.subject) for finding in found.findings] == [("value-not-finite", name)]
+    assert "the first in row 3" in found.findings[0].message

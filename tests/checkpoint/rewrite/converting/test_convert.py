@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import shutil
 import warnings
 from pathlib import Path
@@ -207,3 +209,63 @@ def test_router_bias_in_bfloat16_is_widened_exactly(bf16: Path, tmp_path: Path) 
     to_hub(bf16, tmp_path / "new")
     after = load_all(tmp_path / "new")[name]
     assert (after.dtype, torch.equal(after, before.float())) == (torch.float32, True)
+
+
+def test_scales_of_keys_and_values_go_below_their_projections(make_checkpoint: Any, tmp_path: Path) -> None:
+    source = Path(shutil.copytree(make_checkpoint("nvfp4"), tmp_path / "ct"))
+    compress_nvfp4(source)
+    layer = "backbone.layers.3.mixer"
+
+    def below_the_layer(tensors: Tensors) -> None:
+        for letter, value in (("k", 0.25), ("v", 0.5)):
+            tensors.pop(f"{layer}.{letter}_proj.{letter}_scale", None)
+            tensors[f"{layer}.{letter}_scale"] = torch.tensor([value], dtype=torch.bfloat16)
+
+    edit_tensors(source, below_the_layer)
+    config = json.loads((source / "config.json").read_text())
+    scheme = {"num_bits": 8, "type": "float", "dynamic": False}
+    edit_config(source, quantization_config={**config["quantization_config"], "kv_cache_scheme": scheme})
+    to_hub(source, tmp_path / "new")
+    after = load_all(tmp_path / "new")
+    assert (after[f"{layer}.k_proj.k_scale"].item(), after[f"{layer}.v_proj.v_scale"].item()) == (0.25, 0.5)
+    written = json.loads((tmp_path / "new" / "config.json").read_text())["quantization_config"]
+    assert (written["quant_method"], written["kv_cache_scheme"]["num_bits"]) == ("modelopt", 8)
+    assert "config_groups" not in written
+
+
+def test_router_bias_in_float16_is_widened_too(bf16: Path, tmp_path: Path) -> None:
+    name = "backbone.layers.1.mixer.gate.e_score_correction_bias"
+    edit_tensors(bf16, lambda tensors: tensors.update({name: tensors[name].half()}))
+    before = load_all(bf16)[name]
+    to_hub(bf16, tmp_path / "new")
+    assert torch.equal(load_all(tmp_path / "new")[name], before.float())
+
+
+def _fill(name: str, value: float, tensors: Tensors) -> None:
+    tensors[name].fill_(value)
+
+
+def test_negative_and_subnormal_scales_are_refused(make_checkpoint: Any, tmp_path: Path) -> None:
+    for number, (value, told) in enumerate(((-1.0, "is no positive number"), (1e-45, "has no reciprocal"))):
+        source = Path(shutil.copytree(make_checkpoint("nvfp4"), tmp_path / f"ct{number}"))
+        compress_nvfp4(source)
+        names = [name for name in load_all(source) if "global_scale" in name]
+        edit_tensors(source, functools.partial(_fill, names[0], value))
+        with pytest.raises(CheckpointError, match=told):
+            to_hub(source, tmp_path / "new")
+
+
+def test_config_has_the_hubs_spelling(bf16: Path, tmp_path: Path) -> None:
+    words = {"M": "linear_attention", "E": "moe", "*": "full_attention"}  # as transformers 5 writes them
+    config = json.loads((bf16 / "config.json").read_text())
+    for key in ("hybrid_override_pattern", "num_hidden_layers"):
+        config.pop(key, None)
+    config["layers_block_type"] = [words[letter] for letter in "MEM*EME"]
+    config["time_step_limit"] = [0.0, {"__float__": "Infinity"}]
+    (bf16 / "config.json").write_text(json.dumps(config))
+    edit_tensors(bf16, renamed("backbone.", "model."))
+    to_hub(bf16, tmp_path / "new")
+    config = json.loads((tmp_path / "new" / "config.json").read_text())
+    assert (config["hybrid_override_pattern"], config["num_hidden_layers"]) == ("MEM*EME", 7)
+    assert config["time_step_limit"] == [0.0, float("inf")]
+    assert audit(Checkpoint.open(tmp_path / "new")).findings == []
