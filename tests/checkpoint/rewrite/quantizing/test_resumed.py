@@ -108,3 +108,21 @@ def test_what_appears_at_the_output_meanwhile_is_left_alone(source: Checkpoint, 
 def test_one_output_is_written_by_one_process(source: Checkpoint, tmp_path: Path) -> None:
     with open_staging(tmp_path / "new"), pytest.raises(CheckpointError, match="being written by another process"):
         quantize_stream(source, tmp_path / "new", weights_alone(source))
+
+
+def test_file_that_lost_its_end_is_written_again(source: Checkpoint, tmp_path: Path) -> None:
+    quantize_stream(source, tmp_path / "whole", weights_alone(source), shard_bytes=200_000)
+
+    def stop(what: str, done: int, total: int) -> None:
+        if what.startswith("model-00004"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        quantize_stream(source, tmp_path / "new", weights_alone(source), shard_bytes=200_000, report=stop)
+    (kept,) = (tmp_path / ".new.quantizing").glob("model-00002-*.safetensors")
+    kept.write_bytes(kept.read_bytes()[:-5])
+    done = quantize_stream(source, tmp_path / "new", weights_alone(source), shard_bytes=200_000)
+    assert done.files_kept == 2
+    assert {path.name: path.read_bytes() for path in (tmp_path / "new").iterdir()} == {
+        path.name: path.read_bytes() for path in (tmp_path / "whole").iterdir()
+    }
