@@ -17,7 +17,8 @@ from tests.support.paths import ROOT
 from trtnemo.bench.sweep.sweep_spec import load_spec, points
 from trtnemo.cli import cli
 
-GITHUB = (".github/workflows/bench.yml", ".github/workflows/ci.yml", "docs/ci/gpu-runner.yml")
+GITHUB = (".github/workflows/bench.yml", ".github/workflows/ci.yml", ".github/workflows/release.yml",
+          "docs/ci/gpu-runner.yml")  # fmt: skip
 GITLAB = "docs/ci/gitlab-bench.yml"
 BIN = Path(sys.executable).parent
 
