@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -29,12 +29,12 @@ def list_kept() -> list[Kept]:
     return sorted((*_engines(), *_checkpoints()), key=lambda one: (-one.bytes, one.name))
 
 
-def find_kept(name: str) -> Kept:
-    """Return the one of a name; raises UsageError where there is none."""
-    found = [one for one in list_kept() if one.name == name]
-    if not found:
-        raise UsageError(f"nothing called {name!r} is kept here", remedy="`trtnemo cache list` has the names")
-    return found[0]
+def find_kept(names: Sequence[str]) -> list[Kept]:
+    """Return those of some names, each once; raises UsageError for a name that nothing has."""
+    kept = {one.name: one for one in reversed(list_kept())}  # of two of a name, the larger
+    if unknown := [name for name in names if name not in kept]:
+        raise UsageError(f"nothing called {unknown[0]!r} is kept here", remedy="`trtnemo cache list` has the names")
+    return [kept[name] for name in dict.fromkeys(names)]
 
 
 def remove(one: Kept) -> None:

@@ -33,7 +33,7 @@ def test_question_is_answered_and_the_engine_is_built_once(tmp_path: Path) -> No
     assert kept.keys() == {"kind", "name", "path", "bytes", "used"}
     assert (kept["kind"], kept["bytes"] > 4_000_000) == ("engine", True)
     assert "nobody can be asked here" in run(tmp_path, "cache", "remove", kept["name"], input="").stderr
-    assert run(tmp_path, "cache", "remove", kept["name"], "--yes").returncode == 0
+    assert run(tmp_path, "cache", "remove", kept["name"], kept["name"], "--yes").returncode == 0
     assert run(tmp_path, "cache", "list").stdout == "nothing is kept\n"
     assert not Path(kept["path"]).exists()
 

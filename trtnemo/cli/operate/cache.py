@@ -48,7 +48,7 @@ def remove_cache(names: tuple[str, ...], yes: bool) -> None:
     """
     from trtnemo.launch.kept import find_kept, remove
 
-    chosen = [find_kept(name) for name in names]
+    chosen = find_kept(names)
     total = sum(one.bytes for one in chosen)
     if not yes:
         if not sys.stdin.isatty():

@@ -10,26 +10,15 @@ import numpy as np
 from trtnemo.checkpoint.family.config import ModelConfig
 from trtnemo.checkpoint.format.storage import PLAIN, TensorInfo
 from trtnemo.checkpoint.rewrite.stream.page import Page
-from trtnemo.checkpoint.rewrite.stream.piece import Copied, NewTensor, Piece, Span
+from trtnemo.checkpoint.rewrite.stream.piece import Copied, NewTensor, OneTensor, Piece, Span
 from trtnemo.errors import CheckpointError
 
 
 @dataclass(frozen=True)
-class Transposed:
+class Transposed(OneTensor):
     """One expert's matrix out of a stack that has inputs before outputs."""
 
-    output: NewTensor
     span: Span
-
-    @property
-    def outputs(self) -> tuple[NewTensor, ...]:
-        """Return the one matrix."""
-        return (self.output,)
-
-    @property
-    def bytes_read(self) -> int:
-        """Return its size."""
-        return self.output.size
 
     def write(self, page: Page) -> None:
         """Write it turned over; it is held in memory whole, some megabytes."""

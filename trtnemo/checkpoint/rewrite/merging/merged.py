@@ -13,7 +13,7 @@ from trtnemo.checkpoint.format.storage import RawTensor, StorageType, TensorInfo
 from trtnemo.checkpoint.reading import buffers
 from trtnemo.checkpoint.rewrite.merging.delta import Delta, Float32
 from trtnemo.checkpoint.rewrite.stream.page import Page
-from trtnemo.checkpoint.rewrite.stream.piece import NewTensor
+from trtnemo.checkpoint.rewrite.stream.piece import OneTensor
 from trtnemo.errors import CheckpointError
 
 
@@ -25,18 +25,12 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Merged:
+class Merged(OneTensor):
     """One weight of the base and what is added to it; source: the base's, or a whole tensor that replaces it."""
 
     source: TensorInfo
-    output: NewTensor
     deltas: tuple[Delta, ...]
     tally: Tally
-
-    @property
-    def outputs(self) -> tuple[NewTensor, ...]:
-        """Return the one weight."""
-        return (self.output,)
 
     @property
     def bytes_read(self) -> int:

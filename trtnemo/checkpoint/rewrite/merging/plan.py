@@ -54,7 +54,7 @@ def plan_merge(base: Checkpoint, adapters: Sequence[Adapter], tally: Tally) -> l
             pieces.append(copied(info))
             continue
         source = replaced[name][1] if name in replaced else info
-        pieces.append(Merged(source, NewTensor(name, info.storage, info.shape), tuple(deltas[name]), tally))
+        pieces.append(Merged(NewTensor(name, info.storage, info.shape), source, tuple(deltas[name]), tally))
     return pieces
 
 

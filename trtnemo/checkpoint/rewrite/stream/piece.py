@@ -51,11 +51,10 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Copied:
-    """A tensor whose bytes lie in others: the same one, a part of a larger one, or several behind each other."""
+class OneTensor:
+    """What pieces have that become one tensor; as many bytes are read as are written, where a piece says no other."""
 
     output: NewTensor
-    spans: tuple[Span, ...]
 
     @property
     def outputs(self) -> tuple[NewTensor, ...]:
@@ -66,6 +65,13 @@ class Copied:
     def bytes_read(self) -> int:
         """Return its own size."""
         return self.output.size
+
+
+@dataclass(frozen=True)
+class Copied(OneTensor):
+    """A tensor whose bytes lie in others: the same one, a part of a larger one, or several behind each other."""
+
+    spans: tuple[Span, ...]
 
     def write(self, page: Page) -> None:
         """Copy the spans in their order."""
