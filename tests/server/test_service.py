@@ -98,7 +98,7 @@ def test_a_signal_drains_and_exits_0(tiny_engine: Any, server_process: Any, numb
     received = []
 
     def ask() -> None:
-        body = {"model": "tiny", "prompt": "Hello", "max_tokens": 300, "ignore_eos": True, "temperature": 0}
+        body = {"model": "tiny", "prompt": "Hello", "max_tokens": 3_000, "ignore_eos": True, "temperature": 0}
         received.append(httpx.post(f"{url}/v1/completions", json=body, timeout=60))
 
     thread = threading.Thread(target=ask)
@@ -106,7 +106,7 @@ def test_a_signal_drains_and_exits_0(tiny_engine: Any, server_process: Any, numb
     wait_until(lambda: metric(url, "trtnemo_running_requests") == 1)
     process.send_signal(number)
     thread.join()
-    assert received[0].json()["usage"]["completion_tokens"] == 300
+    assert received[0].json()["usage"]["completion_tokens"] == 3_000
     assert process.wait(timeout=30) == 0
     assert process.stderr.read() == (
         "Stopping: 1 request still running, for 30 seconds at most. A second signal stops at once.\n"
