@@ -17,6 +17,7 @@
 #include "bandwidth.hpp"
 #include "builder.hpp"
 #include "pack.hpp"
+#include "rates.hpp"
 #include "sampling.hpp"
 
 namespace nb = nanobind;
@@ -46,7 +47,7 @@ class BoundExecutor {
     BoundExecutor(const std::string& path, const std::string& kernels, std::size_t slots, std::size_t threads,
                   std::size_t pages, std::size_t layers, std::size_t kv_heads, std::size_t head_dim, bool is_half)
         : weights_(MappedMemory::open_file(path)),
-          executor(find(kernels), {slots, threads, pages, {layers, kv_heads, head_dim, is_half}}) {}
+          executor(kernels_named(kernels), {slots, threads, pages, {layers, kv_heads, head_dim, is_half}}) {}
 
     GraphBuilder target() { return {executor, executor.target(), weights_}; }
     GraphBuilder add_mtp() { return {executor, executor.add_mtp(), weights_}; }
@@ -97,13 +98,6 @@ class BoundExecutor {
     }
 
   private:
-    static const Kernels& find(const std::string& name) {
-        for (const Kernels* kernels : usable_kernels()) {
-            if (name == kernels->name) return *kernels;
-        }
-        throw std::invalid_argument("this machine has no kernels called " + name);
-    }
-
     MappedMemory weights_;  // before the executor, whose ops point into it
 
   public:
@@ -246,6 +240,11 @@ void bind_cpu(nb::module_& module) {
                "Return the token that is drawn, of those that the mask allows.");
     module.def("sample_token", &sample_token<double>, nb::arg("logits").noconvert(), nb::arg("temperature"), nb::arg("top_k"),
                nb::arg("top_p"), nb::arg("min_p"), nb::arg("seed"), nb::arg("place"), nb::arg("mask") = nb::none());
+    module.def("measure_products", [](const std::string& name, std::size_t threads, std::size_t repeats) {
+        const ProductRates rates = measure_products(kernels_named(name), threads, repeats);
+        return std::tuple(rates.bytes, rates.float32, rates.bfloat16);
+    }, nb::arg("kernels"), nb::arg("threads"), nb::arg("repeats"), nb::call_guard<nb::gil_scoped_release>(),
+               "Return the products a second of bytes, of float32 and of bfloat16 numbers.");
     module.def("load_ops", &load_ops, nb::arg("path"), "Load a shared object whose native ops register themselves.");
     bind_builder(module);
     bind_executor(module);

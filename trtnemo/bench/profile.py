@@ -12,9 +12,10 @@ import numpy as np
 from trtnemo.backends import Budget, make_batch
 from trtnemo.backends.cpu.executor import CpuExecutor
 from trtnemo.backends.cpu.packed import PackedIndex, read_index
+from trtnemo.backends.cpu.precision import Precision
 from trtnemo.engine import Engine
 from trtnemo.errors import MachineError
-from trtnemo.graph import DType, Node
+from trtnemo.graph import ROWS, DType, Node
 from trtnemo.graph.ops import Embedding
 from trtnemo.native import require_native
 from trtnemo.runtime import load_executor
@@ -26,7 +27,8 @@ _LAYER = re.compile(r"\.\d+\.")
 class OpCost:
     """All ops of one name, layer numbers left out.
 
-    seconds, bytes (weights and states read, states written) and products (multiply-adds) of one token.
+    seconds, bytes (weights and states read, states written) and products (multiply-adds) of one token; least: the
+    seconds that the products alone would take at the machine's own rates.
     """
 
     name: str
@@ -34,6 +36,27 @@ class OpCost:
     seconds: float
     bytes: int
     products: int
+    least: float
+
+
+@dataclass(frozen=True)
+class ProductRates:
+    """Multiply-adds a second of all threads, operands in registers; bfloat16: 0 where there is no such instruction."""
+
+    bytes: float
+    float32: float
+    bfloat16: float
+
+    def least_seconds(self, node: Node, index: PackedIndex, precision: Precision) -> float:
+        """Return what a node's products of one token take at least.
+
+        NVFP4 weights meet whole numbers, two bytes each where activations have 16 bits; every byte product counts.
+        """
+        formats = {index.tensor(node.parameters[role]).format for role in node.op.matrix_roles}
+        products = node.op.products()
+        if "nvfp4" in formats:
+            return products * (2 if precision.has_wide_activations else 1) / self.bytes
+        return products / (self.bfloat16 if "bfloat16" in formats and self.bfloat16 else self.float32)
 
 
 @dataclass(frozen=True)
@@ -43,6 +66,7 @@ class Profile:
     kernels: str
     threads: int
     bandwidth: float
+    rates: ProductRates
     decode: tuple[OpCost, ...]
     prefill: tuple[OpCost, ...]
 
@@ -67,10 +91,12 @@ def profile_engine(engine: Engine, prompt: int = 512, tokens: int = 64) -> Profi
         return tokens
 
     prefill()  # the first step touches memory for the first time
-    prefilled = _measure(executor, prefill, index, share=prompt)
-    decoded = _measure(executor, decode, index, share=1)
-    bandwidth = require_native().measure_bandwidth(256 << 20, executor.threads, 3)
-    return Profile(executor.kernels, executor.threads, bandwidth, decoded, prefilled)
+    native = require_native()
+    rates = ProductRates(*native.measure_products(executor.kernels, executor.threads, 20))
+    prefilled = _measure(executor, prefill, index, rates, share=prompt)
+    decoded = _measure(executor, decode, index, rates, share=1)
+    bandwidth = native.measure_bandwidth(256 << 20, executor.threads, 3)
+    return Profile(executor.kernels, executor.threads, bandwidth, rates, decoded, prefilled)
 
 
 def fitting_prompt(budget: Budget, prompt: int, tokens: int, engine: Engine) -> int:
@@ -85,21 +111,26 @@ def fitting_prompt(budget: Budget, prompt: int, tokens: int, engine: Engine) -> 
     return fitting
 
 
-def _measure(executor: CpuExecutor, run: Callable[[], int], index: PackedIndex, share: int) -> tuple[OpCost, ...]:
+def _measure(
+    executor: CpuExecutor, run: Callable[[], int], index: PackedIndex, rates: ProductRates, share: int
+) -> tuple[OpCost, ...]:
     before = executor.seconds()
     executor.times_ops(True)
     tokens = run()
     executor.times_ops(False)
-    groups: dict[str, list[tuple[float, int, int]]] = {}
+    groups: dict[str, list[tuple[float, int, int, float]]] = {}
     for node, seconds, earlier in zip(executor.target.nodes, executor.seconds(), before, strict=True):
+        # one row of a prompt alone is wanted as logits
+        runs = share if executor.target.values[node.output].shape[0] == ROWS else 1
         cost = (
             (seconds - earlier) / tokens,
             weight_bytes(node, index, share) + state_bytes(node, executor.precision.state_itemsize) // share,
-            node.op.products(),
+            node.op.products() // runs,
+            rates.least_seconds(node, index, executor.precision) / runs,
         )
         groups.setdefault(_LAYER.sub(".*.", node.name), []).append(cost)
     costs = [
-        OpCost(name, len(group), sum(item[0] for item in group), sum(i[1] for i in group), sum(i[2] for i in group))
+        OpCost(name, len(group), *(sum(column) for column in zip(*group, strict=True)))
         for name, group in groups.items()
     ]
     return tuple(sorted(costs, key=lambda cost: -cost.seconds))

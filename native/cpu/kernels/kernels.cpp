@@ -2,6 +2,7 @@
 #include "kernels.hpp"
 
 #include "attention.hpp"
+#include "peak.hpp"
 #include "product.hpp"
 #include "rows.hpp"
 
@@ -25,6 +26,8 @@ const Kernels kKernels = {
     .store_key = store_key,
     .store_value = store_value,
     .attend = attend,
+    .multiply_bytes = multiply_bytes,
+    .multiply_floats = multiply_floats,
 };
 
 }  // namespace trtnemo::TRTNEMO_KERNELS

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 
 #include "layout.hpp"
 
@@ -84,9 +85,14 @@ struct Kernels {
     void (*store_key)(const float* key, std::size_t head_dim, void* keys, std::size_t token, bool is_half);
     void (*store_value)(const float* value, std::size_t head_dim, void* values, std::size_t token, bool is_half);
     void (*attend)(const AttentionCall&);
+    // how many products so many rounds of all chains made
+    double (*multiply_bytes)(std::size_t rounds);
+    double (*multiply_floats)(std::size_t rounds);
 };
 
 // The forms that this build has and this machine can run, fastest first.
 std::span<const Kernels* const> usable_kernels();
+// Throws std::invalid_argument where this machine has none of that name.
+const Kernels& kernels_named(const std::string& name);
 
 }  // namespace trtnemo

@@ -135,6 +135,15 @@ void multiply_float(const Product& product) {
                                : multiply_float_tiles<kFormat, 4, 2>(product, tile, 0);
         }
     }
+#if defined(TRTNEMO_AVX512)  // the others have too few registers for sixteen sums
+    if (product.count > 4 && product.count <= kRowsAtOnce) {
+        for (; tile + 2 <= product.last_tile; tile += 2) {
+            for_each_rows(product.count, [&]<std::size_t Rows>(std::size_t first) {
+                multiply_float_tiles<kFormat, Rows, 2>(product, tile, first);
+            });
+        }
+    }
+#endif
     for (; tile < product.last_tile; ++tile) {
         for_each_rows(product.count, [&]<std::size_t Rows>(std::size_t first) {
             multiply_float_tiles<kFormat, Rows, 1>(product, tile, first);

@@ -210,6 +210,12 @@ inline Ints dot(const Block& block, const std::int8_t* x, std::int32_t) {
     }
     return total;
 }
+// total + four products of bytes a lane
+inline Ints add_byte_products(Ints total, Ints a, Ints b) {
+    return each_int([&](int i) {
+        return vdotq_s32(total.v[i], vreinterpretq_s8_s32(a.v[i]), vreinterpretq_s8_s32(b.v[i]));
+    });
+}
 inline Ints times_256_plus(Ints a, Ints b) {
     return each_int([&](int i) { return vaddq_s32(vshlq_n_s32(a.v[i], 8), b.v[i]); });
 }

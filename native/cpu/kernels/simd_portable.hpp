@@ -214,6 +214,16 @@ inline Ints dot(const Block& block, const std::int8_t* x, std::int32_t) {
     }
     return total;
 }
+// total + four products of bytes a lane, those of a unsigned
+inline Ints add_byte_products(const Ints& total, const Ints& a, const Ints& b) {
+    return each_int([&](int lane) {
+        std::int32_t sum = total.v[lane];
+        for (int shift = 0; shift < 32; shift += 8) {
+            sum += (a.v[lane] >> shift & 0xFF) * std::int32_t{static_cast<std::int8_t>(b.v[lane] >> shift & 0xFF)};
+        }
+        return sum;
+    });
+}
 inline Ints times_256_plus(const Ints& a, const Ints& b) {
     return each_int([&](int lane) { return a.v[lane] * 256 + b.v[lane]; });
 }

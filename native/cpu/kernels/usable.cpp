@@ -1,4 +1,6 @@
 // Which forms of the kernels this machine can run.
+#include <stdexcept>
+
 #include "kernels.hpp"
 
 #if defined(TRTNEMO_ARM) && defined(__linux__)
@@ -44,6 +46,13 @@ std::span<const Kernels* const> usable_kernels() {
         return n;
     }();
     return {found, number};
+}
+
+const Kernels& kernels_named(const std::string& name) {
+    for (const Kernels* kernels : usable_kernels()) {
+        if (name == kernels->name) return *kernels;
+    }
+    throw std::invalid_argument("this machine has no kernels called " + name);
 }
 
 }  // namespace trtnemo

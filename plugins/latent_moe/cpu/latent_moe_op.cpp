@@ -31,7 +31,7 @@ void LatentMoeOp::run_rows(Machine& machine, const float* logits, const float* r
     pick(machine, logits, count);
     group(count);
     const float* hidden = multiply_up(machine, rows, count);
-    multiply_down(machine, hidden, count, out);
+    add_up(machine, multiply_down(machine, hidden), count, out);
 }
 
 void LatentMoeOp::pick(Machine& machine, const float* logits, std::size_t count) {
@@ -57,72 +57,64 @@ void LatentMoeOp::group(std::size_t count) {
         total += sizes[expert];
     }
     pair_tokens_.resize(total);
-    pair_weights_.resize(total);
-    for (std::size_t token = 0; token < count; ++token) {
-        for (std::size_t k = 0; k < sizes_.top_k; ++k) {
-            const Pick& pick = picks_[token * sizes_.top_k + k];
-            const std::uint32_t pair = next[pick.expert]++;
-            pair_tokens_[pair] = static_cast<std::uint32_t>(token);
-            pair_weights_[pair] = pick.weight;
-        }
+    pair_of_.resize(total);
+    for (std::size_t pick = 0; pick < count * sizes_.top_k; ++pick) {
+        pair_of_[pick] = next[picks_[pick].expert]++;
+        pair_tokens_[pair_of_[pick]] = static_cast<std::uint32_t>(pick / sizes_.top_k);
     }
+}
+
+// Multiplies the rows of every group with its expert; `finish` sees what one item made: its first pair's row, and a width.
+template <typename Finish>
+void LatentMoeOp::multiply_groups(Machine& machine, const Bank& bank, const Activations& x, const std::uint32_t* row_of,
+                                  float* out, const Finish& finish) {
+    const std::size_t stride = padded(bank.first.rows), tiles = bank.first.tiles();
+    const std::size_t each = pair_tokens_.size() / groups_.size() + 1;
+    const std::size_t parts = std::clamp<std::size_t>(machine.threads.size() * 4 / groups_.size(), 1, tiles);
+    const std::size_t cost = product_cost(bank.first, tiles / parts + 1, each);
+    machine.share(groups_.size() * parts, cost, [&](std::size_t item, std::size_t) {
+        const Group& group = groups_[item / parts];
+        const std::size_t first = item % parts * tiles / parts, last = (item % parts + 1) * tiles / parts;
+        float* target = out + group.first * stride + first * kTileRows;
+        machine.kernels.multiply({.matrix = bank.expert(group.expert),
+                                  .first_tile = first,
+                                  .last_tile = last,
+                                  .x = row_of ? x : x.from_row(group.first),
+                                  .row_of = row_of ? row_of + group.first : nullptr,
+                                  .count = group.count,
+                                  .out = target,
+                                  .out_stride = stride});
+        for (std::size_t i = 0; i < group.count; ++i) finish(target + i * stride, (last - first) * kTileRows);
+    });
 }
 
 const float* LatentMoeOp::multiply_up(Machine& machine, const float* rows, std::size_t count) {
     const Matrix& matrix = up_.first;
-    const std::size_t stride = padded(matrix.rows), tiles = matrix.tiles();
-    const Activations x =
-        prepare(machine, machine.activations, matrix.format, is_wide_, rows, matrix.columns, count);
-    float* hidden = machine.first.get<float>(pair_tokens_.size() * stride);
-    const std::size_t each = pair_tokens_.size() / groups_.size() + 1;
-    const std::size_t parts = std::clamp<std::size_t>(machine.threads.size() * 4 / groups_.size(), 1, tiles);
-    machine.share(groups_.size() * parts, product_cost(matrix, tiles / parts + 1, each), [&](std::size_t item, std::size_t) {
-        const Group& group = groups_[item / parts];
-        const std::size_t first = item % parts * tiles / parts, last = (item % parts + 1) * tiles / parts;
-        float* target = hidden + group.first * stride + first * kTileRows;
-        machine.kernels.multiply({.matrix = up_.expert(group.expert),
-                                  .first_tile = first,
-                                  .last_tile = last,
-                                  .x = x,
-                                  .row_of = pair_tokens_.data() + group.first,
-                                  .count = group.count,
-                                  .out = target,
-                                  .out_stride = stride});
-        for (std::size_t i = 0; i < group.count; ++i) {
-            machine.kernels.relu2(target + i * stride, (last - first) * kTileRows, target + i * stride);
-        }
+    const Activations x = prepare(machine, machine.activations, matrix.format, is_wide_, rows, matrix.columns, count);
+    float* hidden = machine.first.get<float>(pair_tokens_.size() * padded(matrix.rows));
+    multiply_groups(machine, up_, x, pair_tokens_.data(), hidden, [&](float* row, std::size_t width) {
+        machine.kernels.relu2(row, width, row);
     });
     return hidden;
 }
 
-// Every item owns some columns of the result, and adds up a token's experts in ascending order.
-void LatentMoeOp::multiply_down(Machine& machine, const float* hidden, std::size_t count, float* out) {
+const float* LatentMoeOp::multiply_down(Machine& machine, const float* hidden) {
     const Matrix& matrix = down_.first;
-    const std::size_t stride = padded(output_.width), tiles = matrix.tiles();
     const std::size_t pairs = pair_tokens_.size();
-    const Activations x =
-        prepare(machine, machine.activations, matrix.format, is_wide_, hidden, matrix.columns, pairs);
-    std::fill(out, out + count * stride, 0.0F);
-    const std::size_t chunk = std::max<std::size_t>(1, tiles / (machine.threads.size() * 4));
-    const std::size_t cost = product_cost(matrix, chunk, 1) * pairs;
-    machine.share((tiles + chunk - 1) / chunk, cost, [&](std::size_t item, std::size_t worker) {
-        const std::size_t first = item * chunk, last = std::min(first + chunk, tiles);
-        const std::size_t width = (last - first) * kTileRows;
-        for (const Group& group : groups_) {
-            float* products = machine.workers[worker].get<float>(group.count * width);
-            machine.kernels.multiply({.matrix = down_.expert(group.expert),
-                                      .first_tile = first,
-                                      .last_tile = last,
-                                      .x = x.from_row(group.first),
-                                      .row_of = nullptr,
-                                      .count = group.count,
-                                      .out = products,
-                                      .out_stride = width});
-            for (std::size_t i = 0; i < group.count; ++i) {
-                const std::uint32_t token = pair_tokens_[group.first + i];
-                machine.kernels.add_scaled(products + i * width, pair_weights_[group.first + i], width,
-                                           out + token * stride + first * kTileRows);
-            }
+    const Activations x = prepare(machine, machine.activations, matrix.format, is_wide_, hidden, matrix.columns, pairs);
+    float* products = machine.second.get<float>(pairs * padded(matrix.rows));
+    multiply_groups(machine, down_, x, nullptr, products, [](float*, std::size_t) {});
+    return products;
+}
+
+// A token's experts are added in ascending order, whichever was ready first.
+void LatentMoeOp::add_up(Machine& machine, const float* products, std::size_t count, float* out) {
+    const std::size_t stride = padded(output_.width), top_k = sizes_.top_k;
+    machine.share(count, top_k * stride / 16, [&](std::size_t token, std::size_t) {
+        float* row = out + token * stride;
+        std::fill(row, row + stride, 0.0F);
+        for (std::size_t pick = token * top_k; pick < (token + 1) * top_k; ++pick) {
+            machine.kernels.add_scaled(products + pair_of_[pick] * stride, picks_[pick].weight, stride, row);
         }
     });
 }

@@ -20,7 +20,11 @@ class LatentMoeOp : public Op {
     void pick(Machine& machine, const float* logits, std::size_t count);
     void group(std::size_t count);
     const float* multiply_up(Machine& machine, const float* rows, std::size_t count);
-    void multiply_down(Machine& machine, const float* hidden, std::size_t count, float* out);
+    const float* multiply_down(Machine& machine, const float* hidden);
+    template <typename Finish>
+    void multiply_groups(Machine& machine, const Bank& bank, const Activations& x, const std::uint32_t* row_of,
+                         float* out, const Finish& finish);
+    void add_up(Machine& machine, const float* products, std::size_t count, float* out);
 
     Value logits_, rows_;
     RoutingSizes sizes_;
@@ -28,10 +32,10 @@ class LatentMoeOp : public Op {
     Bank up_, down_;
     bool is_wide_;
     Value output_;
-    std::vector<Pick> picks_;                // [tokens][top_k]
-    std::vector<Group> groups_;              // experts that have tokens, ascending
+    std::vector<Pick> picks_;                 // [tokens][top_k], experts ascending
+    std::vector<Group> groups_;               // experts that have tokens, ascending
     std::vector<std::uint32_t> pair_tokens_;  // by expert, then by token
-    std::vector<float> pair_weights_;
+    std::vector<std::uint32_t> pair_of_;      // the pair of each pick
 };
 
 }  // namespace trtnemo

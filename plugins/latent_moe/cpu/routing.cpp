@@ -27,6 +27,17 @@ void mask_groups(const RoutingSizes& sizes, float* choice, std::uint32_t* order)
     }
 }
 
+// Writes the `count` experts of the highest choices, the lower number first where two are alike.
+void find_highest(const float* choice, std::size_t experts, std::size_t count, std::uint32_t* order) {
+    std::size_t found = 0;
+    for (std::uint32_t expert = 0; expert < experts; ++expert) {
+        if (found == count && !(choice[expert] > choice[order[count - 1]])) continue;
+        std::size_t place = found < count ? found++ : count - 1;
+        for (; place > 0 && choice[expert] > choice[order[place - 1]]; --place) order[place] = order[place - 1];
+        order[place] = expert;
+    }
+}
+
 }  // namespace
 
 void route(const RoutingSizes& sizes, const float* scores, const float* correction_bias, float* choice,
@@ -35,11 +46,7 @@ void route(const RoutingSizes& sizes, const float* scores, const float* correcti
         choice[expert] = scores[expert] + correction_bias[expert];
     }
     if (sizes.groups > 1) mask_groups(sizes, choice, order);
-    std::iota(order, order + sizes.experts, 0U);
-    const auto is_better = [&](std::uint32_t a, std::uint32_t b) {
-        return choice[a] > choice[b] || (choice[a] == choice[b] && a < b);
-    };
-    std::nth_element(order, order + (sizes.top_k - 1), order + sizes.experts, is_better);
+    find_highest(choice, sizes.experts, sizes.top_k, order);
     std::sort(order, order + sizes.top_k);
     float total = 0.0F;
     for (std::size_t k = 0; k < sizes.top_k; ++k) total += scores[order[k]];

@@ -9,29 +9,30 @@
 
 namespace trtnemo::TRTNEMO_KERNELS {
 
-inline Floats convolution_input(const ConvolutionCall& call, std::size_t row, std::size_t channel) {
+// Row `row` of the history: the state's rows, then the input's.
+inline const float* convolution_row(const ConvolutionCall& call, std::size_t row) {
     const std::size_t history = call.kernel - 1;
-    const float* source = row < history ? call.state + row * call.channels
-                                        : call.input + (row - history) * call.input_stride;
-    return load_at(source, channel, call.channels);
+    return row < history ? call.state + row * call.channels : call.input + (row - history) * call.input_stride;
 }
 
-// Row t + tap of the history (state, then input) meets tap `tap` of the kernel.
+// Row t + tap of the history meets tap `tap` of the kernel. Token by token, for rows lie pages apart.
 inline void convolve(const ConvolutionCall& call) {
-    for (std::size_t channel = call.first; channel < call.last; channel += kLanes) {
-        for (std::size_t t = 0; t < call.tokens; ++t) {
+    for (std::size_t t = 0; t < call.tokens; ++t) {
+        for (std::size_t channel = call.first; channel < call.last; channel += kLanes) {
             Floats total = broadcast(0.0F);
             for (std::size_t tap = 0; tap < call.kernel; ++tap) {
                 const Floats weight = load_at(call.weight + tap * call.channels, channel, call.channels);
-                total = fma(convolution_input(call, t + tap, channel), weight, total);
+                total = fma(load_at(convolution_row(call, t + tap), channel, call.channels), weight, total);
             }
             if (call.bias) total = total + load_at(call.bias, channel, call.channels);
             store_at(call.out + t * call.out_stride, channel, call.channels, silu(total));
         }
-        if (!call.keeps_state) continue;
-        for (std::size_t row = 0; row + 1 < call.kernel; ++row) {
+    }
+    if (!call.keeps_state) return;
+    for (std::size_t row = 0; row + 1 < call.kernel; ++row) {
+        for (std::size_t channel = call.first; channel < call.last; channel += kLanes) {
             store_at(call.state + row * call.channels, channel, call.channels,
-                     convolution_input(call, row + call.tokens, channel));
+                     load_at(convolution_row(call, row + call.tokens), channel, call.channels));
         }
     }
 }

@@ -34,6 +34,17 @@ struct ScanCall {
     bool keeps_state;
     bool is_half;  // the state is float16, stochastically rounded at each token
     std::uint32_t position, head, layer;
+
+    // Moves on to the tokens behind the first `count`.
+    void skip_tokens(std::size_t count) {
+        x += count * stride;
+        b += count * stride;
+        c += count * stride;
+        dt += count;
+        decay += count;
+        out += count * out_stride;
+        position += static_cast<std::uint32_t>(count);
+    }
 };
 
 struct GatedNormCall {

@@ -9,6 +9,8 @@ namespace trtnemo {
 
 namespace {
 constexpr std::size_t kChannelsAtOnce = 256;
+// The rows of so many tokens stay in a core's own cache while all parts of a head's state pass over them.
+constexpr std::size_t kTokensAtOnce = 128;
 }
 
 struct Mamba2Op::Stretch {
@@ -95,25 +97,32 @@ void Mamba2Op::scan_head(Machine& machine, const Stretch& stretch, std::size_t h
         decay[t] = exact_exp(dt[t] * rate);
     }
     const float* b = stretch.convolved + sizes_.inner() + group * sizes_.state_size;
-    kernels_.scan({.x = stretch.convolved + head * sizes_.head_dim,
-                          .b = b,
-                          .c = b + sizes_.groups * sizes_.state_size,
-                          .stride = sizes_.convolved_stride(),
-                          .dt = dt,
-                          .decay = decay,
-                          .skip = weights_.skip[head],
-                          .out = stretch.out + head * sizes_.head_dim,
-                          .out_stride = padded(output_.width),
-                          .tokens = tokens,
-                          .head_dim = sizes_.head_dim,
-                          .state_size = sizes_.state_size,
-                          .state = stretch.state + padded(sizes_.convolution_floats()) + head * sizes_.head_floats(),
-                          .scratch = scratch,
-                          .keeps_state = stretch.keeps_state,
-                          .is_half = sizes_.half_state,
-                          .position = static_cast<std::uint32_t>(stretch.position),
-                          .head = static_cast<std::uint32_t>(head),
-                          .layer = static_cast<std::uint32_t>(state_number)});
+    ScanCall call{.x = stretch.convolved + head * sizes_.head_dim,
+                  .b = b,
+                  .c = b + sizes_.groups * sizes_.state_size,
+                  .stride = sizes_.convolved_stride(),
+                  .dt = dt,
+                  .decay = decay,
+                  .skip = weights_.skip[head],
+                  .out = stretch.out + head * sizes_.head_dim,
+                  .out_stride = padded(output_.width),
+                  .tokens = tokens,
+                  .head_dim = sizes_.head_dim,
+                  .state_size = sizes_.state_size,
+                  .state = stretch.state + padded(sizes_.convolution_floats()) + head * sizes_.head_floats(),
+                  .scratch = scratch,
+                  .keeps_state = stretch.keeps_state,
+                  .is_half = sizes_.half_state,
+                  .position = static_cast<std::uint32_t>(stretch.position),
+                  .head = static_cast<std::uint32_t>(head),
+                  .layer = static_cast<std::uint32_t>(state_number)};
+    // A segment under verification leaves no state that a second part could go on from.
+    const std::size_t at_once = stretch.keeps_state ? kTokensAtOnce : tokens;
+    for (std::size_t first = 0; first < tokens; first += at_once) {
+        call.tokens = std::min(at_once, tokens - first);
+        kernels_.scan(call);
+        call.skip_tokens(call.tokens);
+    }
 }
 
 namespace {

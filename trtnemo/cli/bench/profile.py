@@ -11,7 +11,7 @@ import click
 from trtnemo.cli.options import json_option, print_json
 
 if TYPE_CHECKING:
-    from trtnemo.bench.profile import OpCost, Profile
+    from trtnemo.bench.profile import OpCost, ProductRates, Profile
 
 
 @click.command()
@@ -50,12 +50,22 @@ def profile(engine: Path, prompt: int, tokens: int, interpret: bool, as_json: bo
 
 def _print(found: Profile) -> None:
     click.echo(f"{found.kernels} kernels, {found.threads} threads, {found.bandwidth / 1e9:.1f} GB/s read bandwidth")
+    click.echo("most products a second, all operands in registers: " + _rates(found.rates))
     for what, costs in (("a decoded token", found.decode), ("a token of a prompt", found.prefill)):
         total = sum(cost.seconds for cost in costs)
-        click.echo(f"\n{what}: {total * 1e6:,.0f} us, {1 / total:,.1f} tokens/s")
+        least = sum(cost.least for cost in costs)
+        click.echo(
+            f"\n{what}: {total * 1e6:,.0f} us, {1 / total:,.1f} tokens/s; its products alone at those rates "
+            f"{least * 1e6:,.0f} us, {least / total:.2f} of that"
+        )
         click.echo(f"  {'op':<44}{'count':>6}{'us':>10}{'share':>8}{'MB':>9}{'GB/s':>8}{'Gproducts/s':>13}")
         for cost in costs:
             click.echo(f"  {cost.name:<44}{cost.ops:>6}{_numbers(cost, total)}")
+
+
+def _rates(rates: ProductRates) -> str:
+    named = (("bytes", rates.bytes), ("float32", rates.float32), ("bfloat16", rates.bfloat16))
+    return ", ".join(f"{name} {rate / 1e9:,.1f} G" for name, rate in named if rate)
 
 
 def _numbers(cost: OpCost, total: float) -> str:
