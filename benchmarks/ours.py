@@ -6,13 +6,14 @@ usage: python -m benchmarks.ours ENGINE --prompt N --tokens N --streams N    (pr
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import time
 from pathlib import Path
 
 import numpy as np
 
-from trtnemo.backends import Executor, make_batch
+from trtnemo.backends import Draw, Executor, make_batch
 from trtnemo.engine import Engine
 from trtnemo.runtime import load_executor
 
@@ -31,8 +32,9 @@ def decode_rate(executor: Executor, start: int, streams: int, tokens: int) -> fl
     last = [5] * streams
     started = time.perf_counter()
     for number in range(tokens):
-        parts = [(slot, start + number, [last[slot]], False) for slot in range(streams)]
-        last = executor.forward(make_batch(parts)).logits.argmax(-1).tolist()
+        batch = make_batch([(slot, start + number, [last[slot]], False) for slot in range(streams)])
+        result = executor.forward(dataclasses.replace(batch, draws=(Draw(),) * streams))
+        last = [int(token) for token in result.rows() if isinstance(token, int)]
     return streams * tokens / (time.perf_counter() - started)
 
 

@@ -29,6 +29,10 @@ namespace {
 using Bytes = nb::ndarray<const std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Ids = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Table = nb::ndarray<const std::int64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Tokens = nb::ndarray<nb::numpy, std::int64_t, nb::ndim<1>, nb::c_contig>;
+// temperature, top_k, top_p, min_p, seed, place
+using DrawWords = std::tuple<double, std::size_t, double, double, std::uint64_t, std::uint64_t>;
+using ProposalWords = std::tuple<std::size_t, std::int64_t, std::vector<DrawWords>>;
 using Rows = nb::ndarray<nb::numpy, float, nb::ndim<2>, nb::c_contig>;
 
 template <typename Element>
@@ -52,18 +56,42 @@ class BoundExecutor {
     GraphBuilder target() { return {executor, executor.target(), weights_}; }
     GraphBuilder add_mtp() { return {executor, executor.add_mtp(), weights_}; }
 
-    std::pair<Rows, Rows> forward(const Ids& ids, const Table& segments, const Ids& logit_rows, const Ids& hidden_rows) {
+    // draws: one a row of logits, None where these are wanted, or none at all; tokens of the others are -1.
+    std::tuple<Rows, Rows, Tokens> forward(const Ids& ids, const Table& segments, const Ids& logit_rows,
+                                           const Ids& hidden_rows, const std::vector<std::optional<DrawWords>>& draws) {
         const std::vector<SegmentRequest> requests = parse(segments);
-        nb::capsule logits_owner, hidden_owner;
         const std::size_t vocabulary = executor.vocabulary(), width = executor.hidden_width();
-        float* logits = owned<float>(logit_rows.shape(0) * vocabulary, logits_owner);
+        std::vector<std::optional<RowDraw>> parsed;
+        std::size_t wanted = logit_rows.shape(0);
+        for (const std::optional<DrawWords>& draw : draws) {
+            parsed.push_back(draw ? std::optional(parse(*draw)) : std::nullopt);
+            wanted -= draw.has_value();
+        }
+        nb::capsule logits_owner, hidden_owner, tokens_owner;
+        float* logits = owned<float>(wanted * vocabulary, logits_owner);
         float* hidden = owned<float>(hidden_rows.shape(0) * width, hidden_owner);
+        std::int64_t* tokens = owned<std::int64_t>(draws.size(), tokens_owner);
         {
             nb::gil_scoped_release unlocked;
-            executor.forward(view(ids), requests, view(logit_rows), view(hidden_rows), logits, hidden);
+            executor.forward(view(ids), requests, view(logit_rows), view(hidden_rows), {parsed, tokens, logits}, hidden);
         }
-        return {Rows(logits, {logit_rows.shape(0), vocabulary}, logits_owner),
-                Rows(hidden, {hidden_rows.shape(0), width}, hidden_owner)};
+        return {Rows(logits, {wanted, vocabulary}, logits_owner), Rows(hidden, {hidden_rows.shape(0), width}, hidden_owner),
+                Tokens(tokens, {draws.size()}, tokens_owner)};
+    }
+
+    std::vector<std::vector<std::int64_t>> propose(const std::vector<ProposalWords>& words) {
+        std::vector<Proposal> proposals;
+        for (const auto& [slot, token_id, draws] : words) {
+            proposals.push_back({slot, token_id, {}});
+            for (const DrawWords& draw : draws) proposals.back().draws.push_back(parse(draw));
+        }
+        nb::gil_scoped_release unlocked;
+        return executor.propose(proposals);
+    }
+
+    static RowDraw parse(const DrawWords& words) {
+        const auto& [temperature, top_k, top_p, min_p, seed, place] = words;
+        return {{temperature, top_k, top_p, min_p}, seed, place};
     }
 
     Rows draft(const Table& tokens) {
@@ -205,6 +233,7 @@ void bind_executor(nb::module_& module) {
         .def("open_slots", [](BoundExecutor& self) { self.executor.open_slots(); })
         .def("forward", &BoundExecutor::forward)
         .def("draft", &BoundExecutor::draft)
+        .def("propose", &BoundExecutor::propose)
         .def("commit", [](BoundExecutor& self, std::size_t slot, std::size_t accepted) {
             nb::gil_scoped_release unlocked;
             self.executor.commit(slot, accepted);

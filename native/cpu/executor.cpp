@@ -73,7 +73,7 @@ std::size_t Executor::missing_pages(std::span<const SegmentRequest> segments) co
 
 void Executor::forward(std::span<const std::int64_t> token_ids, std::span<const SegmentRequest> requests,
                        std::span<const std::int64_t> logit_rows, std::span<const std::int64_t> hidden_rows,
-                       float* logits, float* hidden) {
+                       const Taking& taking, float* hidden) {
     if (missing_pages(requests) > machine_.pages->free_pages()) {
         throw std::runtime_error("no page of the KV cache is free");
     }
@@ -99,7 +99,7 @@ void Executor::forward(std::span<const std::int64_t> token_ids, std::span<const 
                                    .rows = logit_rows.data(),
                                    .row_count = logit_rows.size(),
                                    .segments = &segments}, times_ops);
-    read_logits(target_, logit_rows.size(), logits);
+    read_logits(target_, logit_rows.size(), taking);
     const std::size_t width = hidden_width(), stride = padded(width);
     const float* states = machine_.rows(target_.program.values[target_.hidden_output], token_ids.size());
     for (std::size_t row = 0; row < hidden_rows.size(); ++row) {
@@ -168,30 +168,84 @@ void Executor::run_mtp(std::span<const std::int64_t> token_ids, std::span<const 
                                  .only_caches = rows.empty()}, times_ops);
 }
 
-void Executor::read_logits(const GraphProgram& graph, std::size_t rows, float* logits) {
+std::span<const float> Executor::logits_row(const GraphProgram& graph, std::size_t rows, std::size_t row) {
     const Value& value = graph.program.values[graph.logits_output];
-    const float* source = machine_.rows(value, rows);
+    return {machine_.rows(value, rows) + row * padded(value.width), value.width};
+}
+
+void Executor::read_logits(const GraphProgram& graph, std::size_t rows, const Taking& taking) {
+    float* logits = taking.logits;
+    std::vector<std::size_t> drawn;
     for (std::size_t row = 0; row < rows; ++row) {
-        const float* from = source + row * padded(value.width);
-        std::copy(from, from + value.width, logits + row * value.width);
+        if (!taking.draws.empty() && taking.draws[row]) {
+            drawn.push_back(row);
+            continue;
+        }
+        if (!taking.draws.empty()) taking.tokens[row] = -1;
+        const std::span<const float> from = logits_row(graph, rows, row);
+        logits = std::copy(from.begin(), from.end(), logits);
     }
+    machine_.share(drawn.size(), vocabulary() / 2, [&](std::size_t item, std::size_t) {
+        const std::size_t row = drawn[item];
+        taking.tokens[row] = draw_row(logits_row(graph, rows, row), *taking.draws[row]);
+    });
 }
 
 void Executor::draft(std::span<const DraftRequest> requests, float* logits) {
+    std::size_t missing = 0;
+    for (const DraftRequest& request : requests) require_pages(request.slot, 1, missing);
+    run_drafts(requests);
+    read_logits(*mtp_, requests.size(), {{}, nullptr, logits});
+}
+
+// Drafts of all slots, one of each at a time. Pages of all are had before the first, or a chain would end in its middle.
+std::vector<std::vector<std::int64_t>> Executor::propose(std::span<const Proposal> proposals) {
+    std::vector<std::vector<std::int64_t>> drafts(proposals.size());
+    std::size_t most = 0, missing = 0;
+    for (const Proposal& proposal : proposals) {
+        most = std::max(most, proposal.draws.size());
+        require_pages(proposal.slot, proposal.draws.size(), missing);
+    }
+    for (std::size_t ahead = 0; ahead < most; ++ahead) {
+        std::vector<DraftRequest> requests;
+        std::vector<std::optional<RowDraw>> draws;
+        std::vector<std::size_t> whose;
+        for (std::size_t number = 0; number < proposals.size(); ++number) {
+            const Proposal& proposal = proposals[number];
+            if (ahead >= proposal.draws.size()) continue;
+            const std::int64_t last = ahead ? drafts[number].back() : proposal.token_id;
+            if (last == kNoNumber) continue;
+            requests.push_back({proposal.slot, last});
+            draws.push_back(proposal.draws[ahead]);
+            whose.push_back(number);
+        }
+        if (requests.empty()) break;
+        run_drafts(requests);
+        std::vector<std::int64_t> tokens(requests.size());
+        read_logits(*mtp_, requests.size(), {draws, tokens.data(), nullptr});
+        for (std::size_t row = 0; row < whose.size(); ++row) drafts[whose[row]].push_back(tokens[row]);
+    }
+    for (std::vector<std::int64_t>& chain : drafts) std::erase(chain, kNoNumber);
+    return drafts;
+}
+
+// Adds the pages that so many drafts of a slot would take anew; throws std::runtime_error where there are not as many.
+void Executor::require_pages(std::size_t slot, std::size_t drafts, std::size_t& missing) const {
     if (!mtp_) throw std::runtime_error("this engine has no MTP head");
+    const Sequence& sequence = slots_.at(slot);
+    const std::size_t position = sequence.is_drafting ? sequence.draft_position : sequence.length - 1;
+    missing += machine_.pages->missing(sequence.pages, first_unfed(sequence, position + 1), position + drafts);
+    if (missing > machine_.pages->free_pages()) throw std::runtime_error("no page of the KV cache is free");
+}
+
+// Leaves the drafts' logits in the head's own buffer.
+void Executor::run_drafts(std::span<const DraftRequest> requests) {
     const std::size_t stride = padded(hidden_width());
     std::vector<std::int64_t> token_ids, rows;
     std::vector<float> hidden;
     std::vector<Segment> segments;
-    std::size_t missing = 0;
     std::vector<Sequence*> sequences;
-    for (const DraftRequest& request : requests) {
-        Sequence& sequence = slots_.at(request.slot);
-        sequences.push_back(&sequence);
-        const std::size_t position = sequence.is_drafting ? sequence.draft_position : sequence.length - 1;
-        missing += machine_.pages->missing(sequence.pages, first_unfed(sequence, position + 1), position + 1);
-    }
-    if (missing > machine_.pages->free_pages()) throw std::runtime_error("no page of the KV cache is free");
+    for (const DraftRequest& request : requests) sequences.push_back(&slots_.at(request.slot));
     feed_mtp(sequences);
     for (const DraftRequest& request : requests) {
         Sequence& sequence = slots_.at(request.slot);
@@ -204,7 +258,6 @@ void Executor::draft(std::span<const DraftRequest> requests, float* logits) {
         token_ids.push_back(request.token_id);
     }
     run_mtp(token_ids, hidden, segments, rows);
-    read_logits(*mtp_, rows.size(), logits);
     const float* out = machine_.rows(mtp_->program.values[mtp_->hidden_output], token_ids.size());
     for (const Segment& segment : segments) {
         segment.sequence->draft_hidden.assign(out + segment.start * stride, out + (segment.start + 1) * stride);

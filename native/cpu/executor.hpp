@@ -2,11 +2,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "program.hpp"
+#include "sampling.hpp"
 
 namespace trtnemo {
 
@@ -33,6 +35,20 @@ struct DraftRequest {
     std::int64_t token_id;
 };
 
+// What becomes of a step's rows of logits, in their order: `tokens` of those that have a draw, `logits` of the others.
+struct Taking {
+    std::span<const std::optional<RowDraw>> draws;  // one a row, or none at all
+    std::int64_t* tokens;
+    float* logits;
+};
+
+// Drafts of one slot: after the token that it was given last, one a draw.
+struct Proposal {
+    std::size_t slot;
+    std::int64_t token_id;
+    std::vector<RowDraw> draws;
+};
+
 class Executor {
   public:
     Executor(const Kernels& kernels, const ExecutorSizes& sizes);
@@ -45,9 +61,11 @@ class Executor {
 
     // Throws std::runtime_error, and changes nothing, when pages are missing.
     void forward(std::span<const std::int64_t> token_ids, std::span<const SegmentRequest> segments,
-                 std::span<const std::int64_t> logit_rows, std::span<const std::int64_t> hidden_rows, float* logits,
+                 std::span<const std::int64_t> logit_rows, std::span<const std::int64_t> hidden_rows, const Taking& taking,
                  float* hidden);
     void draft(std::span<const DraftRequest> requests, float* logits);
+    // Each proposal's drafts, one a draw; a row of no numbers ends its slot's.
+    std::vector<std::vector<std::int64_t>> propose(std::span<const Proposal> proposals);
     void commit(std::size_t slot, std::size_t accepted);
     std::unique_ptr<Snapshot> snapshot(std::size_t slot) const;
     void restore(std::size_t slot, const Snapshot& snapshot);
@@ -67,7 +85,10 @@ class Executor {
     void feed_mtp(const std::vector<Sequence*>& sequences);
     void run_mtp(std::span<const std::int64_t> token_ids, std::span<const float> hidden,
                  const std::vector<Segment>& segments, std::span<const std::int64_t> rows);
-    void read_logits(const GraphProgram& graph, std::size_t rows, float* logits);
+    void run_drafts(std::span<const DraftRequest> requests);
+    void require_pages(std::size_t slot, std::size_t drafts, std::size_t& missing) const;
+    std::span<const float> logits_row(const GraphProgram& graph, std::size_t rows, std::size_t row);
+    void read_logits(const GraphProgram& graph, std::size_t rows, const Taking& taking);
 
     Machine machine_;
     GraphProgram target_;

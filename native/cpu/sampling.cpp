@@ -157,17 +157,34 @@ std::vector<Candidate> nucleus(std::span<const Element> logits, const SamplingRu
     }
 }
 
+// The first of the highest: lane by lane, which compilers make vectors of.
+template <typename Element>
+std::size_t find_highest(std::span<const Element> logits) {
+    constexpr std::size_t kLanes = 16;
+    Element lanes[kLanes];
+    std::fill(lanes, lanes + kLanes, logits[0]);
+    std::size_t id = 0;
+    for (; id + kLanes <= logits.size(); id += kLanes) {
+        for (std::size_t lane = 0; lane < kLanes; ++lane) {
+            lanes[lane] = logits[id + lane] > lanes[lane] ? logits[id + lane] : lanes[lane];
+        }
+    }
+    Element highest = *std::max_element(lanes, lanes + kLanes);
+    for (; id < logits.size(); ++id) highest = std::max(highest, logits[id]);
+    return static_cast<std::size_t>(std::find(logits.begin(), logits.end(), highest) - logits.begin());
+}
+
 template <typename Element>
 std::size_t sample_row(std::span<const Element> logits, const SamplingRule& rule, std::uint64_t seed, std::uint64_t place) {
     const Noise noise(seed, place);
     Best best(noise);
-    const auto first = std::max_element(logits.begin(), logits.end());
-    if (rule.temperature == 0.0) return static_cast<std::size_t>(first - logits.begin());
-    const double largest = static_cast<double>(*first) / rule.temperature;
+    const std::size_t first = find_highest(logits);
+    if (rule.temperature == 0.0) return first;
+    const double largest = static_cast<double>(logits[first]) / rule.temperature;
     const double least = rule.min_p > 0.0 ? largest + std::log(rule.min_p) : -INFINITY;
     const bool has_top_k = rule.top_k > 0 && rule.top_k < logits.size();
     if (!has_top_k && rule.top_p >= 1.0) {
-        best.offer(largest, static_cast<std::size_t>(first - logits.begin()));  // first, for then few others need logarithms
+        best.offer(largest, first);  // first, for then few others need logarithms
         for (std::size_t id = 0; id < logits.size(); ++id) {
             const double value = static_cast<double>(logits[id]) / rule.temperature;
             if (value >= least && value > -INFINITY) best.offer(value, id);
@@ -225,6 +242,13 @@ std::size_t sample(std::span<const float> logits, const SamplingRule& rule, std:
 
 std::size_t sample(std::span<const double> logits, const SamplingRule& rule, std::uint64_t seed, std::uint64_t place) {
     return sample_row(logits, rule, seed, place);
+}
+
+std::int64_t draw_row(std::span<const float> logits, const RowDraw& draw) {
+    bool is_number = true;
+    for (const float value : logits) is_number &= value == value;
+    if (!is_number) return kNoNumber;
+    return static_cast<std::int64_t>(sample_row(logits, draw.rule, draw.seed, draw.place));
 }
 
 }  // namespace trtnemo

@@ -17,6 +17,17 @@ struct SamplingRule {
     double top_p, min_p;  // 1 and 0: all
 };
 
+// How the token of one row is drawn.
+struct RowDraw {
+    SamplingRule rule;
+    std::uint64_t seed, place;
+};
+
+inline constexpr std::int64_t kNoNumber = -2;
+
+// The token of a row, kNoNumber where some of its logits are no numbers.
+std::int64_t draw_row(std::span<const float> logits, const RowDraw& draw);
+
 // A row with what a mask forbids at minus infinity: bit i of word i / 32 allows token i. Returns false where none is left.
 bool mask_row(std::span<const float> logits, std::span<const std::uint32_t> allowed, std::vector<float>& out);
 bool mask_row(std::span<const double> logits, std::span<const std::uint32_t> allowed, std::vector<double>& out);

@@ -51,7 +51,8 @@ class EngineLoop:
         self._executor = executor
         self._emit: Callable[[Event | EngineLost], None] = _drop_event
         self._flush: Callable[[], None] = _nothing
-        self._scheduler = Scheduler(executor.budget, options.draft_tokens, draws=isinstance(executor, Drawer))
+        self._drawer = executor if isinstance(executor, Drawer) else None
+        self._scheduler = Scheduler(executor.budget, options.draft_tokens, draws=self._drawer is not None)
         self._residency = Residency(executor, self._scheduler, options.prefix_bytes)
         self._draft_length = DraftLength(self._scheduler.draft_tokens) if options.adapts_drafts else None
         # On a CPU a round costs what this thread computes: what it waits for others (a server in the same process, a
@@ -230,7 +231,7 @@ class EngineLoop:
         while plan and self._residency.make_room([draft_segment(sequence, count) for sequence, count in plan]):
             plan = self._scheduler.plan_drafts(most)
         try:
-            write_drafts(self._executor, plan)
+            write_drafts(self._executor, self._drawer, plan)
         except Exception as error:  # whatever breaks the draft head must not end the loop
             self._fail([sequence for sequence, _ in plan], error)
 

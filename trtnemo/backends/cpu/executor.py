@@ -13,6 +13,7 @@ from trtnemo.backends.cpu.memory import require_memory
 from trtnemo.backends.cpu.packed import WEIGHTS, PackedIndex
 from trtnemo.backends.cpu.precision import Precision
 from trtnemo.backends.cpu.program import add_graph
+from trtnemo.backends.draw import Draw, Proposal
 from trtnemo.backends.executor import Budget, DraftToken, Snapshot
 from trtnemo.backends.slots import SlotBook, SlotSnapshot
 from trtnemo.backends.step import Float32, Segment, StepBatch, StepResult
@@ -21,6 +22,7 @@ from trtnemo.graph import Graph
 from trtnemo.graph.ops import Attention
 from trtnemo.native import choose_kernels, require_native
 
+_NO_NUMBER = -2  # native/cpu/sampling.hpp
 _NO_PAGE = "no page of the KV cache is free"
 _NO_PAGE_REMEDY = "Release a sequence or a snapshot"
 
@@ -129,13 +131,37 @@ class CpuExecutor:
         """Run one ragged step; raises StepError before any state has changed."""
         self.slots.check(batch)
         segments = _segment_table(batch.segments)
+        draws = [None if draw is None else _words(draw) for draw in batch.draws]
         try:
-            logits, hidden = self._executor.forward(batch.token_ids, segments, batch.logit_rows, batch.hidden_rows)
+            logits, hidden, tokens = self._executor.forward(
+                batch.token_ids, segments, batch.logit_rows, batch.hidden_rows, draws
+            )
         except RuntimeError as error:
             raise StepError(str(error), remedy=_NO_PAGE_REMEDY) from error
         for segment in batch.segments:
             self.slots.take(segment)
-        return StepResult(logits, hidden)
+        if not draws:
+            return StepResult(logits, hidden)
+        broken = np.flatnonzero(tokens == _NO_NUMBER)
+        if not len(broken):
+            return StepResult(logits, hidden, tokens)
+        tokens[broken] = 0  # nobody reads them
+        return StepResult(logits, hidden, tokens, batch.slots_of(broken))
+
+    def propose(self, proposals: Sequence[Proposal]) -> list[list[int]]:
+        """Return each slot's drafts, drawn natively one after another; raises StepError as `draft` does."""
+        slots = self.slots.drafting([DraftToken(proposal.slot, proposal.token_id) for proposal in proposals])
+        for slot, proposal in zip(slots, proposals, strict=True):
+            if slot.draft_position + len(proposal.draws) > self._budget.max_seq_len:
+                raise StepError(f"slot {proposal.slot} would draft beyond {self._budget.max_seq_len} tokens")
+        words = [(each.slot, each.token_id, [_words(draw) for draw in each.draws]) for each in proposals]
+        try:
+            drafts: list[list[int]] = self._executor.propose(words)
+        except RuntimeError as error:
+            raise StepError(str(error), remedy=_NO_PAGE_REMEDY) from error
+        for slot, found in zip(slots, drafts, strict=True):
+            slot.drafted += len(found)
+        return drafts
 
     def draft(self, tokens: Sequence[DraftToken]) -> Float32:
         """Return draft logits [n, vocabulary]; raises StepError without an MTP head or a committed token."""
@@ -181,6 +207,10 @@ class CpuExecutor:
         """Return whether there are pages for a swapped-out snapshot; any other brings its own."""
         copy = snapshot.copy if isinstance(snapshot, SlotSnapshot) else None
         return not isinstance(copy, NativeCopy) or copy.native.pages_to_restore <= self.free_pages
+
+
+def _words(draw: Draw) -> tuple[float, int, float, float, int, int]:
+    return draw.temperature, draw.top_k, draw.top_p, draw.min_p, draw.seed, draw.place
 
 
 def _segment_table(segments: Sequence[Segment]) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:

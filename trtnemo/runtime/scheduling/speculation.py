@@ -8,12 +8,15 @@ from trtnemo.backends import DraftToken, Drawer, Executor, Proposal, Segment
 from trtnemo.runtime.scheduling.sequence import Sequence
 
 
-def write_drafts(executor: Executor, plan: Items[tuple[Sequence, int]]) -> None:
-    """Give each sequence its planned number of drafts; the head reads the last sampled token, then its own drafts."""
+def write_drafts(executor: Executor, drawer: Drawer | None, plan: Items[tuple[Sequence, int]]) -> None:
+    """Give each sequence its planned number of drafts; the head reads the last sampled token, then its own drafts.
+
+    drawer: the executor, where it draws tokens itself.
+    """
     for sequence, _ in plan:
         sequence.drafts = []
-    if isinstance(executor, Drawer):
-        _propose(executor, plan)
+    if drawer is not None and plan:
+        _propose(drawer, plan)
     while True:
         drafting = [sequence for sequence, count in plan if len(sequence.drafts) < count]
         if not drafting:
