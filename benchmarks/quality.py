@@ -72,6 +72,7 @@ def main() -> None:
         "int8, float16 KV": ["cpu.activations=int8"],
         "int16, float16 KV and states": ["cpu.ssm_state=float16"],
         "int16, float32 KV": ["kv_cache.dtype=float32"],
+        "int16, FP8 KV": ["kv_cache.dtype=fp8"],
     }
     with tempfile.TemporaryDirectory() as work:
 

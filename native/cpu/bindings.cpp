@@ -49,9 +49,9 @@ std::span<const std::int64_t> view(const Ids& ids) { return {ids.data(), ids.sha
 class BoundExecutor {
   public:
     BoundExecutor(const std::string& path, const std::string& kernels, std::size_t slots, std::size_t threads,
-                  std::size_t pages, std::size_t layers, std::size_t kv_heads, std::size_t head_dim, bool is_half)
+                  std::size_t pages, std::size_t layers, std::size_t kv_heads, std::size_t head_dim, const std::string& cache)
         : weights_(MappedMemory::open_file(path)),
-          executor(kernels_named(kernels), {slots, threads, pages, {layers, kv_heads, head_dim, is_half}}) {}
+          executor(kernels_named(kernels), {slots, threads, pages, {layers, kv_heads, head_dim, parse_cache(cache)}}) {}
 
     GraphBuilder target() { return {executor, executor.target(), weights_}; }
     GraphBuilder add_mtp() { return {executor, executor.add_mtp(), weights_}; }
@@ -107,6 +107,13 @@ class BoundExecutor {
             executor.draft(requests, logits);
         }
         return Rows(logits, {requests.size(), vocabulary}, owner);
+    }
+
+    static CacheType parse_cache(const std::string& name) {
+        if (name == "float32") return CacheType::kFloat32;
+        if (name == "float16") return CacheType::kFloat16;
+        if (name == "fp8") return CacheType::kE4m3;
+        throw std::invalid_argument("there is no KV cache of " + name);
     }
 
     static std::vector<SegmentRequest> parse(const Table& segments) {
@@ -225,9 +232,9 @@ void bind_executor(nb::module_& module) {
         .def_prop_ro("pages", &Snapshot::pages);
     nb::class_<BoundExecutor>(module, "Executor")
         .def(nb::init<const std::string&, const std::string&, std::size_t, std::size_t, std::size_t, std::size_t,
-                      std::size_t, std::size_t, bool>(),
+                      std::size_t, std::size_t, const std::string&>(),
              nb::arg("weights"), nb::arg("kernels"), nb::arg("slots"), nb::arg("threads"), nb::arg("pages"),
-             nb::arg("layers"), nb::arg("kv_heads"), nb::arg("head_dim"), nb::arg("is_half"))
+             nb::arg("layers"), nb::arg("kv_heads"), nb::arg("head_dim"), nb::arg("cache"))
         .def("target", &BoundExecutor::target, nb::keep_alive<0, 1>())
         .def("add_mtp", &BoundExecutor::add_mtp, nb::keep_alive<0, 1>())
         .def("open_slots", [](BoundExecutor& self) { self.executor.open_slots(); })

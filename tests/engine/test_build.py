@@ -130,7 +130,14 @@ def build(checkpoint: Any, output: Any, *settings: Any, force: Any = False) -> A
 
 
 @pytest.mark.parametrize(
-    "setting", ["kv_cache.dtype=float16", "cpu.activations=int8", "cpu.ssm_state=float16", "cpu.kv_tokens=100"]
+    "setting",
+    [
+        "kv_cache.dtype=float16",
+        "kv_cache.dtype=fp8",
+        "cpu.activations=int8",
+        "cpu.ssm_state=float16",
+        "cpu.kv_tokens=100",
+    ],
 )
 def test_what_torch_does_not_do_is_refused(make_checkpoint: Any, tmp_path: Path, setting: str) -> None:
     with pytest.raises(RecipeError, match="torch lowering"):
@@ -227,7 +234,7 @@ def test_another_runtime_cannot_be_built_here(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "setting",
-    ["kv_cache.dtype=fp8", "parallel.tensor=2"],
+    ["kv_cache.dtype=bfloat16", "parallel.tensor=2"],
 )
 def test_what_the_cpu_runtime_does_not_do_yet_is_refused_at_build(
     make_checkpoint: Any, tmp_path: Path, setting: str

@@ -55,7 +55,7 @@ struct Product {
     std::size_t out_stride;
 };
 
-// Keys and values of one head in one page: keys [page_tokens / 16][head_dim][16 tokens], values [page_tokens][padded].
+// Keys and values of one head in one page (cached.hpp).
 struct HeadPage {
     const void* keys;
     const void* values;
@@ -67,8 +67,17 @@ struct AttentionCall {
     float* out;            // [heads][head_dim]
     std::size_t heads, head_dim, length, page_tokens;
     const HeadPage* pages;
-    bool is_half;
-    float* scores;  // scratch: heads * padded(length)
+    CacheType cache;
+    float* scores;  // scratch: heads * padded(length), and one more a head
+
+    static std::size_t scratch(std::size_t heads, std::size_t length) { return heads * (padded(length) + 1); }
+};
+
+// Where a token's keys or values of one head go: its place in a page.
+struct CacheRow {
+    void* page;
+    std::size_t head_dim, page_tokens, token;
+    CacheType cache;
 };
 
 struct Kernels {
@@ -82,8 +91,8 @@ struct Kernels {
     void (*add_scaled)(const float* row, float factor, std::size_t padded_width, float* out);
     void (*sigmoid)(const float* row, std::size_t padded_width, float* out);
     void (*widen_bfloat16)(const std::uint16_t* row, std::size_t width, float* out);
-    void (*store_key)(const float* key, std::size_t head_dim, void* keys, std::size_t token, bool is_half);
-    void (*store_value)(const float* value, std::size_t head_dim, void* values, std::size_t token, bool is_half);
+    void (*store_key)(const float* key, const CacheRow& row);
+    void (*store_value)(const float* value, const CacheRow& row);
     void (*attend)(const AttentionCall&);
     // how many products so many rounds of all chains made
     double (*multiply_bytes)(std::size_t rounds);

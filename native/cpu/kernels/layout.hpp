@@ -10,6 +10,9 @@
 
 namespace trtnemo {
 
+// Elements of keys and values.
+enum class CacheType : std::uint8_t { kFloat32, kFloat16, kE4m3 };
+
 enum class Format : std::uint8_t { kFloat32, kBfloat16, kE4m3, kNvfp4 };
 
 inline constexpr std::size_t kTileRows = 16;

@@ -7,10 +7,16 @@
 
 namespace trtnemo {
 
-std::size_t PageLayout::key_bytes() const { return round_up(kPageTokens * head_dim * element(), kAlignment); }
-std::size_t PageLayout::value_bytes() const {
-    return round_up(kPageTokens * padded(head_dim) * element(), kAlignment);
+std::size_t PageLayout::row_bytes(std::size_t elements) const {
+    switch (cache) {
+        case CacheType::kFloat32: return elements * 4;
+        case CacheType::kFloat16: return elements * 2;
+        case CacheType::kE4m3: return elements + sizeof(float);
+    }
+    return 0;
 }
+std::size_t PageLayout::key_bytes() const { return round_up(kPageTokens * row_bytes(head_dim), kAlignment); }
+std::size_t PageLayout::value_bytes() const { return round_up(kPageTokens * row_bytes(padded(head_dim)), kAlignment); }
 
 PagePool::PagePool(PageLayout layout, std::size_t pages)
     : layout_(layout), memory_(layout.page_bytes() * pages), references_(pages, 0) {

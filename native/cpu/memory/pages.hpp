@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "layout.hpp"
 #include "memory.hpp"
 
 namespace trtnemo {
@@ -15,9 +16,10 @@ inline constexpr std::size_t kPageTokens = 32;
 
 struct PageLayout {
     std::size_t layers = 0, heads = 0, head_dim = 0;
-    bool is_half = false;
+    CacheType cache = CacheType::kFloat32;
 
-    std::size_t element() const { return is_half ? 2 : 4; }
+    // One token's elements of one head, and what its codes are multiplied by.
+    std::size_t row_bytes(std::size_t elements) const;
     std::size_t key_bytes() const;    // of one head
     std::size_t value_bytes() const;  // of one head
     std::size_t head_bytes() const { return key_bytes() + value_bytes(); }

@@ -20,14 +20,15 @@ void AttentionOp::store(Machine& machine, const Step& step, const Segment& segme
     const float* keys = machine.rows(keys_, step.tokens) + segment.start * stride;
     const float* values = machine.rows(values_, step.tokens) + segment.start * stride;
     const PagePool& pool = *machine.pages;
-    const bool is_half = pool.layout().is_half;
     machine.share(segment.length, keys_.width, [&](std::size_t t, std::size_t) {
         const std::size_t position = segment.position + t;
         const std::uint32_t page = segment.sequence->pages[position / kPageTokens];
         for (std::size_t head = 0; head < kv_heads_; ++head) {
             const std::size_t place = t * stride + head * head_dim_, token = position % kPageTokens;
-            machine.kernels.store_key(keys + place, head_dim_, pool.keys(page, layer_, head), token, is_half);
-            machine.kernels.store_value(values + place, head_dim_, pool.values(page, layer_, head), token, is_half);
+            CacheRow row{pool.keys(page, layer_, head), head_dim_, kPageTokens, token, pool.layout().cache};
+            machine.kernels.store_key(keys + place, row);
+            row.page = pool.values(page, layer_, head);
+            machine.kernels.store_value(values + place, row);
         }
     });
 }
@@ -60,8 +61,8 @@ void AttentionOp::attend(Machine& machine, const Step& step, const Segment& segm
                                 .length = length,
                                 .page_tokens = kPageTokens,
                                 .pages = table + head * pages,
-                                .is_half = pool.layout().is_half,
-                                .scores = machine.workers[worker].get<float>(group * padded(length))});
+                                .cache = pool.layout().cache,
+                                .scores = machine.workers[worker].get<float>(AttentionCall::scratch(group, length))});
     });
 }
 

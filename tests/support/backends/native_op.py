@@ -69,7 +69,7 @@ def run_native(
     with tempfile.TemporaryDirectory() as directory:
         index = pack_weights(Tensors(tensors), [graph], Path(directory), lambda *_: None)
         budget = Budget(1, count, count, 0, count)
-        options = CpuOptions(2, 0, Precision(**{"kv_cache": "float32", **precision}))
+        options = CpuOptions(2, count, Precision(**{"kv_cache": "float32", **precision}))
         executor = CpuExecutor(Path(directory), index, graph, None, budget, options)
     outputs, start = [], 0
     for end in (*(min(cut, count) for cut in cuts), count):

@@ -87,7 +87,7 @@ class CpuExecutor:
                 layers=len(layers),
                 kv_heads=heads,
                 head_dim=head_dim,
-                is_half=options.precision.has_half_cache,
+                cache=options.precision.kv_cache,
             )
         except (MemoryError, RuntimeError) as error:
             raise MachineError(

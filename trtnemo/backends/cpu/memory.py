@@ -18,7 +18,7 @@ def require_memory(graphs: Sequence[Graph], budget: Budget, kv_tokens: int, prec
     """Raise MachineError when states and KV cache alone exceed the machine's memory; states are counted at 2 bytes."""
     states = [spec for graph in graphs for node in graph.nodes for spec in node.op.states()]
     slot = _SLOT_BYTES + sum(2 * math.prod(spec.shape) for spec in states if not spec.per_token)
-    token = sum((2 if precision.has_half_cache else 4) * math.prod(spec.shape) for spec in states if spec.per_token)
+    token = sum(precision.cache_itemsize * math.prod(spec.shape) for spec in states if spec.per_token)
     needed, have = budget.slots * slot + kv_tokens * token, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > have:
         raise MachineError(

@@ -13,14 +13,14 @@ class Precision:
     """activations: whole numbers that rows become where they meet NVFP4 weights; kv_cache; ssm_state."""
 
     activations: Literal["int16", "int8"] = "int16"
-    kv_cache: Literal["float16", "float32"] = "float16"
+    kv_cache: Literal["float16", "float32", "fp8"] = "float16"
     ssm_state: Literal["float32", "float16"] = "float32"
 
     @classmethod
     def from_recipe(cls, recipe: CpuRecipe) -> Precision:
-        """Return what a recipe asks for; keys and values are float16 unless it says float32."""
-        cache: Literal["float16", "float32"] = "float32" if recipe.kv_cache.dtype == "float32" else "float16"
-        return cls(recipe.cpu.activations, cache, recipe.cpu.ssm_state)
+        """Return what a recipe asks for; keys and values are float16 unless it says otherwise."""
+        asked = recipe.kv_cache.dtype
+        return cls(recipe.cpu.activations, asked if asked in ("float32", "fp8") else "float16", recipe.cpu.ssm_state)
 
     @property
     def has_wide_activations(self) -> bool:
@@ -28,9 +28,9 @@ class Precision:
         return self.activations == "int16"
 
     @property
-    def has_half_cache(self) -> bool:
-        """Whether keys and values are float16."""
-        return self.kv_cache == "float16"
+    def cache_itemsize(self) -> int:
+        """Bytes of one key or value; in FP8 each head's row of a token has four more."""
+        return {"float32": 4, "float16": 2, "fp8": 1}[self.kv_cache]
 
     @property
     def state_itemsize(self) -> int:

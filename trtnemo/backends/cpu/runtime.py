@@ -18,7 +18,7 @@ from trtnemo.recipe import CpuRecipe
 class CpuRuntime(OwnRuntime[CpuRecipe]):
     """Our CPU runtime: compiled kernels, or torch where there are none."""
 
-    cache_types = ("auto", "float16", "float32")
+    cache_types = ("auto", "float16", "float32", "fp8")
     memory = NATIVE_CPU
 
     def layout(self, recipe: CpuRecipe) -> Layout:
@@ -57,7 +57,7 @@ class CpuRuntime(OwnRuntime[CpuRecipe]):
 def _require_torch_fields(recipe: CpuRecipe) -> None:
     """Raise RecipeError where a recipe asks the torch lowering for what only the native one does."""
     asked = {
-        "kv_cache.dtype": recipe.kv_cache.dtype == "float16",
+        "kv_cache.dtype": recipe.kv_cache.dtype in ("float16", "fp8"),
         "cpu.activations": recipe.cpu.activations == "int8",
         "cpu.ssm_state": recipe.cpu.ssm_state == "float16",
         "cpu.kv_tokens": recipe.cpu.kv_tokens is not None,
