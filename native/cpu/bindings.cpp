@@ -223,13 +223,35 @@ void bind_builder(nb::module_& module) {
         .def("outputs", &GraphBuilder::outputs, nb::arg("hidden"), nb::arg("logits"), nb::arg("hidden_input"));
 }
 
-void bind_executor(nb::module_& module) {
+using View = nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>, nb::c_contig>;
+
+// Views hold the snapshot, not its pages: those are given back when their reader or writer has ended.
+View view_of(std::span<std::uint8_t> bytes, nb::handle owner) { return {bytes.data(), {bytes.size()}, owner}; }
+
+std::vector<View> parts_of(const nb::object& self) {
+    std::vector<View> views;
+    for (const std::span<std::uint8_t> part : nb::cast<Snapshot&>(self).parts()) {
+        if (!part.empty()) views.push_back(view_of(part, self));
+    }
+    return views;
+}
+
+void bind_snapshot(nb::module_& module) {
     nb::class_<Snapshot>(module, "Snapshot")
         .def_prop_ro("length", &Snapshot::length)
         .def_prop_ro("own_bytes", &Snapshot::own_bytes)
         .def_prop_ro("pages_to_restore", &Snapshot::pages_to_restore)
         .def("swap_out", &Snapshot::swap_out)
-        .def_prop_ro("pages", &Snapshot::pages);
+        .def_prop_ro("pages", &Snapshot::pages)
+        .def_prop_ro("unfed", &Snapshot::unfed)
+        .def("parts", &parts_of)
+        .def("page", [](const nb::object& self, std::size_t index) {
+            return view_of(nb::cast<Snapshot&>(self).page(index), self);
+        })
+        .def("give_back", &Snapshot::give_back);
+}
+
+void bind_executor(nb::module_& module) {
     nb::class_<BoundExecutor>(module, "Executor")
         .def(nb::init<const std::string&, const std::string&, std::size_t, std::size_t, std::size_t, std::size_t,
                       std::size_t, std::size_t, const std::string&>(),
@@ -245,7 +267,12 @@ void bind_executor(nb::module_& module) {
             nb::gil_scoped_release unlocked;
             self.executor.commit(slot, accepted);
         })
-        .def("snapshot", [](BoundExecutor& self, std::size_t slot) { return self.executor.snapshot(slot); })
+        .def("snapshot", [](BoundExecutor& self, std::size_t slot, bool has_pages) {
+            return self.executor.snapshot(slot, has_pages);
+        }, nb::arg("slot"), nb::arg("has_pages") = true)
+        .def("blank_snapshot", [](BoundExecutor& self, std::size_t length, const Ids& unfed_tokens) {
+            return self.executor.blank_snapshot(length, view(unfed_tokens));
+        })
         .def("restore", [](BoundExecutor& self, std::size_t slot, const Snapshot& snapshot) {
             self.executor.restore(slot, snapshot);
         })
@@ -258,6 +285,10 @@ void bind_executor(nb::module_& module) {
                      [](BoundExecutor& self, bool value) { self.executor.times_ops = value; })
         .def_prop_ro("free_pages", [](BoundExecutor& self) { return self.executor.pages().free_pages(); })
         .def_prop_ro("total_pages", [](BoundExecutor& self) { return self.executor.pages().total_pages(); })
+        .def_prop_ro("state_bytes", [](BoundExecutor& self) { return self.executor.state_floats() * sizeof(float); })
+        .def_prop_ro("row_bytes", [](BoundExecutor& self) {
+            return padded(self.executor.hidden_width()) * sizeof(float);
+        })
         .def_prop_ro("page_bytes", [](BoundExecutor& self) { return self.executor.pages().layout().page_bytes(); });
 }
 
@@ -283,6 +314,7 @@ void bind_cpu(nb::module_& module) {
                "Return the products a second of bytes, of float32 and of bfloat16 numbers.");
     module.def("load_ops", &load_ops, nb::arg("path"), "Load a shared object whose native ops register themselves.");
     bind_builder(module);
+    bind_snapshot(module);
     bind_executor(module);
 }
 

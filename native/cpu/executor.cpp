@@ -280,8 +280,13 @@ void Executor::commit(std::size_t slot, std::size_t accepted) {
     if (is_full(sequence.unfed_tokens.size(), hidden_width())) feed_mtp({&sequence});
 }
 
-std::unique_ptr<Snapshot> Executor::snapshot(std::size_t slot) const {
-    return std::make_unique<Snapshot>(machine_.pages, slots_.at(slot), state_floats_);
+std::unique_ptr<Snapshot> Executor::snapshot(std::size_t slot, bool has_pages) const {
+    return std::make_unique<Snapshot>(machine_.pages, slots_.at(slot), state_floats_, has_pages);
+}
+
+std::unique_ptr<Snapshot> Executor::blank_snapshot(std::size_t length,
+                                                   std::span<const std::int64_t> unfed_tokens) const {
+    return std::make_unique<Snapshot>(machine_.pages, length, unfed_tokens, state_floats_, padded(hidden_width()));
 }
 
 void Executor::restore(std::size_t slot, const Snapshot& snapshot) {

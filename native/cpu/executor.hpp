@@ -67,7 +67,8 @@ class Executor {
     // Each proposal's drafts, one a draw; a row of no numbers ends its slot's.
     std::vector<std::vector<std::int64_t>> propose(std::span<const Proposal> proposals);
     void commit(std::size_t slot, std::size_t accepted);
-    std::unique_ptr<Snapshot> snapshot(std::size_t slot) const;
+    std::unique_ptr<Snapshot> snapshot(std::size_t slot, bool has_pages = true) const;
+    std::unique_ptr<Snapshot> blank_snapshot(std::size_t length, std::span<const std::int64_t> unfed_tokens) const;
     void restore(std::size_t slot, const Snapshot& snapshot);
     void release(std::size_t slot);
 
@@ -77,6 +78,7 @@ class Executor {
     const Kernels& kernels() const { return machine_.kernels; }
     std::size_t vocabulary() const;
     std::size_t hidden_width() const;
+    std::size_t state_floats() const { return state_floats_; }
     bool times_ops = false;
 
   private:

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "pages.hpp"
@@ -34,15 +35,25 @@ struct Sequence {
     std::vector<float> unfed_hidden;  // [tokens][padded hidden]
 };
 
-// A sequence at its last commit. It shares the pages, until it is swapped out, and holds the rest; neither is ever written.
+// A sequence at its last commit. It shares the pages, until it is swapped out, and holds the rest; neither is ever written,
+// but where it was made blank: then whoever reads it from a file fills it before anything else sees it.
 class Snapshot {
   public:
-    Snapshot(std::shared_ptr<PagePool> pool, const Sequence& sequence, std::size_t state_floats);
+    Snapshot(std::shared_ptr<PagePool> pool, const Sequence& sequence, std::size_t state_floats, bool has_pages = true);
+    // Blank, with pages of its own; throws std::runtime_error, and takes nothing, when pages are missing.
+    Snapshot(std::shared_ptr<PagePool> pool, std::size_t length, std::span<const std::int64_t> unfed_tokens,
+             std::size_t state_floats, std::size_t row_floats);
     ~Snapshot();
     Snapshot(const Snapshot&) = delete;
     Snapshot& operator=(const Snapshot&) = delete;
 
     void swap_out();  // copies the pages and gives them back
+    // Its pages go back to the pool, which has no lock: on the executor's thread, whoever else still holds the rest.
+    void give_back();
+    // What it holds beside pages, as bytes: states, the last hidden state, the rows that the MTP head has not read.
+    std::vector<std::span<std::uint8_t>> parts();
+    std::span<std::uint8_t> page(std::size_t index) const;  // throws std::out_of_range
+    std::size_t unfed() const { return unfed_tokens_.size(); }
     std::size_t pages_to_restore() const { return swapped_.size() / page_bytes(); }
     void restore(Sequence& sequence) const;  // throws std::runtime_error when pages are missing
     std::size_t length() const { return length_; }

@@ -180,10 +180,19 @@ class SlotBook(Generic[Data]):
 
     def restoring(self, slot: int, snapshot: Any) -> Any:
         """Return the copy that a slot is about to be given back."""
+        copy = self.copy_of(snapshot)
+        self._require_slot(slot)
+        return copy
+
+    def copy_of(self, snapshot: Any) -> Any:
+        """Return a snapshot's copy."""
         if not self.is_own(snapshot):
             raise StepError("the snapshot is another executor's")
-        self._require_slot(slot)
         return snapshot.copy
+
+    def made(self, length: int, copy: StateCopy) -> SlotSnapshot:
+        """Return the snapshot of a sequence that no slot holds: its copy comes from elsewhere."""
+        return SlotSnapshot(length, copy, self._token)
 
     def restore(self, slot: int, snapshot: Any, data: Data) -> None:
         """Give a slot the snapshot's length, and the data that was made of its copy."""

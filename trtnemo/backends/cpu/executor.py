@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from trtnemo.backends.cpu.memory import require_memory
+from trtnemo.backends.cpu.native_copy import NativeCopy
 from trtnemo.backends.cpu.packed import WEIGHTS, PackedIndex
 from trtnemo.backends.cpu.precision import Precision
 from trtnemo.backends.cpu.program import add_graph
 from trtnemo.backends.draw import Draw, Proposal
 from trtnemo.backends.executor import Budget, DraftToken, Snapshot
+from trtnemo.backends.portable import SnapshotForm
 from trtnemo.backends.slots import SlotBook, SlotSnapshot
 from trtnemo.backends.step import Float32, Segment, StepBatch, StepResult
 from trtnemo.errors import MachineError, StepError
@@ -34,23 +36,6 @@ class CpuOptions:
     threads: int
     kv_tokens: int
     precision: Precision = field(default_factory=Precision)
-
-
-@dataclass(frozen=True)
-class NativeCopy:
-    """A native snapshot, which holds references to KV pages of its executor; use it on the executor's own thread."""
-
-    native: Any
-    page_bytes: int
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes held, shared pages included."""
-        return int(self.native.own_bytes) + int(self.native.pages) * self.page_bytes
-
-    def swap_out(self) -> None:
-        """Copy the shared pages and give them back."""
-        self.native.swap_out()
 
 
 class CpuExecutor:
@@ -185,6 +170,37 @@ class CpuExecutor:
         """Return the slot's state at its last commit; full KV pages are shared, not copied."""
         self.slots.standing(slot)
         return self.slots.snapshot(slot, NativeCopy(self._executor.snapshot(slot), self._executor.page_bytes))
+
+    @property
+    def form(self) -> SnapshotForm:
+        """What the bytes of all snapshots have in common."""
+        precision, native = self.precision, self._executor
+        return SnapshotForm(
+            state_bytes=int(native.state_bytes),
+            row_bytes=int(native.row_bytes),
+            page_bytes=int(native.page_bytes),
+            page_tokens=int(require_native().PAGE_TOKENS),
+            has_mtp=self.mtp is not None,
+            details=(precision.activations, precision.kv_cache, precision.ssm_state),
+        )
+
+    def snapshot_state(self, slot: int) -> SlotSnapshot:
+        """Return the slot's state at its last commit without its pages."""
+        self.slots.standing(slot)
+        return self.slots.snapshot(slot, NativeCopy(self._executor.snapshot(slot, False), 0))
+
+    def blank_snapshot(self, length: int, unfed: Sequence[int]) -> SlotSnapshot:
+        """Return a snapshot that is to be filled; raises StepError where no pages are free."""
+        try:
+            native = self._executor.blank_snapshot(length, np.asarray(unfed, np.int64))
+        except RuntimeError as error:
+            raise StepError(str(error), remedy=_NO_PAGE_REMEDY) from error
+        return self.slots.made(length, NativeCopy(native, self._executor.page_bytes))
+
+    def pieces(self, snapshot: Snapshot) -> NativeCopy:
+        """Return the bytes of a snapshot of this executor."""
+        copy: NativeCopy = self.slots.copy_of(snapshot)
+        return copy
 
     def restore(self, slot: int, snapshot: Snapshot) -> None:
         """Give the slot the snapshot's state."""
