@@ -85,6 +85,7 @@ ROWS: dict[str, list[tuple[str, str, list[tuple[str, str]]]]] = {
         ("Prompt tokens from the cache", "percentunit", [
             (share(CACHED, CACHED, "trtnemo_prompt_tokens_total"), "tokens"),
             (share("trtnemo_prefix_hits_total", "trtnemo_prefix_queries_total"), "prompts"),
+            (share("trtnemo_prefix_disk_hits_total", "trtnemo_prefix_queries_total"), "prompts, from disk"),
         ]),
         ("KV pages", "short", [("sum(trtnemo_kv_pages_used{})", "used"), ("sum(trtnemo_kv_pages{})", "there")]),
         ("Kept prefixes", "bytes", [("sum(trtnemo_prefix_bytes{})", "bytes")]),

@@ -7,7 +7,9 @@
     │   ├── HeaderError                   a safetensors file lies about itself
     │   └── ModelConfigError              config.json describes no network we know
     ├── EngineError                   5   an engine directory is missing, damaged or edited
-    │   └── StepError                     a caller broke the executor's contract
+    │   ├── StepError                     a caller broke the executor's contract
+    │   └── PrefixFileError               a file of prompt states is damaged
+    │       └── ForeignFileError          or another program's, version's or engine's
     ├── MachineError                  6   this machine lacks what the command needs
     ├── ServerError                   7   the server could not start or went away
     │   ├── UnansweredError               no request of a load was answered
@@ -100,6 +102,14 @@ class EngineError(TrtnemoError):
 
 class StepError(EngineError):
     """A step batch does not fit the executor's budget or the state of its slots."""
+
+
+class PrefixFileError(EngineError):
+    """A file of prompt states is damaged: it is not used, and removed."""
+
+
+class ForeignFileError(PrefixFileError):
+    """A file among those of prompt states is another program's, version's or engine's: it is left alone."""
 
 
 class DeviceLostError(EngineError):

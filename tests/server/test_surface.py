@@ -80,10 +80,10 @@ def test_every_parameter_of_the_package_is_taken_or_refused_by_its_name(path: st
 
 
 def test_the_settings_of_the_page_are_those_of_the_server() -> None:
-    from trtnemo.recipe.runtimes import OwnServer
+    from trtnemo.recipe.runtimes import CpuServer
 
     page = PAGE.read_text(encoding="utf-8")
-    for name, field in OwnServer.model_fields.items():
+    for name, field in CpuServer.model_fields.items():
         default = field.get_default(call_default_factory=True)
         shown = "" if default in (None, "", ()) else str(default).lower() if isinstance(default, bool) else f"{default}"
         row = f"| `{name}` | {shown} | {field.description} |"

@@ -63,6 +63,11 @@ class FrontServer:
         """Whether it was told to stop."""
         return self._server is not None and self._server.is_draining
 
+    @property
+    def is_hurried(self) -> bool:
+        """Whether it was told so twice."""
+        return self._server is not None and self._server.force_exit
+
     @contextmanager
     def bound(self) -> Iterator[socket.socket]:
         """Hold the address, without listening yet; raises ServerError."""

@@ -123,6 +123,17 @@ class OwnServer(ServerAddress, FrontSection):
     kept_minutes: PositiveInt = Field(60, description="minutes that each is kept")
 
 
+class CpuServer(OwnServer):
+    """The server of our own CPU runtime, which can keep states of prompts on disk."""
+
+    prefix_dir: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="directory of states of long prompts, which outlive the server; as private as the prompts"
+    )
+    prefix_dir_gib: Annotated[float, Field(gt=0, le=1 << 20)] = Field(
+        8.0, description="GiB that its files may take, those of all engines together"
+    )
+
+
 class OwnFields(SharedFields):
     """What the recipes of our own runtimes share."""
 
@@ -135,6 +146,7 @@ class CpuRecipe(OwnFields):
     """Serve from our own CPU runtime, in process."""
 
     runtime: Literal["cpu"]
+    server: CpuServer = Field(default_factory=CpuServer)
     cpu: CpuSection = Field(default_factory=CpuSection)
 
 

@@ -29,6 +29,7 @@ from trtnemo.runtime.messages import (
     Submit,
 )
 from trtnemo.runtime.options import LoopOptions
+from trtnemo.runtime.prefixes.disk import open_disk
 from trtnemo.runtime.scheduling.draft_length import DraftLength
 from trtnemo.runtime.scheduling.residency import Residency
 from trtnemo.runtime.scheduling.scheduler import ScheduledStep, Scheduler
@@ -37,6 +38,8 @@ from trtnemo.runtime.scheduling.speculation import draft_segment, write_drafts
 from trtnemo.runtime.scheduling.step_outcome import StepOutcome
 
 logger = logging.getLogger(__name__)
+# Most seconds that a loop which ends waits for states on their way to disk.
+_WRITING_SECONDS = 30.0
 
 
 class EngineLoop:
@@ -53,13 +56,14 @@ class EngineLoop:
         self._flush: Callable[[], None] = _nothing
         self._drawer = executor if isinstance(executor, Drawer) else None
         self._scheduler = Scheduler(executor.budget, options.draft_tokens, draws=self._drawer is not None)
-        self._residency = Residency(executor, self._scheduler, options.prefix_bytes)
+        self._commands: queue.SimpleQueue[Command | Compiled | None] = queue.SimpleQueue()
+        self._disk = open_disk(executor, options.prefix_place, lambda: self._commands.put(None))
+        self._residency = Residency(executor, self._scheduler, options.prefix_bytes, self._disk)
         self._draft_length = DraftLength(self._scheduler.draft_tokens) if options.adapts_drafts else None
         # On a CPU a round costs what this thread computes: what it waits for others (a server in the same process, a
         # client on the same cores) would come again with the tokens of any round.
         self._clock = time.thread_time if executor.computes_here else time.perf_counter
         self._round_started = 0.0
-        self._commands: queue.SimpleQueue[Command | Compiled] = queue.SimpleQueue()
         self._draining = False
         self._stopped = False
         self._step_began: float | None = None
@@ -82,8 +86,9 @@ class EngineLoop:
             kv_pages_used=pages[1],
             prefix_entries=len(prefixes),
             prefix_bytes=prefixes.held_bytes,
-            prefix_queries=prefixes.queries,
-            prefix_hits=prefixes.hits,
+            prefix_queries=self._residency.queries,
+            prefix_hits=self._residency.hits,
+            prefix_disk_hits=self._disk.hits if self._disk else 0,
             preemptions=self._residency.preemptions,
             drafted_at=tuple(self._outcome.drafted_at),
             accepted_at=tuple(self._outcome.accepted_at),
@@ -124,11 +129,18 @@ class EngineLoop:
         self.send(Shutdown(drain))
         self.join(timeout=60)
 
+    def finish_writing(self, seconds: float) -> None:
+        """Wait until states that go to disk are there, or the time is over; any thread may."""
+        if self._disk is not None:
+            self._disk.finish(seconds)
+
     def _run(self) -> None:
         try:
             while not self._stopped:
                 self._run_round()
             self._compiling.stop()
+            if self._disk is not None:
+                self._disk.close(_WRITING_SECONDS)
         except BaseException as error:  # nothing may end this thread in silence: whoever waits would wait for ever
             logger.exception("the engine loop ended")
             self._failure = f"the engine loop ended: {type(error).__name__}: {error}"
@@ -137,6 +149,8 @@ class EngineLoop:
 
     def _run_round(self) -> None:
         self._take_commands()
+        if self._disk is not None:
+            self._disk.poll()
         self._step_began = None if self._scheduler.is_idle else time.monotonic()
         step = None if self._stopped else self._try_next_step()
         if step is not None:
@@ -161,7 +175,7 @@ class EngineLoop:
             is_waiting = False
             self._handle(command)
 
-    def _handle(self, command: Command | Compiled) -> None:
+    def _handle(self, command: Command | Compiled | None) -> None:
         if isinstance(command, Submit):
             self._submit(command)
         elif isinstance(command, Abort):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+from dataclasses import replace
 
 from trtnemo.backends import Budget, Executor
 from trtnemo.backends.runtime import find_runtime
 from trtnemo.engine import Engine
 from trtnemo.errors import EngineError, MachineError, UsageError
+from trtnemo.files.digest import code_digest
 from trtnemo.recipe import CpuRecipe, CudaRecipe, OwnRecipe
 from trtnemo.recipe.runtimes import CpuSection, CudaSection
 from trtnemo.runtime.guide import GrammarCompiler
-from trtnemo.runtime.options import LoopOptions
+from trtnemo.runtime.options import LoopOptions, PrefixPlace
 from trtnemo.text import TextTokenizer
 
 
@@ -68,14 +72,31 @@ def _threads(engine: Engine) -> int:
     return (section and section.threads) or len(os.sched_getaffinity(0))
 
 
-def loop_options(engine: Engine) -> LoopOptions:
-    """Return how an engine's recipe wants sequences to be scheduled."""
+def loop_options(engine: Engine, place: PrefixPlace | None = None) -> LoopOptions:
+    """Return how an engine's recipe wants sequences to be scheduled; `place` is for states of prompts on disk.
+
+    Raises UsageError where an engine keeps none there.
+    """
     recipe = engine.recipe
     if not isinstance(recipe, OwnRecipe):
         raise EngineError(f"runtime '{recipe.runtime}' is not our own", where=str(engine.directory))
     drafts, adapts = recipe.speculation.draft_tokens, recipe.speculation.adaptive
     section = _section(recipe)
-    return LoopOptions(drafts, adapts, 0 if section is None else section.prefix_cache_mib << 20)
+    if place is not None:
+        place = replace(place, engine=_state_digest(engine))
+    return LoopOptions(drafts, adapts, 0 if section is None else section.prefix_cache_mib << 20, place)
+
+
+def _state_digest(engine: Engine) -> str:
+    """Return a digest of weights, graphs and code: what states of prompts depend on, beside element types."""
+    if not engine.is_packed:
+        raise UsageError(
+            "keeps no states of prompts on disk, which only engines of the native CPU runtime do",
+            where=str(engine.directory),
+            remedy="Leave --prefix-dir out",
+        )
+    files = {name: record.sha256 for name, record in sorted(engine.manifest.files.items())}
+    return hashlib.sha256(json.dumps([files, code_digest()]).encode()).hexdigest()
 
 
 def _section(recipe: object) -> CpuSection | CudaSection | None:

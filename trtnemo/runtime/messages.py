@@ -143,6 +143,7 @@ class LoopStatistics(msgspec.Struct, frozen=True):
     cached_tokens: int = 0
     prefix_queries: int = 0
     prefix_hits: int = 0
+    prefix_disk_hits: int = 0
     preemptions: int = 0
     generated_tokens: int = 0
     verifications: int = 0

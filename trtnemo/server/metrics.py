@@ -28,6 +28,7 @@ COUNTERS = {
     "cached_tokens": ("trtnemo_cached_tokens", "Prompt tokens that a kept prefix spared"),
     "prefix_queries": ("trtnemo_prefix_queries", "Prompts looked up among the kept prefixes"),
     "prefix_hits": ("trtnemo_prefix_hits", "Prompts that began with a kept prefix"),
+    "prefix_disk_hits": ("trtnemo_prefix_disk_hits", "Prompts whose kept prefix came from disk"),
     "preemptions": ("trtnemo_preemptions", "Sequences that lost their slot for a while"),
     "generated_tokens": ("trtnemo_generated_tokens", "Tokens generated"),
     "verifications": ("trtnemo_verifications", "Verifications of drafts"),

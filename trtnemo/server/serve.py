@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from trtnemo import __version__
 from trtnemo.engine import Engine
 from trtnemo.files.digest import code_digest
 from trtnemo.front.serving import Behind, FrontServer
 from trtnemo.recipe import CpuRecipe
-from trtnemo.recipe.runtimes import OwnServer
+from trtnemo.recipe.runtimes import CpuServer, OwnServer
 from trtnemo.runtime import EngineClient
 from trtnemo.runtime.line import Line
+from trtnemo.runtime.options import PrefixPlace
 from trtnemo.runtime.process import EngineProcess, WatchLimits
 from trtnemo.server.admission import Admission
 from trtnemo.server.app import create_app
@@ -48,7 +50,13 @@ def serve_engine(
     front = FrontServer(options, options.host, options.port, tell)
     is_reference = interpret or (engine.manifest.runtime == "cpu" and not engine.is_packed)  # a step may take any time
     limits = WatchLimits(step_seconds=None if is_reference else options.step_seconds)
-    line = EngineProcess(engine.directory, interpret=interpret, limits=limits)
+    line = EngineProcess(
+        engine.directory,
+        interpret=interpret,
+        place=_prefix_place(options),
+        writing_seconds=options.drain_seconds,
+        limits=limits,
+    )
     reader = ReaderProcess(engine.directory, obeys_control_text=options.obeys_control_text)
     with front.bound() as listener:
         try:
@@ -62,7 +70,13 @@ def serve_engine(
             front.run(app, _behind(context), listener, ready, lambda: context.cut(_TOO_LONG))
         finally:
             reader.close()
-            line.close()
+            line.close(drain=not front.is_hurried)
+
+
+def _prefix_place(options: OwnServer) -> PrefixPlace | None:
+    if not isinstance(options, CpuServer) or options.prefix_dir is None:
+        return None
+    return PrefixPlace(Path(options.prefix_dir), int(options.prefix_dir_gib * (1 << 30)))
 
 
 def _behind(context: ServerContext) -> Behind:

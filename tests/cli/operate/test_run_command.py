@@ -93,3 +93,26 @@ def test_dry_run_says_what_would_be_done_and_does_nothing(tmp_path: Path) -> Non
                "--set", "limits.max_seq_len=1024")  # fmt: skip
     assert "Nano-30B" in done.stderr or "recipe nano-cpu" in done.stderr
     assert not (tmp_path / "trtnemo").exists()
+
+
+def test_states_of_long_questions_outlive_the_run(tmp_path: Path) -> None:
+    states = tmp_path / "states"
+    question = "The river runs to the sea. " * 200
+    words = (
+        "run",
+        "tiny",
+        question,
+        "--no-thinking",
+        "--max-tokens",
+        8,
+        "--prefix-dir",
+        states,
+        "--set",
+        "sampling.temperature=0",
+    )
+    first = run(tmp_path, *words)
+    (written,) = states.glob("*/*.prefix")
+    os.utime(written, (0, 0))
+    again = run(tmp_path, *words)
+    assert (again.returncode, again.stdout) == (0, first.stdout), again.stderr
+    assert written.stat().st_mtime > 0  # it was read

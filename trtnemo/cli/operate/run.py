@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from trtnemo.cli.options import set_option
-from trtnemo.errors import TrtnemoError
+from trtnemo.errors import TrtnemoError, UsageError
 
 if TYPE_CHECKING:
     from trtnemo.launch.chosen import Chosen
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 @click.option("--revision", help="Hub revision: branch, tag or commit.")
 @click.option("--thinking/--no-thinking", default=True, show_default=True, help="Whether the model thinks first.")
 @click.option("--max-tokens", type=click.IntRange(1), help="Longest answer, in tokens.")
+@click.option(
+    "--prefix-dir",
+    type=click.Path(path_type=Path),
+    help="Directory of states of long prompts: the next run with the same beginning goes on from there. On a CPU.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would run, how fast at best, and whether it fits; then end.")
 @set_option
 def run(
@@ -29,6 +35,7 @@ def run(
     revision: str | None,
     thinking: bool,
     max_tokens: int | None,
+    prefix_dir: Path | None,
     dry_run: bool,
     settings: tuple[str, ...],
 ) -> None:
@@ -44,12 +51,15 @@ def run(
     from trtnemo.launch.chosen import choose
 
     chosen = choose(model, settings, revision)
+    if prefix_dir is not None and chosen.recipe.runtime != "cpu":
+        raise UsageError(f"--prefix-dir is for runtime 'cpu', and this model would run on '{chosen.recipe.runtime}'")
     _tell_choice(chosen)
     if dry_run:
         return
     engine = engine_of(chosen)
     began = time.monotonic()
-    with serving(["--engine", str(engine)]) as base:
+    states = [] if prefix_dir is None else ["--prefix-dir", str(prefix_dir)]
+    with serving(["--engine", str(engine), *states]) as base:
         _tell(f"ready in {time.monotonic() - began:.1f} s; weights are read from disk as they are first used"
               if chosen.recipe.runtime == "cpu" else f"ready in {time.monotonic() - began:.1f} s")  # fmt: skip
         _talk(base, served_models(base)[0], question, thinking, max_tokens)

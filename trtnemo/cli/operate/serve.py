@@ -44,6 +44,11 @@ GATEWAY = "gateway."
     type=click.Path(path_type=Path),
     help="File of `name: key` lines, mode 0600; every request needs one. For our own server, and for --gateway.",
 )
+@click.option(
+    "--prefix-dir",
+    type=click.Path(path_type=Path),
+    help="Directory of states of long prompts, which outlive the server. For the native CPU runtime.",
+)
 @click.option("--metrics-open", is_flag=True, help="Answer /metrics without a key.")
 @click.option("--insecure", is_flag=True, help="Allow listening beyond this machine without keys.")
 @click.option("--access-log", type=click.Choice(["off", "text", "json"]), help="A line for each request, on stderr.")
@@ -113,6 +118,8 @@ def serve(
     directory, manifest, is_new = open_or_build(recipe, engine, settings)
     if interpret:
         require_interpreted(manifest.runtime)
+    if given["prefix_dir"] and manifest.runtime != "cpu":
+        raise UsageError(f"--prefix-dir is for engines of runtime 'cpu', and this one is of '{manifest.runtime}'")
     if isinstance(manifest, BundleManifest):
         own = [option for option in ("api_key_file", "metrics_open", "access_log") if given[option] and not gateway]
         if own or names:
@@ -164,11 +171,10 @@ def _set_up_logging(level: str) -> None:
 
 def _options(recipe: AnyRecipe, given: dict[str, Any]) -> OwnServer:
     """Return the recipe's server section with what the command line says in place of it."""
-    from trtnemo.recipe.runtimes import OwnServer
-
     chosen = {name: value for name, value in given.items() if value is not None and value is not False}
     chosen = {name: str(value) if isinstance(value, Path) else value for name, value in chosen.items()}
-    return OwnServer(**{**recipe.server.model_dump(), **chosen})
+    server: OwnServer = recipe.server  # type: ignore[assignment]
+    return type(server)(**{**server.model_dump(), **chosen})
 
 
 def _serve_engine(directory: Path, options: OwnServer, names: tuple[str, ...], interpret: bool) -> None:

@@ -18,6 +18,7 @@ from trtnemo.errors import EngineError, RequestError, TrtnemoError, error_named
 from trtnemo.runtime.health import Health, Progress
 from trtnemo.runtime.line import Deliver
 from trtnemo.runtime.messages import Command, EngineLost, LoopStatistics
+from trtnemo.runtime.options import PrefixPlace
 from trtnemo.runtime.process.watch import WatchLimits, judge, restart_delay
 from trtnemo.runtime.process.wire import FromEngine, LoadFailed, Ready, Unframer, frame
 
@@ -32,6 +33,7 @@ class EngineProcess:
 
     `load` starts it and returns when its weights are loaded; `supervise` runs on the event loop, delivers events there,
     and starts the engine again when it is killed, hangs, or fails every step. `send` is for that loop's thread.
+    `place` is for states of prompts on disk, which have `writing_seconds` to get there when the line is closed.
     """
 
     def __init__(
@@ -39,11 +41,18 @@ class EngineProcess:
         directory: Path,
         *,
         interpret: bool = False,
+        place: PrefixPlace | None = None,
+        writing_seconds: float = 0.0,
         limits: WatchLimits | None = None,
         program: Sequence[str] = (sys.executable, "-m", "trtnemo.runtime.process.worker"),
     ) -> None:
         self._command = [*program, str(directory)]
         self._options = ["--interpret"] if interpret else []
+        self._writing_seconds = 0.0
+        if place is not None:
+            self._writing_seconds = writing_seconds
+            self._options += ["--prefix-dir", str(place.directory), "--prefix-bytes", str(place.most_bytes)]
+            self._options += ["--writing-seconds", str(writing_seconds)]
         self._limits = limits or WatchLimits()
         self._deliver: Deliver | None = None
         self._budget: Budget | None = None
@@ -181,14 +190,16 @@ class EngineProcess:
         await asyncio.to_thread(self._process.wait)  # giving back a large memory takes a while
 
     def close(self, drain: bool = False) -> None:
-        """End the process and wait for it."""
+        """End the process and wait for it; what is on its way to disk has its time where `drain` is set."""
         self._is_closing = True
         if not hasattr(self, "_process"):
             return  # it was never started
+        if self._writing_seconds and not drain:
+            self._process.kill()
         with suppress(OSError):
             self._end.close()  # the process ends when nobody is at this end
         try:
-            self._process.wait(_CLOSE_SECONDS)
+            self._process.wait(_CLOSE_SECONDS + self._writing_seconds)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

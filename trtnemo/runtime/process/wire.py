@@ -90,10 +90,17 @@ class Channel:
     def __init__(self, end: socket.socket) -> None:
         self._end = end
         self._lock = threading.Lock()
+        self._is_left = False
+
+    def hang_up(self) -> None:
+        """Send nothing more: nobody is at the other end."""
+        self._is_left = True
 
     def send(self, messages: Sequence[FromEngine]) -> None:
         """Send messages in one frame."""
         data = frame(messages)
+        if self._is_left:
+            return
         with self._lock:
             self._end.sendall(data)
 

@@ -17,6 +17,7 @@ from trtnemo.runtime.engine_loop import EngineLoop
 from trtnemo.runtime.health import Progress
 from trtnemo.runtime.load import load_compiler, load_executor, loop_options
 from trtnemo.runtime.messages import EngineLost, Event
+from trtnemo.runtime.options import PrefixPlace
 from trtnemo.runtime.process.wire import Channel, FromEngine, LoadFailed, Ready
 
 PROGRESS_SECONDS = 0.2
@@ -47,37 +48,49 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("engine", type=Path)
     parser.add_argument("socket", type=int)
     parser.add_argument("--interpret", action="store_true")
+    parser.add_argument("--prefix-dir", type=Path)
+    parser.add_argument("--prefix-bytes", type=int, default=0)
+    parser.add_argument("--writing-seconds", type=float, default=0.0)
     chosen = parser.parse_args(arguments)
     become_child("engine")
     channel = Channel(socket.socket(fileno=chosen.socket))
     try:
-        return _serve(chosen.engine, channel, interpret=chosen.interpret)
+        return _serve(chosen, channel)
     except (BrokenPipeError, ConnectionResetError):
         os._exit(0)  # as `_listen` does, whichever of them sees it first
 
 
-def _serve(directory: Path, channel: Channel, *, interpret: bool) -> int:
+def _serve(chosen: argparse.Namespace, channel: Channel) -> int:
+    place = PrefixPlace(chosen.prefix_dir, chosen.prefix_bytes) if chosen.prefix_dir else None
     try:
-        engine = Engine.open(directory)
-        executor = load_executor(engine, interpret=interpret)
-        loop = EngineLoop(executor, loop_options(engine), load_compiler(engine))
+        engine = Engine.open(chosen.engine)
+        options = loop_options(engine, place)
+        executor = load_executor(engine, interpret=chosen.interpret)
+        loop = EngineLoop(executor, options, load_compiler(engine))
     except TrtnemoError as error:
         channel.send([LoadFailed(type(error).__name__, error.what, error.where, error.remedy)])
         return error.exit_code
     outbox = Outbox(channel, loop.progress)
     loop.start(outbox.put, outbox.flush)
     channel.send([Ready(loop.budget, tuple(getattr(executor, "stages", ())))])
-    threading.Thread(target=_listen, args=(loop, channel), name="trtnemo-commands", daemon=True).start()
-    while loop.is_running:
-        channel.send([loop.progress()])
-        loop.join(PROGRESS_SECONDS)
+    heard = (loop, channel, chosen.writing_seconds)
+    listener = threading.Thread(target=_listen, args=heard, name="trtnemo-commands", daemon=True)
+    listener.start()
+    try:
+        while loop.is_running:
+            channel.send([loop.progress()])
+            loop.join(PROGRESS_SECONDS)
+    except (BrokenPipeError, ConnectionResetError):
+        listener.join()  # it sees the same, and ends this process when states of prompts are on disk
     return 0 if loop.health.is_up else 1
 
 
-def _listen(loop: EngineLoop, channel: Channel) -> None:
+def _listen(loop: EngineLoop, channel: Channel, writing_seconds: float) -> None:
     try:
         for command in channel.commands():
             loop.send(command)
+        channel.hang_up()
+        loop.finish_writing(writing_seconds)
     finally:
         os._exit(0)  # nobody is there any more, and a step that never returns must not keep this process
 

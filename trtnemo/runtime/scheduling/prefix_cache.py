@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 
-import numpy as np
-
 from trtnemo.backends import Snapshot
+from trtnemo.runtime.prefixes.key import key_of, keys_of
 
 # A shorter prefix is run faster than it is kept.
 LEAST_TOKENS = 64
@@ -26,7 +24,6 @@ class PrefixCache:
         self._proven = _Shelf()
         self._trial = _Shelf()
         self._lengths: Counter[int] = Counter()
-        self.queries, self.hits = 0, 0
 
     def __len__(self) -> int:
         return len(self._proven) + len(self._trial)
@@ -38,38 +35,43 @@ class PrefixCache:
 
     def find(self, tokens: Sequence[int], salt: str = "") -> Snapshot | None:
         """Return the snapshot of the longest known prefix of the same salt that leaves at least one token to run."""
-        found = None
-        for length, key in _keys(tokens, sorted(self._lengths), salt):
-            if length < len(tokens) and (key in self._proven or key in self._trial):
-                found = key
-        self.queries += self.budget_bytes > 0
+        _, found = self._longest(tokens, salt)
         if found is None:
             return None
-        self.hits += 1
         if found in self._trial:
             self._proven.put(found, self._trial.take(found))
         self._proven.move_to_end(found)
         return self._proven[found]
 
+    def reach(self, tokens: Sequence[int], salt: str = "") -> int:
+        """Return how many tokens the snapshot stands after that `find` would return; 0 for none."""
+        return self._longest(tokens, salt)[0]
+
+    def _longest(self, tokens: Sequence[int], salt: str) -> tuple[int, bytes | None]:
+        known = keys_of(tokens, sorted(self._lengths), salt)
+        held = [(length, key) for length, key in known if key in self._proven or key in self._trial]
+        return next((item for item in reversed(held) if item[0] < len(tokens)), (0, None))
+
     def key_for(self, tokens: Sequence[int], salt: str = "") -> bytes | None:
         """Return where to store a state after these tokens, None where it is too short or there already."""
         if not self.budget_bytes or len(tokens) < LEAST_TOKENS:
             return None
-        key = _key(tokens, salt)
+        key = key_of(tokens, salt)
         for shelf in (self._proven, self._trial):
             if key in shelf:
                 shelf.move_to_end(key)
                 return None
         return key
 
-    def store(self, key: bytes, snapshot: Snapshot, *, on_trial: bool = False) -> None:
-        """Keep a snapshot, unless it alone exceeds the budget; others make room."""
+    def store(self, key: bytes, snapshot: Snapshot, *, on_trial: bool = False) -> bool:
+        """Keep a snapshot, unless it alone exceeds the budget, and return whether it is kept; others make room."""
         if snapshot.nbytes > self.budget_bytes:
-            return
+            return False
         while self.held_bytes + snapshot.nbytes > self.budget_bytes:
             self.evict()
         (self._trial if on_trial else self._proven).put(key, snapshot)
         self._lengths[snapshot.length] += 1
+        return True
 
     def evict(self) -> bool:
         """Drop the snapshot that is missed least; return whether there was one."""
@@ -96,26 +98,3 @@ class _Shelf(OrderedDict[bytes, Snapshot]):
         snapshot = self.pop(key)
         self.held_bytes -= snapshot.nbytes
         return snapshot
-
-
-def _begin(salt: str) -> hashlib.blake2b:
-    return hashlib.blake2b(digest_size=16, key=hashlib.blake2b(salt.encode()).digest() if salt else b"")
-
-
-def _key(tokens: Sequence[int], salt: str) -> bytes:
-    running = _begin(salt)
-    running.update(np.asarray(tokens, np.int64).tobytes())
-    return running.digest()
-
-
-def _keys(tokens: Sequence[int], lengths: Sequence[int], salt: str) -> list[tuple[int, bytes]]:
-    """Return the key of each prefix of one of the lengths, in one pass."""
-    data = np.asarray(tokens, np.int64)
-    running, start, found = _begin(salt), 0, []
-    for length in lengths:
-        if length > len(data):
-            break
-        running.update(data[start:length].tobytes())
-        start = length
-        found.append((length, running.copy().digest()))
-    return found

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Items
 
-from trtnemo.backends import Executor, Segment
+from trtnemo.backends import Executor, Segment, Snapshot
+from trtnemo.runtime.prefixes.disk import PrefixDisk
+from trtnemo.runtime.prefixes.jobs import Reading
 from trtnemo.runtime.scheduling.prefix_cache import PrefixCache
 from trtnemo.runtime.scheduling.scheduler import Scheduler
 from trtnemo.runtime.scheduling.sequence import Sequence
+
+# Seconds to wait for the disk before commands are looked at again, where nothing else runs.
+_PAUSE = 0.05
 
 
 class Residency:
     """Gives slots and states to sequences, and takes them back; nothing that it does changes what a sequence says."""
 
-    def __init__(self, executor: Executor, scheduler: Scheduler, prefix_bytes: int) -> None:
+    def __init__(
+        self, executor: Executor, scheduler: Scheduler, prefix_bytes: int, disk: PrefixDisk | None = None
+    ) -> None:
         self._executor = executor
         self._scheduler = scheduler
         self.prefixes = PrefixCache(prefix_bytes)
-        self.preemptions = 0
+        self.disk = disk
+        self.preemptions, self.queries, self.hits = 0, 0, 0
         self._started: list[str] = []
 
     @property
@@ -41,6 +49,8 @@ class Residency:
                 break
             if preempted is not None and not self._free_for(sequence):
                 break
+            if preempted is None and self._waits_for_disk(sequence):
+                break
             self._scheduler.admit(sequence)
             sequence.running_then = 0
             if preempted is not None:
@@ -56,7 +66,7 @@ class Residency:
     def make_room(self, segments: Items[Segment]) -> bool:
         """Free KV cache until the segments fit; return whether a sequence lost its slot, so that they changed."""
         while not self._executor.has_room(segments):
-            if self.prefixes.evict():
+            if self._spare():
                 continue
             victim = self._scheduler.youngest()
             if victim is None:
@@ -72,21 +82,74 @@ class Residency:
         key = self.prefixes.key_for(sequence.tokens[: sequence.position], sequence.request.params.cache_salt)
         if key is not None:
             self.prefixes.store(key, self._executor.snapshot(sequence.slot), on_trial=on_trial)
+        if self.disk is not None and sequence.position <= sequence.request.kept_end:
+            self._climb(sequence, self.disk)
+
+    def _climb(self, sequence: Sequence, disk: PrefixDisk) -> None:
+        """Take a prompt's state for the disk, and have all of them written at the end of its last finished turn."""
+        prompt, salt = sequence.request.prompt[: sequence.request.kept_end], sequence.request.params.cache_salt
+        if sequence.ladder is None:
+            sequence.ladder = disk.ladder(prompt, salt)
+        disk.climb(sequence.ladder, sequence.slot, sequence.position)
+        if sequence.position == len(prompt):
+            if sequence.ladder.is_wanted:
+                disk.write(sequence.ladder, prompt, salt, self._executor.snapshot(sequence.slot))
+            sequence.ladder = None
+
+    def _waits_for_disk(self, sequence: Sequence) -> bool:
+        """Return whether a sequence's beginning is being read from disk; a file that is damaged makes it look again."""
+        if self.disk is None or sequence.position or sequence.wants_prompt_logits:
+            return False
+        if not sequence.is_sought:
+            self._seek(sequence, self.disk)
+        while sequence.reading is not None:
+            if not sequence.reading.ended.wait(0 if self._scheduler.running else _PAUSE):
+                return True
+            if sequence.reading.error is None:
+                break
+            self.disk.take(sequence.reading)
+            self._seek(sequence, self.disk)
+        return False
+
+    def _seek(self, sequence: Sequence, disk: PrefixDisk) -> None:
+        prompt, salt = sequence.request.prompt, sequence.request.params.cache_salt
+        sequence.is_sought = True
+        sequence.reading = disk.seek(prompt, salt, self.prefixes.reach(prompt, salt), self.prefixes.evict)
 
     def _start_from_prefix(self, sequence: Sequence) -> bool:
         # prompt logits need every token to be run
         if sequence.wants_prompt_logits or sequence.position:
             return False
+        self.queries += self.prefixes.budget_bytes > 0 or self.disk is not None
+        reading, sequence.reading = sequence.reading, None
+        if reading is not None and self.disk is not None and self.disk.take(reading):
+            self._start(sequence, reading.snapshot)
+            self._keep_read(sequence, reading)
+            return True
         snapshot = self.prefixes.find(sequence.request.prompt, sequence.request.params.cache_salt)
         if snapshot is None or not self._executor.can_restore(snapshot):
             return False
+        self._start(sequence, snapshot)
+        return True
+
+    def _start(self, sequence: Sequence, snapshot: Snapshot) -> None:
+        self.hits += 1
         self._executor.restore(sequence.slot, snapshot)
         sequence.position = sequence.cached = snapshot.length
-        return True
+
+    def _keep_read(self, sequence: Sequence, reading: Reading) -> None:
+        """Keep what was read from disk in memory too, where it fits; the sequence holds its pages already."""
+        key = self.prefixes.key_for(sequence.tokens[: sequence.position], sequence.request.params.cache_salt)
+        if key is None or not self.prefixes.store(key, reading.snapshot):
+            reading.give_back()
+
+    def _spare(self) -> bool:
+        """Give up what is only kept, or on its way from or to disk; return whether there was any."""
+        return self.prefixes.evict() or (self.disk is not None and self.disk.spare())
 
     def _free_for(self, sequence: Sequence) -> bool:
         while sequence.preempted is not None and not self._executor.can_restore(sequence.preempted):
-            if not self.prefixes.evict():
+            if not self._spare():
                 return False
         return True
 

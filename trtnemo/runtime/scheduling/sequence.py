@@ -10,6 +10,8 @@ from trtnemo.backends import Draw, Row, Snapshot
 from trtnemo.errors import ConstraintError
 from trtnemo.runtime.guide import Guide
 from trtnemo.runtime.messages import FinishReason, Submit
+from trtnemo.runtime.prefixes.jobs import Reading
+from trtnemo.runtime.prefixes.ladder import Ladder
 from trtnemo.runtime.sampler import Sampler, TokenLogprob, TokenMask, mask_of
 
 
@@ -18,7 +20,8 @@ class Sequence:
     """A request's tokens, how many of them the executor has seen, its sampler, and the drafts under verification.
 
     cached: prompt tokens that a kept prefix spared; preempted: the state of a sequence that was preempted;
-    running_then: how many sequences kept running when that happened; guide: where it stands in its grammar.
+    running_then: how many sequences kept running when that happened; guide: where it stands in its grammar;
+    is_sought, reading: whether its beginning was looked for on disk, and what is read of it; ladder: what goes there.
     """
 
     request: Submit
@@ -33,6 +36,9 @@ class Sequence:
     preempted: Snapshot | None = None
     running_then: int = 0
     guide: Guide | None = None
+    is_sought: bool = False
+    reading: Reading | None = None
+    ladder: Ladder | None = None
     sampler: Sampler = field(init=False)
 
     def __post_init__(self) -> None:

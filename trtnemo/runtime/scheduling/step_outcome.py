@@ -128,6 +128,8 @@ class StepOutcome:
 
     def _drop(self, request_id: str) -> bool:
         sequence = self._scheduler.remove(request_id)
+        if sequence is not None and sequence.reading is not None:
+            sequence.reading.halt()
         if sequence is not None and sequence.slot >= 0:
             self._executor.release(sequence.slot)
         return sequence is not None
