@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "bindings.hpp"
+#include "cpu/python/bindings.hpp"
 #include "nvfp4.hpp"
 #include "weights/bindings.hpp"
 

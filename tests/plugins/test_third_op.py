@@ -30,7 +30,7 @@ from trtnemo.network import functional
 
 WIDTH, VOCABULARY = 20, 48
 SOURCE = ROOT / "tests" / "plugins" / "decay" / "decay_op.cpp"
-INCLUDES = ("native", "native/cpu", "native/cpu/kernels", "native/cpu/memory", "native/cpu/ops")
+INCLUDES = ("native", "native/cpu", *(f"native/cpu/{name}" for name in ("executor", "kernels", "memory", "ops")))
 SHAPES = {
     "table": (VOCABULARY, WIDTH),
     "keep": (WIDTH,),

@@ -27,10 +27,12 @@ __attribute__((target("avx512f,avx512bf16"))) double multiply_bfloat16(std::size
 #pragma GCC unroll 12
         for (std::size_t i = 0; i < kChains; ++i) total[i] = _mm512_dpbf16_ps(total[i], ones, ones);
     }
-    float sum = 0.0F;
+    __m512 sums = total[0];
 #pragma GCC unroll 12
-    for (std::size_t i = 0; i < kChains; ++i) sum += _mm512_reduce_add_ps(total[i]);
-    return sum > 0.0F ? static_cast<double>(rounds * kChains * 32) : 0.0;
+    for (std::size_t i = 1; i < kChains; ++i) sums = _mm512_add_ps(sums, total[i]);
+    float lanes[16];
+    _mm512_storeu_ps(lanes, sums);
+    return lanes[0] > 0.0F ? static_cast<double>(rounds * kChains * 32) : 0.0;
 }
 bool has_bfloat16() { return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bf16"); }
 #else

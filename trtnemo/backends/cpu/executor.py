@@ -24,7 +24,7 @@ from trtnemo.graph import Graph
 from trtnemo.graph.ops import Attention
 from trtnemo.native import choose_kernels, require_native
 
-_NO_NUMBER = -2  # native/cpu/sampling.hpp
+_NO_NUMBER = -2  # native/cpu/executor/sampling.hpp
 _NO_PAGE = "no page of the KV cache is free"
 _NO_PAGE_REMEDY = "Release a sequence or a snapshot"
 

@@ -1,4 +1,4 @@
-// What module.cpp needs to know of the CPU runtime.
+// The parts of the CPU runtime that become Python classes and functions.
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -6,5 +6,6 @@
 namespace trtnemo {
 
 void bind_cpu(nanobind::module_& module);
+void bind_executor(nanobind::module_& module);
 
 }  // namespace trtnemo

@@ -33,6 +33,11 @@ struct Sequence {
     // Committed tokens that the MTP head has not read yet, and their hidden states: it reads many at once.
     std::vector<std::int64_t> unfed_tokens;
     std::vector<float> unfed_hidden;  // [tokens][padded hidden]
+
+    // The first token whose page is written when the MTP head reads what waits for it.
+    std::size_t first_unfed(std::size_t position) const {
+        return position - std::min(position, unfed_tokens.size() + 1);
+    }
 };
 
 // A sequence at its last commit. It shares the pages, until it is swapped out, and holds the rest; neither is ever written,
