@@ -5,7 +5,8 @@
 #     trtnemo serve --recipe tiny --host 0.0.0.0 --api-key-file /keys
 # Target trtllm: this package on the TensorRT-LLM release image, for the recipes with `runtime: trtllm`.
 #   docker build --target trtllm -t trtnemo:trtllm .
-# Neither image has been built by this project's CI: it has no container engine.
+# `make image` builds the first with buildah, on a base of Debian's packages, and lets it answer: it did on 30 November 2026.
+# CI builds neither, and the second was never built.
 
 FROM nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc12 AS trtllm
 WORKDIR /opt/trtnemo
@@ -20,7 +21,8 @@ RUN apt-get update && apt-get install -y --no-install-recommends g++ && rm -rf /
 WORKDIR /src
 COPY . .
 RUN python -m venv /opt/trtnemo \
-    && /opt/trtnemo/bin/pip install --no-cache-dir -c constraints.txt '.[torch]'
+    && /opt/trtnemo/bin/pip install --no-cache-dir -c constraints.txt . \
+    && cd / && /opt/trtnemo/bin/python -c 'import trtnemo._native'
 
 FROM python:3.11-slim-bookworm AS cpu
 COPY --from=build /opt/trtnemo /opt/trtnemo

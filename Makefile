@@ -12,7 +12,7 @@ TESTS := $(BIN)/python -m pytest -n 2 --dist worksteal
 PATIENT := -o faulthandler_timeout=660
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo engine serve clients pages sizes test test-slow test-long test-optimized test-parsers test-dynamo lint format measure gpu-table cubins bench bench-gate sanitize clean
+.PHONY: help demo engine serve clients pages sizes test test-slow test-long test-optimized test-parsers test-arm test-dynamo image lint format measure gpu-table cubins bench bench-gate sanitize clean
 
 help:  ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ test-parsers: $(VENV)/.installed-dev  ## compare recipes and recorded options wi
 
 test-arm: $(VENV)/.installed-dev  ## build the native kernels for Arm, run them emulated, and compare every bit (Debian, qemu-user)
 	$(BIN)/python -m scripts.arm.emulate
+
+image:  ## build the CPU image by buildah on a base of Debian's packages, and let it answer (root; buildah, debootstrap)
+	bash scripts/image.sh
 
 test-dynamo: $(VENV)/.installed-dev .venv-dynamo/.installed  ## put the frontend and the mock engines of NVIDIA Dynamo behind a gateway, as our manifest starts them
 	$(BIN)/python -m pytest -m dynamo $(PATIENT)

@@ -31,7 +31,7 @@ spec.loader.exec_module(module)
 import pytest
 
 backends = [f"tests/backends/{name}" for name in ("cpu", "test_executor.py", "test_family.py")]
-tests = [*backends, "tests/plugins", "tests/runtime/test_residency.py", "tests/runtime/test_sampler.py"]
+tests = [*backends, "tests/plugins", "tests/runtime/scheduling/test_residency.py", "tests/runtime/test_sampler.py"]
 without_limits = ["-o", "timeout=0", "-o", "faulthandler_timeout=0"]  # sanitized code takes its time
 sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-k", "not tensorrt", *without_limits, *tests]))
 PYTHON
