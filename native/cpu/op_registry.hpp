@@ -90,7 +90,7 @@ using OpFactory = std::unique_ptr<Op> (*)(const OpSite&);
 void register_op(const std::string& kind, OpFactory factory);
 OpFactory find_op(const std::string& kind);
 
-// Kernels of a plugin: its own table for each form (portable, avx2, avx512, neon), by the plugin's name.
+// Kernels of a plugin: its own table for each form (portable, avx2, avx512, neon, i8mm), by the plugin's name.
 void register_kernels(const std::string& plugin, const std::string& form, const void* table);
 const void* find_kernels(const std::string& plugin, const std::string& form);
 

@@ -18,6 +18,7 @@ TRTNEMO_FORM(avx2)
 TRTNEMO_FORM(avx512)
 #elif defined(TRTNEMO_ARM)
 TRTNEMO_FORM(neon)
+TRTNEMO_FORM(i8mm)
 #endif
 
 namespace {
@@ -35,6 +36,7 @@ constexpr Form kForms[] = {
     {"avx512", &avx512::kEncoders, &avx512::kScanner},
 #elif defined(TRTNEMO_ARM)
     {"neon", &neon::kEncoders, &neon::kScanner},
+    {"i8mm", &i8mm::kEncoders, &i8mm::kScanner},
 #endif
 };
 

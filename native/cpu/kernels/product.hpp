@@ -13,6 +13,36 @@ inline Ints dot(const Block& block, const Block8& x) { return dot(block, x.codes
 inline Ints dot(const Block& block, const Block16& x) {
     return times_256_plus(dot(block, x.high, 0), dot(block, x.low, x.start));
 }
+#if defined(TRTNEMO_I8MM)
+// The same of two rows at once.
+inline IntPair dot_pair(const Block& block, const Block8& x, const Block8& y) {
+    return dot_pair(block, x.codes, y.codes);
+}
+inline IntPair dot_pair(const Block& block, const Block16& x, const Block16& y) {
+    const IntPair high = dot_pair(block, x.high, y.high), low = dot_pair(block, x.low, y.low);
+    return {times_256_plus(high.first, low.first), times_256_plus(high.second, low.second)};
+}
+#endif
+
+template <std::size_t Rows, typename Activation>
+inline void add_block(const Block& block, Floats scale, const Activation* const (&rows)[Rows], std::size_t number,
+                      Floats (&total)[Rows]) {
+    std::size_t i = 0;
+#if defined(TRTNEMO_I8MM)
+    for (; i + 2 <= Rows; i += 2) {
+        const Activation &x = rows[i][number], &y = rows[i + 1][number];
+        const IntPair sums = dot_pair(block, x, y);
+        total[i] = fma(to_floats(sums.first), scale * broadcast(x.scale), total[i]);
+        total[i + 1] = fma(to_floats(sums.second), scale * broadcast(y.scale), total[i + 1]);
+    }
+#endif
+#pragma GCC unroll 8
+    for (; i < Rows; ++i) {
+        const Activation& x = rows[i][number];
+        total[i] = fma(to_floats(dot(block, x)), scale * broadcast(x.scale), total[i]);
+    }
+}
+
 inline const Block8* blocks_of(const Activations& x, std::size_t row, const Block8*) {
     return x.blocks8 + row * x.block_stride;
 }
@@ -33,12 +63,7 @@ inline void add_blocks(const std::uint8_t* group, std::size_t count, const Activ
 #pragma GCC unroll 4
     for (std::size_t b = 0; b < count; ++b) {
         const Block block = unpack_block(group + b * kBlockBytes);
-        const Floats scale = load_block_scale(scales + b * kTileRows);
-#pragma GCC unroll 8
-        for (std::size_t i = 0; i < Rows; ++i) {
-            const Activation& x = rows[i][first + b];
-            total[i] = fma(to_floats(dot(block, x)), scale * broadcast(x.scale), total[i]);
-        }
+        add_block<Rows, Activation>(block, load_block_scale(scales + b * kTileRows), rows, first + b, total);
     }
 }
 

@@ -1,4 +1,5 @@
-// Sixteen lanes in four registers: Armv8.2 with the dot product (Grace, Graviton 2 and later, Apple's chips).
+// Sixteen lanes in four registers: Armv8.2 with the dot product (Grace, Graviton 2 and later, Apple's chips), and with
+// products of 8-bit matrices where TRTNEMO_I8MM is defined (Grace, Graviton 3, Apple's M2).
 #pragma once
 
 #include <arm_neon.h>
@@ -210,6 +211,28 @@ inline Ints dot(const Block& block, const std::int8_t* x, std::int32_t) {
     }
     return total;
 }
+#if defined(TRTNEMO_I8MM)
+struct IntPair {
+    Ints first, second;
+};
+// Sums of 16 products a lane of two rows of activations: matrices of two rows of weights and two of activations, eight
+// columns each, which is what one instruction multiplies.
+inline IntPair dot_pair(const Block& block, const std::int8_t* x, const std::int8_t* y) {
+    IntPair sums;
+    const int8x16_t left = vcombine_s8(vld1_s8(x), vld1_s8(y)), right = vcombine_s8(vld1_s8(x + 8), vld1_s8(y + 8));
+    for (int rows = 0; rows < 4; ++rows) {
+        const auto quad = [&](int number) { return vreinterpretq_s32_s8(block.quads[number][rows]); };
+        const auto upper = [&](int number) { return vreinterpretq_s8_s32(vzip1q_s32(quad(number), quad(number + 1))); };
+        const auto lower = [&](int number) { return vreinterpretq_s8_s32(vzip2q_s32(quad(number), quad(number + 1))); };
+        const int32x4_t zero = vdupq_n_s32(0);
+        const int32x4_t first = vmmlaq_s32(vmmlaq_s32(zero, upper(0), left), upper(2), right);
+        const int32x4_t second = vmmlaq_s32(vmmlaq_s32(zero, lower(0), left), lower(2), right);
+        sums.first.v[rows] = vuzp1q_s32(first, second);
+        sums.second.v[rows] = vuzp2q_s32(first, second);
+    }
+    return sums;
+}
+#endif
 // total + four products of bytes a lane
 inline Ints add_byte_products(Ints total, Ints a, Ints b) {
     return each_int([&](int i) {

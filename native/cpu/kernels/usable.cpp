@@ -6,6 +6,8 @@
 #if defined(TRTNEMO_ARM) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
+#elif defined(TRTNEMO_ARM)
+#include <sys/sysctl.h>
 #endif
 
 namespace trtnemo {
@@ -16,14 +18,19 @@ namespace avx2 { extern const Kernels kKernels; }
 namespace avx512 { extern const Kernels kKernels; }
 #elif defined(TRTNEMO_ARM)
 namespace neon { extern const Kernels kKernels; }
+namespace i8mm { extern const Kernels kKernels; }
 namespace {
-bool has_dot_product() {
 #if defined(__linux__)
-    return getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
-#else
-    return true;  // every chip of Apple's that runs macOS
-#endif
+bool has_dot_product() { return getauxval(AT_HWCAP) & HWCAP_ASIMDDP; }
+bool has_matrix_product() { return has_dot_product() && (getauxval(AT_HWCAP2) & HWCAP2_I8MM); }
+#else  // macOS: every chip that runs it has the first, those from the M2 on the second
+bool has_dot_product() { return true; }
+bool has_matrix_product() {
+    int has = 0;
+    std::size_t size = sizeof(has);
+    return sysctlbyname("hw.optional.arm.FEAT_I8MM", &has, &size, nullptr, 0) == 0 && has != 0;
 }
+#endif
 }  // namespace
 #endif
 
@@ -40,6 +47,7 @@ std::span<const Kernels* const> usable_kernels() {
         if (has_avx512) found[n++] = &avx512::kKernels;
         if (has_avx2) found[n++] = &avx2::kKernels;
 #elif defined(TRTNEMO_ARM)
+        if (has_matrix_product()) found[n++] = &i8mm::kKernels;
         if (has_dot_product()) found[n++] = &neon::kKernels;
 #endif
         found[n++] = &portable::kKernels;
