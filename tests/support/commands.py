@@ -49,6 +49,13 @@ def trtnemo(*arguments: object, **options: Any) -> subprocess.CompletedProcess[s
     return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
 
 
+def run_command(home: Path, *words: object, **more: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command whose caches lie in `home`; names in capitals are variables of the environment, others options."""
+    variables = {name: more.pop(name) for name in list(more) if name.isupper()}
+    environment = {**os.environ, "XDG_CACHE_HOME": str(home), "HF_HOME": str(home / "hf"), **variables}
+    return trtnemo(*words, env=environment, **more)
+
+
 def trtnemo_here(*arguments: object, cwd: Path | None = None, input: str = "") -> subprocess.CompletedProcess[str]:
     """Run a command as `python -m trtnemo` would, in this process, and return what a finished process has."""
     words = [str(argument) for argument in arguments]

@@ -24,11 +24,13 @@ def script_lines() -> Iterator[str]:
             yield text
 
 
-def answer_all(conversation: Conversation, turns: Iterable[str]) -> None:
-    """Print the answer to each turn and nothing else; raises ServerError at the first that has none."""
-    screen = Screen()
+def answer_all(conversation: Conversation, turns: Iterable[str]) -> int:
+    """Print the answer to each turn and nothing else, and return how many; raises ServerError at one without any."""
+    screen, count = Screen(), 0
     for turn in turns:
         screen.end(conversation.ask(turn, screen.show))
+        count += 1
+    return count
 
 
 def converse(conversation: Conversation, where: str, *, keep_lines: bool) -> None:

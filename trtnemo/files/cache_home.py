@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from trtnemo.errors import MachineError
+
 
 def cache_home() -> Path:
     """Return the directory, which may not be there yet: XDG_CACHE_HOME's, where that is an absolute path."""
@@ -16,3 +18,21 @@ def cache_home() -> Path:
 def engines_home() -> Path:
     """Return the directory of the engines that `trtnemo run` built."""
     return cache_home() / "engines"
+
+
+def require_engines_home() -> Path:
+    """Return that directory, made where it is not there; raises MachineError where nothing can be written to it."""
+    home = engines_home()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        is_open = os.access(home, os.W_OK | os.X_OK)
+        reason = "Permission denied"
+    except OSError as error:
+        is_open, reason = False, str(error.strerror)
+    if not is_open:
+        raise MachineError(
+            f"engines cannot be kept here: {reason}",
+            where=str(home),
+            remedy="Set XDG_CACHE_HOME to a directory that can be written",
+        )
+    return home

@@ -8,6 +8,7 @@ from pathlib import Path
 from trtnemo.checkpoint.family.releases import RELEASES, find_release
 from trtnemo.errors import MachineError, RecipeError, TrtnemoError, UsageError
 from trtnemo.gpus import list_devices
+from trtnemo.launch.asked import asked_model
 from trtnemo.launch.plan_input import to_deployment
 from trtnemo.plan.hardware import DeviceMemory, cpu_device, recipe_device
 from trtnemo.plan.network import Network, find_network
@@ -31,25 +32,31 @@ class Chosen:
     verdict: Verdict
 
 
+def names_recipe(model: str) -> bool:
+    """Return whether a word names a recipe, and not a checkpoint."""
+    return model in shipped_names() or model == GPU or model.endswith((".yaml", ".yml"))
+
+
 def choose(model: str, settings: tuple[str, ...] = (), revision: str | None = None) -> Chosen:
     """Return what runs a recipe, a directory, a hub id or `tiny` here; reads no weights.
 
     Of a checkpoint, a GPU that it fits comes first, then the CPU. Raises RecipeError for recipes of external servers,
     CheckpointError, and MachineError, which says what would fit, where this machine has not the memory.
     """
-    if model in shipped_names() or model == GPU or model.endswith((".yaml", ".yml")):
+    if names_recipe(model):
         recipe = load_recipe(model, settings)
         if isinstance(recipe, ExternalRecipe):
             raise RecipeError(f"runtime '{recipe.runtime}' is another server's", where=model,
                               remedy=f"`trtnemo serve --recipe {model}` starts it")  # fmt: skip
         network = find_network(recipe.checkpoint, recipe.revision)
         return _judged(Chosen(recipe, model, "the recipe was named", network, _verdict(recipe, network)))
-    network = find_network(model, revision)
-    pinned = settings if revision is None else (*settings, f"revision={revision}")
-    found, reason = _on_gpu(model, pinned, network)
+    asked = asked_model(model, revision)
+    network = find_network(asked.name, asked.revision)
+    pinned = settings if asked.revision is None else (*settings, f"revision={asked.revision}")
+    found, reason = _on_gpu(asked.name, pinned, network)
     if found is not None:
         return found
-    recipe = load_recipe(CPU_RECIPE, pinned, model)
+    recipe = load_recipe(CPU_RECIPE, pinned, asked.name)
     return _judged(Chosen(recipe, CPU_RECIPE, f"no GPU: {reason}", network, _verdict(recipe, network)))
 
 

@@ -12,7 +12,7 @@ from trtnemo.checkpoint.family.quantization import QuantizationMap, read_quantiz
 from trtnemo.checkpoint.family.releases import find_release
 from trtnemo.checkpoint.family.tools.known import refuse_gguf
 from trtnemo.checkpoint.family.weight_format import WeightFormat
-from trtnemo.checkpoint.hub.source import SMALL_FILES, fetch_snapshot, find_directory, local_directory
+from trtnemo.checkpoint.hub.source import SMALL_FILES, fetch_snapshot, find_directory, local_directory, require_config
 from trtnemo.errors import CheckpointError
 from trtnemo.files.json_file import read_json_object
 from trtnemo.plan.weights import TensorClasses, tensor_classes
@@ -55,7 +55,20 @@ def find_network(name: str, revision: str | None = None) -> Network:
         return _from_directory(name, directory, str(directory))
     if release is not None:
         return _released(name)
-    return _from_directory(name, fetch_snapshot(name, revision, SMALL_FILES), "the hub")
+    return _from_directory(name, _small_files(name, revision), "the hub")
+
+
+def _small_files(name: str, revision: str | None) -> Path:
+    """Return the directory of a hub id's json files; raises CheckpointError where the hub has no checkpoint there."""
+    directory = fetch_snapshot(name, revision, SMALL_FILES)
+    if not (directory / "config.json").is_file():
+        from trtnemo.checkpoint.hub.client import list_hub  # brings the HTTP client
+
+        refuse_gguf(list_hub(name, revision).files, name)
+        raise CheckpointError(
+            "the hub has no config.json of it: it holds no checkpoint", where=name, remedy="Name the model's repository"
+        )
+    return directory
 
 
 @cache
@@ -72,6 +85,7 @@ def _released(name: str) -> Network:
 
 def _from_directory(name: str, directory: Path, source: str) -> Network:
     refuse_gguf((path.name for path in directory.iterdir()), str(directory))
+    require_config(directory)
     raw = read_json_object(directory / "config.json")
     config = parse_config(raw, str(directory / "config.json"))
     quantization = read_quantization(directory, raw)

@@ -17,11 +17,11 @@ from trtnemo.checkpoint.hub.client import (
     HubListing,
     HubShards,
     connect,
-    hub_error,
     list_hub,
     read_range,
     require_online,
 )
+from trtnemo.checkpoint.hub.refusal import hub_error
 from trtnemo.errors import CheckpointError
 
 URL = "http://hub/owner/model/resolve/main/model.safetensors"
@@ -238,9 +238,9 @@ def test_as_many_weight_files_and_as_large_json_as_the_limits_say(api: Any) -> N
 
 def test_a_hub_that_cannot_be_asked_is_told_in_a_line(api: Any) -> None:
     api.error = RuntimeError("\nno such thing\nat all")
-    with pytest.raises(CheckpointError, match=r"from the hub: no such thing\. Give"):
+    with pytest.raises(CheckpointError, match=r"from https://.*: no such thing\. Give"):
         list_hub("o/m")
-    assert str(hub_error("o/m", ValueError(""))).startswith("o/m: cannot be had from the hub: ValueError")
+    assert str(hub_error("o/m", ValueError(""))).startswith(f"o/m: cannot be had from {constants.ENDPOINT}: ValueError")
 
 
 def test_nothing_is_asked_offline(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:

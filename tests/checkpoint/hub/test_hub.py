@@ -68,7 +68,7 @@ def test_a_header_longer_than_the_first_request_is_read_whole(hub: Any, tmp_path
         (["--cut", "1000"], "connection"),
         (["--lie"], "more than it announced"),
         (["--shift", "8"], "the hub answers bytes 8-"),
-        (["--token", "secret"], "cannot be had from the hub"),
+        (["--token", "secret"], "is gated"),
     ],
 )
 def test_a_hub_that_does_not_answer_as_it_should_is_refused_in_one_line(

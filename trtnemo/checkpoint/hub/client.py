@@ -19,6 +19,7 @@ import httpx
 from trtnemo.checkpoint.format.header import MAXIMUM_HEADER_BYTES, parse_header
 from trtnemo.checkpoint.format.headers import ShardHeader, read_shard
 from trtnemo.checkpoint.format.storage import TensorInfo
+from trtnemo.checkpoint.hub.refusal import hub_error
 from trtnemo.errors import CheckpointError, HeaderError
 from trtnemo.files.json_file import MAXIMUM_BYTES
 from trtnemo.findings import Finding
@@ -77,13 +78,6 @@ def require_online(name: str) -> None:
             where=name,
             remedy="Give a local directory, or fetch it first",
         )
-
-
-def hub_error(name: str, error: Exception) -> CheckpointError:
-    """Return the hub client's error as ours, its first line only."""
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    remedy = "Give a local directory, or check the name, the token and the connection"
-    return CheckpointError(f"cannot be had from the hub: {reason}", where=name, remedy=remedy)
 
 
 def connect() -> httpx.Client:

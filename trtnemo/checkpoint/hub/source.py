@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
 from trtnemo.checkpoint.family.tools.known import refuse_gguf
 from trtnemo.checkpoint.format.headers import INDEX, SINGLE
+from trtnemo.checkpoint.hub.pasted import is_hub_id, read_pasted
 from trtnemo.errors import CheckpointError
 from trtnemo.files.json_file import read_json_object
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "assets" / "tiny"
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 SMALL_FILES = ["*.json", "*.jinja"]
 # what config.json names as code, and other tokenizers' files, for servers that ask for them
 SIDE_FILES = [*SMALL_FILES, "*.py", "*.txt", "*.model"]
@@ -29,11 +28,17 @@ def find_directory(name: str) -> Path | None:
     directory = local_directory(name)
     if directory is not None:
         return directory
-    if not _HUB_ID.fullmatch(name):
-        raise CheckpointError(
-            "there is no such directory", where=name, remedy="Give a directory, a hub id such as owner/name, or 'tiny'"
-        )
+    if not is_hub_id(name):
+        raise CheckpointError("there is no such directory", where=name, remedy=_remedy(name))
     return None
+
+
+def _remedy(name: str) -> str:
+    """Return what to give in place of a name that is neither a directory nor a hub id."""
+    pasted = read_pasted(name)
+    if not is_hub_id(pasted.name):
+        return "Give a directory, a hub id such as owner/name, or 'tiny'"
+    return f"Give {pasted.name}" + (f", with the revision {pasted.revision}" if pasted.revision else "")
 
 
 def local_directory(name: str) -> Path | None:
@@ -47,8 +52,18 @@ def local_directory(name: str) -> Path | None:
         return None
     if is_file:
         refuse_gguf([directory.name], name)
-        raise CheckpointError("is a file, not a checkpoint directory", where=name)
+        remedy = "Give the directory that holds config.json and the weights"
+        raise CheckpointError("is a file, not a checkpoint directory", where=name, remedy=remedy)
     return None
+
+
+def require_config(directory: Path) -> None:
+    """Raise CheckpointError for a directory without config.json, which names one below it that has it."""
+    if (directory / "config.json").exists():
+        return
+    below = sorted((*directory.glob("*/config.json"), *directory.glob("snapshots/*/config.json")))
+    remedy = f"Give {below[0].parent}" if below else "Give the directory that holds config.json and the weights"
+    raise CheckpointError("holds no config.json: it is no checkpoint directory", where=str(directory), remedy=remedy)
 
 
 def locate_checkpoint(name: str, revision: str | None = None) -> Path:
@@ -67,7 +82,8 @@ def fetch_snapshot(name: str, revision: str | None, patterns: list[str], output:
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.utils import disable_progress_bars
 
-    from trtnemo.checkpoint.hub.client import hub_error, require_online  # brings the HTTP client
+    from trtnemo.checkpoint.hub.client import require_online  # brings the HTTP client
+    from trtnemo.checkpoint.hub.refusal import hub_error
 
     if not sys.stderr.isatty():
         disable_progress_bars()
@@ -87,8 +103,13 @@ def cached_snapshot(name: str, revision: str | None) -> Path | None:
         directory = Path(snapshot_download(name, revision=revision, local_files_only=True))
     except Exception:  # as above: whatever it is, the cache does not have it
         return None
+    return directory if has_all_weights(directory) else None
+
+
+def has_all_weights(directory: Path) -> bool:
+    """Return whether the files that hold a checkpoint's weights are all there; raises CheckpointError."""
     if not (directory / INDEX).is_file():
-        return directory if (directory / SINGLE).is_file() else None
+        return (directory / SINGLE).is_file()
     weight_map = read_json_object(directory / INDEX).get("weight_map")
     shards = set(map(str, weight_map.values())) if isinstance(weight_map, dict) else set()
-    return directory if all((directory / shard).is_file() for shard in shards) else None
+    return all((directory / shard).is_file() for shard in shards)

@@ -16,7 +16,24 @@ if TYPE_CHECKING:
     from trtnemo.launch.chosen import Chosen
 
 
-@click.command()
+_DASHED, _QUOTED = "A question that begins with a dash goes last, after --", "Put the question in quotes"
+
+
+class _Asking(click.Command):
+    """Says of words that look like options or arguments how they become a question."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            raise click.UsageError(f"{error.format_message()} {_DASHED}.", ctx) from None
+        except click.UsageError as error:
+            if "unexpected extra" not in error.message:
+                raise
+            raise click.UsageError(f"{error.message}. {_QUOTED}.", ctx) from None
+
+
+@click.command(cls=_Asking)
 @click.argument("model")
 @click.argument("question", required=False)
 @click.option("--revision", help="Hub revision: branch, tag or commit.")
@@ -44,12 +61,17 @@ def run(
     MODEL is a hub id, a directory, a recipe or `tiny`. Chooses a GPU if one fits, else the CPU, and says why; says
     whether memory holds it, and how fast it can be at best here, before anything is downloaded; downloads and audits
     what is missing; builds the engine once, into the cache (`trtnemo cache`); then answers QUESTION, or talks at the
-    terminal. All but the answer goes to stderr.
+    terminal, or answers the lines of stdin (a QUESTION of - asks for that). All but the answer goes to stderr.
     """
     from trtnemo.cli.operate.run_engine import engine_of
     from trtnemo.endpoint import served_models, serving
-    from trtnemo.launch.chosen import choose
+    from trtnemo.launch.asked import asked_model
+    from trtnemo.launch.chosen import choose, names_recipe
 
+    if question is not None and not question.strip():
+        raise UsageError("the question is empty", remedy="Give one, or leave it out to talk")
+    if note := "" if names_recipe(model) else asked_model(model, revision).note:
+        _tell(note)
     chosen = choose(model, settings, revision)
     if prefix_dir is not None and chosen.recipe.runtime != "cpu":
         raise UsageError(f"--prefix-dir is for runtime 'cpu', and this model would run on '{chosen.recipe.runtime}'")
@@ -87,12 +109,12 @@ def _talk(base: str, name: str, question: str | None, thinking: bool, max_tokens
 
     options = {} if max_tokens is None else {"max_tokens": max_tokens}
     conversation = Conversation(ChatEndpoint(base), name, "on" if thinking else "off", None, options)
-    if question is not None:
-        answer_all(conversation, [question])
-    elif sys.stdin.isatty() and sys.stderr.isatty():
+    if question not in (None, "-"):
+        answer_all(conversation, [str(question)])
+    elif question is None and sys.stdin.isatty() and sys.stderr.isatty():
         converse(conversation, "this machine", keep_lines=True)
-    else:
-        answer_all(conversation, script_lines())
+    elif not answer_all(conversation, script_lines()):
+        raise UsageError("nothing was asked: stdin held no question", remedy="Give one behind the model, in quotes")
 
 
 def _tell(text: str) -> None:

@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 def engine_of(chosen: Chosen) -> Path:
     """Return the engine of a choice, made where it is not in the cache.
 
-    Raises CheckpointError, and MachineError where the disk is too small for download or engine.
+    Raises CheckpointError, and MachineError where the disk is too small for download or engine, or not to be written.
     """
     from trtnemo.engine.build import build_engine
     from trtnemo.engine.manifest import read_manifest
+    from trtnemo.files.cache_home import require_engines_home
 
+    require_engines_home()  # a download of hours would end at a place for engines that is none
     directory = _fetched(chosen)
     output = _place(chosen, directory)
     if output.exists():
