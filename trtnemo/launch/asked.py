@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trtnemo.checkpoint.family.releases import RELEASES
+from trtnemo.checkpoint.family.unrecorded import unrecorded_member
 from trtnemo.checkpoint.hub.pasted import is_hub_id, read_pasted
 from trtnemo.checkpoint.hub.source import find_directory, local_directory
 from trtnemo.errors import CheckpointError, UsageError
 from trtnemo.recipe.nearest import suggestion
 from trtnemo.recipe.source import shipped_names
+from trtnemo.recipe.unwritten import remedy_unwritten, why_unwritten
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,12 @@ def asked_model(text: str, revision: str | None = None) -> AskedModel:
 
 def _refuse(word: str) -> None:
     """Raise CheckpointError for a word that is neither, with the nearest name that there is."""
+    if why := why_unwritten(word):
+        raise CheckpointError(f"there is no such recipe: {why}", where=word, remedy=remedy_unwritten())
+    if title := "" if "/" in word else unrecorded_member(word):
+        raise CheckpointError(
+            f"there is no such directory; {title} has an owner on the hub", where=word, remedy=f"Give nvidia/{word}"
+        )
     if word.strip() and "/" not in word:
         names = [*shipped_names(), *(known.rpartition("/")[2] for known in RELEASES)]
         raise CheckpointError(

@@ -11,6 +11,7 @@ from trtnemo.checkpoint.family.config import ModelConfig, parse_config
 from trtnemo.checkpoint.family.quantization import QuantizationMap, read_quantization
 from trtnemo.checkpoint.family.releases import find_release
 from trtnemo.checkpoint.family.tools.known import refuse_gguf
+from trtnemo.checkpoint.family.unrecorded import explained
 from trtnemo.checkpoint.family.weight_format import WeightFormat
 from trtnemo.checkpoint.hub.source import SMALL_FILES, fetch_snapshot, find_directory, local_directory, require_config
 from trtnemo.errors import CheckpointError
@@ -60,7 +61,10 @@ def find_network(name: str, revision: str | None = None) -> Network:
 
 def _small_files(name: str, revision: str | None) -> Path:
     """Return the directory of a hub id's json files; raises CheckpointError where the hub has no checkpoint there."""
-    directory = fetch_snapshot(name, revision, SMALL_FILES)
+    try:
+        directory = fetch_snapshot(name, revision, SMALL_FILES)
+    except CheckpointError as error:
+        raise explained(name, error) from None
     if not (directory / "config.json").is_file():
         from trtnemo.checkpoint.hub.client import list_hub  # brings the HTTP client
 

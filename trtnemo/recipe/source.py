@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from trtnemo.errors import RecipeError
+from trtnemo.recipe.unwritten import remedy_unwritten, why_unwritten
 
 SHIPPED_RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 MAXIMUM_BYTES = 1 << 20
@@ -61,6 +62,8 @@ def locate(name: str) -> Path:
         shipped = SHIPPED_RECIPES / (name if name.endswith((".yaml", ".yml")) else f"{name}.yaml")
         if shipped.is_file():
             return shipped
+    if why := why_unwritten(name):
+        raise RecipeError(f"there is no recipe '{name}': {why}", remedy=remedy_unwritten())
     from trtnemo.recipe.nearest import suggestion
 
     raise RecipeError(
