@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trtnemo.native import find_native
+from trtnemo.processors import usable_processors
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ def examine_machine() -> Machine:
     native = find_native()
     return Machine(
         processor=_processor(),
-        cores=len(os.sched_getaffinity(0)),
+        cores=usable_processors(),
         memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         gpu="present" if Path("/dev/nvidiactl").exists() else "none",
         compiler=shutil.which("c++") or "none",

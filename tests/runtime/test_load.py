@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from trtnemo.errors import EngineError
+from trtnemo.processors import usable_processors
 from trtnemo.recipe import load_recipe
 from trtnemo.runtime import LoopOptions
 from trtnemo.runtime.load import _threads, budget_of, loop_options
@@ -52,4 +53,13 @@ def test_the_loop_runs_as_the_recipe_says() -> None:
 
 def test_threads_are_the_recipes_or_as_many_as_there_are_cores() -> None:
     assert _threads(engine("tiny", "cpu.threads=3")) == 3
-    assert _threads(engine("tiny")) == len(os.sched_getaffinity(0))
+    assert _threads(engine("tiny")) == usable_processors() == len(os.sched_getaffinity(0))
+
+
+def test_more_threads_than_processors_are_said_and_started(caplog: pytest.LogCaptureFixture) -> None:
+    asked = usable_processors() + 1
+    assert _threads(engine("tiny", f"cpu.threads={asked}")) == asked
+    assert f"cpu.threads is {asked}, and this process may use {asked - 1}" in caplog.text
+    caplog.clear()
+    assert _threads(engine("tiny", "cpu.threads=1")) == 1
+    assert caplog.text == ""

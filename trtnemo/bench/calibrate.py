@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from functools import lru_cache
@@ -20,6 +19,7 @@ from trtnemo.graph import ROWS, TOKENS, DType, Graph, ParameterSpec, ValueType, 
 from trtnemo.native import find_native
 from trtnemo.network import functional
 from trtnemo.plan.hardware import Device, cpu_device, this_cpu
+from trtnemo.processors import usable_processors
 
 _READ_BYTES = 512 << 20
 _WIDTH, _TOKENS, _VOCABULARY = 1024, 256, 16
@@ -36,7 +36,7 @@ def calibrated_cpu() -> Device:
     native = find_native()
     if native is None:
         return this_cpu()
-    threads = len(os.sched_getaffinity(0))
+    threads = usable_processors()
     bandwidth = native.measure_bandwidth(_READ_BYTES, threads, 8) / 1e9
     rates = {unit: _operations_per_second(format, threads) / 1e12 for unit, format in _FORMATS.items()}
     reached = "bandwidth and products as the native kernels reach them"

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from trtnemo.errors import UsageError
 from trtnemo.files.json_file import read_json_object
+from trtnemo.processors import usable_processors
 from trtnemo.recipe.nearest import suggestion
 from trtnemo.recipe.shared import Hardware
 
@@ -129,7 +130,7 @@ def cpu_device(reached: str, **rates: float) -> Device:
     pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
     return Device(
         name="cpu",
-        title=f"CPU with {os.cpu_count()} cores",
+        title=f"CPU with {usable_processors()} cores",
         memory_mib=max(pages * size >> 20, 1),
         unified=True,
         source=f"this machine: memory as the system says, {reached}",

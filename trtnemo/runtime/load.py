@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import logging
 from dataclasses import replace
 
 from trtnemo.backends import Budget, Executor
@@ -12,11 +12,14 @@ from trtnemo.backends.runtime import find_runtime
 from trtnemo.engine import Engine
 from trtnemo.errors import EngineError, MachineError, UsageError
 from trtnemo.files.digest import code_digest
+from trtnemo.processors import usable_processors
 from trtnemo.recipe import CpuRecipe, CudaRecipe, OwnRecipe
 from trtnemo.recipe.runtimes import CpuSection, CudaSection
 from trtnemo.runtime.guide import GrammarCompiler
 from trtnemo.runtime.options import LoopOptions, PrefixPlace
 from trtnemo.text import TextTokenizer
+
+logger = logging.getLogger(__name__)
 
 
 def load_executor(engine: Engine, *, interpret: bool = False) -> Executor:
@@ -68,8 +71,12 @@ def _load_native(engine: Engine) -> Executor:
 
 
 def _threads(engine: Engine) -> int:
-    section = getattr(engine.recipe, "cpu", None)
-    return (section and section.threads) or len(os.sched_getaffinity(0))
+    section, usable = getattr(engine.recipe, "cpu", None), usable_processors()
+    asked: int | None = section and section.threads
+    if asked is not None and asked > usable:
+        logger.warning("cpu.threads is %d, and this process may use %d processors: threads wait for each other",
+                       asked, usable)  # fmt: skip
+    return asked or usable
 
 
 def loop_options(engine: Engine, place: PrefixPlace | None = None) -> LoopOptions:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import TypeVar
+
+from trtnemo.processors import usable_processors
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -30,7 +31,7 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item], *, each: i
 
     each: threads a processor: with two, half of them wait for the disk.
     """
-    with ThreadPoolExecutor(each * len(os.sched_getaffinity(0)), thread_name_prefix="tensors") as threads:
+    with ThreadPoolExecutor(each * usable_processors(), thread_name_prefix="tensors") as threads:
         try:
             return list(threads.map(work, items))
         except BaseException:
