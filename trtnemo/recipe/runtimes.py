@@ -35,7 +35,15 @@ ToolParser = Annotated[str, _TOOL[0], _TOOL[1]]
 class CpuSection(RecipePart):
     """Options of our own CPU runtime."""
 
-    threads: PositiveInt | None = Field(None, description="worker threads; absent means all cores")
+    threads: PositiveInt | None = Field(
+        None, description="worker threads; absent means the processors that affinity and cgroup leave"
+    )
+    lock_memory: bool = Field(
+        False, description="read the weights at start and lock them in memory, so that none is dropped or read again"
+    )
+    huge_pages: bool = Field(
+        False, description="ask for huge pages under the weights; kernel and file system may give none"
+    )
     lowering: Literal["auto", "native", "torch"] = Field(
         "auto", description="compiled kernels, or the plain torch reference; auto is native where it was compiled"
     )

@@ -32,6 +32,7 @@ def load_executor(engine: Engine, *, interpret: bool = False) -> Executor:
         raise UsageError("holds nothing for a device that could be interpreted", where=str(engine.directory))
     if engine.is_packed:
         return _load_native(engine)
+    _refuse_mapping(engine)
     try:
         import torch
     except ImportError as error:
@@ -65,9 +66,23 @@ def _load_native(engine: Engine) -> Executor:
         threads=_threads(engine),
         kv_tokens=recipe.cpu.kv_tokens or budget.slots * budget.max_seq_len,
         precision=Precision.from_recipe(recipe),
+        lock_memory=recipe.cpu.lock_memory,
+        huge_pages=recipe.cpu.huge_pages,
     )
     directory = engine.weights_directory
     return CpuExecutor(directory, read_index(directory), engine.target, engine.drafter, budget, options)
+
+
+def _refuse_mapping(engine: Engine) -> None:
+    """Raise UsageError where an engine that maps no packed weights is asked to lock them, or for huge pages."""
+    section = getattr(engine.recipe, "cpu", None)
+    asked = [name for name in ("lock_memory", "huge_pages") if getattr(section, name, False)]
+    if asked:
+        raise UsageError(
+            f"'cpu.{asked[0]}' is for packed weights, and this engine runs in torch",
+            where=str(engine.directory),
+            remedy="Leave it out, or build the engine with 'cpu.lowering' native",
+        )
 
 
 def _threads(engine: Engine) -> int:

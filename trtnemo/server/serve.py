@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from trtnemo import __version__
 from trtnemo.engine import Engine
@@ -38,12 +39,14 @@ def serve_engine(
     *,
     names: tuple[str, ...] | None = None,
     interpret: bool = False,
+    placed: Mapping[str, Any] | None = None,
     tell: Callable[[str], None] = logger.warning,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish what runs and return; `ready` gets the base URL.
 
     `names` are those that the model answers to, in place of the recipe's. `interpret` runs TensorRT plans layer by
-    layer on the CPU. The engine runs in a process of its own. `tell` hears what an operator should know.
+    layer on the CPU. `placed` stands in place of what the engine's recipe says of the machine (threads, memory). The
+    engine runs in a process of its own. `tell` hears what an operator should know.
 
     Raises UsageError, ServerError, EngineError, MachineError before anything listens for requests.
     """
@@ -53,6 +56,7 @@ def serve_engine(
     line = EngineProcess(
         engine.directory,
         interpret=interpret,
+        placed=placed,
         place=_prefix_place(options),
         writing_seconds=options.drain_seconds,
         limits=limits,

@@ -87,6 +87,18 @@ MappedMemory MappedMemory::open_file(const std::string& path) {
     return memory;
 }
 
+int MappedMemory::lock() const { return size_ > 0 && mlock(data_, size_) != 0 ? errno : 0; }
+
+int MappedMemory::ask_for_huge_pages() const {
+#if defined(__SANITIZE_ADDRESS__)
+    return 0;  // it lies on the heap
+#elif defined(MADV_HUGEPAGE)
+    return size_ > 0 && madvise(data_, size_, MADV_HUGEPAGE) != 0 ? errno : 0;
+#else
+    return ENOSYS;
+#endif
+}
+
 MappedMemory::MappedMemory(MappedMemory&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
 

@@ -18,6 +18,10 @@ class MappedMemory {
     MappedMemory& operator=(MappedMemory&& other) noexcept;
     ~MappedMemory();
 
+    // Both return 0, or errno where the system does not do it.
+    int lock() const;               // reads all of a file, and keeps it from being written out or dropped
+    int ask_for_huge_pages() const;
+
     std::size_t size() const { return size_; }
     std::uint8_t* data() const { return static_cast<std::uint8_t*>(data_); }
     template <typename Element>

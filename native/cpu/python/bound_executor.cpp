@@ -28,6 +28,7 @@ class BoundExecutor {
         : weights_(MappedMemory::open_file(path)),
           executor(kernels_named(kernels), {slots, threads, pages, {layers, kv_heads, head_dim, parse_cache(cache)}}) {}
 
+    const MappedMemory& weights() const { return weights_; }
     GraphBuilder target() { return {executor, executor.target(), weights_}; }
     GraphBuilder add_mtp() { return {executor, executor.add_mtp(), weights_}; }
 
@@ -153,6 +154,12 @@ void bind_executor(nb::module_& module) {
              nb::arg("layers"), nb::arg("kv_heads"), nb::arg("head_dim"), nb::arg("cache"))
         .def("target", &BoundExecutor::target, nb::keep_alive<0, 1>())
         .def("add_mtp", &BoundExecutor::add_mtp, nb::keep_alive<0, 1>())
+        .def("lock_weights", [](const BoundExecutor& self) {
+            nb::gil_scoped_release unlocked;  // all of the file is read
+            return self.weights().lock();
+        })
+        .def("ask_for_huge_pages", [](const BoundExecutor& self) { return self.weights().ask_for_huge_pages(); })
+        .def_prop_ro("weight_bytes", [](const BoundExecutor& self) { return self.weights().size(); })
         .def("open_slots", [](BoundExecutor& self) { self.executor.open_slots(); })
         .def("forward", &BoundExecutor::forward)
         .def("draft", &BoundExecutor::draft)

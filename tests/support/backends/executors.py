@@ -58,7 +58,8 @@ def make_native(
     head = model.record_mtp() if mtp and checkpoint.config.has_mtp else None
     budget = Budget(slots, max_seq_len, max_num_tokens, 6, checkpoint.config.vocab_size)
     kv_tokens = options.pop("kv_tokens", slots * max_seq_len)
-    chosen = CpuOptions(threads, kv_tokens, Precision(**{**EXACT, **options}))
+    mapped = {name: options.pop(name, False) for name in ("lock_memory", "huge_pages")}
+    chosen = CpuOptions(threads, kv_tokens, Precision(**{**EXACT, **options}), **mapped)
     with tempfile.TemporaryDirectory() as packed:  # the file stays mapped when its name is gone
         index = pack_weights(checkpoint, [graph for graph in (target, head) if graph], Path(packed), lambda *_: None)
         return CpuExecutor(Path(packed), index, target, head, budget, chosen)

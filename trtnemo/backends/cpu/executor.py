@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from trtnemo.backends.cpu.mapping import ask_for_huge_pages, lock_weights
 from trtnemo.backends.cpu.memory import require_memory
 from trtnemo.backends.cpu.native_copy import NativeCopy
 from trtnemo.backends.cpu.packed import WEIGHTS, PackedIndex
@@ -31,11 +32,16 @@ _NO_PAGE_REMEDY = "Release a sequence or a snapshot"
 
 @dataclass(frozen=True)
 class CpuOptions:
-    """How the native executor runs: threads, element types, and tokens of KV cache over all sequences and snapshots."""
+    """How the native executor runs: threads, element types, and tokens of KV cache over all sequences and snapshots.
+
+    lock_memory: weights are read at once and stay in memory; huge_pages: they are asked for under the weights.
+    """
 
     threads: int
     kv_tokens: int
     precision: Precision = field(default_factory=Precision)
+    lock_memory: bool = False
+    huge_pages: bool = False
 
 
 class CpuExecutor:
@@ -78,6 +84,10 @@ class CpuExecutor:
             raise MachineError(
                 f"the CPU runtime cannot start here: {error}", remedy="Lower cpu.threads, limits or cpu.kv_tokens"
             ) from None
+        if options.huge_pages:
+            ask_for_huge_pages(self._executor)  # before anything is read into small ones
+        if options.lock_memory:
+            lock_weights(self._executor)
         counted = add_graph(self._executor.target(), target, index, options.precision)
         if mtp is not None:
             add_graph(self._executor.add_mtp(), mtp, index, options.precision, first_layer=counted)

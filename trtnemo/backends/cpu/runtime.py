@@ -61,6 +61,8 @@ def _require_torch_fields(recipe: CpuRecipe) -> None:
         "cpu.activations": recipe.cpu.activations == "int8",
         "cpu.ssm_state": recipe.cpu.ssm_state == "float16",
         "cpu.kv_tokens": recipe.cpu.kv_tokens is not None,
+        "cpu.lock_memory": recipe.cpu.lock_memory,
+        "cpu.huge_pages": recipe.cpu.huge_pages,
     }
     for name, is_asked in asked.items():
         if is_asked:

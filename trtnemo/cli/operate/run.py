@@ -67,6 +67,7 @@ def run(
     from trtnemo.endpoint import served_models, serving
     from trtnemo.launch.asked import asked_model
     from trtnemo.launch.chosen import choose, names_recipe
+    from trtnemo.recipe.placed import placed_settings
 
     if question is not None and not question.strip():
         raise UsageError("the question is empty", remedy="Give one, or leave it out to talk")
@@ -81,7 +82,7 @@ def run(
     engine = engine_of(chosen)
     began = time.monotonic()
     states = [] if prefix_dir is None else ["--prefix-dir", str(prefix_dir)]
-    with serving(["--engine", str(engine), *states]) as base:
+    with serving(["--engine", str(engine), *states, *placed_settings(chosen.recipe)]) as base:
         _tell(f"ready in {time.monotonic() - began:.1f} s; weights are read from disk as they are first used"
               if chosen.recipe.runtime == "cpu" else f"ready in {time.monotonic() - began:.1f} s")  # fmt: skip
         _talk(base, served_models(base)[0], question, thinking, max_tokens)

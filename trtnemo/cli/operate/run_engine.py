@@ -26,6 +26,7 @@ def engine_of(chosen: Chosen) -> Path:
     from trtnemo.engine.build import build_engine
     from trtnemo.engine.manifest import read_manifest
     from trtnemo.files.cache_home import require_engines_home
+    from trtnemo.recipe.placed import without_placed
 
     require_engines_home()  # a download of hours would end at a place for engines that is none
     directory = _fetched(chosen)
@@ -39,7 +40,7 @@ def engine_of(chosen: Chosen) -> Path:
             return output
     began = time.monotonic()
     click.echo(f"building {output.name}", err=True)
-    recipe = chosen.recipe.model_copy(update={"checkpoint": str(directory), "revision": None})
+    recipe = without_placed(chosen.recipe).model_copy(update={"checkpoint": str(directory), "revision": None})
     with byte_progress() as progress:
         build_engine(recipe, chosen.name, output, force=True, progress=progress)
     click.echo(f"built in {time.monotonic() - began:.0f} s", err=True)
@@ -64,10 +65,11 @@ def _fetched(chosen: Chosen) -> Path:
 def _place(chosen: Chosen, directory: Path) -> Path:
     """Return where an engine lies: by the model's name, and by all that decides what it is."""
     from trtnemo.files.cache_home import engines_home
+    from trtnemo.recipe.placed import without_placed
 
     shards = sorted(directory.glob("*.safetensors"))
     states = [[path.name, (stat := path.stat()).st_size, stat.st_mtime_ns] for path in shards]
-    known = [chosen.recipe.model_dump(mode="json"), str(directory), states]
+    known = [without_placed(chosen.recipe).model_dump(mode="json"), str(directory), states]
     digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:12]
     return engines_home() / f"{_file_name(chosen.recipe.checkpoint)}-{digest}"
 

@@ -103,7 +103,8 @@ def serve(
     """Serve an engine over the OpenAI API.
 
     Our own server answers /v1/chat/completions, /v1/completions, /v1/responses and /v1/messages. Values of the recipe's
-    `server` section, such as --set server.cors_origins='[https://a.b]', and its names never need another engine.
+    `server` section, such as --set server.cors_origins='[https://a.b]', its names, cpu.threads, cpu.lock_memory and
+    cpu.huge_pages need no other engine.
 
     A bundle's server (trtllm-serve, vLLM, SGLang) is checked for, started, watched by its progress, started again where
     it is lost, and ended with this command, with every process of it. Runs until SIGTERM or Ctrl-C, then finishes what
@@ -140,7 +141,8 @@ def serve(
     else:
         _set_up_logging(log_level)
         chosen = load_served(manifest, recipe, settings)
-        _serve_engine(directory, _options(chosen, given), names or chosen.served_model_names, interpret)
+        how = ", interpreted on the CPU," if interpret else ""
+        _serve_engine(directory, chosen, _options(chosen, given), names or chosen.served_model_names, how)
 
 
 def _gateway_words(given: dict[str, Any], settings: tuple[str, ...], metrics_port: int | None) -> tuple[str, ...]:
@@ -177,15 +179,15 @@ def _options(recipe: AnyRecipe, given: dict[str, Any]) -> OwnServer:
     return type(server)(**{**server.model_dump(), **chosen})
 
 
-def _serve_engine(directory: Path, options: OwnServer, names: tuple[str, ...], interpret: bool) -> None:
+def _serve_engine(directory: Path, served: AnyRecipe, options: OwnServer, names: tuple[str, ...], how: str) -> None:
     from trtnemo.engine import Engine
     from trtnemo.front.listen import bind
+    from trtnemo.recipe.placed import placed_of
     from trtnemo.server import serve_engine
 
     opened = Engine.open(directory)
     if options.unix_socket is None:
         bind(options.host, options.port).close()  # a port in use is reported before weights are loaded
-    how = ", interpreted on the CPU," if interpret else ""
     if opened.manifest.runtime == "cpu" and not opened.is_packed:
         click.echo(
             "This engine runs in torch, the slow reference: its weights are not packed for the native runtime.",
@@ -196,7 +198,8 @@ def _serve_engine(directory: Path, options: OwnServer, names: tuple[str, ...], i
         options,
         lambda url: click.echo(f"Serving {', '.join(names)}{how} at {url}"),
         names=names,
-        interpret=interpret,
+        interpret=bool(how),
+        placed=placed_of(served),
         tell=lambda line: click.echo(line, err=True),
     )
 
@@ -243,11 +246,12 @@ def open_or_build(recipe: str | None, engine: Path | None, settings: tuple[str, 
     Raises UsageError when both are given.
     """
     from trtnemo.engine.manifest import read_manifest
+    from trtnemo.recipe.placed import PLACED
 
     if engine is not None and recipe is not None:
         raise UsageError("give --recipe or --engine, not both")
     if engine is not None:
-        others = [item for item in settings if not item.startswith(SERVED)]
+        others = [item for item in settings if not item.startswith((*SERVED, *PLACED))]
         if others:
             raise UsageError("--set changes a recipe; an engine is built already", remedy="Rebuild it with --set")
         return engine, read_manifest(engine), False
@@ -267,12 +271,14 @@ def _require_current(directory: Path, recipe: str, settings: tuple[str, ...]) ->
     from trtnemo.engine.manifest import BundleManifest, read_manifest
     from trtnemo.recipe import load_recipe
     from trtnemo.recipe.load import load_recorded
+    from trtnemo.recipe.placed import placed_of, with_placed
 
     manifest = read_manifest(directory)
     wanted, built = load_recipe(recipe, settings), load_recorded(manifest.recipe)
     is_ours = not isinstance(manifest, BundleManifest)
     if is_ours and wanted.runtime == built.runtime:
         wanted = wanted.model_copy(update={name: getattr(built, name) for name in ("server", "served_model_names")})
+        wanted = with_placed(wanted, placed_of(built))
     if wanted != built:
         raise EngineError(
             f"was built from another form of recipe '{recipe}'",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from trtnemo.backends import Budget
 from trtnemo.errors import EngineError, RequestError, TrtnemoError, error_named
@@ -33,6 +35,7 @@ class EngineProcess:
 
     `load` starts it and returns when its weights are loaded; `supervise` runs on the event loop, delivers events there,
     and starts the engine again when it is killed, hangs, or fails every step. `send` is for that loop's thread.
+    `placed` stands in place of what the engine's recipe says of the machine.
     `place` is for states of prompts on disk, which have `writing_seconds` to get there when the line is closed.
     """
 
@@ -41,6 +44,7 @@ class EngineProcess:
         directory: Path,
         *,
         interpret: bool = False,
+        placed: Mapping[str, Any] | None = None,
         place: PrefixPlace | None = None,
         writing_seconds: float = 0.0,
         limits: WatchLimits | None = None,
@@ -48,6 +52,7 @@ class EngineProcess:
     ) -> None:
         self._command = [*program, str(directory)]
         self._options = ["--interpret"] if interpret else []
+        self._options += ["--placed", json.dumps(dict(placed))] if placed else []
         self._writing_seconds = 0.0
         if place is not None:
             self._writing_seconds = writing_seconds

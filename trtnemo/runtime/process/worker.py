@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import socket
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from trtnemo.engine import Engine
 from trtnemo.errors import TrtnemoError
 from trtnemo.files.process import become_child
+from trtnemo.recipe.placed import with_placed
 from trtnemo.runtime.engine_loop import EngineLoop
 from trtnemo.runtime.health import Progress
 from trtnemo.runtime.load import load_compiler, load_executor, loop_options
@@ -48,6 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("engine", type=Path)
     parser.add_argument("socket", type=int)
     parser.add_argument("--interpret", action="store_true")
+    parser.add_argument("--placed", type=json.loads, default={})
     parser.add_argument("--prefix-dir", type=Path)
     parser.add_argument("--prefix-bytes", type=int, default=0)
     parser.add_argument("--writing-seconds", type=float, default=0.0)
@@ -64,6 +67,7 @@ def _serve(chosen: argparse.Namespace, channel: Channel) -> int:
     place = PrefixPlace(chosen.prefix_dir, chosen.prefix_bytes) if chosen.prefix_dir else None
     try:
         engine = Engine.open(chosen.engine)
+        engine.recipe = with_placed(engine.recipe, chosen.placed)
         options = loop_options(engine, place)
         executor = load_executor(engine, interpret=chosen.interpret)
         loop = EngineLoop(executor, options, load_compiler(engine))
