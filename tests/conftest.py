@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -232,8 +232,8 @@ def server_process() -> Iterator[Callable[..., tuple[subprocess.Popen[str], str]
     """Return a function that starts `trtnemo serve` as a real process and gives (process, base URL)."""
     running: list[subprocess.Popen[str]] = []
 
-    def start(engine: Path, *options: str) -> tuple[subprocess.Popen[str], str]:
-        command = [sys.executable, "-m", "trtnemo", "serve", "--engine", str(engine), "--port", "0", *options]
+    def start(engine: Path, *options: str, program: Sequence[str] = ("-m", "trtnemo")) -> tuple[Any, str]:
+        command = [sys.executable, *program, "serve", "--engine", str(engine), "--port", "0", *options]
         with interruptible():
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         running.append(process)

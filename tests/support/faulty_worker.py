@@ -1,6 +1,6 @@
 """The engine's worker, over an executor with a fault: `python faulty_worker.py FAULT FLAG ENGINE SOCKET`.
 
-FAULT is `raises`, `hangs` or `ends-the-loop`; it shows while the file FLAG exists.
+FAULT is `raises`, `hangs`, `ends-the-loop` or `writes-slowly`; it shows while the file FLAG exists.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from trtnemo.runtime.engine_loop import EngineLoop
+from trtnemo.runtime.prefixes import write
 from trtnemo.runtime.process import worker
 
 
@@ -40,7 +41,15 @@ def main() -> int:
         if flag.exists() and fault == "ends-the-loop":
             raise MemoryError("no more")
 
+    put = write._put
+
+    def put_slowly(file: Any, pieces: Any, halt: Any) -> str:
+        if flag.exists() and fault == "writes-slowly":
+            time.sleep(0.3)
+        return put(file, pieces, halt)
+
     module.load_executor = load_faulty
+    write._put = put_slowly
     EngineLoop._take_commands = take_faulty  # type: ignore[method-assign]
     return worker.main(sys.argv[3:])
 

@@ -11,11 +11,21 @@ import httpx
 import pytest
 
 from tests.support.commands import trtnemo_here
+from tests.support.paths import SUPPORT
 from trtnemo.engine import Engine
 from trtnemo.errors import UsageError
 from trtnemo.runtime.load import loop_options
 from trtnemo.runtime.options import PrefixPlace
 
+FAULTY_WORKER = SUPPORT / "faulty_worker.py"
+# trtnemo with a worker whose disk is slow
+SLOWLY = """
+import sys
+from trtnemo.cli import main
+from trtnemo.runtime.process import EngineProcess
+EngineProcess.__init__.__kwdefaults__["program"] = (sys.executable, {worker!r}, "writes-slowly", {flag!r})
+main()
+"""
 STORY = "The river runs to the sea. " * 400
 
 
@@ -70,6 +80,23 @@ def test_a_killed_server_leaves_whole_files_alone(tiny_engine: Path, server_proc
     again, cached = ask(url, "A second time.", cache_salt="one")
     assert cached == 0
     assert ask(url, "A second time.", cache_salt="one") == (again, 4352)
+
+
+def test_what_is_still_written_at_sigterm_gets_there_whole(
+    tiny_engine: Path, server_process: Any, tmp_path: Path
+) -> None:
+    states, slow = tmp_path / "states", tmp_path / "slow"
+    slow.touch()
+    launcher = SLOWLY.format(worker=str(FAULTY_WORKER), flag=str(slow))
+    process, url = server_process(tiny_engine, "--prefix-dir", str(states), program=("-c", launcher))
+    first, _ = ask(url, "")
+    assert list(states.rglob("*.prefix")) == []  # it is being written
+    assert end(process, signal.SIGTERM) == 0
+    (file,) = [path for path in states.rglob("*") if path.is_file()]
+    assert file.suffix == ".prefix"
+    process, url = server_process(tiny_engine, "--prefix-dir", str(states))
+    again, cached = ask(url, "")
+    assert (again, cached > 4000) == (first, True)
 
 
 def test_engines_that_keep_no_states_on_disk_refuse_it(make_tiny: Any, tmp_path: Path) -> None:
