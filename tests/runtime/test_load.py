@@ -59,7 +59,7 @@ def test_threads_are_the_recipes_or_as_many_as_there_are_cores() -> None:
 def test_more_threads_than_processors_are_said_and_started(caplog: pytest.LogCaptureFixture) -> None:
     asked = usable_processors() + 1
     assert _threads(engine("tiny", f"cpu.threads={asked}")) == asked
-    assert f"cpu.threads is {asked}, and this process may use {asked - 1}" in caplog.text
+    assert f"cpu.threads is {asked}, and this process may use {asked - 1} at once" in caplog.text
     caplog.clear()
     assert _threads(engine("tiny", "cpu.threads=1")) == 1
     assert caplog.text == ""

@@ -127,10 +127,11 @@ def this_cpu() -> Device:
 
 def cpu_device(reached: str, **rates: float) -> Device:
     """Return this machine with rates by Device's names; `reached` says whose they are."""
+    cores = usable_processors()
     pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
     return Device(
         name="cpu",
-        title=f"CPU with {usable_processors()} cores",
+        title=f"CPU with {cores} core{'' if cores == 1 else 's'}",
         memory_mib=max(pages * size >> 20, 1),
         unified=True,
         source=f"this machine: memory as the system says, {reached}",

@@ -89,7 +89,7 @@ def _threads(engine: Engine) -> int:
     section, usable = getattr(engine.recipe, "cpu", None), usable_processors()
     asked: int | None = section and section.threads
     if asked is not None and asked > usable:
-        logger.warning("cpu.threads is %d, and this process may use %d processors: threads wait for each other",
+        logger.warning("cpu.threads is %d, and this process may use %d at once: threads wait for each other",
                        asked, usable)  # fmt: skip
     return asked or usable
 

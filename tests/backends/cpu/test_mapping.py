@@ -140,3 +140,4 @@ def test_run_builds_one_engine_however_it_is_placed(tmp_path: Path) -> None:
     again = run_command(tmp_path, *words, "cpu.lock_memory=true")
     assert [done.stdout for done in (first, again)] == ["The capital of Japan is Tokyo.\n"] * 2, again.stderr
     assert "building" not in again.stderr
+    assert ["as they are first used" in done.stderr for done in (first, again)] == [True, False]

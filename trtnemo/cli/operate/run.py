@@ -83,9 +83,15 @@ def run(
     began = time.monotonic()
     states = [] if prefix_dir is None else ["--prefix-dir", str(prefix_dir)]
     with serving(["--engine", str(engine), *states, *placed_settings(chosen.recipe)]) as base:
-        _tell(f"ready in {time.monotonic() - began:.1f} s; weights are read from disk as they are first used"
-              if chosen.recipe.runtime == "cpu" else f"ready in {time.monotonic() - began:.1f} s")  # fmt: skip
+        _tell(f"ready in {time.monotonic() - began:.1f} s{_how_read(chosen)}")
         _talk(base, served_models(base)[0], question, thinking, max_tokens)
+
+
+def _how_read(chosen: Chosen) -> str:
+    from trtnemo.recipe import CpuRecipe
+
+    is_lazy = isinstance(chosen.recipe, CpuRecipe) and not chosen.recipe.cpu.lock_memory
+    return "; weights are read from disk as they are first used" if is_lazy else ""
 
 
 def _tell_choice(chosen: Chosen) -> None:
