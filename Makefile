@@ -10,6 +10,8 @@ SOURCES := $(wildcard native/*.* native/weights/*.* native/cpu/*.* native/cpu/*/
 # pytest exits 5, and make fails, when there is no test
 TESTS := $(BIN)/python -m pytest -n 2 --dist worksteal
 PATIENT := -o faulthandler_timeout=660
+# an installation whose compilation fails goes on without native code; `pip install -v .` shows why
+TELL_NATIVE = cd / && $(abspath $(BIN))/python -c 'import trtnemo._native' 2>/dev/null || echo "No native code was compiled: the CPU runtime will be torch's, far slower" >&2
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: help demo engine serve clients pages sizes test test-slow test-long test-optimized test-parsers test-arm test-dynamo image lint format measure gpu-table cubins bench bench-gate sanitize clean
@@ -114,9 +116,11 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml CMakeLists.txt constraints.txt $(SOURCES)
 	$(PIP) -e .
+	@$(TELL_NATIVE)
 	touch $@
 
 # not after .installed, or everything would be compiled twice
 $(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml CMakeLists.txt constraints.txt $(SOURCES)
 	$(PIP) -e '.[torch,tensorrt,cuda,modelopt,eval,train,bench,dev]'
+	@$(TELL_NATIVE)
 	touch $(VENV)/.installed $@

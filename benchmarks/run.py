@@ -38,6 +38,14 @@ def ours(engine: Path, **options: int) -> dict[str, float]:
     return dict(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
 
 
+def profiled(engine: Path) -> dict[str, float]:
+    """Return what share of the machine's own products a second a prompt of 512 tokens reached."""
+    command = [sys.executable, "-m", "trtnemo", "bench", "profile", str(engine), "--tokens", "8", "--json"]
+    found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    least, seconds = (sum(cost[key] for cost in found["prefill"]) for key in ("least", "seconds"))
+    return {"share": least / seconds}
+
+
 def interleave(rounds: int, measures: dict[str, Callable[[], dict[str, float]]]) -> Samples:
     """Run every measure once a round, in turn, so that what else the machine does hurts all alike."""
     samples: Samples = {}
@@ -70,6 +78,7 @@ def single_stream(work: Path, peer: Peer, size: str, rounds: int, *, others: boo
         "llama.cpp NVFP4": rates(model),
         "ours int8": lambda: ours(narrow),
         "ours 8 streams": lambda: {"total": ours(engine, streams=STREAMS)["decode"]},
+        "profile": lambda: profiled(engine),
     }
     if others:
         plain = peer.convert(checkpoints.make(work, size, "bf16"))
@@ -102,6 +111,7 @@ def report_single(size: str, samples: Samples, engine: Path) -> dict[str, Any]:
         "decode of bandwidth": decode * weights / bandwidth,
         "decode of bandwidth, states counted": decode * (weights + states) / bandwidth,
     }
+    ratios["prefill of the products' bound"] = middle(samples, "profile.share")
     if "llama.cpp Q4_0.prefill" in samples:
         ratios["prefill to Q4_0"] = middle(samples, "ours.prefill") / middle(samples, "llama.cpp Q4_0.prefill")
     bound = streams_bound(engine, samples)

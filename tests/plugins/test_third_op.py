@@ -30,7 +30,11 @@ from trtnemo.network import functional
 
 WIDTH, VOCABULARY = 20, 48
 SOURCE = ROOT / "tests" / "plugins" / "decay" / "decay_op.cpp"
-INCLUDES = ("native", "native/cpu", *(f"native/cpu/{name}" for name in ("executor", "kernels", "memory", "ops")))
+INCLUDES = (
+    "native",
+    "native/cpu",
+    *(f"native/cpu/{name}" for name in ("executor", "kernels", "memory", "ops", "simd")),
+)
 SHAPES = {
     "table": (VOCABULARY, WIDTH),
     "keep": (WIDTH,),

@@ -11,10 +11,13 @@ struct Rounded {
     Ints codes;
     float scale;
 };
+// What is no number, or infinite, makes the whole block so: its codes are 0 and its scale is infinite.
 inline Rounded round_block(Floats x, float limit) {
-    const float highest = largest(magnitude(x));
+    const Floats size = magnitude(x), infinity = broadcast(__builtin_inff());
+    const float highest = largest(choose_less(size, infinity, size, infinity));
     const float factor = highest > 0.0F ? limit / highest : 0.0F;
-    return {round_to_ints(x * broadcast(factor)), highest / limit};
+    const Floats numbers = choose_less(size, infinity, x, broadcast(0.0F));
+    return {round_to_ints(numbers * broadcast(factor)), highest / limit};
 }
 inline void quantize8(const float* row, std::size_t width, Block8* out) {
     for (std::size_t first = 0; first < width; first += kLanes, ++out) {

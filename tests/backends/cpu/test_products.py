@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -112,3 +113,21 @@ def test_experts_are_right_and_the_same_in_every_kernel(
             outputs.append(run_native(op, [logits, rows], parameters, cuts, activations=activations).numpy())
     assert all(np.array_equal(other, outputs[0]) for other in outputs)
     assert np.abs(outputs[0] - expected).max() < 2 * closeness(format, activations) * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("activations", ["int16", "int8"])
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_row_with_no_number_gives_none_in_whole_numbers_either(
+    value: float, kernels: str, activations: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(1)
+    tensors, _ = encode("nvfp4", random.standard_normal((16, 48)).astype(np.float32), "op")
+    rows = torch.from_numpy(random.standard_normal((3, 48)).astype(np.float32))
+    op, spec = Linear(rows=16, columns=48, out_dtype=DType.FLOAT32), spec_of("nvfp4", "op.weight", (16, 48))
+    monkeypatch.setenv("TRTNEMO_CPU", kernels)
+    whole = run_native(op, [rows], {"weight": (spec, tensors)}, (), activations=activations)
+    rows[1, 21] = value
+    found = run_native(op, [rows], {"weight": (spec, tensors)}, (), activations=activations)
+    assert not torch.isfinite(found[1]).any()
+    assert torch.equal(found[[0, 2]], whole[[0, 2]])
