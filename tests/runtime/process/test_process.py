@@ -57,7 +57,7 @@ def tokens(events: list[Event]) -> list[int]:
     return [event.token_id for event in events if isinstance(event, TokenGenerated)]
 
 
-async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 45) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
