@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.distribution import distribution
+from trtnemo.native import require_native
 from trtnemo.runtime import SamplingParams
 from trtnemo.runtime.sampler import Sampler, draw, draw_in_numpy, log_softmax, noise, token_logprob
 
@@ -126,6 +128,14 @@ def test_native_draws_are_those_of_numpy(
     for row in (logits, logits.astype(np.float64)):
         for place in range(5):
             assert draw(row, params, seed, place) == draw_in_numpy(row.astype(np.float64), params, seed, place)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("row", [[math.nan, 3.0, -50.0], [math.nan] * 40, [-50.0] * 17 + [math.nan]], ids=str)
+def test_a_native_draw_of_no_numbers_is_a_token_of_the_vocabulary(row: list[float], temperature: float) -> None:
+    token = require_native().sample_token(np.array(row, np.float32), temperature, 0, 1.0, 0.0, 1, 1)
+    assert token < len(row)
+    assert len(row) != 3 or token == 1
 
 
 def test_of_equally_likely_tokens_the_lower_numbers_stay() -> None:

@@ -157,12 +157,12 @@ std::vector<Candidate> nucleus(std::span<const Element> logits, const SamplingRu
     }
 }
 
-// The first of the highest: lane by lane, which compilers make vectors of.
+// The first of the highest, 0 where none is a number: lane by lane, which compilers make vectors of.
 template <typename Element>
 std::size_t find_highest(std::span<const Element> logits) {
     constexpr std::size_t kLanes = 16;
     Element lanes[kLanes];
-    std::fill(lanes, lanes + kLanes, logits[0]);
+    std::fill(lanes, lanes + kLanes, -std::numeric_limits<Element>::infinity());
     std::size_t id = 0;
     for (; id + kLanes <= logits.size(); id += kLanes) {
         for (std::size_t lane = 0; lane < kLanes; ++lane) {
@@ -171,7 +171,8 @@ std::size_t find_highest(std::span<const Element> logits) {
     }
     Element highest = *std::max_element(lanes, lanes + kLanes);
     for (; id < logits.size(); ++id) highest = std::max(highest, logits[id]);
-    return static_cast<std::size_t>(std::find(logits.begin(), logits.end(), highest) - logits.begin());
+    const auto found = std::find(logits.begin(), logits.end(), highest);
+    return found == logits.end() ? 0 : static_cast<std::size_t>(found - logits.begin());
 }
 
 template <typename Element>
