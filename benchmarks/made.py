@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
 from tests.support.checkpoints import phantom
+from trtnemo.checkpoint.format.codecs import encode_bfloat16
 from trtnemo.checkpoint.hub.source import EMBEDDED
 
 _DRAWN = 32 << 20  # bytes of noise, begun anywhere, so that no two experts are alike
@@ -48,10 +50,10 @@ class _Noise:
     def __init__(self) -> None:
         self._draw = np.random.default_rng(0)
         normal = self._draw.standard_normal(_DRAWN // 2, np.float32)
-        self._bytes = {
+        self._bytes: dict[str, npt.NDArray[np.uint8]] = {
             "U8": self._draw.integers(0, 256, _DRAWN, np.uint8),
             "F8_E4M3": self._draw.integers(0x38, 0x48, _DRAWN, np.uint8),
-            "BF16": ((normal * np.float32(_SCALE)).view(np.uint32) >> 16).astype(np.uint16).view(np.uint8),
+            "BF16": encode_bfloat16(normal * np.float32(_SCALE)).view(np.uint8),
         }
 
     def write(self, file: BinaryIO, tensor: str, kind: str, size: int) -> None:
@@ -59,7 +61,7 @@ class _Noise:
         if special := self._special(tensor, kind, size):
             file.write(special)
             return
-        source = memoryview(self._bytes[kind])
+        source = self._bytes[kind].data
         begin = int(self._draw.integers(0, _DRAWN // 4)) * 2
         while size:
             size -= file.write(source[begin : begin + size])
@@ -73,14 +75,10 @@ class _Noise:
         ranges = {"A_log": (0.0, 2.0), "dt_bias": (-6.0, -2.0)}
         for ending, (low, high) in ranges.items():
             if tensor.endswith(ending):
-                return _bfloat16(self._draw.uniform(low, high, size // 2))
+                return encode_bfloat16(self._draw.uniform(low, high, size // 2).astype(np.float32)).tobytes()
         if tensor.endswith((".D", "norm.weight", "norm_f.weight", "layernorm.weight")):
-            return _bfloat16(np.ones(size // 2))
+            return encode_bfloat16(np.ones(size // 2, np.float32)).tobytes()
         return None
-
-
-def _bfloat16(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> bytes:
-    return (values.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16).tobytes()
 
 
 def main() -> None:

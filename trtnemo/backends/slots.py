@@ -172,7 +172,7 @@ class SlotBook(Generic[Data]):
 
     def snapshot(self, slot: int, copy: StateCopy) -> SlotSnapshot:
         """Return the snapshot of a slot at its last commit."""
-        return SlotSnapshot(self.standing(slot).length, copy, self._token)
+        return self.made(self.standing(slot).length, copy)
 
     def is_own(self, snapshot: Any) -> bool:
         """Return whether this book took the snapshot."""

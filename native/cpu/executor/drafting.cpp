@@ -39,7 +39,8 @@ void Executor::run_mtp(std::span<const std::int64_t> token_ids, std::span<const 
 
 void Executor::draft(std::span<const DraftRequest> requests, float* logits) {
     std::size_t missing = 0;
-    for (const DraftRequest& request : requests) require_pages(request.slot, 1, missing);
+    for (const DraftRequest& request : requests) missing += missing_for_drafts(request.slot, 1);
+    require_pages(missing);
     run_drafts(requests);
     read_logits(*mtp_, requests.size(), {{}, nullptr, logits});
 }
@@ -50,8 +51,9 @@ std::vector<std::vector<std::int64_t>> Executor::propose(std::span<const Proposa
     std::size_t most = 0, missing = 0;
     for (const Proposal& proposal : proposals) {
         most = std::max(most, proposal.draws.size());
-        require_pages(proposal.slot, proposal.draws.size(), missing);
+        missing += missing_for_drafts(proposal.slot, proposal.draws.size());
     }
+    require_pages(missing);
     for (std::size_t ahead = 0; ahead < most; ++ahead) {
         std::vector<DraftRequest> requests;
         std::vector<std::optional<RowDraw>> draws;
@@ -75,13 +77,12 @@ std::vector<std::vector<std::int64_t>> Executor::propose(std::span<const Proposa
     return drafts;
 }
 
-// Adds the pages that so many drafts of a slot would take anew; throws std::runtime_error where there are not as many.
-void Executor::require_pages(std::size_t slot, std::size_t drafts, std::size_t& missing) const {
+// The pages that so many drafts of a slot would take anew.
+std::size_t Executor::missing_for_drafts(std::size_t slot, std::size_t drafts) const {
     if (!mtp_) throw std::runtime_error("this engine has no MTP head");
     const Sequence& sequence = slots_.at(slot);
     const std::size_t position = sequence.is_drafting ? sequence.draft_position : sequence.length - 1;
-    missing += machine_.pages->missing(sequence.pages, sequence.first_unfed(position + 1), position + drafts);
-    if (missing > machine_.pages->free_pages()) throw std::runtime_error("no page of the KV cache is free");
+    return machine_.pages->missing(sequence.pages, sequence.first_unfed(position + 1), position + drafts);
 }
 
 // Leaves the drafts' logits in the head's own buffer.

@@ -66,12 +66,15 @@ std::size_t Executor::missing_pages(std::span<const SegmentRequest> segments) co
     return count;
 }
 
+// Throws std::runtime_error where fewer are free.
+void Executor::require_pages(std::size_t missing) const {
+    if (missing > machine_.pages->free_pages()) throw std::runtime_error("no page of the KV cache is free");
+}
+
 void Executor::forward(std::span<const std::int64_t> token_ids, std::span<const SegmentRequest> requests,
                        std::span<const std::int64_t> logit_rows, std::span<const std::int64_t> hidden_rows,
                        const Taking& taking, float* hidden) {
-    if (missing_pages(requests) > machine_.pages->free_pages()) {
-        throw std::runtime_error("no page of the KV cache is free");
-    }
+    require_pages(missing_pages(requests));
     std::vector<Segment> segments;
     std::size_t start = 0;
     for (const SegmentRequest& request : requests) {

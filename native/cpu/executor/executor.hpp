@@ -88,7 +88,8 @@ class Executor {
     void run_mtp(std::span<const std::int64_t> token_ids, std::span<const float> hidden,
                  const std::vector<Segment>& segments, std::span<const std::int64_t> rows);
     void run_drafts(std::span<const DraftRequest> requests);
-    void require_pages(std::size_t slot, std::size_t drafts, std::size_t& missing) const;
+    std::size_t missing_for_drafts(std::size_t slot, std::size_t drafts) const;
+    void require_pages(std::size_t missing) const;
     std::span<const float> logits_row(const GraphProgram& graph, std::size_t rows, std::size_t row);
     void read_logits(const GraphProgram& graph, std::size_t rows, const Taking& taking);
 

@@ -34,6 +34,19 @@ inline Floats exponential(Floats x) {
 inline Floats sigmoid(Floats x) { return broadcast(1.0F) / (broadcast(1.0F) + exponential(broadcast(0.0F) - x)); }
 inline Floats silu(Floats x) { return x * sigmoid(x); }
 
+#if !defined(TRTNEMO_AVX512)  // which masks lanes
+inline Floats load_partial(const float* p, std::size_t n) {
+    float lanes[kLanes] = {};
+    __builtin_memcpy(lanes, p, n * sizeof(float));
+    return load(lanes);
+}
+inline void store_partial(float* p, Floats x, std::size_t n) {
+    float lanes[kLanes];
+    store(lanes, x);
+    __builtin_memcpy(p, lanes, n * sizeof(float));
+}
+#endif
+
 // The lanes from `first` on of a row of `width` values; the last may be fewer than sixteen.
 inline Floats load_at(const float* row, std::size_t first, std::size_t width) {
     return first + kLanes <= width ? load(row + first) : load_partial(row + first, width - first);

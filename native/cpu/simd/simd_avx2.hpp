@@ -21,16 +21,6 @@ inline void store(float* p, Floats x) {
     _mm256_storeu_ps(p, x.low);
     _mm256_storeu_ps(p + 8, x.high);
 }
-inline Floats load_partial(const float* p, std::size_t n) {
-    float lanes[16] = {};
-    __builtin_memcpy(lanes, p, n * sizeof(float));
-    return load(lanes);
-}
-inline void store_partial(float* p, Floats x, std::size_t n) {
-    float lanes[16];
-    store(lanes, x);
-    __builtin_memcpy(p, lanes, n * sizeof(float));
-}
 
 inline Floats operator+(Floats a, Floats b) { return {_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)}; }
 inline Floats operator-(Floats a, Floats b) { return {_mm256_sub_ps(a.low, b.low), _mm256_sub_ps(a.high, b.high)}; }

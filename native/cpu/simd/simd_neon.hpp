@@ -34,16 +34,6 @@ inline Floats load(const float* p) {
 inline void store(float* p, Floats x) {
     for (int i = 0; i < 4; ++i) vst1q_f32(p + 4 * i, x.v[i]);
 }
-inline Floats load_partial(const float* p, std::size_t n) {
-    float lanes[16] = {};
-    __builtin_memcpy(lanes, p, n * sizeof(float));
-    return load(lanes);
-}
-inline void store_partial(float* p, Floats x, std::size_t n) {
-    float lanes[16];
-    store(lanes, x);
-    __builtin_memcpy(p, lanes, n * sizeof(float));
-}
 
 inline Floats operator+(Floats a, Floats b) {
     return each([&](int i) { return vaddq_f32(a.v[i], b.v[i]); });

@@ -35,10 +35,6 @@ inline Floats load(const float* p) {
     return each([&](int lane) { return p[lane]; });
 }
 inline void store(float* p, Floats x) { __builtin_memcpy(p, x.v, sizeof x.v); }
-inline Floats load_partial(const float* p, std::size_t n) {
-    return each([&](int lane) { return static_cast<std::size_t>(lane) < n ? p[lane] : 0.0F; });
-}
-inline void store_partial(float* p, Floats x, std::size_t n) { __builtin_memcpy(p, x.v, n * sizeof(float)); }
 
 inline Floats operator+(const Floats& a, const Floats& b) {
     return each([&](int lane) { return a.v[lane] + b.v[lane]; });

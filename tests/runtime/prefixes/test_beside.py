@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.backends.prefix_disk import PARAMS, Disk, prompt, say
+from tests.support.backends.asking import PARAMS, prompt, say
+from tests.support.backends.prefix_disk import Disk
 from tests.support.waiting import wait_until
 from trtnemo import SamplingParams
 from trtnemo.runtime.messages import Finished, TokenGenerated
@@ -130,9 +131,9 @@ def test_a_full_disk_is_told_once_and_ends_nothing(disk: Disk, monkeypatch: Any,
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(*((os, "fsync") if failing == "fsync" else ("pathlib.Path.rename",)), full)
-    client = disk.client()
+    client, twelve = disk.client(), SamplingParams(temperature=0, max_tokens=12, ignore_eos=True, logprobs=1)
     for seed in range(3):
-        assert len(say(client, prompt(seed, 1500))[0]) == 12
+        assert len(say(client, prompt(seed, 1500), twelve)[0]) == 12
     client.close()
     assert [record.getMessage() for record in caplog.records] == [
         "a prompt's states were not written, and others may not be: [Errno 28] No space left on device"

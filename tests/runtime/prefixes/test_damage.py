@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.backends.prefix_disk import Disk, prompt, say
+from tests.support.backends.asking import prompt, say
+from tests.support.backends.prefix_disk import Disk
 from trtnemo.runtime.prefixes import jobs
 from trtnemo.runtime.prefixes.header import _START, MAGIC
 from trtnemo.runtime.prefixes.read import read_header, read_rung

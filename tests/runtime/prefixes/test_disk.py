@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.backends.prefix_disk import PARAMS, STOP, Disk, prompt, say
+from tests.support.backends.asking import PARAMS, STOP, prompt, say
+from tests.support.backends.prefix_disk import Disk
 from trtnemo import SamplingParams
 
 LONG = prompt(0, 6000)

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.backends.prefix_disk import Disk, prompt, say
+from tests.support.backends.asking import prompt, say
+from tests.support.backends.prefix_disk import Disk
 from tests.support.paths import ROOT
 from trtnemo.backends import SnapshotForm
 from trtnemo.runtime.prefixes.folder import EngineFolder

@@ -7,32 +7,13 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 
+from tests.support.backends.asking import STOP, prompt, say
 from tests.support.backends.executors import make_native
 from trtnemo import SamplingParams
 from trtnemo.runtime import LoopOptions, client_over
-from trtnemo.runtime.client import iterate
-from trtnemo.runtime.messages import Failed, Finished, PromptReused, TokenGenerated
-
-STOP = 2
-PARAMS = SamplingParams(temperature=0, max_tokens=20, ignore_eos=True, logprobs=1)
-
-
-def prompt(seed: Any, length: Any) -> Any:
-    return np.random.default_rng(seed).integers(20, 4096, length).tolist()
-
-
-def say(client: Any, tokens: Any, params: Any = PARAMS) -> Any:
-    """Return (tokens with their log probabilities, prompt tokens reused)."""
-    said, reused = [], 0
-    for event in iterate(client, client.check(tokens, params)):
-        if isinstance(event, TokenGenerated):
-            said.append((event.token_id, event.logprob))
-        elif isinstance(event, PromptReused):
-            reused = event.tokens
-    return said, reused
+from trtnemo.runtime.messages import Failed, Finished
 
 
 @pytest.fixture

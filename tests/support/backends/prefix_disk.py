@@ -1,37 +1,14 @@
-"""Clients of native executors with states of prompts on disk, and what they are asked."""
+"""Clients of native executors with states of prompts on disk."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from tests.support.backends.asking import PARAMS, STOP, say
 from tests.support.backends.executors import make_native
-from trtnemo import SamplingParams
 from trtnemo.runtime import LoopOptions, client_over
-from trtnemo.runtime.client import iterate
-from trtnemo.runtime.messages import PromptReused, TokenGenerated
 from trtnemo.runtime.options import PrefixPlace
-
-STOP = 2
-PARAMS = SamplingParams(temperature=0, max_tokens=12, ignore_eos=True, logprobs=1)
-
-
-def prompt(seed: int, length: int) -> list[int]:
-    tokens: list[int] = np.random.default_rng(seed).integers(20, 4096, length).tolist()
-    return tokens
-
-
-def say(client: Any, tokens: Any, params: Any = PARAMS) -> Any:
-    """Return (tokens with their log probabilities, prompt tokens reused)."""
-    said, reused = [], 0
-    for event in iterate(client, client.check(tokens, params)):
-        if isinstance(event, TokenGenerated):
-            said.append((event.token_id, event.logprob))
-        elif isinstance(event, PromptReused):
-            reused = event.tokens
-    return said, reused
 
 
 class Disk:

@@ -141,8 +141,7 @@ def serve(
     else:
         _set_up_logging(log_level)
         chosen = load_served(manifest, recipe, settings)
-        how = ", interpreted on the CPU," if interpret else ""
-        _serve_engine(directory, chosen, _options(chosen, given), names or chosen.served_model_names, how)
+        _serve_engine(directory, chosen, _options(chosen, given), names or chosen.served_model_names, interpret)
 
 
 def _gateway_words(given: dict[str, Any], settings: tuple[str, ...], metrics_port: int | None) -> tuple[str, ...]:
@@ -179,13 +178,13 @@ def _options(recipe: AnyRecipe, given: dict[str, Any]) -> OwnServer:
     return type(server)(**{**server.model_dump(), **chosen})
 
 
-def _serve_engine(directory: Path, served: AnyRecipe, options: OwnServer, names: tuple[str, ...], how: str) -> None:
+def _serve_engine(engine: Path, served: AnyRecipe, options: OwnServer, names: tuple[str, ...], interpret: bool) -> None:
     from trtnemo.engine import Engine
     from trtnemo.front.listen import bind
     from trtnemo.recipe.placed import placed_of
     from trtnemo.server import serve_engine
 
-    opened = Engine.open(directory)
+    opened = Engine.open(engine)
     if options.unix_socket is None:
         bind(options.host, options.port).close()  # a port in use is reported before weights are loaded
     if opened.manifest.runtime == "cpu" and not opened.is_packed:
@@ -193,12 +192,13 @@ def _serve_engine(directory: Path, served: AnyRecipe, options: OwnServer, names:
             "This engine runs in torch, the slow reference: its weights are not packed for the native runtime.",
             err=True,
         )
+    how = ", interpreted on the CPU," if interpret else ""
     serve_engine(
         opened,
         options,
         lambda url: click.echo(f"Serving {', '.join(names)}{how} at {url}"),
         names=names,
-        interpret=bool(how),
+        interpret=interpret,
         placed=placed_of(served),
         tell=lambda line: click.echo(line, err=True),
     )
