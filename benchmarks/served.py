@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks import checkpoints
 from benchmarks.peer import Peer
-from benchmarks.streams import complete, stream_all, total_rate
+from benchmarks.streams import complete, rate_in_all, stream_all, total_rate
 from trtnemo import LLM, SamplingParams, endpoint
 
 STREAMS, TOKENS, PROMPT = 8, 64, 64
@@ -37,15 +37,19 @@ def measure(work: Path, peer: Peer, rounds: int, say: Callable[[str], None]) -> 
     """Measure, print and return rates and ratios."""
     checkpoint = checkpoints.make(work, "mid", "nvfp4")
     engine, model = checkpoints.build(work, checkpoint), peer.convert(checkpoint)
-    samples: dict[str, list[float]] = {"ours": [], "peer": [], "http": [], "in process": [], "ready": []}
+    names = ("ours", "peer", "http", "in process", "ready", "ours in all", "in process in all")
+    samples: dict[str, list[float]] = {name: [] for name in names}
     for number in range(rounds):
         batch = prompts(STREAMS, PROMPT, number)
         with serving(engine) as (url, ready):
             samples["ready"].append(ready)
             stream_all(url, batch[:1], 4)
             samples["ours"].append(total_rate(url, batch, TOKENS))
+            samples["ours in all"].append(rate_in_all(url, prompts(STREAMS, PROMPT, 200 + number), TOKENS))
             samples["http"].append(total_rate(url, prompts(1, PROMPT, 100 + number), 2 * TOKENS))
-        samples["in process"].append(_in_process(engine, prompts(1, PROMPT, 100 + number)))
+        one, all_streams = _in_process(engine, 100 + number, 200 + number)
+        samples["in process"].append(one)
+        samples["in process in all"].append(all_streams)
         with peer.serving(model, STREAMS) as url:
             stream_all(url, batch[:1], 4)
             samples["peer"].append(total_rate(url, batch, TOKENS))
@@ -53,10 +57,13 @@ def measure(work: Path, peer: Peer, rounds: int, say: Callable[[str], None]) -> 
     median = {name: statistics.median(values) for name, values in samples.items()}
     ratios = {
         "8 streams": median["ours"] / median["peer"],
+        "8 streams over HTTP to in process": median["ours in all"] / median["in process in all"],
         "HTTP to in process": median["http"] / median["in process"],
         "second turn to first": statistics.median(second / first for first, second in turns),
     }
     say(f"\nserved mid: {STREAMS} streams {median['ours']:.1f} tokens/s, llama-server {median['peer']:.1f} tokens/s")
+    whole, in_process = median["ours in all"], median["in process in all"]
+    say(f"  prompts counted: over HTTP {whole:.1f}, in process {in_process:.1f} tokens/s")
     say(f"  one stream over HTTP {median['http']:.1f}, in process {median['in process']:.1f} tokens/s")
     say(f"  ready after {median['ready']:.2f} s; turns to first token, seconds: {turns}")
     for name, value in ratios.items():
@@ -64,15 +71,19 @@ def measure(work: Path, peer: Peer, rounds: int, say: Callable[[str], None]) -> 
     return {"samples": samples, "turns": turns, "ratios": ratios}
 
 
-def _in_process(engine: Path, prompt: list[list[int]]) -> float:
-    """Return tokens a second of LLM.generate after its prompt."""
+def _in_process(engine: Path, one: int, several: int) -> tuple[float, float]:
+    """Return tokens a second of LLM.generate: of one stream after its prompt, of all streams with their prompts."""
     seconds = []
     with LLM(engine) as llm:
-        for tokens in (1, 1, 2 * TOKENS):  # the first warms the caches
+
+        def timed(batch: list[list[int]], tokens: int) -> float:
             started = time.perf_counter()
-            llm.generate(prompt, SamplingParams(temperature=0, max_tokens=tokens, ignore_eos=True))
-            seconds.append(time.perf_counter() - started)
-    return (2 * TOKENS - 1) / (seconds[2] - seconds[1])
+            llm.generate(batch, SamplingParams(temperature=0, max_tokens=tokens, ignore_eos=True))
+            return time.perf_counter() - started
+
+        seconds = [timed(prompts(1, PROMPT, one), tokens) for tokens in (1, 1, 2 * TOKENS)]  # the first warms caches
+        in_all = timed(prompts(STREAMS, PROMPT, several), TOKENS)
+    return (2 * TOKENS - 1) / (seconds[2] - seconds[1]), STREAMS * TOKENS / in_all
 
 
 def second_turn(engine: Path, seed: int) -> tuple[float, float]:

@@ -61,3 +61,9 @@ def total_rate(url: str, prompts: list[list[int]], tokens: int) -> float:
     found = stream_all(url, prompts, tokens)
     seconds = max(item.last for item in found) - min(item.first for item in found)
     return (sum(item.tokens for item in found) - 1) / seconds
+
+
+def rate_in_all(url: str, prompts: list[list[int]], tokens: int) -> float:
+    """Return tokens a second of all streams together, their prompts and connections counted."""
+    found = stream_all(url, prompts, tokens)
+    return sum(item.tokens for item in found) / max(item.last for item in found)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,8 @@ from trtnemo.native import require_native
 from trtnemo.runtime import load_executor
 
 _LAYER = re.compile(r"\.\d+\.")
+# Prompts, each after a measurement of the machine's rates: one alone may meet another program, or a slower clock.
+_ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,10 @@ class ProductRates:
 
 @dataclass(frozen=True)
 class Profile:
-    """Costs of a decoded token and of a token of a prompt, most time first; bandwidth in bytes a second."""
+    """Costs of a decoded token and of a token of a prompt, most time first; bandwidth in bytes a second.
+
+    Rates are medians of rounds that measure them and a prompt in turn; the prompt is that of the middle round.
+    """
 
     kernels: str
     threads: int
@@ -92,11 +98,22 @@ def profile_engine(engine: Engine, prompt: int = 512, tokens: int = 64) -> Profi
 
     prefill()  # the first step touches memory for the first time
     native = require_native()
-    rates = ProductRates(*native.measure_products(executor.kernels, executor.threads, 20))
-    prefilled = _measure(executor, prefill, index, rates, share=prompt)
-    decoded = _measure(executor, decode, index, rates, share=1)
+    found, prefilled = [], []
+    for _ in range(_ROUNDS):
+        found.append(native.measure_products(executor.kernels, executor.threads, 4))
+        prefilled.append(_node_seconds(executor, prefill))
+    rates = ProductRates(*map(statistics.median, zip(*found, strict=True)))
+    decoded = _node_seconds(executor, decode)
     bandwidth = native.measure_bandwidth(256 << 20, executor.threads, 3)
-    return Profile(executor.kernels, executor.threads, bandwidth, rates, decoded, prefilled)
+    middle = sorted(prefilled, key=sum)[_ROUNDS // 2]
+    return Profile(
+        executor.kernels,
+        executor.threads,
+        bandwidth,
+        rates,
+        _costs(executor, decoded, index, rates, share=1),
+        _costs(executor, middle, index, rates, share=prompt),
+    )
 
 
 def fitting_prompt(budget: Budget, prompt: int, tokens: int, engine: Engine) -> int:
@@ -111,19 +128,24 @@ def fitting_prompt(budget: Budget, prompt: int, tokens: int, engine: Engine) -> 
     return fitting
 
 
-def _measure(
-    executor: CpuExecutor, run: Callable[[], int], index: PackedIndex, rates: ProductRates, share: int
-) -> tuple[OpCost, ...]:
+def _node_seconds(executor: CpuExecutor, run: Callable[[], int]) -> list[float]:
+    """Return the seconds a token of each op of the target network, while `run` runs as many tokens as it returns."""
     before = executor.seconds()
     executor.times_ops(True)
     tokens = run()
     executor.times_ops(False)
+    return [(seconds - earlier) / tokens for seconds, earlier in zip(executor.seconds(), before, strict=True)]
+
+
+def _costs(
+    executor: CpuExecutor, seconds: Sequence[float], index: PackedIndex, rates: ProductRates, share: int
+) -> tuple[OpCost, ...]:
     groups: dict[str, list[tuple[float, int, int, float]]] = {}
-    for node, seconds, earlier in zip(executor.target.nodes, executor.seconds(), before, strict=True):
+    for node, taken in zip(executor.target.nodes, seconds, strict=True):
         # one row of a prompt alone is wanted as logits
         runs = share if executor.target.values[node.output].shape[0] == ROWS else 1
         cost = (
-            (seconds - earlier) / tokens,
+            taken,
             weight_bytes(node, index, share) + state_bytes(node, executor.precision.state_itemsize) // share,
             node.op.products() // runs,
             rates.least_seconds(node, index, executor.precision) / runs,

@@ -9,9 +9,16 @@ namespace trtnemo::TRTNEMO_KERNELS {
 // How many rows of activations one pass over a tile serves.
 inline constexpr std::size_t kRowsAtOnce = 8;
 
-inline Ints dot(const Block& block, const Block8& x) { return dot(block, x.codes, x.start); }
-inline Ints dot(const Block& block, const Block16& x) {
-    return times_256_plus(dot(block, x.high, 0), dot(block, x.low, x.start));
+template <std::size_t Tiles>
+inline void dot(const Block (&blocks)[Tiles], const Block8& x, Ints (&sums)[Tiles]) {
+    dot(blocks, x.codes, x.start, sums);
+}
+template <std::size_t Tiles>
+inline void dot(const Block (&blocks)[Tiles], const Block16& x, Ints (&sums)[Tiles]) {
+    Ints low[Tiles];
+    dot(blocks, x.high, 0, sums);
+    dot(blocks, x.low, x.start, low);
+    for (std::size_t j = 0; j < Tiles; ++j) sums[j] = times_256_plus(sums[j], low[j]);
 }
 #if defined(TRTNEMO_I8MM)
 // The same of two rows at once.
@@ -24,22 +31,36 @@ inline IntPair dot_pair(const Block& block, const Block16& x, const Block16& y) 
 }
 #endif
 
-template <std::size_t Rows, typename Activation>
-inline void add_block(const Block& block, Floats scale, const Activation* const (&rows)[Rows], std::size_t number,
-                      Floats (&total)[Rows]) {
+// The blocks of some tiles at one place of their columns, and what a code of each row is worth.
+template <std::size_t Tiles>
+struct Blocks {
+    Block codes[Tiles];
+    Floats scales[Tiles];
+};
+
+template <std::size_t Rows, std::size_t Tiles, typename Activation>
+inline void add_block(const Blocks<Tiles>& blocks, const Activation* const (&rows)[Rows], std::size_t number,
+                      Floats (&total)[Rows][Tiles]) {
     std::size_t i = 0;
 #if defined(TRTNEMO_I8MM)
     for (; i + 2 <= Rows; i += 2) {
         const Activation &x = rows[i][number], &y = rows[i + 1][number];
-        const IntPair sums = dot_pair(block, x, y);
-        total[i] = fma(to_floats(sums.first), scale * broadcast(x.scale), total[i]);
-        total[i + 1] = fma(to_floats(sums.second), scale * broadcast(y.scale), total[i + 1]);
+        for (std::size_t j = 0; j < Tiles; ++j) {
+            const IntPair sums = dot_pair(blocks.codes[j], x, y);
+            total[i][j] = fma(to_floats(sums.first), blocks.scales[j] * broadcast(x.scale), total[i][j]);
+            total[i + 1][j] = fma(to_floats(sums.second), blocks.scales[j] * broadcast(y.scale), total[i + 1][j]);
+        }
     }
 #endif
 #pragma GCC unroll 8
     for (; i < Rows; ++i) {
         const Activation& x = rows[i][number];
-        total[i] = fma(to_floats(dot(block, x)), scale * broadcast(x.scale), total[i]);
+        Ints sums[Tiles];
+        dot(blocks.codes, x, sums);
+#pragma GCC unroll 2
+        for (std::size_t j = 0; j < Tiles; ++j) {
+            total[i][j] = fma(to_floats(sums[j]), blocks.scales[j] * broadcast(x.scale), total[i][j]);
+        }
     }
 }
 
@@ -55,36 +76,47 @@ inline std::size_t row_at(const Product& product, std::size_t i) { return produc
 // prefetching stops.
 inline constexpr std::size_t kAhead = 2048;
 
-template <std::size_t Rows, typename Activation>
-inline void add_blocks(const std::uint8_t* group, std::size_t count, const Activation* const (&rows)[Rows],
-                       std::size_t first, Floats (&total)[Rows]) {
-    const std::uint8_t* scales = group + count * kBlockBytes;
-    for (std::size_t line = 0; line < kGroupBytes; line += kAlignment) __builtin_prefetch(group + kAhead + line);
-#pragma GCC unroll 4
+template <std::size_t Rows, std::size_t Tiles, typename Activation>
+inline void add_blocks(const std::uint8_t* const (&groups)[Tiles], std::size_t count, std::size_t ahead,
+                       const Activation* const (&rows)[Rows], std::size_t first, Floats (&total)[Rows][Tiles]) {
+    for (const std::uint8_t* group : groups) {
+        for (std::size_t line = 0; line < kGroupBytes; line += kAlignment) __builtin_prefetch(group + ahead + line);
+    }
     for (std::size_t b = 0; b < count; ++b) {
-        const Block block = unpack_block(group + b * kBlockBytes);
-        add_block<Rows, Activation>(block, load_block_scale(scales + b * kTileRows), rows, first + b, total);
+        Blocks<Tiles> blocks;
+        for (std::size_t j = 0; j < Tiles; ++j) {
+            blocks.codes[j] = unpack_block(groups[j] + b * kBlockBytes);
+            blocks.scales[j] = load_block_scale(groups[j] + count * kBlockBytes + b * kTileRows);
+        }
+        add_block(blocks, rows, first + b, total);
     }
 }
 
-template <std::size_t Rows, typename Activation>
-void multiply_nvfp4_tile(const Product& product, std::size_t tile, std::size_t first) {
+template <std::size_t Rows, std::size_t Tiles, typename Activation>
+void multiply_nvfp4_tiles(const Product& product, std::size_t tile, std::size_t first) {
     const std::size_t blocks = product.matrix.blocks();
-    const std::uint8_t* group = product.matrix.tile(tile);
+    const std::uint8_t* groups[Tiles];
     const Activation* rows[Rows];
-    Floats total[Rows];
+    Floats total[Rows][Tiles];
+    for (std::size_t j = 0; j < Tiles; ++j) groups[j] = product.matrix.tile(tile + j);
     for (std::size_t i = 0; i < Rows; ++i) {
         rows[i] = blocks_of(product.x, row_at(product, first + i), static_cast<const Activation*>(nullptr));
-        total[i] = broadcast(0.0F);
+        for (std::size_t j = 0; j < Tiles; ++j) total[i][j] = broadcast(0.0F);
     }
+    // What follows a tile is its neighbour's, which is read beside it: the next to be read lies behind all of them.
+    const std::size_t own = product.matrix.tile_bytes(), others = (Tiles - 1) * own;
     std::size_t b = 0;
-    for (; b + kGroupBlocks <= blocks; b += kGroupBlocks, group += kGroupBytes) {
-        add_blocks<Rows, Activation>(group, kGroupBlocks, rows, b, total);
+    for (std::size_t ahead = kAhead; b + kGroupBlocks <= blocks; b += kGroupBlocks) {
+        ahead += kGroupBytes;
+        add_blocks(groups, kGroupBlocks, ahead > own ? kAhead + others : kAhead, rows, b, total);
+        for (const std::uint8_t*& group : groups) group += kGroupBytes;
     }
-    add_blocks<Rows, Activation>(group, blocks - b, rows, b, total);
+    add_blocks(groups, blocks - b, kAhead + others, rows, b, total);
     for (std::size_t i = 0; i < Rows; ++i) {
-        store(product.out + (first + i) * product.out_stride + (tile - product.first_tile) * kTileRows,
-              total[i] * broadcast(product.matrix.scale));
+        for (std::size_t j = 0; j < Tiles; ++j) {
+            store(product.out + (first + i) * product.out_stride + (tile + j - product.first_tile) * kTileRows,
+                  total[i][j] * broadcast(product.matrix.scale));
+        }
     }
 }
 
@@ -178,9 +210,17 @@ void multiply_float(const Product& product) {
 
 template <typename Activation>
 void multiply_nvfp4(const Product& product) {
-    for (std::size_t tile = product.first_tile; tile < product.last_tile; ++tile) {
+    std::size_t tile = product.first_tile;
+#if defined(TRTNEMO_AVX512)  // two tiles share what is read of a row; the others have too few registers
+    for (; tile + 2 <= product.last_tile; tile += 2) {
         for_each_rows(product.count, [&]<std::size_t Rows>(std::size_t first) {
-            multiply_nvfp4_tile<Rows, Activation>(product, tile, first);
+            multiply_nvfp4_tiles<Rows, 2, Activation>(product, tile, first);
+        });
+    }
+#endif
+    for (; tile < product.last_tile; ++tile) {
+        for_each_rows(product.count, [&]<std::size_t Rows>(std::size_t first) {
+            multiply_nvfp4_tiles<Rows, 1, Activation>(product, tile, first);
         });
     }
 }

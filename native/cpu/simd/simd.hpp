@@ -34,7 +34,11 @@ inline Floats exponential(Floats x) {
 inline Floats sigmoid(Floats x) { return broadcast(1.0F) / (broadcast(1.0F) + exponential(broadcast(0.0F) - x)); }
 inline Floats silu(Floats x) { return x * sigmoid(x); }
 
-#if !defined(TRTNEMO_AVX512)  // which masks lanes
+#if !defined(TRTNEMO_AVX512)  // which masks lanes, and has registers for the blocks of several tiles
+template <std::size_t Tiles>
+inline void dot(const Block (&blocks)[Tiles], const std::int8_t* x, std::int32_t start, Ints (&totals)[Tiles]) {
+    for (std::size_t j = 0; j < Tiles; ++j) totals[j] = dot(blocks[j], x, start);
+}
 inline Floats load_partial(const float* p, std::size_t n) {
     float lanes[kLanes] = {};
     __builtin_memcpy(lanes, p, n * sizeof(float));

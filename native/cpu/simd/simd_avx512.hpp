@@ -108,15 +108,22 @@ inline Block unpack_block(const std::uint8_t* p) {
              _mm512_shuffle_epi8(values, _mm512_and_si512(second, nibble)),
              _mm512_shuffle_epi8(values, _mm512_and_si512(_mm512_srli_epi16(second, 4), nibble))}};
 }
-// start + sum of 16 products a lane; x are the block's 16 activations
-inline Ints dot(const Block& block, const std::int8_t* x, std::int32_t start) {
-    Ints total{_mm512_set1_epi32(start)};
+// start + sum of 16 products a lane, of some tiles' blocks; x are the block's 16 activations. Each four of them are read
+// once for all tiles: reading, not multiplying, is what a newer CPU waits for.
+template <std::size_t Tiles>
+inline void dot(const Block (&blocks)[Tiles], const std::int8_t* x, std::int32_t start, Ints (&totals)[Tiles]) {
+#pragma GCC unroll 2
+    for (std::size_t j = 0; j < Tiles; ++j) totals[j].v = _mm512_set1_epi32(start);
+#pragma GCC unroll 4
     for (int quad = 0; quad < 4; ++quad) {
         std::int32_t four;
         __builtin_memcpy(&four, x + 4 * quad, 4);
-        total.v = _mm512_dpbusd_epi32(total.v, block.quads[quad], _mm512_set1_epi32(four));
+        const __m512i columns = _mm512_set1_epi32(four);
+#pragma GCC unroll 2
+        for (std::size_t j = 0; j < Tiles; ++j) {
+            totals[j].v = _mm512_dpbusd_epi32(totals[j].v, blocks[j].quads[quad], columns);
+        }
     }
-    return total;
 }
 // total + four products of bytes a lane, those of a unsigned
 inline Ints add_byte_products(Ints total, Ints a, Ints b) { return {_mm512_dpbusd_epi32(total.v, a.v, b.v)}; }
