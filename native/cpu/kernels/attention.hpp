@@ -11,11 +11,12 @@
 
 namespace trtnemo::TRTNEMO_KERNELS {
 
-// Query heads whose sums stay in registers while a key or a value is read for them.
+// Query heads whose sums stay in registers while a key or a value is read for them, and of how many times sixteen tokens,
+// or columns: what is read of a head serves all of these.
 #if defined(TRTNEMO_AVX512)
-inline constexpr std::size_t kHeadsAtOnce = 8;
+inline constexpr std::size_t kHeadsAtOnce = 8, kAtOnce = 2;
 #else
-inline constexpr std::size_t kHeadsAtOnce = 4;
+inline constexpr std::size_t kHeadsAtOnce = 4, kAtOnce = 1;
 #endif
 
 // Runs `pass.template operator()<Heads>(first)` over all heads.
@@ -29,30 +30,53 @@ void for_each_heads(std::size_t heads, Pass pass) {
     for (; head < heads; ++head) pass.template operator()<1>(head);
 }
 
-// scores[head][token] = query . key / sqrt(head_dim) of sixteen tokens
-template <std::size_t Heads, typename Element>
-void score_group(const AttentionCall& call, const CachedKeys<Element>& keys, std::size_t token, std::size_t head) {
-    Floats total[Heads];
-    for (std::size_t h = 0; h < Heads; ++h) total[h] = broadcast(0.0F);
+// scores[head][token] = query . key / sqrt(head_dim) of `Groups` times sixteen tokens of a page. The next page's are on
+// their way meanwhile, for pages lie apart and the machine's own prefetching ends with each.
+template <std::size_t Heads, std::size_t Groups, typename Element>
+void score_groups(const AttentionCall& call, const CachedKeys<Element>& keys, const CachedKeys<Element>& next,
+                  std::size_t token, std::size_t head) {
+    const std::size_t place = token % call.page_tokens;
+    Floats total[Heads][Groups];
+#pragma GCC unroll 16
+    for (std::size_t i = 0; i < Heads * Groups; ++i) total[i / Groups][i % Groups] = broadcast(0.0F);
     for (std::size_t d = 0; d < call.head_dim; ++d) {
-        const Floats key = keys.column(token % call.page_tokens, d);
+        Floats key[Groups];
+#pragma GCC unroll 2
+        for (std::size_t g = 0; g < Groups; ++g) {
+            key[g] = keys.column(place + g * kLanes, d);
+            next.fetch_column(place + g * kLanes, d);
+        }
 #pragma GCC unroll 8
         for (std::size_t h = 0; h < Heads; ++h) {
-            total[h] = fma(key, broadcast(call.queries[(head + h) * call.head_dim + d]), total[h]);
+            const Floats query = broadcast(call.queries[(head + h) * call.head_dim + d]);
+#pragma GCC unroll 2
+            for (std::size_t g = 0; g < Groups; ++g) total[h][g] = fma(key[g], query, total[h][g]);
         }
     }
-    const Floats scale = keys.scale(token % call.page_tokens, 1.0F / __builtin_sqrtf(static_cast<float>(call.head_dim)));
-    for (std::size_t h = 0; h < Heads; ++h) {
-        store(call.scores + (head + h) * padded(call.length) + token, total[h] * scale);
+    const float root = 1.0F / __builtin_sqrtf(static_cast<float>(call.head_dim));
+#pragma GCC unroll 2
+    for (std::size_t g = 0; g < Groups; ++g) {
+        const Floats scale = keys.scale(place + g * kLanes, root);
+#pragma GCC unroll 8
+        for (std::size_t h = 0; h < Heads; ++h) {
+            store(call.scores + (head + h) * padded(call.length) + token + g * kLanes, total[h][g] * scale);
+        }
     }
 }
 
 template <typename Element>
 void score(const AttentionCall& call) {
-    for (std::size_t token = 0; token < call.length; token += kLanes) {
-        const CachedKeys<Element> keys(call.pages[token / call.page_tokens].keys, call.head_dim, call.page_tokens);
+    std::size_t groups;
+    for (std::size_t token = 0; token < call.length; token += groups * kLanes) {
+        const HeadPage* page = call.pages + token / call.page_tokens;
+        const std::size_t page_end = (token / call.page_tokens + 1) * call.page_tokens;
+        const CachedKeys<Element> keys(page->keys, call.head_dim, call.page_tokens);
+        const CachedKeys<Element> next(page[page_end < call.length].keys, call.head_dim, call.page_tokens);
+        const std::size_t end = std::min(page_end, padded(call.length));
+        groups = kAtOnce > 1 && token + kAtOnce * kLanes <= end ? kAtOnce : 1;
         for_each_heads(call.heads, [&]<std::size_t Heads>(std::size_t head) {
-            score_group<Heads, Element>(call, keys, token, head);
+            groups == 1 ? score_groups<Heads, 1, Element>(call, keys, next, token, head)
+                        : score_groups<Heads, kAtOnce, Element>(call, keys, next, token, head);
         });
     }
 }
@@ -73,36 +97,63 @@ inline float exponentiate(float* scores, std::size_t length) {
     return sum(total);
 }
 
-// Adds one page's values to the output of some heads, sixteen columns at a time, tokens in ascending order.
-template <std::size_t Heads, typename Element>
-void weigh_page(const AttentionCall& call, const CachedValues<Element>& values, std::size_t start, std::size_t head) {
+// Adds one page's values, `Parts` times sixteen columns of them, to the output of some heads; tokens in ascending order.
+template <std::size_t Heads, std::size_t Parts, typename Element>
+void weigh_columns(const AttentionCall& call, const CachedValues<Element>& values, const CachedValues<Element>& next,
+                   std::size_t start, std::size_t head, std::size_t first) {
     const std::size_t end = std::min(call.page_tokens, call.length - start), stride = padded(call.length);
     const float* weights = call.scores + head * stride + start;
-    for (std::size_t d = 0; d < call.head_dim; d += kLanes) {
-        Floats total[Heads];
-        for (std::size_t h = 0; h < Heads; ++h) {
-            total[h] = start ? load_at(call.out + (head + h) * call.head_dim, d, call.head_dim) : broadcast(0.0F);
-        }
-        for (std::size_t token = 0; token < end; ++token) {
-            const Floats value = values.row(token, d);
+    float* out = call.out + head * call.head_dim;
+    Floats total[Heads][Parts];
 #pragma GCC unroll 8
-            for (std::size_t h = 0; h < Heads; ++h) {
-                total[h] = fma(value, broadcast(weights[h * stride + token]), total[h]);
-            }
-        }
-        for (std::size_t h = 0; h < Heads; ++h) {
-            store_at(call.out + (head + h) * call.head_dim, d, call.head_dim, total[h]);
+    for (std::size_t h = 0; h < Heads; ++h) {
+#pragma GCC unroll 2
+        for (std::size_t part = 0; part < Parts; ++part) {
+            const std::size_t d = first + part * kLanes;
+            total[h][part] = start ? load_at(out + h * call.head_dim, d, call.head_dim) : broadcast(0.0F);
         }
     }
+    for (std::size_t token = 0; token < end; ++token) {
+        Floats value[Parts];
+#pragma GCC unroll 2
+        for (std::size_t part = 0; part < Parts; ++part) value[part] = values.row(token, first + part * kLanes);
+        next.fetch_row(token, first);
+#pragma GCC unroll 8
+        for (std::size_t h = 0; h < Heads; ++h) {
+            const Floats weight = broadcast(weights[h * stride + token]);
+#pragma GCC unroll 2
+            for (std::size_t part = 0; part < Parts; ++part) total[h][part] = fma(value[part], weight, total[h][part]);
+        }
+    }
+#pragma GCC unroll 8
+    for (std::size_t h = 0; h < Heads; ++h) {
+#pragma GCC unroll 2
+        for (std::size_t part = 0; part < Parts; ++part) {
+            store_at(out + h * call.head_dim, first + part * kLanes, call.head_dim, total[h][part]);
+        }
+    }
+}
+
+template <std::size_t Heads, typename Element>
+void weigh_page(const AttentionCall& call, const CachedValues<Element>& values, const CachedValues<Element>& next,
+                std::size_t start, std::size_t head) {
+    std::size_t d = 0;
+    for (; kAtOnce > 1 && d + kAtOnce * kLanes <= call.head_dim; d += kAtOnce * kLanes) {
+        weigh_columns<Heads, kAtOnce, Element>(call, values, next, start, head, d);
+    }
+    for (; d < call.head_dim; d += kLanes) weigh_columns<Heads, 1, Element>(call, values, next, start, head, d);
 }
 
 template <typename Element>
 void weigh(const AttentionCall& call) {
     for (std::size_t start = 0; start < call.length; start += call.page_tokens) {
-        const CachedValues<Element> values(call.pages[start / call.page_tokens].values, call.head_dim, call.page_tokens);
+        const HeadPage* page = call.pages + start / call.page_tokens;
+        const bool has_next = start + call.page_tokens < call.length;
+        const CachedValues<Element> values(page->values, call.head_dim, call.page_tokens);
+        const CachedValues<Element> next(page[has_next].values, call.head_dim, call.page_tokens);
         values.scale_weights(call, start);
         for_each_heads(call.heads, [&]<std::size_t Heads>(std::size_t head) {
-            weigh_page<Heads, Element>(call, values, start, head);
+            weigh_page<Heads, Element>(call, values, next, start, head);
         });
     }
 }

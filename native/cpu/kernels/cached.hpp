@@ -31,6 +31,9 @@ class CachedKeys {
     Floats column(std::size_t token, std::size_t d) const {
         return load_cached(elements_ + (token / kLanes * head_dim_ + d) * kLanes);
     }
+    void fetch_column(std::size_t token, std::size_t d) const {
+        __builtin_prefetch(elements_ + (token / kLanes * head_dim_ + d) * kLanes);
+    }
     // What their sums are multiplied by.
     Floats scale(std::size_t token, float scale) const {
         if constexpr (sizeof(Element) > 1) return broadcast(scale);
@@ -51,6 +54,7 @@ class CachedValues {
           factors_(reinterpret_cast<const float*>(elements_ + page_tokens * stride_)) {}
 
     Floats row(std::size_t token, std::size_t d) const { return load_cached(elements_ + token * stride_ + d); }
+    void fetch_row(std::size_t token, std::size_t d) const { __builtin_prefetch(elements_ + token * stride_ + d); }
     // Multiplies the weights of the page's tokens, which the sums over weights have been taken of, by their factors.
     void scale_weights(const AttentionCall& call, std::size_t start) const {
         if constexpr (sizeof(Element) == 1) {

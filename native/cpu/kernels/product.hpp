@@ -18,6 +18,7 @@ inline void dot(const Block (&blocks)[Tiles], const Block16& x, Ints (&sums)[Til
     Ints low[Tiles];
     dot(blocks, x.high, 0, sums);
     dot(blocks, x.low, x.start, low);
+#pragma GCC unroll 2
     for (std::size_t j = 0; j < Tiles; ++j) sums[j] = times_256_plus(sums[j], low[j]);
 }
 #if defined(TRTNEMO_I8MM)
@@ -84,6 +85,7 @@ inline void add_blocks(const std::uint8_t* const (&groups)[Tiles], std::size_t c
     }
     for (std::size_t b = 0; b < count; ++b) {
         Blocks<Tiles> blocks;
+#pragma GCC unroll 2
         for (std::size_t j = 0; j < Tiles; ++j) {
             blocks.codes[j] = unpack_block(groups[j] + b * kBlockBytes);
             blocks.scales[j] = load_block_scale(groups[j] + count * kBlockBytes + b * kTileRows);
@@ -99,8 +101,10 @@ void multiply_nvfp4_tiles(const Product& product, std::size_t tile, std::size_t 
     const Activation* rows[Rows];
     Floats total[Rows][Tiles];
     for (std::size_t j = 0; j < Tiles; ++j) groups[j] = product.matrix.tile(tile + j);
+#pragma GCC unroll 8
     for (std::size_t i = 0; i < Rows; ++i) {
         rows[i] = blocks_of(product.x, row_at(product, first + i), static_cast<const Activation*>(nullptr));
+#pragma GCC unroll 2
         for (std::size_t j = 0; j < Tiles; ++j) total[i][j] = broadcast(0.0F);
     }
     // What follows a tile is its neighbour's, which is read beside it: the next to be read lies behind all of them.
@@ -112,7 +116,9 @@ void multiply_nvfp4_tiles(const Product& product, std::size_t tile, std::size_t 
         for (const std::uint8_t*& group : groups) group += kGroupBytes;
     }
     add_blocks(groups, blocks - b, kAhead + others, rows, b, total);
+#pragma GCC unroll 8
     for (std::size_t i = 0; i < Rows; ++i) {
+#pragma GCC unroll 2
         for (std::size_t j = 0; j < Tiles; ++j) {
             store(product.out + (first + i) * product.out_stride + (tile + j - product.first_tile) * kTileRows,
                   total[i][j] * broadcast(product.matrix.scale));
@@ -139,8 +145,10 @@ void multiply_float_tiles(const Product& product, std::size_t tile, std::size_t 
     const float* rows[Rows];
     const std::uint8_t* tiles[Tiles];
     Floats total[Rows][Tiles];
+#pragma GCC unroll 8
     for (std::size_t i = 0; i < Rows; ++i) {
         rows[i] = product.x.values + row_at(product, first + i) * product.x.stride;
+#pragma GCC unroll 4
         for (std::size_t j = 0; j < Tiles; ++j) total[i][j] = broadcast(0.0F);
     }
     for (std::size_t j = 0; j < Tiles; ++j) tiles[j] = product.matrix.tile(tile + j);
@@ -153,7 +161,9 @@ void multiply_float_tiles(const Product& product, std::size_t tile, std::size_t 
             for (std::size_t i = 0; i < Rows; ++i) total[i][j] = fma(weights, broadcast(rows[i][column]), total[i][j]);
         }
     }
+#pragma GCC unroll 8
     for (std::size_t i = 0; i < Rows; ++i) {
+#pragma GCC unroll 4
         for (std::size_t j = 0; j < Tiles; ++j) {
             store(product.out + (first + i) * product.out_stride + (tile + j - product.first_tile) * kTileRows,
                   total[i][j] * broadcast(product.matrix.scale));
@@ -193,7 +203,7 @@ void multiply_float(const Product& product) {
         }
     }
 #if defined(TRTNEMO_AVX512)  // the others have too few registers for sixteen sums
-    if (product.count > 4 && product.count <= kRowsAtOnce) {
+    if (product.count > 4) {
         for (; tile + 2 <= product.last_tile; tile += 2) {
             for_each_rows(product.count, [&]<std::size_t Rows>(std::size_t first) {
                 multiply_float_tiles<kFormat, Rows, 2>(product, tile, first);
@@ -211,8 +221,9 @@ void multiply_float(const Product& product) {
 template <typename Activation>
 void multiply_nvfp4(const Product& product) {
     std::size_t tile = product.first_tile;
-#if defined(TRTNEMO_AVX512)  // two tiles share what is read of a row; the others have too few registers
-    for (; tile + 2 <= product.last_tile; tile += 2) {
+#if defined(TRTNEMO_AVX512)  // the others have too few registers
+    // Two tiles share what is read of a row. Few rows wait for memory, which gives most in one stream.
+    for (; product.count > 2 && tile + 2 <= product.last_tile; tile += 2) {
         for_each_rows(product.count, [&]<std::size_t Rows>(std::size_t first) {
             multiply_nvfp4_tiles<Rows, 2, Activation>(product, tile, first);
         });

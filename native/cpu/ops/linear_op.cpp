@@ -4,25 +4,50 @@
 
 namespace trtnemo {
 
-Activations prepare(Machine& machine, Scratch& memory, Format format, bool is_wide, const float* rows,
-                    std::size_t width, std::size_t count) {
+namespace {
+
+std::size_t blocks_of(std::size_t width) { return (width + kBlockColumns - 1) / kBlockColumns; }
+
+// Where rounded rows lie, whether they are there yet or not.
+Activations place(const std::uint8_t* memory, Format format, bool is_wide, const float* rows, std::size_t width) {
     Activations x{.values = rows, .stride = padded(width)};
     if (format != Format::kNvfp4) return x;
-    x.block_stride = (width + kBlockColumns - 1) / kBlockColumns;
+    x.block_stride = blocks_of(width);
     if (is_wide) {
-        Block16* blocks = memory.get<Block16>(count * x.block_stride);
-        x.blocks16 = blocks;
-        machine.share(count, width / 4, [&](std::size_t row, std::size_t) {
-            machine.kernels.quantize16(rows + row * x.stride, width, blocks + row * x.block_stride);
-        });
+        x.blocks16 = reinterpret_cast<const Block16*>(memory);
     } else {
-        Block8* blocks = memory.get<Block8>(count * x.block_stride);
-        x.blocks8 = blocks;
-        machine.share(count, width / 4, [&](std::size_t row, std::size_t) {
-            machine.kernels.quantize8(rows + row * x.stride, width, blocks + row * x.block_stride);
-        });
+        x.blocks8 = reinterpret_cast<const Block8*>(memory);
     }
     return x;
+}
+
+}  // namespace
+
+std::size_t round_bytes(Format format, bool is_wide, std::size_t width) {
+    return format == Format::kNvfp4 ? blocks_of(width) * (is_wide ? sizeof(Block16) : sizeof(Block8)) : 0;
+}
+
+Activations round_here(const Kernels& kernels, std::uint8_t* memory, Format format, bool is_wide, const float* rows,
+                       std::size_t width, std::size_t count) {
+    const std::size_t each = round_bytes(format, is_wide, width);
+    for (std::size_t row = 0; each && row < count; ++row) {
+        const float* values = rows + row * padded(width);
+        std::uint8_t* blocks = memory + row * each;
+        is_wide ? kernels.quantize16(values, width, reinterpret_cast<Block16*>(blocks))
+                : kernels.quantize8(values, width, reinterpret_cast<Block8*>(blocks));
+    }
+    return place(memory, format, is_wide, rows, width);
+}
+
+Activations prepare(Machine& machine, Scratch& memory, Format format, bool is_wide, const float* rows,
+                    std::size_t width, std::size_t count) {
+    const std::size_t each = round_bytes(format, is_wide, width);
+    if (!each) return place(nullptr, format, is_wide, rows, width);
+    std::uint8_t* blocks = memory.get<std::uint8_t>(count * each);
+    machine.share(count, width / 4, [&](std::size_t row, std::size_t) {
+        round_here(machine.kernels, blocks + row * each, format, is_wide, rows + row * padded(width), width, 1);
+    });
+    return place(blocks, format, is_wide, rows, width);
 }
 
 std::size_t product_cost(const Matrix& matrix, std::size_t tiles, std::size_t count) {

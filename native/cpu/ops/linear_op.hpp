@@ -9,6 +9,11 @@ namespace trtnemo {
 Activations prepare(Machine& machine, Scratch& memory, Format format, bool is_wide, const float* rows,
                     std::size_t width, std::size_t count);
 
+// The same on the calling thread alone; `memory` has round_bytes for each row.
+Activations round_here(const Kernels& kernels, std::uint8_t* memory, Format format, bool is_wide, const float* rows,
+                       std::size_t width, std::size_t count);
+std::size_t round_bytes(Format format, bool is_wide, std::size_t width);
+
 // About how many nanoseconds a product of some tiles takes, to decide whether threads are worth their waking.
 std::size_t product_cost(const Matrix& matrix, std::size_t tiles, std::size_t count);
 

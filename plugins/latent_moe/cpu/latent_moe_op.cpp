@@ -9,6 +9,10 @@ namespace trtnemo {
 namespace {
 // Pairs of token and expert at once: bounds the memory of the experts' inner rows, whatever the step's size.
 constexpr std::size_t kPairsAtOnce = 4096;
+// Of one expert: its inner rows stay in a core's own cache between its two matrices.
+constexpr std::size_t kPairsOfExpert = 64;
+// Groups for each thread from where threads take whole experts: they end together then, without sharing one.
+constexpr std::size_t kGroupsOfThread = 8;
 }  // namespace
 
 LatentMoeOp::LatentMoeOp(std::string name, Value logits, Value rows, RoutingSizes sizes, const float* correction_bias,
@@ -30,8 +34,40 @@ void LatentMoeOp::run(Machine& machine, const Step& step) {
 void LatentMoeOp::run_rows(Machine& machine, const float* logits, const float* rows, std::size_t count, float* out) {
     pick(machine, logits, count);
     group(count);
-    const float* hidden = multiply_up(machine, rows, count);
-    add_up(machine, multiply_down(machine, hidden), count, out);
+    float* products = machine.second.get<float>(pair_tokens_.size() * padded(down_.first.rows));
+    if (groups_.size() >= machine.threads.size() * kGroupsOfThread) {
+        run_whole(machine, rows, count, products);
+    } else {
+        multiply_down(machine, multiply_up(machine, rows, count), products);
+    }
+    add_up(machine, products, count, out);
+}
+
+// Each thread takes one expert after the other through both matrices.
+void LatentMoeOp::run_whole(Machine& machine, const float* rows, std::size_t count, float* products) {
+    const Matrix& up = up_.first;
+    const Activations x = prepare(machine, machine.activations, up.format, is_wide_, rows, up.columns, count);
+    machine.share(groups_.size(), 2 * product_cost(up, up.tiles(), 1), [&](std::size_t item, std::size_t worker) {
+        run_group(machine.kernels, machine.workers[worker], x, groups_[item], products);
+    });
+}
+
+void LatentMoeOp::run_group(const Kernels& kernels, Scratch& memory, const Activations& x, const Group& group,
+                            float* products) {
+    const Matrix up = up_.expert(group.expert), down = down_.expert(group.expert);
+    const std::size_t width = padded(up.rows), stride = padded(down.rows);
+    const std::size_t bytes = width * sizeof(float) + round_bytes(down.format, is_wide_, down.columns);
+    float* hidden = memory.get<float>(std::min<std::size_t>(kPairsOfExpert, group.count) * bytes / sizeof(float));
+    for (std::size_t done = 0; done < group.count; done += kPairsOfExpert) {
+        const std::size_t first = group.first + done, count = std::min(kPairsOfExpert, group.count - done);
+        kernels.multiply({.matrix = up, .first_tile = 0, .last_tile = up.tiles(), .x = x,
+                          .row_of = pair_tokens_.data() + first, .count = count, .out = hidden, .out_stride = width});
+        for (std::size_t i = 0; i < count; ++i) kernels.relu2(hidden + i * width, width, hidden + i * width);
+        auto* rounded = reinterpret_cast<std::uint8_t*>(hidden + count * width);
+        const Activations inner = round_here(kernels, rounded, down.format, is_wide_, hidden, down.columns, count);
+        kernels.multiply({.matrix = down, .first_tile = 0, .last_tile = down.tiles(), .x = inner, .row_of = nullptr,
+                          .count = count, .out = products + first * stride, .out_stride = stride});
+    }
 }
 
 void LatentMoeOp::pick(Machine& machine, const float* logits, std::size_t count) {
@@ -98,13 +134,11 @@ const float* LatentMoeOp::multiply_up(Machine& machine, const float* rows, std::
     return hidden;
 }
 
-const float* LatentMoeOp::multiply_down(Machine& machine, const float* hidden) {
+void LatentMoeOp::multiply_down(Machine& machine, const float* hidden, float* products) {
     const Matrix& matrix = down_.first;
     const std::size_t pairs = pair_tokens_.size();
     const Activations x = prepare(machine, machine.activations, matrix.format, is_wide_, hidden, matrix.columns, pairs);
-    float* products = machine.second.get<float>(pairs * padded(matrix.rows));
     multiply_groups(machine, down_, x, nullptr, products, [](float*, std::size_t) {});
-    return products;
 }
 
 // A token's experts are added in ascending order, whichever was ready first.

@@ -58,11 +58,13 @@ void round_columns(const ScanCall& call, std::size_t p, std::size_t n, std::size
     }
 }
 
-// `Count` columns of the state, from n on, stay in registers over all tokens; y adds them up in ascending order.
+// `Count` columns of the state, from n on, stay in registers over all tokens; y adds them up in ascending order. Every
+// loop over them is unrolled: one that were not would have them in memory too, and write them there at each token.
 template <std::size_t Count, typename Element>
 void scan_columns(const ScanCall& call, std::size_t p, std::size_t n) {
     Element* place = static_cast<Element*>(call.state) + p * call.state_size + n * kLanes;
     Floats state[Count];
+#pragma GCC unroll 16
     for (std::size_t i = 0; i < Count; ++i) state[i] = load_state(place + i * kLanes);
     for (std::size_t t = 0; t < call.tokens; ++t) {
         const Floats decay = broadcast(call.decay[t]);
@@ -79,6 +81,7 @@ void scan_columns(const ScanCall& call, std::size_t p, std::size_t n) {
         if constexpr (sizeof(Element) == 2) round_columns<Count>(call, p, n, t, state);
     }
     if (!call.keeps_state) return;
+#pragma GCC unroll 16
     for (std::size_t i = 0; i < Count; ++i) store_state(place + i * kLanes, state[i]);
 }
 
