@@ -10,6 +10,8 @@ namespace {
 
 // About 50 microseconds: longer than what lies between two ops of a step, far shorter than a wait for a request.
 constexpr int kSpins = 2000;
+constexpr int kItemBits = 32;
+constexpr std::uint64_t kItemMask = (std::uint64_t{1} << kItemBits) - 1;
 
 void pause() {
 #if defined(__x86_64__)
@@ -42,25 +44,30 @@ void ThreadPool::stop() {
     for (std::thread& worker : workers_) worker.join();
 }
 
+// A ticket says which item is next, and of how many, in one number: a thread that comes late, from whatever earlier piece of
+// work, gets an item of this one or none. Nobody waits for a thread that has taken none, so one that is off its core, or
+// asleep, holds up nothing.
 void ThreadPool::take_items(std::size_t worker) {
-    for (;;) {
-        const std::size_t item = next_.fetch_add(1, std::memory_order_relaxed);
-        if (item >= items_) return;
+    std::size_t taken = 0;
+    for (;; ++taken) {
+        const std::uint64_t ticket = ticket_.fetch_add(1, std::memory_order_acquire);
+        const std::uint64_t item = ticket & kItemMask;
+        if (item >= ticket >> kItemBits) break;
         call_(context_, item, worker);
     }
+    if (taken) finished_.fetch_add(taken, std::memory_order_release);
 }
 
 void ThreadPool::start(std::size_t items, Call call, void* context) {
     call_ = call;
     context_ = context;
-    items_ = items;
-    next_.store(0, std::memory_order_relaxed);
     finished_.store(0, std::memory_order_relaxed);
+    ticket_.store(static_cast<std::uint64_t>(items) << kItemBits, std::memory_order_release);
     round_.fetch_add(1, std::memory_order_release);
     round_.notify_all();
     take_items(0);
     // The last item may still run elsewhere; a worker that is off its core gets it back sooner when this one yields.
-    for (int spin = 0; finished_.load(std::memory_order_acquire) != workers_.size(); ++spin) {
+    for (int spin = 0; finished_.load(std::memory_order_acquire) != items; ++spin) {
         spin < kSpins ? pause() : std::this_thread::yield();
     }
 }
@@ -71,10 +78,9 @@ void ThreadPool::work(std::size_t worker) {
         for (int spin = 0; round_.load(std::memory_order_acquire) == seen; ++spin) {
             spin < kSpins ? pause() : round_.wait(seen, std::memory_order_acquire);
         }
-        ++seen;
+        seen = round_.load(std::memory_order_acquire);
         if (stops_) return;
         take_items(worker);
-        finished_.fetch_add(1, std::memory_order_release);
     }
 }
 

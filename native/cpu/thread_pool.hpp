@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <thread>
 #include <vector>
@@ -42,9 +43,8 @@ class ThreadPool {
     std::vector<std::thread> workers_;
     Call call_ = nullptr;
     void* context_ = nullptr;
-    std::size_t items_ = 0;
-    alignas(64) std::atomic<std::size_t> next_{0};
-    alignas(64) std::atomic<std::size_t> finished_{0};
+    alignas(64) std::atomic<std::uint64_t> ticket_{0};  // how many items there are, and below it which is next
+    alignas(64) std::atomic<std::size_t> finished_{0};  // items
     alignas(64) std::atomic<std::uint32_t> round_{0};
     std::atomic<bool> stops_{false};
 };
