@@ -69,7 +69,7 @@ struct Machine {
     // Splits `items` of about `cost` nanoseconds each over the threads, unless that takes longer than doing them here.
     template <typename Function>
     void share(std::size_t items, std::size_t cost, Function&& function) {
-        if (items * cost < 2000) {
+        if (items * cost < 5000) {
             for (std::size_t item = 0; item < items; ++item) function(item, std::size_t{0});
         } else {
             threads.run(items, function);

@@ -74,8 +74,8 @@ inline const Block16* blocks_of(const Activations& x, std::size_t row, const Blo
 inline std::size_t row_at(const Product& product, std::size_t i) { return product.row_of ? product.row_of[i] : i; }
 
 // Bytes ahead of what is read, so that weights are on their way across page boundaries, where the machine's own
-// prefetching stops.
-inline constexpr std::size_t kAhead = 2048;
+// prefetching stops: far, where they are few for the time that memory takes, less where several tiles are read at once.
+inline constexpr std::size_t kAhead = 8192, kFloatsAhead = 2048;
 
 template <std::size_t Rows, std::size_t Tiles, typename Activation>
 inline void add_blocks(const std::uint8_t* const (&groups)[Tiles], std::size_t count, std::size_t ahead,
@@ -156,7 +156,7 @@ void multiply_float_tiles(const Product& product, std::size_t tile, std::size_t 
 #pragma GCC unroll 4
         for (std::size_t j = 0; j < Tiles; ++j) {
             const Floats weights = load_weights<kFormat>(tiles[j], column);
-            if constexpr (Tiles > 1) __builtin_prefetch(tiles[j] + column * kColumnBytes<kFormat> + kAhead);
+            if constexpr (Tiles > 1) __builtin_prefetch(tiles[j] + column * kColumnBytes<kFormat> + kFloatsAhead);
 #pragma GCC unroll 8
             for (std::size_t i = 0; i < Rows; ++i) total[i][j] = fma(weights, broadcast(rows[i][column]), total[i][j]);
         }
