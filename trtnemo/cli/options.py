@@ -19,6 +19,16 @@ def json_option(function: Function) -> Function:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")(function)
 
 
+def read_path(ctx: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """Return the path behind an option as it is written; raises UsageError for what a recipe refuses as well."""
+    from trtnemo.files.path_word import require_path
+
+    try:
+        return None if value is None else require_path(value)
+    except ValueError as error:
+        raise UsageError(f"{option.opts[0]} {error}") from None
+
+
 def set_option(function: Function) -> Function:
     """Add `--set key.path=value`, repeatable."""
     option = click.option(

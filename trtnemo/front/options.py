@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from trtnemo.files.path_word import PathWord
+
 LogForm = Literal["off", "text", "json"]
 
 
@@ -14,7 +16,7 @@ class FrontSection(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    api_key_file: str | None = Field(
+    api_key_file: PathWord | None = Field(
         None, description="file of `name: key` lines, mode 0600; every request but /health and /ready needs one of them"
     )
     metrics_open: bool = Field(False, description="answer /metrics without a key")
@@ -24,14 +26,14 @@ class FrontSection(BaseModel):
         None, description="tokens of one key a minute, prompts and answers together"
     )
     concurrency: Annotated[int, Field(ge=1)] | None = Field(None, description="requests of one key at a time")
-    tls_certificate: str | None = Field(None, description="PEM file of the certificate; serves HTTPS")
-    tls_key: str | None = Field(None, description="PEM file of the certificate's private key")
+    tls_certificate: PathWord | None = Field(None, description="PEM file of the certificate; serves HTTPS")
+    tls_key: PathWord | None = Field(None, description="PEM file of the certificate's private key")
     cors_origins: tuple[str, ...] = Field((), description="origins whose pages may call this server; '*' for all")
     trusted_hosts: tuple[str, ...] = Field((), description="names that a Host header may hold; none allows all")
     root_path: Annotated[str, Field(pattern=r"^(/[\w.~-]+)*$")] = Field(
         "", description="path under which a proxy shows this server"
     )
-    unix_socket: str | None = Field(None, description="path of a socket to listen on, in place of host and port")
+    unix_socket: PathWord | None = Field(None, description="path of a socket to listen on, in place of host and port")
     max_connections: Annotated[int, Field(ge=1)] = Field(1024, description="connections at a time")
     header_seconds: Annotated[float, Field(gt=0)] = Field(10.0, description="time for a request's head to arrive")
     body_seconds: Annotated[float, Field(gt=0)] = Field(60.0, description="time for a request's body to arrive")

@@ -8,12 +8,12 @@ import ssl
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import uvicorn
 
 from trtnemo.errors import UsageError
+from trtnemo.files.path_word import local_path
 from trtnemo.front.access.keys import KeyFile
 from trtnemo.front.access.limits import KeyLimits
 from trtnemo.front.access_log import AccessLog
@@ -51,10 +51,10 @@ class FrontServer:
 
     def __init__(self, options: FrontSection, host: str, port: int, tell: Callable[[str], None]) -> None:
         self._options, self._host, self._port, self._tell = options, host, port, tell
-        self._keys = KeyFile(Path(options.api_key_file)) if options.api_key_file else None
+        self._keys = KeyFile(local_path(options.api_key_file)) if options.api_key_file is not None else None
         if options.unix_socket is None:
             require_guarded(host, has_keys=self._keys is not None, insecure=options.insecure)
-        _require_tls_files(options)
+        self._certificate_and_key = _tls_files(options)
         self._log = AccessLog(options.access_log)
         self._server: DrainingServer | None = None
 
@@ -72,13 +72,13 @@ class FrontServer:
     def bound(self) -> Iterator[socket.socket]:
         """Hold the address, without listening yet; raises ServerError."""
         path = self._options.unix_socket
-        with bind_unix(Path(path)) if path else bind(self._host, self._port) as listener:
+        with bind_unix(local_path(path)) if path is not None else bind(self._host, self._port) as listener:
             try:
                 yield listener
             finally:
                 self._log.close()
                 if path is not None:
-                    Path(path).unlink(missing_ok=True)
+                    local_path(path).unlink(missing_ok=True)
 
     def run(
         self,
@@ -120,7 +120,7 @@ class FrontServer:
         return with_origins(gate, options.cors_origins)
 
     def _config(self, app: Any) -> uvicorn.Config:
-        options = self._options
+        options, (certificate, key) = self._options, self._certificate_and_key
         return uvicorn.Config(
             app,
             log_level="warning",
@@ -128,8 +128,8 @@ class FrontServer:
             http=bounded(connections_within(options.max_connections), options.header_seconds, options.body_seconds),
             ws="none",
             root_path=options.root_path,
-            ssl_certfile=options.tls_certificate,
-            ssl_keyfile=options.tls_key,
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
             timeout_graceful_shutdown=int(options.drain_seconds) + SPARE_SECONDS,
             timeout_keep_alive=int(options.idle_seconds),
             server_header=False,
@@ -153,18 +153,22 @@ def with_origins(app: Any, origins: tuple[str, ...]) -> Any:
     return CORSMiddleware(app, origins, methods, allow_headers=["*"], expose_headers=["x-request-id", "retry-after"])
 
 
-def _require_tls_files(options: FrontSection) -> None:
-    certificate, key = options.tls_certificate, options.tls_key
-    if (certificate is None) != (key is None):
+def _tls_files(options: FrontSection) -> tuple[str, str] | tuple[None, None]:
+    """Return certificate and key, read once; raises UsageError where they do not serve."""
+    given = options.tls_certificate, options.tls_key
+    if given == (None, None):
+        return None, None
+    if None in given:
         raise UsageError("a certificate and its private key are given together, or neither")
-    for path in (certificate, key):
-        if path is not None and not Path(path).is_file():
-            raise UsageError("is not a file", where=path)
-    if certificate is None or key is None:
-        return
+    files = [local_path(word) for word in given if word is not None]
+    for path in files:
+        if not path.is_file():
+            raise UsageError("is not a file", where=str(path))
+    certificate, key = map(str, files)
     try:  # a passphrase is not asked for: nobody may be there
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=lambda: "")
     except (ssl.SSLError, OSError, ValueError) as error:
         raise UsageError(
             f"is no certificate in PEM that goes with the key, without a passphrase ({error})", where=certificate
         ) from None
+    return certificate, key

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Union
 
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema, create_model
 
+from trtnemo.files.path_word import PathWord
 from trtnemo.formats.registry import reasoning_formats, tool_formats
 from trtnemo.front.options import FrontSection
 from trtnemo.recipe.cluster import Cluster
@@ -134,7 +135,7 @@ class OwnServer(ServerAddress, FrontSection):
 class CpuServer(OwnServer):
     """The server of our own CPU runtime, which can keep states of prompts on disk."""
 
-    prefix_dir: Annotated[str, Field(min_length=1)] | None = Field(
+    prefix_dir: PathWord | None = Field(
         None, description="directory of states of long prompts, which outlive the server; as private as the prompts"
     )
     prefix_dir_gib: Annotated[float, Field(gt=0, le=1 << 20)] = Field(

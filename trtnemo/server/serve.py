@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 
 from trtnemo import __version__
 from trtnemo.engine import Engine
+from trtnemo.errors import UsageError
 from trtnemo.files.digest import code_digest
+from trtnemo.files.path_word import local_path
 from trtnemo.front.serving import Behind, FrontServer
 from trtnemo.recipe import CpuRecipe
 from trtnemo.recipe.runtimes import CpuServer, OwnServer
@@ -57,7 +60,7 @@ def serve_engine(
         engine.directory,
         interpret=interpret,
         placed=placed,
-        place=_prefix_place(options),
+        place=_prefix_place(options, engine.directory),
         writing_seconds=options.drain_seconds,
         limits=limits,
     )
@@ -77,10 +80,17 @@ def serve_engine(
             line.close(drain=not front.is_hurried)
 
 
-def _prefix_place(options: OwnServer) -> PrefixPlace | None:
+def _prefix_place(options: OwnServer, engine: Path) -> PrefixPlace | None:
     if not isinstance(options, CpuServer) or options.prefix_dir is None:
         return None
-    return PrefixPlace(Path(options.prefix_dir), int(options.prefix_dir_gib * (1 << 30)))
+    directory = local_path(options.prefix_dir)
+    if Path(os.path.realpath(directory)).is_relative_to(os.path.realpath(engine)):
+        raise UsageError(
+            "lies in the engine, which takes no file that its build did not write",
+            where=str(directory),
+            remedy="Give --prefix-dir a directory of its own",
+        )
+    return PrefixPlace(directory, int(options.prefix_dir_gib * (1 << 30)))
 
 
 def _behind(context: ServerContext) -> Behind:

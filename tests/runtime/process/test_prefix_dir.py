@@ -14,8 +14,10 @@ from tests.support.commands import trtnemo_here
 from tests.support.paths import SUPPORT
 from trtnemo.engine import Engine
 from trtnemo.errors import UsageError
+from trtnemo.recipe.runtimes import CpuServer
 from trtnemo.runtime.load import loop_options
 from trtnemo.runtime.options import PrefixPlace
+from trtnemo.server.serve import _prefix_place
 
 FAULTY_WORKER = SUPPORT / "faulty_worker.py"
 # trtnemo with a worker whose disk is slow
@@ -104,6 +106,29 @@ def test_engines_that_keep_no_states_on_disk_refuse_it(make_tiny: Any, tmp_path:
     with pytest.raises(UsageError, match="keeps no states of prompts on disk"):
         loop_options(torch, PrefixPlace(tmp_path, 1))
     assert loop_options(torch).prefix_place is None
+
+
+def test_directory_in_the_engine_is_refused(tiny_engine: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    """An engine with files that its build did not write does not start again."""
+    link = tmp_path / "link"
+    link.symlink_to(tiny_engine)
+    for place in (tiny_engine, tiny_engine / "cpu-v1" / "states", link / "states"):
+        with pytest.raises(UsageError, match="lies in the engine"):
+            _prefix_place(CpuServer(prefix_dir=str(place)), tiny_engine)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    beside = _prefix_place(CpuServer(prefix_dir="~/states", prefix_dir_gib=0.5), tiny_engine)
+    assert beside == PrefixPlace(tmp_path / "states", 1 << 29)
+
+
+@pytest.mark.parametrize(
+    ("size", "told"),
+    [("8GB", "must be a valid number"), ("-1", "must be greater than 0"), ("0", "must be greater than 0"),
+     (".inf", "no JSON form"), ("9000000", "less than or equal to 1048576")],
+)  # fmt: skip
+def test_size_is_a_number_of_gib_and_nothing_else(size: str, told: str) -> None:
+    # LMCache: GB without a unit; docker and others: -1 for no bound
+    refused = trtnemo_here("check", "--recipe", "tiny", "--set", f"server.prefix_dir_gib={size}")
+    assert (refused.returncode, told in refused.stderr) == (3, True), refused.stderr
 
 
 def test_other_runtimes_refuse_it(tmp_path: Path) -> None:

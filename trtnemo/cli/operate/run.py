@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from trtnemo.cli.options import set_option
+from trtnemo.cli.options import read_path, set_option
 from trtnemo.errors import TrtnemoError, UsageError
 
 if TYPE_CHECKING:
@@ -41,7 +40,8 @@ class _Asking(click.Command):
 @click.option("--max-tokens", type=click.IntRange(1), help="Longest answer, in tokens.")
 @click.option(
     "--prefix-dir",
-    type=click.Path(path_type=Path),
+    type=click.Path(),
+    callback=read_path,
     help="Directory of states of long prompts: the next run with the same beginning goes on from there. On a CPU.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would run, how fast at best, and whether it fits; then end.")
@@ -52,7 +52,7 @@ def run(
     revision: str | None,
     thinking: bool,
     max_tokens: int | None,
-    prefix_dir: Path | None,
+    prefix_dir: str | None,
     dry_run: bool,
     settings: tuple[str, ...],
 ) -> None:
@@ -81,7 +81,7 @@ def run(
         return
     engine = engine_of(chosen)
     began = time.monotonic()
-    states = [] if prefix_dir is None else ["--prefix-dir", str(prefix_dir)]
+    states = [] if prefix_dir is None else ["--prefix-dir", prefix_dir]
     with serving(["--engine", str(engine), *states, *placed_settings(chosen.recipe)]) as base:
         _tell(f"ready in {time.monotonic() - began:.1f} s{_how_read(chosen)}")
         _talk(base, served_models(base)[0], question, thinking, max_tokens)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trtnemo.cli.options import default_engine, require_interpreted, set_option
+from trtnemo.cli.options import default_engine, read_path, require_interpreted, set_option
 from trtnemo.cli.views.progress import byte_progress
 from trtnemo.errors import EngineError, UsageError
 
@@ -46,7 +46,8 @@ GATEWAY = "gateway."
 )
 @click.option(
     "--prefix-dir",
-    type=click.Path(path_type=Path),
+    type=click.Path(),
+    callback=read_path,
     help="Directory of states of long prompts, which outlive the server. For the native CPU runtime.",
 )
 @click.option("--metrics-open", is_flag=True, help="Answer /metrics without a key.")
@@ -119,7 +120,7 @@ def serve(
     directory, manifest, is_new = open_or_build(recipe, engine, settings)
     if interpret:
         require_interpreted(manifest.runtime)
-    if given["prefix_dir"] and manifest.runtime != "cpu":
+    if given["prefix_dir"] is not None and manifest.runtime != "cpu":
         raise UsageError(f"--prefix-dir is for engines of runtime 'cpu', and this one is of '{manifest.runtime}'")
     if isinstance(manifest, BundleManifest):
         own = [option for option in ("api_key_file", "metrics_open", "access_log") if given[option] and not gateway]
