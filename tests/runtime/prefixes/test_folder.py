@@ -104,7 +104,7 @@ def test_a_directory_that_cannot_be_made_is_told_once_and_ends_nothing(disk: Dis
     client = disk.client()
     assert [say(client, prompt(0, 1500))[1] for _ in range(2)] == [0, 0]
     assert [record.getMessage() for record in caplog.records] == [
-        f"no states of prompts are kept on disk: [Errno 17] File exists: '{disk.root}'"
+        f"no states of prompts are kept on disk: {disk.root} is in the way: it, or what it leads to, is no directory"
     ]
 
 

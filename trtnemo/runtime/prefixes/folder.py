@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
-import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -17,6 +15,8 @@ from trtnemo.errors import ForeignFileError, PrefixFileError
 from trtnemo.runtime.prefixes import names
 from trtnemo.runtime.prefixes.header import Header
 from trtnemo.runtime.prefixes.key import keys_of
+from trtnemo.runtime.prefixes.lock import is_left
+from trtnemo.runtime.prefixes.private import make_private
 from trtnemo.runtime.prefixes.read import read_header
 
 logger = logging.getLogger(__name__)
@@ -50,11 +50,7 @@ class EngineFolder:
 
         Raises OSError; PermissionError where others may look into it or own it.
         """
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.path.mkdir(mode=0o700, exist_ok=True)
-        status = self.path.lstat()
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
-            raise PermissionError(f"{self.path} is not a directory of this user alone: remove it, or `chmod 700` it")
+        make_private(self.path)
         for path, _ in names.files(self.path, writing=True):
             _remove_left(path)
         self.list()
@@ -122,7 +118,7 @@ def _remove_left(path: Path) -> None:
     with suppress(OSError):
         descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
+            if is_left(descriptor, os.fstat(descriptor).st_mtime):
+                path.unlink()
         finally:
             os.close(descriptor)

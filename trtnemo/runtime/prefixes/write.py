@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import secrets
@@ -15,6 +14,7 @@ import msgspec
 
 from trtnemo.backends import Bytes, Pieces
 from trtnemo.runtime.prefixes.header import Header, Rung
+from trtnemo.runtime.prefixes.lock import hold
 
 PRIVATE = 0o600
 
@@ -35,7 +35,7 @@ def write_file(
     with FileIO(writing, "x", opener=_private) as file:
         try:
             # who cleans up takes no file that somebody holds locked
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            hold(file.fileno())
             _fill(file, header, states, read, halt)
             os.fsync(file.fileno())
             writing.rename(path)
