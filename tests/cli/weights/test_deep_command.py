@@ -13,6 +13,7 @@ import pytest
 from tests.support.checkpoints.damage import load, save
 from tests.support.checkpoints.spoiled_values import EXPERT
 from tests.support.commands import trtnemo_here
+from trtnemo.checkpoint.hub.source import EMBEDDED
 
 
 def test_all_of_tiny_is_read_and_nothing_found() -> None:
@@ -33,6 +34,21 @@ def test_a_number_that_is_none_fails_the_check_and_is_named(copy_checkpoint: Any
         result.stdout
     )
     assert trtnemo_here("check", str(directory)).returncode == 0
+
+
+def test_file_that_was_never_written_is_told_as_it_was_read(tmp_path: Path) -> None:
+    """A download that ended early has its size and its header, and holes where the values belong."""
+    weights = Path(shutil.copytree(EMBEDDED, tmp_path / "copy")) / "model.safetensors"
+    data = weights.read_bytes()
+    weights.unlink()  # written anew, it would keep its blocks
+    with weights.open("wb") as file:
+        file.write(data[: 8 + int.from_bytes(data[:8], "little")])
+        file.truncate(len(data))
+    shallow, deep = (trtnemo_here("check", weights.parent, *more) for more in ((), ("--deep",)))
+    assert ("headers alone were read" in shallow.stdout, "every value was read" in shallow.stdout) == (True, False)
+    assert ("headers alone were read" in deep.stdout, "every value was read" in deep.stdout) == (False, True)
+    for told in (shallow, deep):
+        assert "bytes are on the disk, the rest reads as zeros: scales are not judged [never-written]" in told.stdout
 
 
 def test_json_says_how_much_was_read() -> None:

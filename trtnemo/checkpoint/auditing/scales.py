@@ -21,7 +21,7 @@ def never_written(checkpoint: Checkpoint) -> Iterator[Finding]:
     states = [path.stat() for path in checkpoint.shards]
     size, written = sum(state.st_size for state in states), sum(state.st_blocks * 512 for state in states)
     if size > _SPARSE_BYTES and written * 10 < size:
-        message = f"{written:,} of {size:,} bytes are on the disk; the values of scales are not read"
+        message = f"{written:,} of {size:,} bytes are on the disk, the rest reads as zeros: scales are not judged"
         yield found("never-written", "the shards", message)
 
 

@@ -49,10 +49,10 @@ def print_audit(report: AuditReport) -> None:
     if report.remote_code:
         names = one_line(", ".join(report.remote_code))
         click.echo(f"config.json names Python code (auto_map), not imported here: {names}")
-    if not report.values_read:
-        click.echo("headers alone were read: nothing is said of the values of scales")
     if report.deep is not None:
         click.echo(_read_whole(report.deep))
+    elif not report.values_read:
+        click.echo("headers alone were read: nothing is said of the values of scales")
     groups = group_findings(report.findings)
     for group in groups[:SHOWN]:
         text = one_line(f"{group.subject} {_sentence(group.message)}")
