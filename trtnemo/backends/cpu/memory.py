@@ -19,10 +19,15 @@ def require_memory(graphs: Sequence[Graph], budget: Budget, kv_tokens: int, prec
     states = [spec for graph in graphs for node in graph.nodes for spec in node.op.states()]
     slot = _SLOT_BYTES + sum(2 * math.prod(spec.shape) for spec in states if not spec.per_token)
     token = sum(precision.cache_itemsize * math.prod(spec.shape) for spec in states if spec.per_token)
-    needed, have = budget.slots * slot + kv_tokens * token, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    needed, have = budget.slots * slot + kv_tokens * token, machine_bytes()
     if needed > have:
         raise MachineError(
             f"{budget.slots:,} sequences and {kv_tokens:,} tokens of KV cache need {needed / 2**30:,.1f} GiB; "
             f"this machine has {have / 2**30:,.1f}",
             remedy="Lower limits.max_batch_size, limits.max_seq_len or cpu.kv_tokens",
         )
+
+
+def machine_bytes() -> int:
+    """Return the bytes of memory that this machine has."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
