@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from trtnemo.engine.mistaken import not_an_engine
 from trtnemo.errors import EngineError
 from trtnemo.files.digest import file_sha256
 from trtnemo.recipe.external import EXTERNAL
@@ -117,13 +118,11 @@ def read_manifest(directory: Path) -> AnyManifest:
     path = directory / MANIFEST
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise EngineError(
-            f"is not an engine directory: {MANIFEST} is missing",
-            where=str(directory),
-            remedy="`trtnemo build --output DIR` makes one",
-        ) from None
-    except (OSError, ValueError) as error:
+    except (FileNotFoundError, NotADirectoryError):
+        raise not_an_engine(directory, MANIFEST) from None
+    except OSError as error:
+        raise EngineError(f"cannot be read: {error.strerror}", where=str(path)) from None
+    except ValueError as error:
         raise EngineError(f"cannot be read: {error}", where=str(path), remedy="Rebuild the engine") from None
     version = data.get("format_version") if isinstance(data, dict) else None
     if version != FORMAT_VERSION:
