@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trtnemo.cli.options import json_option, print_json
+from trtnemo.cli.options import json_option, print_json, require_interpreted
+from trtnemo.errors import MachineError
 
 if TYPE_CHECKING:
     from trtnemo.bench.profile import OpCost, ProductRates, Profile
+    from trtnemo.engine import Engine
 
 
 @click.command()
@@ -32,6 +34,9 @@ def profile(engine: Path, prompt: int, tokens: int, interpret: bool, as_json: bo
     from trtnemo.engine import Engine
 
     opened = Engine.open(engine)
+    if interpret:
+        require_interpreted(opened.manifest.runtime)
+    prompt = _fitting(opened, prompt, tokens)
     if opened.manifest.runtime == "cuda":
         from trtnemo.bench.kernels import profile_kernels
         from trtnemo.cli.views.kernel_profile import print_kernel_profile
@@ -46,6 +51,31 @@ def profile(engine: Path, prompt: int, tokens: int, interpret: bool, as_json: bo
         print_json(dataclasses.asdict(found))
     else:
         _print(found)
+
+
+def _fitting(engine: Engine, prompt: int, tokens: int) -> int:
+    """Return how long the prompt will be, and say so where it is shorter than asked.
+
+    Raises MachineError, before weights are read, for engines that are not profiled and where no prompt fits.
+    """
+    from trtnemo.bench.profile import fitting_prompt
+    from trtnemo.runtime.load import budget_of
+
+    is_cuda = engine.manifest.runtime == "cuda"
+    if not is_cuda and not engine.is_packed:
+        raise MachineError(
+            "only engines of native code are profiled, on a CPU or of runtime 'cuda'",
+            where=str(engine.directory),
+            remedy="`trtnemo bench run --engine` measures any of them as it is served",
+        )
+    fitting = fitting_prompt(budget_of(engine), prompt, 2 * tokens if is_cuda else tokens, engine)
+    if fitting < prompt:
+        click.echo(
+            f"The prompt has {fitting:,} tokens, not {prompt:,}: more do not fit one step (limits.max_num_tokens), or "
+            "the context beside --tokens",
+            err=True,
+        )
+    return fitting
 
 
 def _print(found: Profile) -> None:
