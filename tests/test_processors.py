@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.machine.control_groups import machine
 from trtnemo import processors
 from trtnemo.processors import usable_processors
 
@@ -18,16 +19,6 @@ V1 = "3:cpuset:/\n2:cpu,cpuacct:/docker/abc\n"
 def big(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine of 256 processors, all of them allowed."""
     monkeypatch.setattr(processors, "_allowed", lambda: 256)
-
-
-def machine(root: Path, groups: str, files: dict[str, str]) -> Path:
-    for name, text in {
-        "proc/self/cgroup": groups,
-        **{f"sys/fs/cgroup/{key}": text for key, text in files.items()},
-    }.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    return root
 
 
 @pytest.mark.usefixtures("big")

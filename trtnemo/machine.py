@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from trtnemo.memory import usable_memory
 from trtnemo.native import find_native
 from trtnemo.processors import usable_processors
 
@@ -30,7 +30,7 @@ def examine_machine() -> Machine:
     return Machine(
         processor=_processor(),
         cores=usable_processors(),
-        memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        memory_gib=round(usable_memory() / 2**30, 1),
         gpu="present" if Path("/dev/nvidiactl").exists() else "none",
         compiler=shutil.which("c++") or "none",
         native_kernels=", ".join(native.kernel_names()) if native else "none (installed without a compiler)",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from trtnemo.errors import UsageError
 from trtnemo.files.json_file import read_json_object
+from trtnemo.memory import usable_memory
 from trtnemo.processors import usable_processors
 from trtnemo.recipe.nearest import suggestion
 from trtnemo.recipe.shared import Hardware
@@ -128,11 +128,10 @@ def this_cpu() -> Device:
 def cpu_device(reached: str, **rates: float) -> Device:
     """Return this machine with rates by Device's names; `reached` says whose they are."""
     cores = usable_processors()
-    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
     return Device(
         name="cpu",
         title=f"CPU with {cores} core{'' if cores == 1 else 's'}",
-        memory_mib=max(pages * size >> 20, 1),
+        memory_mib=max(usable_memory() >> 20, 1),
         unified=True,
         source=f"this machine: memory as the system says, {reached}",
         **rates,

@@ -125,10 +125,10 @@ def test_limit_binds_who_has_no_right_to_pass_it(
 
 def test_more_than_the_machine_has_is_refused_before_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     # ggml-org/llama.cpp issue 8424 and getumbrel/llama-gpt issue 7: a crash without a word
-    monkeypatch.setattr(mapping, "machine_bytes", lambda: (1 << 30) - 1)
+    monkeypatch.setattr(mapping, "usable_memory", lambda: (1 << 30) - 1)
     executor = Refusing(errno.ENOMEM)
     monkeypatch.setattr(executor, "lock_weights", lambda: pytest.fail("it was read"))
-    with pytest.raises(MachineError, match=r"1,073,741,824 bytes of weights .* this machine has 1,073,741,823"):
+    with pytest.raises(MachineError, match=r"1,073,741,824 bytes of weights .* this process may use 1,073,741,823"):
         lock_weights(executor)
 
 

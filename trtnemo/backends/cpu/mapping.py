@@ -9,8 +9,8 @@ import resource
 from pathlib import Path
 from typing import Any
 
-from trtnemo.backends.cpu.memory import machine_bytes
 from trtnemo.errors import MachineError
+from trtnemo.memory import usable_memory
 
 HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 PROCESS = Path("/proc/self")
@@ -43,9 +43,9 @@ def lock_weights(executor: Any) -> None:
 
 def _require_memory(wanted: int) -> None:
     """Raise MachineError before what does not fit is read and locked: the kernel would end this process, or others."""
-    if wanted > (have := machine_bytes()):
+    if wanted > (have := usable_memory()):
         raise MachineError(
-            f"cpu.lock_memory wants {wanted:,} bytes of weights locked in memory, and this machine has {have:,}",
+            f"cpu.lock_memory wants {wanted:,} bytes of weights locked in memory, and this process may use {have:,}",
             remedy="Leave cpu.lock_memory out: weights that are not locked are read again from the disk",
         )
 

@@ -7,7 +7,6 @@ Token by token, both run on their own, and rows of logits are counted whose most
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +16,7 @@ from trtnemo.backends.step import Float32
 from trtnemo.backends.tensorrt.lower.settings import DECODE_ROWS, Phase
 from trtnemo.engine import Engine
 from trtnemo.errors import EngineError, MachineError
+from trtnemo.memory import free_memory
 from trtnemo.recipe import CudaRecipe, TensorrtRecipe
 from trtnemo.runtime.comparison.pair import KernelWatch, Pair, PlanWatch, Watched
 from trtnemo.runtime.comparison.result import BlockError, Comparison
@@ -159,7 +159,7 @@ def _decode(pair: Pair, ids: Sequence[Sequence[int]], steps: int, tally: _Tally)
 
 
 def _require_memory(needed: int) -> None:
-    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    have = free_memory()
     if needed > have:
         raise MachineError(
             f"interpreting needs the weights in float32, up to {needed:,} bytes; {have:,} are free",
