@@ -221,6 +221,9 @@ void multiply_float(const Product& product) {
 template <typename Activation>
 void multiply_nvfp4(const Product& product) {
     std::size_t tile = product.first_tile;
+    // Each piece of work begins where nobody has read ahead yet.
+    const std::uint8_t* begin = product.matrix.tile(tile);
+    for (std::size_t line = 0; line < kAhead; line += kAlignment) __builtin_prefetch(begin + line);
 #if defined(TRTNEMO_AVX512)  // the others have too few registers
     // Two tiles share what is read of a row. Few rows wait for memory, which gives most in one stream.
     for (; product.count > 2 && tile + 2 <= product.last_tile; tile += 2) {

@@ -60,9 +60,9 @@ void LinearOp::run(Machine& machine, const Step& step) {
     const float* in = machine.rows(input_, count);
     float* out = machine.rows(output_, count);
     const Activations x = prepare(machine, machine.activations, matrix_.format, is_wide_, in, input_.width, count);
-    // Small enough that threads end together, large enough that a tile's neighbour is fetched ahead.
+    // Small enough that threads end together, large enough that little of it is read before reading ahead has begun.
     const std::size_t tiles = matrix_.tiles();
-    const std::size_t chunk = std::clamp<std::size_t>(tiles / (machine.threads.size() * 8) / 4 * 4, 4, 64);
+    const std::size_t chunk = std::clamp<std::size_t>(tiles / (machine.threads.size() * 4) / 4 * 4, 4, 512);
     machine.share((tiles + chunk - 1) / chunk, product_cost(matrix_, chunk, count), [&](std::size_t item, std::size_t) {
         const std::size_t first = item * chunk, last = std::min(first + chunk, tiles);
         machine.kernels.multiply({.matrix = matrix_,

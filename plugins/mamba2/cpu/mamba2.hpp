@@ -58,11 +58,15 @@ void round_columns(const ScanCall& call, std::size_t p, std::size_t n, std::size
     }
 }
 
+inline constexpr std::size_t kColumnsAhead = 64;
+
 // `Count` columns of the state, from n on, stay in registers over all tokens; y adds them up in ascending order. Every
 // loop over them is unrolled: one that were not would have them in memory too, and write them there at each token.
 template <std::size_t Count, typename Element>
 void scan_columns(const ScanCall& call, std::size_t p, std::size_t n) {
     Element* place = static_cast<Element*>(call.state) + p * call.state_size + n * kLanes;
+    // A step of few tokens waits for the state: what follows is on its way meanwhile, the next head's at the end of one.
+    for (std::size_t i = 0; i < Count; ++i) __builtin_prefetch(place + kColumnsAhead * kLanes + i * kLanes, 1);
     Floats state[Count];
 #pragma GCC unroll 16
     for (std::size_t i = 0; i < Count; ++i) state[i] = load_state(place + i * kLanes);
