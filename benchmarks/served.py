@@ -37,7 +37,7 @@ def measure(work: Path, peer: Peer, rounds: int, say: Callable[[str], None]) -> 
     """Measure, print and return rates and ratios."""
     checkpoint = checkpoints.make(work, "mid", "nvfp4")
     engine, model = checkpoints.build(work, checkpoint), peer.convert(checkpoint)
-    names = ("ours", "peer", "http", "in process", "ready", "ours in all", "in process in all")
+    names = ("ours", "peer", "http", "in process", "ready", "ours in all", "peer in all", "in process in all")
     samples: dict[str, list[float]] = {name: [] for name in names}
     for number in range(rounds):
         batch = prompts(STREAMS, PROMPT, number)
@@ -53,17 +53,20 @@ def measure(work: Path, peer: Peer, rounds: int, say: Callable[[str], None]) -> 
         with peer.serving(model, STREAMS) as url:
             stream_all(url, batch[:1], 4)
             samples["peer"].append(total_rate(url, batch, TOKENS))
+            samples["peer in all"].append(rate_in_all(url, prompts(STREAMS, PROMPT, 200 + number), TOKENS))
     turns = [second_turn(engine, seed) for seed in range(rounds)]
     median = {name: statistics.median(values) for name, values in samples.items()}
     ratios = {
-        "8 streams": median["ours"] / median["peer"],
+        "8 streams after the first token": median["ours"] / median["peer"],
+        "8 streams, prompts counted": median["ours in all"] / median["peer in all"],
         "8 streams over HTTP to in process": median["ours in all"] / median["in process in all"],
         "HTTP to in process": median["http"] / median["in process"],
         "second turn to first": statistics.median(second / first for first, second in turns),
     }
     say(f"\nserved mid: {STREAMS} streams {median['ours']:.1f} tokens/s, llama-server {median['peer']:.1f} tokens/s")
     whole, in_process = median["ours in all"], median["in process in all"]
-    say(f"  prompts counted: over HTTP {whole:.1f}, in process {in_process:.1f} tokens/s")
+    others = median["peer in all"]
+    say(f"  prompts counted: over HTTP {whole:.1f}, in process {in_process:.1f}, llama-server {others:.1f} tokens/s")
     say(f"  one stream over HTTP {median['http']:.1f}, in process {median['in process']:.1f} tokens/s")
     say(f"  ready after {median['ready']:.2f} s; turns to first token, seconds: {turns}")
     for name, value in ratios.items():
