@@ -156,3 +156,14 @@ def test_a_bounded_directory_keeps_what_was_used_last(disk: Disk) -> None:
     disk.ask(prompt(2, 1500), most=most)
     assert len(disk.files) == 2
     assert [disk.ask(prompt(seed, 1500), most=most)[1] for seed in (0, 2)] == [1408, 1408]
+
+
+def test_what_memory_answers_counts_as_used_on_disk_too(disk: Disk) -> None:
+    size = disk.ask(prompt(0, 1500)) and disk.files[0].stat().st_size
+    client = disk.client(memory=100 << 20, most=2 * size + 1000)
+    for seed in (0, 1, 0, 2):  # the second time from memory
+        assert say(client, prompt(seed, 1500))
+        client._line.finish_writing(30)
+    assert len(disk.files) == 2
+    client.close()
+    assert [disk.ask(prompt(seed, 1500))[1] for seed in (0, 2)] == [1408, 1408]

@@ -17,6 +17,7 @@ from trtnemo.runtime.prefixes.jobs import Job, JobThread, Reading, Writing
 from trtnemo.runtime.prefixes.key import keys_of
 from trtnemo.runtime.prefixes.ladder import LEAST_TOKENS, Ladder
 from trtnemo.runtime.prefixes.names import SUFFIX
+from trtnemo.runtime.prefixes.room import touch
 
 logger = logging.getLogger(__name__)
 # More prompts than this are not kept: each holds its pages until it is written.
@@ -44,8 +45,11 @@ class PrefixDisk:
 
         `spare` frees pages, and says whether it did.
         """
-        place = self._find(tokens[:-1], salt) if len(tokens) - known > LEAST_TOKENS else None
-        if place is None or place.length - known < LEAST_TOKENS:
+        place = self._find(tokens[:-1], salt) if len(tokens) > LEAST_TOKENS else None
+        if place is None:
+            return None
+        if place.length - known < LEAST_TOKENS:  # memory has it, and whoever comes after a restart will ask the file
+            touch(place.path)
             return None
         snapshot = self._blank(place, tokens, spare)
         if snapshot is None:
