@@ -67,7 +67,10 @@ def fill(executor: CpuExecutor, length: int) -> None:
 def at_the_limit(executor: CpuExecutor, tokens: int) -> dict[str, float]:
     """Return the rates at the end of the longest context."""
     budget = executor.budget
-    chunk, start = budget.max_num_tokens, budget.max_seq_len - budget.max_num_tokens - tokens
+    chunk = budget.max_num_tokens
+    start = budget.max_seq_len - chunk - tokens
+    if start < 1:
+        raise SystemExit(f"a chunk of {chunk} and {tokens} tokens leave nothing of {budget.max_seq_len}")
     fill(executor, start)
     ids = np.random.default_rng(1).integers(20, budget.vocab_size, chunk).tolist()
     started = time.perf_counter()
@@ -102,7 +105,9 @@ def main() -> None:
     before = time.perf_counter()
     executor = load_executor(Engine.open(options.engine))
     loaded = time.perf_counter() - before
-    if options.longest and isinstance(executor, CpuExecutor):
+    if options.longest:
+        if not isinstance(executor, CpuExecutor):
+            raise SystemExit("--longest is for engines with packed weights")
         rates = at_the_limit(executor, options.tokens)
     else:
         rates = from_the_start(executor, options.prompt, options.tokens, options.streams)

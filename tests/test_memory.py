@@ -73,11 +73,12 @@ def test_no_more_is_free_than_may_be_used(monkeypatch: pytest.MonkeyPatch) -> No
     assert free_memory() == 1 << 20
 
 
-def test_plan_doctor_and_executor_know_of_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_machine", lambda: GIB)
+def test_plan_doctor_and_executor_know_of_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "group_folders", lambda *_: [(tmp_path, True)])
+    (tmp_path / "memory.max").write_text(f"{GIB}\n")
     assert cpu_device("").memory_mib == 1024
     assert examine_machine().memory_gib == 1.0
-    monkeypatch.setattr(memory, "_machine", lambda: 1)
+    (tmp_path / "memory.max").write_text("1\n")
     budget = Budget(slots=1, max_num_tokens=1, max_seq_len=1, max_draft_tokens=0, vocab_size=1)
     with pytest.raises(MachineError, match=r"1 sequences and 1 tokens of KV cache need 0.0 GiB; .* may use 0.0"):
         require_memory((), budget, 1, Precision())

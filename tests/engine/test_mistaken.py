@@ -37,6 +37,9 @@ GIVEN: dict[str, tuple[Callable[[Path], str], str, str]] = {
     "a file of weights": (lambda place: below(place, "model.safetensors"), "a file of weights", "--checkpoint"),
     # NVIDIA/TensorRT-LLM issue 182 and triton-inference-server/tensorrtllm_backend issue 207: a directory too high
     "a directory of engines": (lambda place: below(place, "e/tiny/engine.json"), "json is missing", "Give e/tiny"),
+    # names that a format string would read as places
+    "a directory with braces": (lambda place: below(place, "{a}/tiny/engine.json"), "json is missing", "Give {a}/tiny"),
+    "a checkpoint with braces": (lambda place: below(place, "{0}/config.json"), "a checkpoint", "--checkpoint {0}"),
     "the file in an engine": (
         lambda place: below(place, "e/engine.json") + "/engine.json", "it is a file in one", "Give e"),
     "a recipe": (lambda _: "nano-cpu", "the name of a recipe", "--recipe nano-cpu"),

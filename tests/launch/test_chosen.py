@@ -20,8 +20,8 @@ NANO, SUPER = "nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B", "nvidia/NVIDIA-Nemotron-3
 def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that gives the machine so much memory, and GPUs."""
 
-    def give(gib: int, *devices: InstalledDevice) -> None:
-        memory = DeviceMemory(title="CPU with 2 cores", memory_mib=gib << 10, unified=True)
+    def give(gib: float, *devices: InstalledDevice) -> None:
+        memory = DeviceMemory(title="CPU with 2 cores", memory_mib=int(gib * 1024), unified=True)
         monkeypatch.setattr(chosen, "cpu_device", lambda reached: memory)
         listed = DeviceList(devices, None if devices else "nvidia-smi is not on PATH")
         for module in ("trtnemo.launch.chosen", "trtnemo.recipe.detected"):
@@ -58,6 +58,28 @@ def test_model_larger_than_memory_is_refused_with_what_fits(machine: Any, gib: i
         choose(model)
     assert "does not fit" in told.value.what
     assert fits in str(told.value.remedy)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("limits.max_seq_len=4000000", "lower limits.max_batch_size (4) or limits.max_seq_len (4,000,000)"),
+        ("limits.max_batch_size=100000", "lower limits.max_batch_size (100,000) or limits.max_seq_len (32,768)"),
+    ],
+)
+def test_limits_that_do_not_fit_are_told_and_no_other_model(machine: Any, settings: str, told: str) -> None:
+    machine(24)
+    for model in (f"{NANO}-NVFP4", "nano-cpu"):
+        with pytest.raises(MachineError) as error:
+            choose(model, (settings,))
+        assert told in str(error.value.remedy)
+
+
+def test_nothing_smaller_is_named_where_the_smallest_does_not_fit(machine: Any) -> None:
+    machine(1 / 1024)
+    with pytest.raises(MachineError) as error:
+        choose("tiny")
+    assert str(error.value.remedy).startswith("No released model fits this machine. `trtnemo plan`")
 
 
 def test_gpu_with_room_comes_first_and_one_without_is_said(machine: Any) -> None:

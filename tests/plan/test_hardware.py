@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from trtnemo.errors import UsageError
+from trtnemo.memory import usable_memory
 from trtnemo.plan.hardware import catalogue_names, find_device, parse_hardware, recipe_device
 from trtnemo.recipe import load_recipe, shipped_names
 from trtnemo.recipe.shared import Hardware
@@ -146,6 +146,6 @@ def test_every_device_of_the_catalogue_is_held_here_and_every_recipes_is_in_it()
 
 def test_this_machine_is_measured() -> None:
     device = find_device("cpu")
-    assert device.memory_mib == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+    assert device.memory_mib == usable_memory() >> 20
     assert device.bandwidth > 0.1e9
     assert device.peak("fp4") == device.peak("bf16") > 1e8

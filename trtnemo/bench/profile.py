@@ -24,7 +24,7 @@ from trtnemo.runtime import load_executor
 _LAYER = re.compile(r"\.\d+\.")
 # Prompts, each after a measurement of the machine's rates: one alone may meet another program, or a slower clock.
 _ROUNDS = 5
-_BURSTS = 5
+_BURSTS = 3
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,7 @@ def profile_engine(engine: Engine, prompt: int = 512, tokens: int = 64) -> Profi
     native = require_native()
     found, prefilled = [], []
     for _ in range(_ROUNDS):
-        # one at a time: the best of several would be of a moment that a prompt, a hundred times as long, never has
-        found += [native.measure_products(executor.kernels, executor.threads, 1) for _ in range(_BURSTS)]
+        found.append(native.measure_products(executor.kernels, executor.threads, _BURSTS))
         prefilled.append(_node_seconds(executor, prefill))
     rates = ProductRates(*map(statistics.median, zip(*found, strict=True)))
     decoded = _node_seconds(executor, decode)

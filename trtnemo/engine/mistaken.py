@@ -21,7 +21,7 @@ _FILES = {
 def not_an_engine(place: Path, manifest: str) -> EngineError:
     """Return the error of a place without an engine's manifest: what it is instead, and how it becomes one."""
     what, remedy = _in_place_of(place, manifest)
-    return EngineError(f"is not an engine directory: {what}", where=str(place), remedy=remedy.format(name=place))
+    return EngineError(f"is not an engine directory: {what}", where=str(place), remedy=remedy)
 
 
 def _in_place_of(place: Path, manifest: str) -> tuple[str, str]:
@@ -30,9 +30,10 @@ def _in_place_of(place: Path, manifest: str) -> tuple[str, str]:
     if place.name == manifest and place.exists():
         return "it is a file in one", f"Give {place.parent}"
     if place.exists():
-        return _FILES.get(place.suffix.lower(), ("it is a file", _BUILD))
+        what, remedy = _FILES.get(place.suffix.lower(), ("it is a file", _BUILD))
+        return what, remedy.format(name=place)
     if str(place) in shipped_names():
-        return "it is the name of a recipe", _FROM_RECIPE
+        return "it is the name of a recipe", _FROM_RECIPE.format(name=place)
     return "there is no such directory", f"{_BUILD}; its --checkpoint takes a hub id"
 
 
@@ -45,5 +46,5 @@ def _directory(place: Path, manifest: str) -> tuple[str, str]:
     if any(place.glob("*.gguf")):
         return "it holds GGUF", _FILES[".gguf"][1]
     if (place / "config.json").exists():
-        return "it is a checkpoint", _FROM_CHECKPOINT
+        return "it is a checkpoint", _FROM_CHECKPOINT.format(name=place)
     return f"{manifest} is missing", _BUILD

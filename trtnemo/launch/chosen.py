@@ -18,6 +18,7 @@ from trtnemo.recipe import AnyRecipe, ExternalRecipe, load_recipe
 from trtnemo.recipe.detected import GPU
 from trtnemo.recipe.source import shipped_names
 
+_SHORT = 1024  # tokens of a context that any use takes
 CPU_RECIPE = "nano-cpu"  # whose limits fit a laptop; another checkpoint takes the place of its own
 
 
@@ -90,7 +91,14 @@ def _judged(chosen: Chosen) -> Chosen:
 
 
 def _what_fits(chosen: Chosen) -> str:
-    """Return a sentence on what would fit this machine: the same network in fewer bits, or another of the family."""
+    """Return a sentence on what would fit: less of this, its network in fewer bits, or another of the family."""
+    limits = chosen.recipe.limits
+    least = limits.model_copy(update={"max_batch_size": 1, "max_seq_len": min(limits.max_seq_len, _SHORT)})
+    if _verdict(chosen.recipe.model_copy(update={"limits": least}), chosen.network).kind == "fits":
+        return (
+            f"Its weights fit: lower limits.max_batch_size ({limits.max_batch_size:,}) or limits.max_seq_len "
+            f"({limits.max_seq_len:,})"
+        )
     own = Path(chosen.recipe.checkpoint).name
     names = [name for name in RELEASES if Path(name).name != own]
     same = [
@@ -103,4 +111,5 @@ def _what_fits(chosen: Chosen) -> str:
                 return f"{name} fits this machine"
         except TrtnemoError:
             continue
-    return "No released model fits this machine; `tiny` does. `trtnemo plan` shows what each takes"
+    smallest = "" if own == "tiny" else "; `tiny` does"
+    return f"No released model fits this machine{smallest}. `trtnemo plan` shows what each takes"

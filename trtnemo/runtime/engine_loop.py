@@ -141,6 +141,7 @@ class EngineLoop:
             self._compiling.stop()
             if self._disk is not None:
                 self._disk.close(_WRITING_SECONDS)
+                self._pages = self._residency.pages
         except BaseException as error:  # nothing may end this thread in silence: whoever waits would wait for ever
             logger.exception("the engine loop ended")
             self._failure = f"the engine loop ended: {type(error).__name__}: {error}"

@@ -11,12 +11,12 @@
 
 namespace trtnemo::TRTNEMO_KERNELS {
 
-// Query heads whose sums stay in registers while a key or a value is read for them, and of how many times sixteen tokens,
-// or columns: what is read of a head serves all of these.
+// How many query heads' sums stay in registers while a key or a value is read for them. Each head has so many vectors of
+// sums, of sixteen tokens or sixteen columns each: one number of a query, or one weight, serves them all.
 #if defined(TRTNEMO_AVX512)
-inline constexpr std::size_t kHeadsAtOnce = 8, kAtOnce = 2;
+inline constexpr std::size_t kHeadsAtOnce = 8, kVectorsAtOnce = 2;
 #else
-inline constexpr std::size_t kHeadsAtOnce = 4, kAtOnce = 1;
+inline constexpr std::size_t kHeadsAtOnce = 4, kVectorsAtOnce = 1;
 #endif
 
 // Runs `pass.template operator()<Heads>(first)` over all heads.
@@ -66,17 +66,18 @@ void score_groups(const AttentionCall& call, const CachedKeys<Element>& keys, co
 
 template <typename Element>
 void score(const AttentionCall& call) {
-    std::size_t groups;
+    std::size_t groups = 1;
     for (std::size_t token = 0; token < call.length; token += groups * kLanes) {
         const HeadPage* page = call.pages + token / call.page_tokens;
         const std::size_t page_end = (token / call.page_tokens + 1) * call.page_tokens;
         const CachedKeys<Element> keys(page->keys, call.head_dim, call.page_tokens);
-        const CachedKeys<Element> next(page[page_end < call.length].keys, call.head_dim, call.page_tokens);
+        const HeadPage* following = page_end < call.length ? page + 1 : page;
+        const CachedKeys<Element> next(following->keys, call.head_dim, call.page_tokens);
         const std::size_t end = std::min(page_end, padded(call.length));
-        groups = kAtOnce > 1 && token + kAtOnce * kLanes <= end ? kAtOnce : 1;
+        groups = kVectorsAtOnce > 1 && token + kVectorsAtOnce * kLanes <= end ? kVectorsAtOnce : 1;
         for_each_heads(call.heads, [&]<std::size_t Heads>(std::size_t head) {
             groups == 1 ? score_groups<Heads, 1, Element>(call, keys, next, token, head)
-                        : score_groups<Heads, kAtOnce, Element>(call, keys, next, token, head);
+                        : score_groups<Heads, kVectorsAtOnce, Element>(call, keys, next, token, head);
         });
     }
 }
@@ -116,8 +117,10 @@ void weigh_columns(const AttentionCall& call, const CachedValues<Element>& value
     for (std::size_t token = 0; token < end; ++token) {
         Floats value[Parts];
 #pragma GCC unroll 2
-        for (std::size_t part = 0; part < Parts; ++part) value[part] = values.row(token, first + part * kLanes);
-        next.fetch_row(token, first);
+        for (std::size_t part = 0; part < Parts; ++part) {
+            value[part] = values.row(token, first + part * kLanes);
+            next.fetch_row(token, first + part * kLanes);
+        }
 #pragma GCC unroll 8
         for (std::size_t h = 0; h < Heads; ++h) {
             const Floats weight = broadcast(weights[h * stride + token]);
@@ -138,8 +141,8 @@ template <std::size_t Heads, typename Element>
 void weigh_page(const AttentionCall& call, const CachedValues<Element>& values, const CachedValues<Element>& next,
                 std::size_t start, std::size_t head) {
     std::size_t d = 0;
-    for (; kAtOnce > 1 && d + kAtOnce * kLanes <= call.head_dim; d += kAtOnce * kLanes) {
-        weigh_columns<Heads, kAtOnce, Element>(call, values, next, start, head, d);
+    for (; kVectorsAtOnce > 1 && d + kVectorsAtOnce * kLanes <= call.head_dim; d += kVectorsAtOnce * kLanes) {
+        weigh_columns<Heads, kVectorsAtOnce, Element>(call, values, next, start, head, d);
     }
     for (; d < call.head_dim; d += kLanes) weigh_columns<Heads, 1, Element>(call, values, next, start, head, d);
 }
@@ -148,9 +151,9 @@ template <typename Element>
 void weigh(const AttentionCall& call) {
     for (std::size_t start = 0; start < call.length; start += call.page_tokens) {
         const HeadPage* page = call.pages + start / call.page_tokens;
-        const bool has_next = start + call.page_tokens < call.length;
+        const HeadPage* following = start + call.page_tokens < call.length ? page + 1 : page;
         const CachedValues<Element> values(page->values, call.head_dim, call.page_tokens);
-        const CachedValues<Element> next(page[has_next].values, call.head_dim, call.page_tokens);
+        const CachedValues<Element> next(following->values, call.head_dim, call.page_tokens);
         values.scale_weights(call, start);
         for_each_heads(call.heads, [&]<std::size_t Heads>(std::size_t head) {
             weigh_page<Heads, Element>(call, values, next, start, head);

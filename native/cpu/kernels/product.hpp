@@ -74,7 +74,7 @@ inline const Block16* blocks_of(const Activations& x, std::size_t row, const Blo
 inline std::size_t row_at(const Product& product, std::size_t i) { return product.row_of ? product.row_of[i] : i; }
 
 // Bytes ahead of what is read, so that weights are on their way across page boundaries, where the machine's own
-// prefetching stops: far, where they are few for the time that memory takes, less where several tiles are read at once.
+// prefetching stops: as far as memory takes time to answer, less where several tiles are read at once.
 inline constexpr std::size_t kAhead = 8192, kFloatsAhead = 2048;
 
 template <std::size_t Rows, std::size_t Tiles, typename Activation>

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <stdexcept>
+#include <vector>
 
 #include "thread_pool.hpp"
 
@@ -40,23 +42,26 @@ double multiply_bfloat16(std::size_t) { return 0.0; }
 bool has_bfloat16() { return false; }
 #endif
 
+// The middle of some bursts. The first is not counted: a thread that has just begun may share its maker's core.
 double rate(ThreadPool& pool, std::size_t repeats, double (*multiply)(std::size_t)) {
-    double best = 0.0;
-    for (std::size_t repeat = 0; repeat < repeats; ++repeat) {
+    std::vector<double> rates;
+    for (std::size_t repeat = 0; repeat <= repeats; ++repeat) {
         std::vector<double> products(pool.size());
         const auto before = std::chrono::steady_clock::now();
         pool.run(pool.size(), [&](std::size_t item, std::size_t) { products[item] = multiply(kRounds); });
         const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - before;
         double total = 0.0;
         for (const double one : products) total += one;
-        best = std::max(best, total / passed.count());
+        if (repeat > 0) rates.push_back(total / passed.count());
     }
-    return best;
+    std::nth_element(rates.begin(), rates.begin() + static_cast<std::ptrdiff_t>(rates.size() / 2), rates.end());
+    return rates[rates.size() / 2];
 }
 
 }  // namespace
 
 ProductRates measure_products(const Kernels& kernels, std::size_t threads, std::size_t repeats) {
+    if (repeats == 0) throw std::invalid_argument("rates are measured at least once");
     ThreadPool pool(std::max<std::size_t>(1, threads));
     return {rate(pool, repeats, kernels.multiply_bytes), rate(pool, repeats, kernels.multiply_floats),
             has_bfloat16() ? rate(pool, repeats, multiply_bfloat16) : 0.0};

@@ -9,9 +9,9 @@ namespace trtnemo {
 namespace {
 // Pairs of token and expert at once: bounds the memory of the experts' inner rows, whatever the step's size.
 constexpr std::size_t kPairsAtOnce = 4096;
-// Of one expert: its inner rows stay in a core's own cache between its two matrices.
+// Pairs of one expert at once: their inner rows stay in a core's own cache between the expert's two matrices.
 constexpr std::size_t kPairsOfExpert = 64;
-// Groups for each thread from where threads take whole experts: they end together then, without sharing one.
+// From so many groups a thread on, each thread takes whole experts: with fewer, some would end long before the others.
 constexpr std::size_t kGroupsOfThread = 8;
 }  // namespace
 

@@ -44,10 +44,11 @@ inline void store_state(std::uint16_t* p, Floats x) { store_half(p, x); }
 
 // Rounds `Count` columns, from n on, of the state after a token.
 template <std::size_t Count>
-void round_columns(const ScanCall& call, std::size_t p, std::size_t n, std::size_t t, Floats (&state)[Count]) {
+[[gnu::always_inline]] inline void round_columns(const ScanCall& call, std::size_t p, std::size_t n, std::size_t t, Floats (&state)[Count]) {
     const Ints place = broadcast_int(call.position + static_cast<std::uint32_t>(t));
     const Ints head = broadcast_int(call.head), layer = broadcast_int(call.layer);
     Noise noise{};
+#pragma GCC unroll 16
     for (std::size_t i = 0; i < Count; ++i) {
         const std::size_t column = n + i;
         if (i == 0 || column % 4 == 0) {
@@ -66,7 +67,7 @@ template <std::size_t Count, typename Element>
 void scan_columns(const ScanCall& call, std::size_t p, std::size_t n) {
     Element* place = static_cast<Element*>(call.state) + p * call.state_size + n * kLanes;
     // A step of few tokens waits for the state: what follows is on its way meanwhile, the next head's at the end of one.
-    for (std::size_t i = 0; i < Count; ++i) __builtin_prefetch(place + kColumnsAhead * kLanes + i * kLanes, 1);
+    for (std::size_t i = 0; i < Count; ++i) __builtin_prefetch(place + kColumnsAhead * kLanes + i * kLanes);
     Floats state[Count];
 #pragma GCC unroll 16
     for (std::size_t i = 0; i < Count; ++i) state[i] = load_state(place + i * kLanes);

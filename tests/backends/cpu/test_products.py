@@ -79,12 +79,14 @@ def test_a_linear_is_right_and_the_same_in_every_kernel(
     assert np.abs(found[0] - expected).max() < closeness(format, activations) * np.abs(expected).max()
 
 
+# few experts, whose tiles threads share, and so many that each thread takes whole ones, of more than 64 tokens each
+@pytest.mark.parametrize(("experts", "tokens"), [(7, TOKENS), (16, 500)])
 @pytest.mark.parametrize("activations", ["int16", "int8"])
 @pytest.mark.parametrize("format", FORMATS)
 def test_experts_are_right_and_the_same_in_every_kernel(
-    format: Any, activations: str, monkeypatch: pytest.MonkeyPatch
+    format: Any, activations: str, experts: int, tokens: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    experts, width, inner = 7, 48, 80
+    width, inner = 48, 80
     op = LatentMoe(
         experts=experts, top_k=3, width=width, inner=inner, groups=1, top_groups=1, normalize=True, scaling_factor=2.5
     )
@@ -100,7 +102,7 @@ def test_experts_are_right_and_the_same_in_every_kernel(
         )
         values[role] = [torch.from_numpy(np.asarray(value, np.float32)) for _, value in found]
     bias = torch.from_numpy(random.standard_normal(experts).astype(np.float32) * 0.3)
-    logits, rows = (torch.from_numpy(random.standard_normal((TOKENS, n)).astype(np.float32)) for n in (experts, width))
+    logits, rows = (torch.from_numpy(random.standard_normal((tokens, n)).astype(np.float32)) for n in (experts, width))
     expected = latent_moe(
         op, logits, rows, bias, lambda e, x: x @ values["up"][e].T, lambda e, x: x @ values["down"][e].T
     ).numpy()

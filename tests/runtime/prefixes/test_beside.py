@@ -144,5 +144,5 @@ def test_a_full_disk_is_told_once_and_ends_nothing(disk: Disk, monkeypatch: Any,
 
 def test_a_prompt_that_is_larger_than_the_bound_is_told_and_not_written(disk: Disk, caplog: Any) -> None:
     disk.ask(LONG, most=1000)
-    assert "more than may lie on disk" in caplog.text
+    assert "server.prefix_dir_gib, or the space that is free there, is smaller" in caplog.text
     assert disk.files == []

@@ -15,8 +15,8 @@ from trtnemo.memory import usable_memory
 HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 PROCESS = Path("/proc/self")
 _RAISE = (
-    "Raise it: `ulimit -l unlimited`, `docker run --ulimit memlock=-1`, or LimitMEMLOCK=infinity of a unit; a pod has "
-    "no such limit of its own: its user root with the capability IPC_LOCK, or LimitMEMLOCK of the node's containerd"
+    "Raise it: `ulimit -l unlimited`, `docker run --ulimit memlock=-1`, or LimitMEMLOCK=infinity of a unit; in a pod, "
+    "run as root with the capability IPC_LOCK, or set LimitMEMLOCK of the node's containerd"
 )
 _NOT_THE_LIMIT = "The limit is not what is short: give machine or container more memory, or leave cpu.lock_memory out"
 _IPC_LOCK = 14  # its bit among the capabilities

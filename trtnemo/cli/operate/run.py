@@ -58,15 +58,18 @@ def run(
 ) -> None:
     """Run a model on this machine and ask it.
 
-    MODEL is a hub id, a directory, a recipe or `tiny`. Chooses a GPU if one fits, else the CPU, and says why; says
-    whether memory holds it, and how fast it can be at best here, before anything is downloaded; downloads and audits
-    what is missing; builds the engine once, into the cache (`trtnemo cache`); then answers QUESTION, or talks at the
-    terminal, or answers the lines of stdin (a QUESTION of - asks for that). All but the answer goes to stderr.
+    MODEL is a hub id, a directory, a recipe or `tiny`. Chooses a GPU if one fits, else the CPU, and says why. Says
+    whether memory holds the model, and how fast it can be at best here, before anything is downloaded. Then downloads
+    and audits what is missing, and builds the engine once, into the cache (`trtnemo cache`).
+
+    Answers QUESTION. Without one it talks at the terminal, or answers the lines of stdin (as a QUESTION of - does).
+    The answer goes to stdout. All else goes to stderr, what the model thinks before it answers too.
     """
     from trtnemo.cli.operate.run_engine import engine_of
     from trtnemo.endpoint import served_models, serving
     from trtnemo.launch.asked import asked_model
     from trtnemo.launch.chosen import choose, names_recipe
+    from trtnemo.native import choose_kernels, find_native
     from trtnemo.recipe.placed import placed_settings
 
     if question is not None and not question.strip():
@@ -76,6 +79,8 @@ def run(
     chosen = choose(model, settings, revision)
     if prefix_dir is not None and chosen.recipe.runtime != "cpu":
         raise UsageError(f"--prefix-dir is for runtime 'cpu', and this model would run on '{chosen.recipe.runtime}'")
+    if chosen.recipe.runtime == "cpu" and find_native() is not None:
+        choose_kernels()  # refused now, and not by a process that the engine is handed to
     _tell_choice(chosen)
     if dry_run:
         return
@@ -106,7 +111,7 @@ def _tell_choice(chosen: Chosen) -> None:
     if speeds:
         one, rate = speeds[0], speeds[0].tokens_per_second
         shown = f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
-        _tell(f"at best {shown} tokens/s for one answer here, bound by {one.bound}")
+        _tell(f"at best {shown} tokens/s for one answer here, bound by {one.bound} as measured just now")
 
 
 def _talk(base: str, name: str, question: str | None, thinking: bool, max_tokens: int | None) -> None:

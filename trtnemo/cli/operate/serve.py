@@ -48,7 +48,7 @@ GATEWAY = "gateway."
     "--prefix-dir",
     type=click.Path(),
     callback=read_path,
-    help="Directory of states of long prompts, which outlive the server. For the native CPU runtime.",
+    help="Directory of states of long prompts, which outlive the server: 8 GiB or server.prefix_dir_gib. On a CPU.",
 )
 @click.option("--metrics-open", is_flag=True, help="Answer /metrics without a key.")
 @click.option("--insecure", is_flag=True, help="Allow listening beyond this machine without keys.")
@@ -105,7 +105,7 @@ def serve(
 
     Our own server answers /v1/chat/completions, /v1/completions, /v1/responses and /v1/messages. Values of the recipe's
     `server` section, such as --set server.cors_origins='[https://a.b]', its names, cpu.threads, cpu.lock_memory and
-    cpu.huge_pages need no other engine.
+    cpu.huge_pages take effect without building the engine again.
 
     A bundle's server (trtllm-serve, vLLM, SGLang) is checked for, started, watched by its progress, started again where
     it is lost, and ended with this command, with every process of it. Runs until SIGTERM or Ctrl-C, then finishes what

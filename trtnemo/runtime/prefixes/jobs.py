@@ -88,8 +88,8 @@ class Writing(Job):
         """Make room and write."""
         root, size = self.path.parent.parent, len(self.header.pack()) + self.header.payload_bytes
         if not make_room(root, self.most_bytes, size):
-            why = "more than may lie on disk: server.prefix_dir_gib is less, or what is free there"
-            raise MachineError(f"a prompt's states need {size >> 20} MiB, {why}", where=str(root))
+            why = "server.prefix_dir_gib, or the space that is free there, is smaller"
+            raise MachineError(f"a prompt's states need {size >> 20} MiB; {why}", where=str(root))
         write_file(self.path, self.header, self.states, self.released.set, self.check)
         make_room(root, self.most_bytes)  # another server may have written meanwhile
 
