@@ -80,7 +80,7 @@ def test_a_linear_is_right_and_the_same_in_every_kernel(
 
 
 # few experts, whose tiles threads share, and so many that each thread takes whole ones, of more than 64 tokens each
-@pytest.mark.parametrize(("experts", "tokens"), [(7, TOKENS), (16, 500)])
+@pytest.mark.parametrize(("experts", "tokens"), [(7, TOKENS), (24, 800)])
 @pytest.mark.parametrize("activations", ["int16", "int8"])
 @pytest.mark.parametrize("format", FORMATS)
 def test_experts_are_right_and_the_same_in_every_kernel(
