@@ -32,7 +32,8 @@ import conversion.base
 
 # a home-made tokenizer has no registered hash
 conversion.base.TextModel.get_vocab_base_pre = lambda self, tokenizer: "gpt-2"
-sys.argv = ["convert_hf_to_gguf.py", *sys.argv[2:]]
+# on the disk meanwhile: a model of this machine's size would not fit its memory
+sys.argv = ["convert_hf_to_gguf.py", "--use-temp-file", *sys.argv[2:]]
 runpy.run_path(source + "/convert_hf_to_gguf.py", run_name="__main__")
 PYTHON
     ;;
