@@ -16,9 +16,8 @@ def usable_memory(root: Path = ROOT) -> int:
     limits = []
     for folder, is_unified in group_folders("memory", root):
         words = words_of(folder / ("memory.max" if is_unified else "memory.limit_in_bytes"))
-        if (
-            len(words) == 1 and words[0].isdecimal()
-        ):  # version 2 writes `max` for none, version 1 more than any machine has
+        # version 2 writes `max` where there is none, version 1 more than any machine has
+        if len(words) == 1 and words[0].isdecimal():
             limits.append(int(words[0]))
     return min([_machine(), *filter(None, limits)])
 

@@ -44,9 +44,9 @@ void ThreadPool::stop() {
     for (std::thread& worker : workers_) worker.join();
 }
 
-// A ticket says which item is next, and of how many, in one number: a thread that comes late, from whatever earlier piece of
-// work, gets an item of this one or none. Nobody waits for a thread that has taken none, so one that is off its core, or
-// asleep, holds up nothing.
+// A ticket says which item is next, and of how many, in one number: a thread that comes late, from whatever earlier piece
+// of work, gets an item of this one or none. Nobody waits for a thread that has taken none, so one that is off its core,
+// or asleep, holds up nothing.
 void ThreadPool::take_items(std::size_t worker) {
     std::size_t taken = 0;
     for (;; ++taken) {

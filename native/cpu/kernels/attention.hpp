@@ -74,7 +74,7 @@ void score(const AttentionCall& call) {
         const HeadPage* following = page_end < call.length ? page + 1 : page;
         const CachedKeys<Element> next(following->keys, call.head_dim, call.page_tokens);
         const std::size_t end = std::min(page_end, padded(call.length));
-        groups = kVectorsAtOnce > 1 && token + kVectorsAtOnce * kLanes <= end ? kVectorsAtOnce : 1;
+        groups = token + kVectorsAtOnce * kLanes <= end ? kVectorsAtOnce : 1;
         for_each_heads(call.heads, [&]<std::size_t Heads>(std::size_t head) {
             groups == 1 ? score_groups<Heads, 1, Element>(call, keys, next, token, head)
                         : score_groups<Heads, kVectorsAtOnce, Element>(call, keys, next, token, head);
@@ -141,7 +141,7 @@ template <std::size_t Heads, typename Element>
 void weigh_page(const AttentionCall& call, const CachedValues<Element>& values, const CachedValues<Element>& next,
                 std::size_t start, std::size_t head) {
     std::size_t d = 0;
-    for (; kVectorsAtOnce > 1 && d + kVectorsAtOnce * kLanes <= call.head_dim; d += kVectorsAtOnce * kLanes) {
+    for (; d + kVectorsAtOnce * kLanes <= call.head_dim; d += kVectorsAtOnce * kLanes) {
         weigh_columns<Heads, kVectorsAtOnce, Element>(call, values, next, start, head, d);
     }
     for (; d < call.head_dim; d += kLanes) weigh_columns<Heads, 1, Element>(call, values, next, start, head, d);

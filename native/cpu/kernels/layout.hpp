@@ -24,6 +24,7 @@ inline constexpr std::size_t kAlignment = 64;
 
 constexpr std::size_t round_up(std::size_t n, std::size_t unit) { return (n + unit - 1) / unit * unit; }
 constexpr std::size_t padded(std::size_t width) { return round_up(width, kTileRows); }
+constexpr std::size_t block_count(std::size_t columns) { return (columns + kBlockColumns - 1) / kBlockColumns; }
 
 struct Matrix {
     Format format;
@@ -32,7 +33,7 @@ struct Matrix {
     float scale;  // what the sum of stored values is multiplied by
 
     std::size_t tiles() const { return (rows + kTileRows - 1) / kTileRows; }
-    std::size_t blocks() const { return (columns + kBlockColumns - 1) / kBlockColumns; }
+    std::size_t blocks() const { return block_count(columns); }
     std::size_t tile_bytes() const {
         switch (format) {
             case Format::kFloat32: return columns * kTileRows * 4;

@@ -77,12 +77,14 @@ inline std::size_t row_at(const Product& product, std::size_t i) { return produc
 // prefetching stops: as far as memory takes time to answer, less where several tiles are read at once.
 inline constexpr std::size_t kAhead = 8192, kFloatsAhead = 2048;
 
+inline void fetch(const std::uint8_t* data, std::size_t bytes) {
+    for (std::size_t line = 0; line < bytes; line += kAlignment) __builtin_prefetch(data + line);
+}
+
 template <std::size_t Rows, std::size_t Tiles, typename Activation>
 inline void add_blocks(const std::uint8_t* const (&groups)[Tiles], std::size_t count, std::size_t ahead,
                        const Activation* const (&rows)[Rows], std::size_t first, Floats (&total)[Rows][Tiles]) {
-    for (const std::uint8_t* group : groups) {
-        for (std::size_t line = 0; line < kGroupBytes; line += kAlignment) __builtin_prefetch(group + ahead + line);
-    }
+    for (const std::uint8_t* group : groups) fetch(group + ahead, kGroupBytes);
     for (std::size_t b = 0; b < count; ++b) {
         Blocks<Tiles> blocks;
 #pragma GCC unroll 2
@@ -222,8 +224,7 @@ template <typename Activation>
 void multiply_nvfp4(const Product& product) {
     std::size_t tile = product.first_tile;
     // Each piece of work begins where nobody has read ahead yet.
-    const std::uint8_t* begin = product.matrix.tile(tile);
-    for (std::size_t line = 0; line < kAhead; line += kAlignment) __builtin_prefetch(begin + line);
+    fetch(product.matrix.tile(tile), kAhead);
 #if defined(TRTNEMO_AVX512)  // the others have too few registers
     // Two tiles share what is read of a row. Few rows wait for memory, which gives most in one stream.
     for (; product.count > 2 && tile + 2 <= product.last_tile; tile += 2) {

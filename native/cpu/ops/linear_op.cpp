@@ -6,13 +6,11 @@ namespace trtnemo {
 
 namespace {
 
-std::size_t blocks_of(std::size_t width) { return (width + kBlockColumns - 1) / kBlockColumns; }
-
 // Where rounded rows lie, whether they are there yet or not.
 Activations place(const std::uint8_t* memory, Format format, bool is_wide, const float* rows, std::size_t width) {
     Activations x{.values = rows, .stride = padded(width)};
     if (format != Format::kNvfp4) return x;
-    x.block_stride = blocks_of(width);
+    x.block_stride = block_count(width);
     if (is_wide) {
         x.blocks16 = reinterpret_cast<const Block16*>(memory);
     } else {
@@ -24,7 +22,7 @@ Activations place(const std::uint8_t* memory, Format format, bool is_wide, const
 }  // namespace
 
 std::size_t round_bytes(Format format, bool is_wide, std::size_t width) {
-    return format == Format::kNvfp4 ? blocks_of(width) * (is_wide ? sizeof(Block16) : sizeof(Block8)) : 0;
+    return format == Format::kNvfp4 ? block_count(width) * (is_wide ? sizeof(Block16) : sizeof(Block8)) : 0;
 }
 
 Activations round_here(const Kernels& kernels, std::uint8_t* memory, Format format, bool is_wide, const float* rows,

@@ -34,20 +34,21 @@ void LatentMoeOp::run(Machine& machine, const Step& step) {
 void LatentMoeOp::run_rows(Machine& machine, const float* logits, const float* rows, std::size_t count, float* out) {
     pick(machine, logits, count);
     group(count);
+    const Matrix& up = up_.first;
+    const Activations x = prepare(machine, machine.activations, up.format, is_wide_, rows, up.columns, count);
     float* products = machine.second.get<float>(pair_tokens_.size() * padded(down_.first.rows));
     if (groups_.size() >= machine.threads.size() * kGroupsOfThread) {
-        run_whole(machine, rows, count, products);
+        run_whole(machine, x, products);
     } else {
-        multiply_down(machine, multiply_up(machine, rows, count), products);
+        multiply_down(machine, multiply_up(machine, x), products);
     }
     add_up(machine, products, count, out);
 }
 
 // Each thread takes one expert after the other through both matrices.
-void LatentMoeOp::run_whole(Machine& machine, const float* rows, std::size_t count, float* products) {
-    const Matrix& up = up_.first;
-    const Activations x = prepare(machine, machine.activations, up.format, is_wide_, rows, up.columns, count);
-    machine.share(groups_.size(), 2 * product_cost(up, up.tiles(), 1), [&](std::size_t item, std::size_t worker) {
+void LatentMoeOp::run_whole(Machine& machine, const Activations& x, float* products) {
+    const std::size_t cost = 2 * product_cost(up_.first, up_.first.tiles(), 1);
+    machine.share(groups_.size(), cost, [&](std::size_t item, std::size_t worker) {
         run_group(machine.kernels, machine.workers[worker], x, groups_[item], products);
     });
 }
@@ -124,10 +125,8 @@ void LatentMoeOp::multiply_groups(Machine& machine, const Bank& bank, const Acti
     });
 }
 
-const float* LatentMoeOp::multiply_up(Machine& machine, const float* rows, std::size_t count) {
-    const Matrix& matrix = up_.first;
-    const Activations x = prepare(machine, machine.activations, matrix.format, is_wide_, rows, matrix.columns, count);
-    float* hidden = machine.first.get<float>(pair_tokens_.size() * padded(matrix.rows));
+const float* LatentMoeOp::multiply_up(Machine& machine, const Activations& x) {
+    float* hidden = machine.first.get<float>(pair_tokens_.size() * padded(up_.first.rows));
     multiply_groups(machine, up_, x, pair_tokens_.data(), hidden, [&](float* row, std::size_t width) {
         machine.kernels.relu2(row, width, row);
     });

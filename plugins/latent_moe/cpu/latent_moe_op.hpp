@@ -19,9 +19,9 @@ class LatentMoeOp : public Op {
     void run_rows(Machine& machine, const float* logits, const float* rows, std::size_t count, float* out);
     void pick(Machine& machine, const float* logits, std::size_t count);
     void group(std::size_t count);
-    void run_whole(Machine& machine, const float* rows, std::size_t count, float* products);
+    void run_whole(Machine& machine, const Activations& x, float* products);
     void run_group(const Kernels& kernels, Scratch& memory, const Activations& x, const Group& group, float* products);
-    const float* multiply_up(Machine& machine, const float* rows, std::size_t count);
+    const float* multiply_up(Machine& machine, const Activations& x);
     void multiply_down(Machine& machine, const float* hidden, float* products);
     template <typename Finish>
     void multiply_groups(Machine& machine, const Bank& bank, const Activations& x, const std::uint32_t* row_of,

@@ -44,7 +44,8 @@ inline void store_state(std::uint16_t* p, Floats x) { store_half(p, x); }
 
 // Rounds `Count` columns, from n on, of the state after a token.
 template <std::size_t Count>
-[[gnu::always_inline]] inline void round_columns(const ScanCall& call, std::size_t p, std::size_t n, std::size_t t, Floats (&state)[Count]) {
+[[gnu::always_inline]] inline void round_columns(const ScanCall& call, std::size_t p, std::size_t n, std::size_t t,
+                                                 Floats (&state)[Count]) {
     const Ints place = broadcast_int(call.position + static_cast<std::uint32_t>(t));
     const Ints head = broadcast_int(call.head), layer = broadcast_int(call.layer);
     Noise noise{};
@@ -62,7 +63,7 @@ template <std::size_t Count>
 inline constexpr std::size_t kColumnsAhead = 64;
 
 // `Count` columns of the state, from n on, stay in registers over all tokens; y adds them up in ascending order. Every
-// loop over them is unrolled: one that were not would have them in memory too, and write them there at each token.
+// loop over them is unrolled: with one that is not, a compiler keeps them in memory too, written there at each token.
 template <std::size_t Count, typename Element>
 void scan_columns(const ScanCall& call, std::size_t p, std::size_t n) {
     Element* place = static_cast<Element*>(call.state) + p * call.state_size + n * kLanes;
