@@ -181,7 +181,7 @@ class EngineUnavailableError(RequestError):
 
 
 class ReaderError(RequestError):
-    """The process that reads long bodies went away over one; another one is started for the next."""
+    """The process that reads long bodies went away over one, and so did a second; the next body gets another one."""
 
     status = 503
     code = "reader_unavailable"

@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ def test_all_but_the_messages_of_a_body_is_bounded(served: tuple[Any, str]) -> N
     assert "exceed 1048576" in found["error"]["message"]
 
 
-def test_a_reader_that_is_killed_in_a_body_is_told_and_another_one_reads(served: tuple[Any, str]) -> None:
+def test_a_reader_that_is_killed_in_a_body_is_followed_by_another_one(served: tuple[Any, str]) -> None:
     process, url = served
     assert ask(f"{url}/tokenize", {"prompt": "x"}, PADDING)[0] == 200
     (pid,) = readers_of(process)
@@ -143,10 +144,22 @@ def test_a_reader_that_is_killed_in_a_body_is_told_and_another_one_reads(served:
         waiting = pool.submit(ask, f"{url}/tokenize", {"prompt": "x"}, PADDING)
         time.sleep(0.5)
         os.kill(pid, signal.SIGKILL)
+        assert waiting.result()[0] == 200
+    assert readers_of(process) != [pid]
+
+
+def test_a_body_that_every_reader_is_killed_in_is_told_so(served: tuple[Any, str]) -> None:
+    process, url = served
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(ask, f"{url}/tokenize", {"prompt": "x"}, PADDING)
+        while not waiting.done():
+            for pid in readers_of(process):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.01)
         status, found = waiting.result()
     assert (status, found["error"]["code"]) == (503, "reader_unavailable")
     assert ask(f"{url}/tokenize", {"prompt": "x"}, PADDING)[0] == 200
-    assert readers_of(process) != [pid]
 
 
 def test_a_reader_that_is_lost_between_two_bodies_is_no_bodys_concern(served: tuple[Any, str]) -> None:

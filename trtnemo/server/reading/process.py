@@ -50,7 +50,7 @@ class ReaderProcess:
         return self._process.pid if self._process is not None else None
 
     async def read(self, ask: Ask) -> Reading:
-        """Return what a body asks; raises RequestError, BusyError, and ReaderError where the process is lost."""
+        """Return what a body asks; raises RequestError, BusyError, and ReaderError where a process begun for it is lost."""
         if self._waiting >= MOST_WAITING:
             raise BusyError(f"{self._waiting} long bodies wait to be read already", remedy="Send it again later")
         self._waiting += 1
@@ -69,7 +69,7 @@ class ReaderProcess:
         if self._end_idle is not None:
             self._end_idle.cancel()
         try:
-            reply = await asyncio.wait_for(self._exchange(ask), self._most_seconds)
+            reply = await asyncio.wait_for(self._read(ask), self._most_seconds)
         except BaseException as error:
             self.close()  # what it was to say would be taken for the next one's
             if isinstance(error, asyncio.TimeoutError):
@@ -79,6 +79,16 @@ class ReaderProcess:
             raise
         self._end_idle = asyncio.get_running_loop().call_later(self._idle_seconds, self.close)
         return reply
+
+    async def _read(self, ask: Ask) -> Reply:
+        was_there = self._streams is not None
+        try:
+            return await self._exchange(ask)
+        except (OSError, EOFError):
+            if not was_there:
+                raise
+            self.close()  # it may have been ending before this body came, which shows only once it has ended
+            return await self._exchange(ask)
 
     async def _exchange(self, ask: Ask) -> Reply:
         reader, writer = await self._started()
