@@ -68,9 +68,15 @@ def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_lost_engine_ends_what_ran_and_is_there_again(make_engine: Any, number: signal.Signals) -> None:
-    line = EngineProcess(make_engine("bf16"), limits=WatchLimits(silent_seconds=0.6, stopped_seconds=1.5))
+@pytest.mark.parametrize(
+    ("number", "limits"),  # tight ones only where they are what is waited for: a busy machine is silent for seconds
+    [(signal.SIGKILL, WatchLimits(stopped_seconds=30)), (signal.SIGSTOP, WatchLimits(stopped_seconds=3))],
+    ids=["SIGKILL", "SIGSTOP"],
+)
+def test_a_lost_engine_ends_what_ran_and_is_there_again(
+    make_engine: Any, number: signal.Signals, limits: WatchLimits
+) -> None:
+    line = EngineProcess(make_engine("bf16"), limits=limits)
     before = descriptors()
 
     async def work(client: EngineClient) -> None:
@@ -102,7 +108,7 @@ def test_a_lost_engine_ends_what_ran_and_is_there_again(make_engine: Any, number
     ("fault", "reason"),
     [
         ("raises", " steps failed, one after the other"),
-        ("hangs", "a step has not ended within 0.7 seconds"),
+        ("hangs", "a step has not ended within 1.5 seconds"),
         ("ends-the-loop", "MemoryError: no more"),
     ],
 )
@@ -111,7 +117,7 @@ def test_an_engine_that_fails_every_step_or_never_ends_one_is_started_again(
 ) -> None:
     flag = tmp_path / "flag"
     program = (sys.executable, str(FAULTY_WORKER), fault, str(flag))
-    limits = WatchLimits(step_seconds=0.7, failed_steps=2)
+    limits = WatchLimits(step_seconds=1.5 if fault == "hangs" else 60, failed_steps=2)
     line = EngineProcess(make_engine("bf16"), limits=limits, program=program)
 
     async def work(client: EngineClient) -> None:
