@@ -50,6 +50,9 @@ class Scratch {
     MappedMemory memory_;
 };
 
+// Below it, waking another thread costs more than what it would take over.
+inline constexpr std::size_t kSharedNanoseconds = 5000;
+
 // What ops share: threads, kernels, buffers, pages.
 struct Machine {
     Machine(const Kernels& chosen, std::size_t threads, std::shared_ptr<PagePool> pool)
@@ -69,7 +72,7 @@ struct Machine {
     // Splits `items` of about `cost` nanoseconds each over the threads, unless that takes longer than doing them here.
     template <typename Function>
     void share(std::size_t items, std::size_t cost, Function&& function) {
-        if (items * cost < 5000) {
+        if (items * cost < kSharedNanoseconds) {
             for (std::size_t item = 0; item < items; ++item) function(item, std::size_t{0});
         } else {
             threads.run(items, function);

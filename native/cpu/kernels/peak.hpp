@@ -9,12 +9,13 @@ namespace trtnemo::TRTNEMO_KERNELS {
 
 // Sums that do not wait for each other: enough to keep a machine busy, few enough for its registers.
 #if defined(TRTNEMO_AVX2)
-inline constexpr std::size_t kChains = 6;
+inline constexpr std::size_t kChains = 5;
 #else
 inline constexpr std::size_t kChains = 12;
 #endif
 
-// Sixteen lanes of four byte products a chain; the operands are read anew each round, or a compiler would add once.
+// Sixteen lanes of four byte products a chain; the operands are read anew each round and kept for each chain, or a compiler
+// would add once, or multiply once.
 inline double multiply_bytes(std::size_t rounds) {
     constexpr std::int32_t kOnes[kLanes] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
     float operands[kLanes];
@@ -24,9 +25,14 @@ inline double multiply_bytes(std::size_t rounds) {
     for (std::size_t i = 0; i < kChains; ++i) total[i] = broadcast_int(static_cast<std::uint32_t>(i));
     for (std::size_t round = 0; round < rounds; ++round) {
         asm volatile("" : : "r"(operands) : "memory");
-        const Ints x = bits_of(load(operands));
+        Ints x = bits_of(load(operands));
 #pragma GCC unroll 12
-        for (std::size_t i = 0; i < kChains; ++i) total[i] = add_byte_products(total[i], x, x);
+        for (std::size_t i = 0; i < kChains; ++i) {
+            keep(x);
+            keep(total[i]);
+            total[i] = add_byte_products(total[i], x, x);
+            keep(total[i]);
+        }
     }
     Ints sums = broadcast_int(0);
 #pragma GCC unroll 12

@@ -1,68 +1,20 @@
 // Packed weights times rows of activations.
 #pragma once
 
-#include "kernels.hpp"
-#include "simd.hpp"
+#include "dot.hpp"
 
 namespace trtnemo::TRTNEMO_KERNELS {
 
 // How many rows of activations one pass over a tile serves.
 inline constexpr std::size_t kRowsAtOnce = 8;
-
-template <std::size_t Tiles>
-inline void dot(const Block (&blocks)[Tiles], const Block8& x, Ints (&sums)[Tiles]) {
-    dot(blocks, x.codes, x.start, sums);
-}
-template <std::size_t Tiles>
-inline void dot(const Block (&blocks)[Tiles], const Block16& x, Ints (&sums)[Tiles]) {
-    Ints low[Tiles];
-    dot(blocks, x.high, 0, sums);
-    dot(blocks, x.low, x.start, low);
-#pragma GCC unroll 2
-    for (std::size_t j = 0; j < Tiles; ++j) sums[j] = times_256_plus(sums[j], low[j]);
-}
-#if defined(TRTNEMO_I8MM)
-// The same of two rows at once.
-inline IntPair dot_pair(const Block& block, const Block8& x, const Block8& y) {
-    return dot_pair(block, x.codes, y.codes);
-}
-inline IntPair dot_pair(const Block& block, const Block16& x, const Block16& y) {
-    const IntPair high = dot_pair(block, x.high, y.high), low = dot_pair(block, x.low, y.low);
-    return {times_256_plus(high.first, low.first), times_256_plus(high.second, low.second)};
-}
+// The same of rows of floats and so many tiles at once, whose sums all stay in registers: one that does not makes every
+// column wait for memory.
+constexpr std::size_t rows_with(std::size_t tiles) {
+#if defined(TRTNEMO_AVX512)
+    return tiles == 4 ? 2 : 8;
+#else
+    return tiles == 4 ? 1 : tiles == 2 ? 2 : 6;
 #endif
-
-// The blocks of some tiles at one place of their columns, and what a code of each row is worth.
-template <std::size_t Tiles>
-struct Blocks {
-    Block codes[Tiles];
-    Floats scales[Tiles];
-};
-
-template <std::size_t Rows, std::size_t Tiles, typename Activation>
-inline void add_block(const Blocks<Tiles>& blocks, const Activation* const (&rows)[Rows], std::size_t number,
-                      Floats (&total)[Rows][Tiles]) {
-    std::size_t i = 0;
-#if defined(TRTNEMO_I8MM)
-    for (; i + 2 <= Rows; i += 2) {
-        const Activation &x = rows[i][number], &y = rows[i + 1][number];
-        for (std::size_t j = 0; j < Tiles; ++j) {
-            const IntPair sums = dot_pair(blocks.codes[j], x, y);
-            total[i][j] = fma(to_floats(sums.first), blocks.scales[j] * broadcast(x.scale), total[i][j]);
-            total[i + 1][j] = fma(to_floats(sums.second), blocks.scales[j] * broadcast(y.scale), total[i + 1][j]);
-        }
-    }
-#endif
-#pragma GCC unroll 8
-    for (; i < Rows; ++i) {
-        const Activation& x = rows[i][number];
-        Ints sums[Tiles];
-        dot(blocks.codes, x, sums);
-#pragma GCC unroll 2
-        for (std::size_t j = 0; j < Tiles; ++j) {
-            total[i][j] = fma(to_floats(sums[j]), blocks.scales[j] * broadcast(x.scale), total[i][j]);
-        }
-    }
 }
 
 inline const Block8* blocks_of(const Activations& x, std::size_t row, const Block8*) {
@@ -77,12 +29,13 @@ inline std::size_t row_at(const Product& product, std::size_t i) { return produc
 // prefetching stops: as far as memory takes time to answer, less where several tiles are read at once.
 inline constexpr std::size_t kAhead = 8192, kFloatsAhead = 2048;
 
-inline void fetch(const std::uint8_t* data, std::size_t bytes) {
+// Inline always: GCC takes a call of it for one that does nothing, and leaves it out.
+[[gnu::always_inline]] inline void fetch(const std::uint8_t* data, std::size_t bytes) {
     for (std::size_t line = 0; line < bytes; line += kAlignment) __builtin_prefetch(data + line);
 }
 
 template <std::size_t Rows, std::size_t Tiles, typename Activation>
-inline void add_blocks(const std::uint8_t* const (&groups)[Tiles], std::size_t count, std::size_t ahead,
+[[gnu::always_inline]] inline void add_blocks(const std::uint8_t* const (&groups)[Tiles], std::size_t count, std::size_t ahead,
                        const Activation* const (&rows)[Rows], std::size_t first, Floats (&total)[Rows][Tiles]) {
     for (const std::uint8_t* group : groups) fetch(group + ahead, kGroupBytes);
     for (std::size_t b = 0; b < count; ++b) {
@@ -158,7 +111,7 @@ void multiply_float_tiles(const Product& product, std::size_t tile, std::size_t 
 #pragma GCC unroll 4
         for (std::size_t j = 0; j < Tiles; ++j) {
             const Floats weights = load_weights<kFormat>(tiles[j], column);
-            if constexpr (Tiles > 1) __builtin_prefetch(tiles[j] + column * kColumnBytes<kFormat> + kFloatsAhead);
+            __builtin_prefetch(tiles[j] + column * kColumnBytes<kFormat> + kFloatsAhead);
 #pragma GCC unroll 8
             for (std::size_t i = 0; i < Rows; ++i) total[i][j] = fma(weights, broadcast(rows[i][column]), total[i][j]);
         }
@@ -173,51 +126,40 @@ void multiply_float_tiles(const Product& product, std::size_t tile, std::size_t 
     }
 }
 
-// Runs `pass.template operator()<Rows>(first)` over all rows, eight at a time, then the rest.
-template <typename Pass>
+// Runs `pass.template operator()<Rows>(first)` for `count` rows, which are at most `Most`.
+template <std::size_t Most, typename Pass>
+void for_rows(std::size_t count, std::size_t first, Pass& pass) {
+    if (count == Most) return pass.template operator()<Most>(first);
+    if constexpr (Most > 1) for_rows<Most - 1>(count, first, pass);
+}
+
+// The same for all rows, at most `Most` at a time, and about as many each time.
+template <std::size_t Most, typename Pass>
 void for_each_rows(std::size_t count, Pass pass) {
     std::size_t first = 0;
-    for (; first + kRowsAtOnce <= count; first += kRowsAtOnce) pass.template operator()<kRowsAtOnce>(first);
-    switch (count - first) {
-        case 1: return pass.template operator()<1>(first);
-        case 2: return pass.template operator()<2>(first);
-        case 3: return pass.template operator()<3>(first);
-        case 4: return pass.template operator()<4>(first);
-        case 5: return pass.template operator()<5>(first);
-        case 6: return pass.template operator()<6>(first);
-        case 7: return pass.template operator()<7>(first);
-        default: return;
+    for (std::size_t left = (count + Most - 1) / Most; left > 0; --left) {
+        const std::size_t rows = (count - first + left - 1) / left;
+        for_rows<Most>(rows, first, pass);
+        first += rows;
     }
+}
+
+template <Format kFormat, std::size_t Tiles>
+std::size_t multiply_float_from(std::size_t tile, const Product& product) {
+    for (; tile + Tiles <= product.last_tile; tile += Tiles) {
+        for_each_rows<rows_with(Tiles)>(product.count, [&]<std::size_t Rows>(std::size_t first) {
+            multiply_float_tiles<kFormat, Rows, Tiles>(product, tile, first);
+        });
+    }
+    return tile;
 }
 
 template <Format kFormat>
 void multiply_float(const Product& product) {
     std::size_t tile = product.first_tile;
-    if (product.count <= 2) {
-        for (; tile + 4 <= product.last_tile; tile += 4) {
-            product.count == 1 ? multiply_float_tiles<kFormat, 1, 4>(product, tile, 0)
-                               : multiply_float_tiles<kFormat, 2, 4>(product, tile, 0);
-        }
-    } else if (product.count <= 4) {
-        for (; tile + 2 <= product.last_tile; tile += 2) {
-            product.count == 3 ? multiply_float_tiles<kFormat, 3, 2>(product, tile, 0)
-                               : multiply_float_tiles<kFormat, 4, 2>(product, tile, 0);
-        }
-    }
-#if defined(TRTNEMO_AVX512)  // the others have too few registers for sixteen sums
-    if (product.count > 4) {
-        for (; tile + 2 <= product.last_tile; tile += 2) {
-            for_each_rows(product.count, [&]<std::size_t Rows>(std::size_t first) {
-                multiply_float_tiles<kFormat, Rows, 2>(product, tile, first);
-            });
-        }
-    }
-#endif
-    for (; tile < product.last_tile; ++tile) {
-        for_each_rows(product.count, [&]<std::size_t Rows>(std::size_t first) {
-            multiply_float_tiles<kFormat, Rows, 1>(product, tile, first);
-        });
-    }
+    if (product.count <= rows_with(4)) tile = multiply_float_from<kFormat, 4>(tile, product);
+    if (product.count <= rows_with(2) || rows_with(2) == rows_with(1)) tile = multiply_float_from<kFormat, 2>(tile, product);
+    multiply_float_from<kFormat, 1>(tile, product);
 }
 
 template <typename Activation>
@@ -228,13 +170,13 @@ void multiply_nvfp4(const Product& product) {
 #if defined(TRTNEMO_AVX512)  // the others have too few registers
     // Two tiles share what is read of a row. Few rows wait for memory, which gives most in one stream.
     for (; product.count > 2 && tile + 2 <= product.last_tile; tile += 2) {
-        for_each_rows(product.count, [&]<std::size_t Rows>(std::size_t first) {
+        for_each_rows<kRowsAtOnce>(product.count, [&]<std::size_t Rows>(std::size_t first) {
             multiply_nvfp4_tiles<Rows, 2, Activation>(product, tile, first);
         });
     }
 #endif
     for (; tile < product.last_tile; ++tile) {
-        for_each_rows(product.count, [&]<std::size_t Rows>(std::size_t first) {
+        for_each_rows<kRowsAtOnce>(product.count, [&]<std::size_t Rows>(std::size_t first) {
             multiply_nvfp4_tiles<Rows, 1, Activation>(product, tile, first);
         });
     }

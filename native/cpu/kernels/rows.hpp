@@ -31,8 +31,7 @@ inline void quantize8(const float* row, std::size_t width, Block8* out) {
 inline void quantize16(const float* row, std::size_t width, Block16* out) {
     for (std::size_t first = 0; first < width; first += kLanes, ++out) {
         const Rounded rounded = round_block(load_at(row, first, width), 32639.0F);
-        store_int8(out->high, high_parts(rounded.codes));
-        store_int8(out->low, low_bytes(rounded.codes));
+        store_int16(out->codes, rounded.codes);
         out->scale = rounded.scale;
         out->start = -12 * sum(rounded.codes);
     }

@@ -34,11 +34,25 @@ inline Floats exponential(Floats x) {
 inline Floats sigmoid(Floats x) { return broadcast(1.0F) / (broadcast(1.0F) + exponential(broadcast(0.0F) - x)); }
 inline Floats silu(Floats x) { return x * sigmoid(x); }
 
-#if !defined(TRTNEMO_AVX512)  // which masks lanes, and has registers for the blocks of several tiles
+#if defined(TRTNEMO_AVX512) || defined(TRTNEMO_NEON)  // whose products of bytes are added by the same instruction
+inline void keep(Ints&) {}
+#endif
+
+#if !defined(TRTNEMO_AVX2)  // which multiplies whole codes, and sums those of several rows at once
+// Codes of 16 bits as their high bytes, then their low ones.
+inline void store_int16(std::int8_t* p, Ints x) {
+    store_int8(p, high_parts(x));
+    store_int8(p + kLanes, low_bytes(x));
+}
+#if !defined(TRTNEMO_AVX512)  // which has registers for the blocks of several tiles
 template <std::size_t Tiles>
 inline void dot(const Block (&blocks)[Tiles], const std::int8_t* x, std::int32_t start, Ints (&totals)[Tiles]) {
     for (std::size_t j = 0; j < Tiles; ++j) totals[j] = dot(blocks[j], x, start);
 }
+#endif
+#endif
+
+#if !defined(TRTNEMO_AVX512)  // which masks lanes
 inline Floats load_partial(const float* p, std::size_t n) {
     float lanes[kLanes] = {};
     __builtin_memcpy(lanes, p, n * sizeof(float));

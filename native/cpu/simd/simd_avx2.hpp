@@ -75,14 +75,6 @@ inline void store_int8(std::int8_t* p, Ints x) {
     const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
 }
-// the low bytes of whole numbers, signed, and what is left in units of 256
-inline Ints low_bytes(Ints x) {
-    return {_mm256_srai_epi32(_mm256_slli_epi32(x.low, 24), 24), _mm256_srai_epi32(_mm256_slli_epi32(x.high, 24), 24)};
-}
-inline Ints high_parts(Ints x) {
-    const Ints low = low_bytes(x);
-    return {_mm256_srai_epi32(_mm256_sub_epi32(x.low, low.low), 8), _mm256_srai_epi32(_mm256_sub_epi32(x.high, low.high), 8)};
-}
 // x times 2^n, for n that keeps the result normal
 inline Floats scale_by_power(Floats x, Ints n) {
     const __m256i low = _mm256_add_epi32(_mm256_castps_si256(x.low), _mm256_slli_epi32(n.low, 23));
@@ -109,6 +101,8 @@ inline __m256i multiply_high(__m256i a, __m256i b) {
     return _mm256_blend_epi32(even, odd, 0xAA);
 }
 inline Ints multiply_high(Ints a, Ints b) { return {multiply_high(a.low, b.low), multiply_high(a.high, b.high)}; }
+// Nothing that makes x is joined with anything else, or moved behind this.
+inline void keep(Ints& x) { asm("" : "+x"(x.low), "+x"(x.high)); }
 inline Ints bits_of(Floats x) { return {_mm256_castps_si256(x.low), _mm256_castps_si256(x.high)}; }
 inline Floats floats_of(Ints x) { return {_mm256_castsi256_ps(x.low), _mm256_castsi256_ps(x.high)}; }
 inline Floats choose_less(Floats a, Floats b, Floats then, Floats otherwise) {
@@ -140,7 +134,7 @@ inline std::int32_t sum(Ints x) {
 struct Block {
     __m256i low[4], high[4];
 };
-inline Block unpack_block(const std::uint8_t* p) {
+[[gnu::always_inline]] inline Block unpack_block(const std::uint8_t* p) {
     const __m256i values = _mm256_broadcastsi128_si256(
         _mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0));
     const __m256i nibble = _mm256_set1_epi8(15);
@@ -155,30 +149,33 @@ inline Block unpack_block(const std::uint8_t* p) {
     }
     return block;
 }
-// Sums of 16 products stay below 4 * 2 * 24 * 128 = 24,576 while they are 16 bits wide.
-inline __m256i dot_half(const __m256i* quads, const std::int8_t* x, __m256i start) {
-    __m256i words = _mm256_setzero_si256();
-    for (int quad = 0; quad < 4; ++quad) {
-        std::int32_t four;
-        __builtin_memcpy(&four, x + 4 * quad, 4);
-        words = _mm256_add_epi16(words, _mm256_maddubs_epi16(quads[quad], _mm256_set1_epi32(four)));
-    }
-    return _mm256_add_epi32(start, _mm256_madd_epi16(words, _mm256_set1_epi16(1)));
+// bytes as words: every other one
+inline Ints even_bytes(Ints x) {
+    const __m256i first = _mm256_set1_epi16(0xFF);
+    return {_mm256_and_si256(x.low, first), _mm256_and_si256(x.high, first)};
 }
-// start + sum of 16 products a lane; x are the block's 16 activations
-inline Ints dot(const Block& block, const std::int8_t* x, std::int32_t start) {
-    const __m256i first = _mm256_set1_epi32(start);
-    return {dot_half(block.low, x, first), dot_half(block.high, x, first)};
+inline Ints odd_bytes(Ints x) { return {_mm256_srli_epi16(x.low, 8), _mm256_srli_epi16(x.high, 8)}; }
+// of each four columns the first and third before the second and fourth, as even and odd bytes of a block's lanes
+inline void store_int16(std::int8_t* p, Ints x) {
+    const __m256i order = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_shuffle_epi8(narrow(x), order));
 }
-// total + products of bytes in pairs, those of a unsigned, in 16 bits: what `dot` does four times before it widens
+// total + products of bytes in pairs, those of a unsigned, in 16 bits
 inline __m256i add_byte_products(__m256i total, __m256i a, __m256i b) {
     return _mm256_add_epi16(total, _mm256_maddubs_epi16(a, b));
 }
 inline Ints add_byte_products(Ints total, Ints a, Ints b) {
     return {add_byte_products(total.low, a.low, b.low), add_byte_products(total.high, a.high, b.high)};
 }
-inline Ints times_256_plus(Ints a, Ints b) {
-    return {_mm256_add_epi32(_mm256_slli_epi32(a.low, 8), b.low), _mm256_add_epi32(_mm256_slli_epi32(a.high, 8), b.high)};
+inline Ints sums_of_words(Ints a) {
+    const __m256i ones = _mm256_set1_epi16(1);
+    return {_mm256_madd_epi16(a.low, ones), _mm256_madd_epi16(a.high, ones)};
+}
+// total + products of words in pairs
+inline Ints add_word_products(Ints total, Ints a, Ints b) {
+    return {_mm256_add_epi32(total.low, _mm256_madd_epi16(a.low, b.low)),
+            _mm256_add_epi32(total.high, _mm256_madd_epi16(a.high, b.high))};
 }
 
 }  // namespace trtnemo::TRTNEMO_KERNELS
