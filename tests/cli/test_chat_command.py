@@ -33,6 +33,27 @@ def test_a_call_in_an_answer_is_told_beside_it() -> None:
     assert (done.stdout, done.stderr) == (b"So: \n", b"[calls f({})]\n")
 
 
+@pytest.mark.parametrize(
+    ("events", "end", "told"),
+    [
+        (["Tok"], "length", b"The answer was cut at the limit of tokens.\n"),
+        ([], "length", b"The answer was cut at the limit of tokens, before it had begun.\n"),
+        (
+            [delta(reasoning_content="hm")],
+            "length",
+            b"hm\nThe answer was cut at the limit of tokens, before it had begun.\n",
+        ),
+        ([], "stop", b"Nothing was answered.\n"),
+        ([delta(tool_calls=CALLS)], "stop", b"[calls f({})]\n"),
+    ],
+)
+def test_an_answer_that_falls_short_is_told_beside_it(events: list[Any], end: str, told: bytes) -> None:
+    with chat_server(says(*events, end={"choices": [{"index": 0, "delta": {}, "finish_reason": end}]})) as server:
+        done = chat("hi", "--url", server.url)
+    assert (done.returncode, done.stderr) == (0, told)
+    assert done.stdout == (b"Tok\n" if "Tok" in events else b"\n")
+
+
 def test_each_line_of_a_script_is_a_turn_whatever_it_begins_with() -> None:
     with chat_server(says("One."), says("Two.")) as server:
         done = chat("--url", server.url, given="/help\n\n  café\r\n".encode())

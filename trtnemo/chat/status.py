@@ -7,6 +7,8 @@ from typing import Any
 
 from trtnemo.chat.answer import Answer
 
+_CUT = "cut at the limit of tokens"
+
 
 def status_line(model: str, answer: Answer) -> str:
     """Return what is known of an answer; what its server does not tell is left out."""
@@ -24,8 +26,15 @@ def status_line(model: str, answer: Answer) -> str:
     if answer.was_stopped:
         parts.append("stopped")
     elif answer.finish_reason == "length":
-        parts.append("cut at the limit of tokens")
+        parts.append(_CUT)
     return " | ".join(parts)
+
+
+def shortfall(answer: Answer) -> str:
+    """Return how an answer falls short of what was asked, where nobody sees its status line; or nothing."""
+    if answer.finish_reason == "length":
+        return f"The answer was {_CUT}" + ("" if answer.said else ", before it had begun") + "."
+    return "" if answer.said else "Nothing was answered."
 
 
 def _tokens(answer: Answer) -> list[str]:

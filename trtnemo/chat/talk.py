@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from trtnemo.chat.commands import NAMES, is_command, is_leaving, run_command
 from trtnemo.chat.conversation import Conversation
 from trtnemo.chat.screen import Screen
-from trtnemo.chat.status import status_line
+from trtnemo.chat.status import shortfall, status_line
 from trtnemo.chat.stop_key import StopKey, Stopped
 from trtnemo.errors import TrtnemoError, UsageError
 
@@ -25,10 +25,13 @@ def script_lines() -> Iterator[str]:
 
 
 def answer_all(conversation: Conversation, turns: Iterable[str]) -> int:
-    """Print the answer to each turn and nothing else, and return how many; raises ServerError at one without any."""
+    """Print the answer to each turn, and return how many; raises ServerError at one without any."""
     screen, count = Screen(), 0
     for turn in turns:
-        screen.end(conversation.ask(turn, screen.show))
+        answer = conversation.ask(turn, screen.show)
+        screen.end(answer)
+        if text := shortfall(answer):
+            screen.note(text)
         count += 1
     return count
 

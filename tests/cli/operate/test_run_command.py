@@ -32,7 +32,9 @@ def test_question_is_answered_and_the_engine_is_built_once(tmp_path: Path) -> No
 
 
 def test_damaged_engine_in_the_cache_is_built_again(tmp_path: Path) -> None:
-    run(tmp_path, "run", "tiny", "Hi", "--max-tokens", "1")
+    cut = run(tmp_path, "run", "tiny", "Hi", "--max-tokens", "1")
+    assert cut.stdout == "\n"
+    assert cut.stderr.endswith("The answer was cut at the limit of tokens, before it had begun.\n")
     (engine,) = (tmp_path / "trtnemo" / "engines").iterdir()
     (engine / "engine.json").write_text("{}")
     again = run(tmp_path, "run", "tiny", "What is the capital of Japan?", "--no-thinking")

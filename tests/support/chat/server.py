@@ -50,12 +50,12 @@ def send(handler: BaseHTTPRequestHandler, *events: Body) -> None:
         handler.wfile.write(f"data: {json.dumps(event, ensure_ascii=False)}\n\n".encode())
 
 
-def says(*events: str | Body) -> Reply:
+def says(*events: str | Body, end: Body = END) -> Reply:
     """Answer with a whole stream of these chunks."""
 
     def reply(handler: BaseHTTPRequestHandler, body: Body) -> None:
         begin(handler)
-        send(handler, *(delta(event) if isinstance(event, str) else event for event in events), END)
+        send(handler, *(delta(event) if isinstance(event, str) else event for event in events), end)
         handler.wfile.write(b"data: [DONE]\n\n")
 
     return reply

@@ -50,7 +50,7 @@ class ReaderProcess:
         return self._process.pid if self._process is not None else None
 
     async def read(self, ask: Ask) -> Reading:
-        """Return what a body asks; raises RequestError, BusyError, and ReaderError where a process begun for it is lost."""
+        """Return what a body asks; raises RequestError, BusyError, and ReaderError where it ends processes."""
         if self._waiting >= MOST_WAITING:
             raise BusyError(f"{self._waiting} long bodies wait to be read already", remedy="Send it again later")
         self._waiting += 1
