@@ -43,15 +43,19 @@ def test_a_call_in_an_answer_is_told_beside_it() -> None:
             "length",
             b"hm\nThe answer was cut at the limit of tokens, before it had begun.\n",
         ),
+        (["\n\n"], "length", b"The answer was cut at the limit of tokens, before it had begun.\n"),
         ([], "stop", b"Nothing was answered.\n"),
-        ([delta(tool_calls=CALLS)], "stop", b"[calls f({})]\n"),
+        (["Tok"], "content_filter", b"The answer was ended by its server: content_filter.\n"),
+        ([delta(refusal="Tok")], "stop", b""),
+        ([delta(tool_calls=CALLS)], "tool_calls", b"[calls f({})]\n"),
+        ([delta(tool_calls=CALLS)], "length", b"[calls f({})]\nThe answer was cut at the limit of tokens.\n"),
     ],
 )
 def test_an_answer_that_falls_short_is_told_beside_it(events: list[Any], end: str, told: bytes) -> None:
     with chat_server(says(*events, end={"choices": [{"index": 0, "delta": {}, "finish_reason": end}]})) as server:
         done = chat("hi", "--url", server.url)
     assert (done.returncode, done.stderr) == (0, told)
-    assert done.stdout == (b"Tok\n" if "Tok" in events else b"\n")
+    assert done.stdout.strip() == (b"Tok" if "Tok" in str(events) else b"")
 
 
 def test_each_line_of_a_script_is_a_turn_whatever_it_begins_with() -> None:

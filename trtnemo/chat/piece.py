@@ -39,7 +39,7 @@ def read_piece(event: Any) -> Piece:
     delta = _mapping(choice.get("delta"))
     return Piece(
         thought=_text(delta.get("reasoning_content")) or _text(delta.get("reasoning")),
-        text=_text(delta.get("content")),
+        text=_text(delta.get("content")) or _text(delta.get("refusal")),
         calls=tuple(_call(item, place) for place, item in enumerate(_items(delta.get("tool_calls")))),
         finish_reason=_text(choice.get("finish_reason")),
         usage=_mapping(event.get("usage")),

@@ -8,6 +8,7 @@ from typing import Any
 from trtnemo.chat.answer import Answer
 
 _CUT = "cut at the limit of tokens"
+_WHOLE = ("", "stop", "tool_calls", "function_call")  # reasons to end of an answer that lacks nothing
 
 
 def status_line(model: str, answer: Answer) -> str:
@@ -32,9 +33,12 @@ def status_line(model: str, answer: Answer) -> str:
 
 def shortfall(answer: Answer) -> str:
     """Return how an answer falls short of what was asked, where nobody sees its status line; or nothing."""
-    if answer.finish_reason == "length":
-        return f"The answer was {_CUT}" + ("" if answer.said else ", before it had begun") + "."
-    return "" if answer.said else "Nothing was answered."
+    is_blank, reason = not answer.said.strip(), answer.finish_reason
+    if reason == "length":
+        return f"The answer was {_CUT}" + (", before it had begun" if is_blank else "") + "."
+    if reason not in _WHOLE:
+        return f"The answer was ended by its server: {reason}."
+    return "Nothing was answered." if is_blank else ""
 
 
 def _tokens(answer: Answer) -> list[str]:

@@ -19,8 +19,8 @@ struct Block8 {
     float scale;
     std::int32_t start;
 };
-// The same in 16 bits. How codes lie is known to the form that wrote them: most have the high bytes before the low ones (a
-// code is 256 * high + low), so that products of bytes do for them too.
+// The same in 16 bits. How codes lie is known to the form that wrote them: most have the high bytes before the low ones
+// (a code is 256 * high + low), so that products of bytes do for them too.
 struct Block16 {
     std::int8_t codes[2 * kBlockColumns];
     float scale;

@@ -14,8 +14,8 @@ inline constexpr std::size_t kChains = 5;
 inline constexpr std::size_t kChains = 12;
 #endif
 
-// Sixteen lanes of four byte products a chain; the operands are read anew each round and kept for each chain, or a compiler
-// would add once, or multiply once.
+// Sixteen lanes of four byte products a chain; the operands are read anew each round and kept for each chain, or a
+// compiler would add once, or multiply once.
 inline double multiply_bytes(std::size_t rounds) {
     constexpr std::int32_t kOnes[kLanes] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
     float operands[kLanes];

@@ -9,11 +9,13 @@ namespace trtnemo::TRTNEMO_KERNELS {
 inline constexpr std::size_t kRowsAtOnce = 8;
 // The same of rows of floats and so many tiles at once, whose sums all stay in registers: one that does not makes every
 // column wait for memory.
+template <Format kFormat>
 constexpr std::size_t rows_with(std::size_t tiles) {
 #if defined(TRTNEMO_AVX512)
     return tiles == 4 ? 2 : 8;
 #else
-    return tiles == 4 ? 1 : tiles == 2 ? 2 : 6;
+    const std::size_t two = kFormat == Format::kFloat32 ? 3 : 2;  // those weights need no register of their own
+    return tiles == 4 ? 1 : tiles == 2 ? two : 6;
 #endif
 }
 
@@ -35,8 +37,9 @@ inline constexpr std::size_t kAhead = 8192, kFloatsAhead = 2048;
 }
 
 template <std::size_t Rows, std::size_t Tiles, typename Activation>
-[[gnu::always_inline]] inline void add_blocks(const std::uint8_t* const (&groups)[Tiles], std::size_t count, std::size_t ahead,
-                       const Activation* const (&rows)[Rows], std::size_t first, Floats (&total)[Rows][Tiles]) {
+[[gnu::always_inline]] inline void add_blocks(const std::uint8_t* const (&groups)[Tiles], std::size_t count,
+                                              std::size_t ahead, const Activation* const (&rows)[Rows],
+                                              std::size_t first, Floats (&total)[Rows][Tiles]) {
     for (const std::uint8_t* group : groups) fetch(group + ahead, kGroupBytes);
     for (std::size_t b = 0; b < count; ++b) {
         Blocks<Tiles> blocks;
@@ -147,7 +150,7 @@ void for_each_rows(std::size_t count, Pass pass) {
 template <Format kFormat, std::size_t Tiles>
 std::size_t multiply_float_from(std::size_t tile, const Product& product) {
     for (; tile + Tiles <= product.last_tile; tile += Tiles) {
-        for_each_rows<rows_with(Tiles)>(product.count, [&]<std::size_t Rows>(std::size_t first) {
+        for_each_rows<rows_with<kFormat>(Tiles)>(product.count, [&]<std::size_t Rows>(std::size_t first) {
             multiply_float_tiles<kFormat, Rows, Tiles>(product, tile, first);
         });
     }
@@ -157,8 +160,9 @@ std::size_t multiply_float_from(std::size_t tile, const Product& product) {
 template <Format kFormat>
 void multiply_float(const Product& product) {
     std::size_t tile = product.first_tile;
-    if (product.count <= rows_with(4)) tile = multiply_float_from<kFormat, 4>(tile, product);
-    if (product.count <= rows_with(2) || rows_with(2) == rows_with(1)) tile = multiply_float_from<kFormat, 2>(tile, product);
+    constexpr bool kPairsAlways = rows_with<kFormat>(2) == rows_with<kFormat>(1);
+    if (product.count <= rows_with<kFormat>(4)) tile = multiply_float_from<kFormat, 4>(tile, product);
+    if (kPairsAlways || product.count <= rows_with<kFormat>(2)) tile = multiply_float_from<kFormat, 2>(tile, product);
     multiply_float_from<kFormat, 1>(tile, product);
 }
 

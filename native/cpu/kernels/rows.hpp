@@ -11,11 +11,13 @@ struct Rounded {
     Ints codes;
     float scale;
 };
-// What is no number, or infinite, makes the whole block so: its codes are 0 and its scale is infinite.
+// What is no number, or infinite, makes the whole block so: its codes are 0 and its scale is infinite. Numbers that
+// are all so small that their factor might be infinite count as zeros.
+inline constexpr float kLeastRounded = 1e-30F;
 inline Rounded round_block(Floats x, float limit) {
     const Floats size = magnitude(x), infinity = broadcast(__builtin_inff());
     const float highest = largest(choose_less(size, infinity, size, infinity));
-    const float factor = highest > 0.0F ? limit / highest : 0.0F;
+    const float factor = highest > kLeastRounded ? limit / highest : 0.0F;
     const Floats numbers = choose_less(size, infinity, x, broadcast(0.0F));
     return {round_to_ints(numbers * broadcast(factor)), highest / limit};
 }

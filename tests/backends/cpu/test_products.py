@@ -133,3 +133,21 @@ def test_a_row_with_no_number_gives_none_in_whole_numbers_either(
     found = run_native(op, [rows], {"weight": (spec, tensors)}, (), activations=activations)
     assert not torch.isfinite(found[1]).any()
     assert torch.equal(found[[0, 2]], whole[[0, 2]])
+
+
+@pytest.mark.parametrize("activations", ["int16", "int8"])
+@pytest.mark.parametrize("size", [1e-28, 1e-33, 1e-36, 1e-41])
+def test_a_row_of_next_to_nothing_comes_to_next_to_nothing_and_the_same_in_every_kernel(
+    size: float, activations: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(2)
+    tensors, _ = encode("nvfp4", random.standard_normal((16, 48)).astype(np.float32), "op")
+    rows = torch.from_numpy(random.standard_normal((3, 48)).astype(np.float32)) * size
+    op, spec = Linear(rows=16, columns=48, out_dtype=DType.FLOAT32), spec_of("nvfp4", "op.weight", (16, 48))
+    found = []
+    for kernels in KERNELS:
+        monkeypatch.setenv("TRTNEMO_CPU", kernels)
+        found.append(run_native(op, [rows], {"weight": (spec, tensors)}, (), activations=activations))
+    assert all(torch.equal(other, found[0]) for other in found)
+    assert found[0].any() == (size > 1e-30)
+    assert found[0].abs().max() < 100 * size

@@ -150,15 +150,19 @@ def test_a_reader_that_is_killed_in_a_body_is_followed_by_another_one(served: tu
 
 def test_a_body_that_every_reader_is_killed_in_is_told_so(served: tuple[Any, str]) -> None:
     process, url = served
+    killed = set()
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(ask, f"{url}/tokenize", {"prompt": "x"}, PADDING)
         while not waiting.done():
             for pid in readers_of(process):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+                    killed.add(pid)
             time.sleep(0.01)
         status, found = waiting.result()
     assert (status, found["error"]["code"]) == (503, "reader_unavailable")
+    assert "was lost" in found["error"]["message"]
+    assert len(killed) in (2, 3)  # two for this body, and one that an earlier one had left
     assert ask(f"{url}/tokenize", {"prompt": "x"}, PADDING)[0] == 200
 
 

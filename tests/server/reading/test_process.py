@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -91,6 +93,48 @@ def test_a_body_that_takes_too_long_is_given_up_and_the_next_one_read(tiny_engin
         return await reader.read(PROMPT)
 
     assert using(tiny_engine, use, most_seconds=0.001).prompts
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_body_is_read_again_once_whatever_ends_its_process(
+    tiny_engine: Path, monkeypatch: pytest.MonkeyPatch, lost: int
+) -> None:
+    started = []
+
+    async def use(reader: ReaderProcess) -> Reading:
+        exchange = reader._exchange
+
+        async def losing(ask: Ask) -> Any:
+            await reader._started()
+            assert reader._process is not None
+            started.append(reader._process.pid)
+            if len(started) <= lost:
+                reader._process.kill()
+            return await exchange(ask) if len(started) > lost else await reader._streams[0].readexactly(1)  # type: ignore
+
+        monkeypatch.setattr(reader, "_exchange", losing)
+        return await reader.read(PROMPT)
+
+    if lost == 1:
+        assert using(tiny_engine, use).prompts
+    else:
+        with pytest.raises(ReaderError, match="was lost"):
+            using(tiny_engine, use)
+    assert len(set(started)) == 2
+
+
+def test_a_reader_that_is_closed_in_a_body_starts_no_other(tiny_engine: Path) -> None:
+    async def use(reader: ReaderProcess) -> None:
+        await reader.read(PROMPT)
+        os.kill(reader.pid or 0, signal.SIGSTOP)
+        waiting = asyncio.ensure_future(reader.read(PROMPT))
+        await asyncio.sleep(0.3)
+        reader.close()
+        with pytest.raises(ReaderError, match="was lost"):
+            await waiting
+        assert reader.pid is None
+
+    using(tiny_engine, use)
 
 
 def test_one_who_stops_waiting_takes_nobody_elses_answer(tiny_engine: Path) -> None:

@@ -50,7 +50,7 @@ class ReaderProcess:
         return self._process.pid if self._process is not None else None
 
     async def read(self, ask: Ask) -> Reading:
-        """Return what a body asks; raises RequestError, BusyError, and ReaderError where it ends processes."""
+        """Return what a body asks; raises RequestError, BusyError, and ReaderError where it is lost twice."""
         if self._waiting >= MOST_WAITING:
             raise BusyError(f"{self._waiting} long bodies wait to be read already", remedy="Send it again later")
         self._waiting += 1
@@ -81,11 +81,10 @@ class ReaderProcess:
         return reply
 
     async def _read(self, ask: Ask) -> Reply:
-        was_there = self._streams is not None
         try:
             return await self._exchange(ask)
         except (OSError, EOFError):
-            if not was_there:
+            if self._process is None:  # it was closed meanwhile, or could not be started
                 raise
             self.close()  # it may have been ending before this body came, which shows only once it has ended
             return await self._exchange(ask)
